@@ -1,0 +1,1 @@
+"""The formats that pass between steps: the only room every component may import."""

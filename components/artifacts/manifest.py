@@ -1,0 +1,85 @@
+"""Whole or absent: artifacts are written aside, then renamed, with a manifest that ends them."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.artifacts.errors import StepFailure
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@contextlib.contextmanager
+def written_aside(artifact: Path) -> Iterator[Path]:
+    """Gives a folder to write an artifact in, which takes the artifact's name when all is done.
+
+    On an error the folder is removed, and whatever stood at `artifact` before stays.
+
+    Args:
+        artifact: Where the finished artifact is to stand.
+
+    Yields:
+        An empty folder beside it, on the same file system.
+    """
+    artifact.parent.mkdir(parents=True, exist_ok=True)
+    aside = artifact.with_name(f".{artifact.name}.partial-{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        yield aside
+        if artifact.exists():
+            shutil.rmtree(artifact)
+        aside.rename(artifact)
+    except OSError as error:
+        raise StepFailure(f"cannot write {artifact}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_manifest(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Writes a folder's manifest, last of all its files: without it no reader takes the folder.
+
+    Args:
+        folder: The artifact's folder.
+        kind: What the artifact is, such as `examples`.
+        content: Counts, digests and how it was made; JSON values.
+    """
+    document = {"kind": kind, "format_version": FORMAT_VERSION, **content}
+    write_json(folder / MANIFEST, document)
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """Reads the manifest of an artifact.
+
+    Raises:
+        StepFailure: The folder is missing, is not whole, is of another kind or of a format
+            version that this release cannot read.
+    """
+    try:
+        document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        missing = "has no manifest.json (it is not whole)" if folder.is_dir() else "does not exist"
+        raise StepFailure(f"the {kind} artifact {folder} {missing}") from None
+    except (OSError, ValueError) as error:
+        raise StepFailure(f"cannot read the manifest of {folder}: {error}") from None
+    if document.get("kind") != kind:
+        raise StepFailure(f"{folder} holds {document.get('kind')}, not {kind}")
+    if document.get("format_version") != FORMAT_VERSION:
+        raise StepFailure(
+            f"{folder} has format version {document.get('format_version')}; "
+            f"this release reads {FORMAT_VERSION}: make it again"
+        )
+    return document
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes JSON that never stands half-written under its name."""
+    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    aside.write_text(text + "\n", encoding="utf-8")
+    aside.replace(path)

@@ -1,0 +1,91 @@
+"""The one way a step's function is called: by kfp in a container, by kfp here, and from a shell."""
+
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+from components.artifacts.errors import DarkroomError
+from components.artifacts.journal import JournalEntry
+from components.artifacts.settings import Settings, validate_settings
+
+
+def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Calls a step's function with validated settings, log lines and a journal entry.
+
+    An error meant for people ends the process with its one line and its exit code; any other
+    error is a bug of ours and keeps its traceback.
+
+    Args:
+        function: The step, such as `components.ingest.ingest.ingest`: its parameters are paths
+            (`Path`), text (`str`) and `settings` (a `Settings` model).
+        **arguments: A value for each parameter: paths as text, settings as a mapping.
+
+    Returns:
+        What the step's function returns.
+    """
+    name = function.__name__
+    configure_logging()
+    entry = JournalEntry(name, {key: str(arguments[key]) for key in output_names(function)})
+    try:
+        result = function(**_converted(function, arguments))
+    except DarkroomError as error:
+        entry.failed(str(error))
+        exit_with(error, name)
+    except BaseException as error:
+        entry.failed(f"{type(error).__name__}: {error}".splitlines()[0])
+        raise
+    entry.succeeded(result)
+    return result
+
+
+def output_names(function: Callable[..., Any]) -> list[str]:
+    """The artifacts a step's function writes: its keyword-only parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def settings_model(function: Callable[..., Any]) -> type[Settings]:
+    """The settings model of a step's function."""
+    model = get_type_hints(function)["settings"]
+    assert issubclass(model, Settings)
+    return model
+
+
+def configure_logging() -> None:
+    """Shows the steps' own log lines on standard error as `[ingest] 3,483 photographs`."""
+    # TensorFlow reads this on import; its start-up chatter would bury the lines that matter.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logger = logging.getLogger("darkroom")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_StepFormatter())
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+class _StepFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"[{record.name.removeprefix('darkroom.')}] {level}{record.getMessage()}"
+
+
+def exit_with(error: DarkroomError, name: str = "darkroom") -> NoReturn:
+    """Ends the process with the error's one line on standard error and its exit code."""
+    print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(error.exit_code)
+
+
+def _converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(function)
+    converted = dict(arguments)
+    for name, value in arguments.items():
+        if hints[name] is Path:
+            converted[name] = Path(value)
+        elif name == "settings":
+            converted[name] = validate_settings(settings_model(function), value)
+    return converted
