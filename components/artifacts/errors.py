@@ -17,5 +17,5 @@ class SettingsError(DarkroomError):
     exit_code = 2
 
 
-class StepFailure(DarkroomError):
+class StepError(DarkroomError):
     """A step that cannot finish: bad data, a missing artifact, a refused push."""

@@ -66,7 +66,7 @@ def read_examples(folder: Path) -> Examples:
     """Reads an examples artifact's manifest.
 
     Raises:
-        StepFailure: The artifact is missing or not whole.
+        StepError: The artifact is missing or not whole.
     """
     manifest = read_manifest(folder, KIND)
     return Examples(

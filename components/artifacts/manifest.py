@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.errors import StepFailure
+from components.artifacts.errors import StepError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -36,7 +36,7 @@ def written_aside(artifact: Path) -> Iterator[Path]:
             shutil.rmtree(artifact)
         aside.rename(artifact)
     except OSError as error:
-        raise StepFailure(f"cannot write {artifact}: {error.strerror or error}") from error
+        raise StepError(f"cannot write {artifact}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -57,20 +57,20 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     """Reads the manifest of an artifact.
 
     Raises:
-        StepFailure: The folder is missing, is not whole, is of another kind or of a format
+        StepError: The folder is missing, is not whole, is of another kind or of a format
             version that this release cannot read.
     """
     try:
         document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         missing = "has no manifest.json (it is not whole)" if folder.is_dir() else "does not exist"
-        raise StepFailure(f"the {kind} artifact {folder} {missing}") from None
+        raise StepError(f"the {kind} artifact {folder} {missing}") from None
     except (OSError, ValueError) as error:
-        raise StepFailure(f"cannot read the manifest of {folder}: {error}") from None
+        raise StepError(f"cannot read the manifest of {folder}: {error}") from None
     if document.get("kind") != kind:
-        raise StepFailure(f"{folder} holds {document.get('kind')}, not {kind}")
+        raise StepError(f"{folder} holds {document.get('kind')}, not {kind}")
     if document.get("format_version") != FORMAT_VERSION:
-        raise StepFailure(
+        raise StepError(
             f"{folder} has format version {document.get('format_version')}; "
             f"this release reads {FORMAT_VERSION}: make it again"
         )

@@ -51,7 +51,7 @@ def read_model(folder: Path) -> Model:
     """Reads a model artifact's manifest and labels.
 
     Raises:
-        StepFailure: The artifact is missing or not whole.
+        StepError: The artifact is missing or not whole.
     """
     manifest = read_manifest(folder, KIND)
     return Model(folder, tuple(manifest["labels"]), manifest)

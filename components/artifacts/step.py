@@ -50,8 +50,7 @@ def output_names(function: Callable[..., Any]) -> list[str]:
 
 def settings_model(function: Callable[..., Any]) -> type[Settings]:
     """The settings model of a step's function."""
-    model = get_type_hints(function)["settings"]
-    assert issubclass(model, Settings)
+    model: type[Settings] = get_type_hints(function)["settings"]
     return model
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from components.artifacts.errors import StepFailure
+from components.artifacts.errors import StepError
 
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
@@ -30,12 +30,12 @@ def read_records(path: Path) -> Iterator[bytes]:
     """The records of a TFRecord file.
 
     Raises:
-        StepFailure: The file is cut short or a checksum does not match.
+        StepError: The file is cut short or a checksum does not match.
     """
     with path.open("rb") as file:
         while header := file.read(_HEADER.size):
             if len(header) < _HEADER.size:
-                raise StepFailure(f"{path} is cut short; make the artifact again")
+                raise StepError(f"{path} is cut short; make the artifact again")
             (length, checksum) = _HEADER.unpack(header)
             body = file.read(length + _CHECKSUM.size)
             record = body[:length]
@@ -45,7 +45,7 @@ def read_records(path: Path) -> Iterator[bytes]:
                 or checksum != _masked_crc(header[: _LENGTH.size])
                 or _CHECKSUM.unpack(body[length:])[0] != _masked_crc(record)
             ):
-                raise StepFailure(f"{path} is damaged or cut short; make the artifact again")
+                raise StepError(f"{path} is damaged or cut short; make the artifact again")
             yield record
 
 
