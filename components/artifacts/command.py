@@ -38,7 +38,9 @@ def step_command(function: Callable[..., Any]) -> None:
 
     command.__doc__ = inspect.getdoc(function)
     command.__signature__ = _command_signature(function)  # type: ignore[attr-defined]
-    application = typer.Typer(add_completion=False, rich_markup_mode=None)
+    application = typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
     application.command(
         name=function.__name__,
         help=_summary(function),

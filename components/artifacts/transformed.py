@@ -1,0 +1,93 @@
+"""The transform graph and the transformed examples: names of their features, what they hold."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from components.artifacts.examples import IMAGE_BYTES, LABEL
+from components.artifacts.manifest import read_manifest
+
+GRAPH_KIND = "transform_graph"
+EXAMPLES_KIND = "transformed_examples"
+
+TRANSFORM_FUNCTION_FOLDER = "transform_fn"
+"""The SavedModel within the transform graph, as tf.transform names it."""
+
+GRAPH_INPUTS = (IMAGE_BYTES, LABEL)
+"""What the graph takes; without a label at hand, as in serving, an empty string stands for it."""
+
+IMAGE = "image"
+"""Pixels: the H * W * 3 bytes of a uint8 image, row by row; for `tf.io.decode_raw`."""
+LABEL_INDEX = "label_index"
+PIXEL_MEAN = "pixel_mean"
+PIXEL_VARIANCE = "pixel_variance"
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformGraph:
+    """A transform graph that is whole.
+
+    Attributes:
+        folder: Where it stands.
+        labels: The sorted labels.
+        image_size: Height and width of the pixels it gives.
+        pixel_mean: Mean of the training split's pixels by channel, 0 to 255.
+        pixel_variance: Their variance.
+    """
+
+    folder: Path
+    labels: tuple[str, ...]
+    image_size: tuple[int, int]
+    pixel_mean: tuple[float, float, float]
+    pixel_variance: tuple[float, float, float]
+
+    @property
+    def function_folder(self) -> Path:
+        """The SavedModel to load with `tf.saved_model.load` and call as `.transform_fn`."""
+        return self.folder / TRANSFORM_FUNCTION_FOLDER
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformedExamples:
+    """Transformed examples that are whole.
+
+    Attributes:
+        folder: Where they stand.
+        counts: Number of records by split.
+        manifest: The whole manifest.
+    """
+
+    folder: Path
+    counts: dict[str, int]
+    manifest: dict[str, Any]
+
+    def shards(self, split: str) -> list[Path]:
+        """The TFRecord files of a split, in order."""
+        return sorted(self.folder.glob(f"{split}-*.tfrecord"))
+
+
+def read_transform_graph(folder: Path) -> TransformGraph:
+    """Reads a transform graph's manifest.
+
+    Raises:
+        StepError: The artifact is missing or not whole.
+    """
+    manifest = read_manifest(folder, GRAPH_KIND)
+    height, width = manifest["image_size"]
+    return TransformGraph(
+        folder=folder,
+        labels=tuple(manifest["labels"]),
+        image_size=(height, width),
+        pixel_mean=tuple(manifest["pixel_mean"]),
+        pixel_variance=tuple(manifest["pixel_variance"]),
+    )
+
+
+def read_transformed_examples(folder: Path) -> TransformedExamples:
+    """Reads the manifest of transformed examples.
+
+    Raises:
+        StepError: The artifact is missing or not whole.
+    """
+    manifest = read_manifest(folder, EXAMPLES_KIND)
+    return TransformedExamples(folder, manifest["counts"], manifest)

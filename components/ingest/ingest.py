@@ -1,0 +1,167 @@
+"""The ingest step: photographs to split TFRecord examples, every row accounted for."""
+
+import dataclasses
+import json
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.artifacts import examples as examples_format
+from components.artifacts.beam_options import beam_arguments
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.manifest import write_json, write_manifest, written_aside
+from components.artifacts.settings import nearest
+from components.ingest.rejection import Rejection
+from components.ingest.settings import IngestSettings
+from components.ingest.sources import Table, read_source
+
+if TYPE_CHECKING:
+    from components.ingest.statistics import Statistics
+
+ROWS_A_CHUNK = 512
+"""Large enough that a shard is some 10 MB, small enough to keep all workers busy."""
+
+_log = logging.getLogger("darkroom.ingest")
+
+
+def ingest(
+    data: str, settings: IngestSettings, *, examples: Path, rejected: Path, statistics: Path
+) -> dict[str, Any]:
+    """Turns labelled photographs into split TFRecord examples.
+
+    Args:
+        data: A folder of label folders, a CSV `image,label[,more]`, or `sklearn:digits`.
+        settings: How to split, and what to refuse.
+        examples: Output: TFRecord shards of train, valid and test, with the pinned label list.
+        rejected: Output: one JSON line a refused row; written even when the step fails.
+        statistics: Output: counts and distributions.
+
+    Returns:
+        Counts of examples by split, and of rejected rows by reason.
+
+    Raises:
+        SettingsError: `data` does not exist or `group_by` names no column.
+        StepError: No usable image, one single label, an empty split, or too many rejected rows.
+    """
+    with written_aside(examples) as aside:
+        # Within the folder being written, since every worker can open files there.
+        with tempfile.TemporaryDirectory(dir=aside) as digits_folder:
+            table = read_source(data, Path(digits_folder))
+            _check_columns(table, settings)
+            _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
+            total, rejections = _write_examples(table, settings, aside)
+        counts = {
+            split: sum(total.counts.get(split, {}).values()) for split in ("train", "valid", "test")
+        }
+        reasons = Counter(rejection.reason for rejection in rejections)
+        _write_rejected(rejected, rejections, reasons)
+        _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
+        _log.info("rejected: %s", _listed(reasons))
+        labels = _labels(total, settings)
+        _check_outcome(counts, labels, reasons, settings, rejected)
+        _write_statistics(statistics, total)
+        write_manifest(
+            aside,
+            examples_format.KIND,
+            {
+                "labels": labels,
+                "counts": counts,
+                "columns": table.columns,
+                "rejected": dict(reasons),
+                "data": data,
+                "settings": settings.model_dump(mode="json"),
+            },
+        )
+    return {"counts": counts, "rejected": dict(reasons)}
+
+
+def _check_columns(table: Table, settings: IngestSettings) -> None:
+    if settings.group_by is not None and settings.group_by not in table.columns:
+        offer = nearest(settings.group_by, table.columns) if table.columns else ""
+        raise SettingsError(f"ingest.group_by: no column '{settings.group_by}' in the data{offer}")
+
+
+def _write_examples(
+    table: Table, settings: IngestSettings, folder: Path
+) -> tuple["Statistics", list[Rejection]]:
+    """Writes the shards through Beam; returns what became of all rows."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.ingest.shards import Chunk, WriteShards, take_outcomes
+    from components.ingest.statistics import Statistics
+
+    starts = range(0, len(table.rows), ROWS_A_CHUNK)
+    chunks = [
+        Chunk(number, len(starts), table.rows[start : start + ROWS_A_CHUNK])
+        for number, start in enumerate(starts)
+    ]
+    options = PipelineOptions(beam_arguments(settings.beam_options))
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "List chunks" >> beam.Create(chunks)
+            | "Spread chunks" >> beam.Reshuffle()
+            | "Write shards" >> beam.ParDo(WriteShards(str(folder), settings))
+        )
+    total = Statistics()
+    rejections = list(table.rejections)
+    for chunk_statistics, chunk_rejections in take_outcomes(folder):
+        total.merge(chunk_statistics)
+        rejections.extend(chunk_rejections)
+    return total, rejections
+
+
+def _labels(statistics: "Statistics", settings: IngestSettings) -> list[str]:
+    """The one sorted label list, from which every later step takes a label's index."""
+    if settings.labels is not None:
+        return sorted(set(settings.labels))
+    return sorted({label for counts in statistics.counts.values() for label in counts})
+
+
+def _check_outcome(
+    counts: dict[str, int],
+    labels: Sequence[str],
+    reasons: Counter[str],
+    settings: IngestSettings,
+    rejected: Path,
+) -> None:
+    kept, refused = sum(counts.values()), sum(reasons.values())
+    if not kept:
+        raise StepError(f"no usable image: all {refused:,} rows were rejected; see {rejected}")
+    share = refused / (kept + refused)
+    if share > settings.max_rejected:
+        raise StepError(
+            f"{refused:,} of {kept + refused:,} rows rejected ({share:.1%}, more than "
+            f"ingest.max_rejected {settings.max_rejected:.1%}): {_listed(reasons)}; see {rejected}"
+        )
+    if len(labels) < 2:
+        raise StepError(f"one single label, '{labels[0]}': a classifier needs at least two")
+    empty = [split for split, count in counts.items() if not count]
+    if empty:
+        raise StepError(
+            f"no photograph fell into the {empty[0]} split ({kept:,} in all): "
+            "add photographs or change ingest.split"
+        )
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common()) or "none"
+
+
+def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[str]) -> None:
+    with written_aside(folder) as aside:
+        with (aside / "rejected.jsonl").open("w", encoding="utf-8") as file:
+            for rejection in rejections:
+                line = json.dumps(dataclasses.asdict(rejection), ensure_ascii=False)
+                file.write(line + "\n")
+        write_manifest(aside, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
+
+
+def _write_statistics(folder: Path, statistics: "Statistics") -> None:
+    with written_aside(folder) as aside:
+        write_json(aside / "statistics.json", statistics.to_json())
+        write_manifest(aside, "statistics", {"counts": statistics.counts})

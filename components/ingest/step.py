@@ -1,0 +1,24 @@
+"""The ingest step as a Kubeflow component."""
+
+from kfp.dsl import Artifact, Dataset, Output
+
+
+def ingest(
+    data: str,
+    settings: dict,  # type: ignore[type-arg]
+    examples: Output[Dataset],
+    rejected: Output[Artifact],
+    statistics: Output[Artifact],
+) -> None:
+    """Turns labelled photographs into split TFRecord examples."""
+    from components.artifacts.step import run_step
+    from components.ingest.ingest import ingest
+
+    run_step(
+        ingest,
+        data=data,
+        settings=settings,
+        examples=examples.path,
+        rejected=rejected.path,
+        statistics=statistics.path,
+    )

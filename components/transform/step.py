@@ -1,0 +1,22 @@
+"""The transform step as a Kubeflow component."""
+
+from kfp.dsl import Artifact, Dataset, Input, Output
+
+
+def transform(
+    examples: Input[Dataset],
+    settings: dict,  # type: ignore[type-arg]
+    transform_graph: Output[Artifact],
+    transformed_examples: Output[Dataset],
+) -> None:
+    """Fits the preprocessing graph on the training split and applies it to every split."""
+    from components.artifacts.step import run_step
+    from components.transform.transform import transform
+
+    run_step(
+        transform,
+        examples=examples.path,
+        settings=settings,
+        transform_graph=transform_graph.path,
+        transformed_examples=transformed_examples.path,
+    )

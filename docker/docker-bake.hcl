@@ -1,0 +1,70 @@
+# Builds every component's image: docker buildx bake -f docker/docker-bake.hcl
+# A variable is set from the environment by its name; docs/images.md says more.
+
+variable "REGISTRY" {
+  default = "darkroom"
+}
+
+variable "TAG" {
+  default = "0.1.0" # the project's version
+}
+
+variable "BASE_IMAGE" {
+  default = "python:3.11-slim-bookworm"
+}
+
+variable "SOURCE" {
+  default = "" # the repository's address
+}
+
+variable "REVISION" {
+  default = "" # the commit
+}
+
+# Files of this machine, for a registry that needs its own settings.
+variable "PIP_CONF" {
+  default = ""
+}
+
+variable "CA_CERTIFICATES" {
+  default = ""
+}
+
+group "default" {
+  targets = ["component"]
+}
+
+target "_image" {
+  platforms = ["linux/amd64"] # tfx-bsl has wheels for no other
+  secret = concat(
+    PIP_CONF == "" ? [] : ["id=pip_conf,src=${PIP_CONF}"],
+    CA_CERTIFICATES == "" ? [] : ["id=ca_certificates,src=${CA_CERTIFICATES}"],
+  )
+}
+
+target "base" {
+  name       = "darkroom-${stage}"
+  inherits   = ["_image"]
+  matrix     = { stage = ["build", "runtime"] }
+  dockerfile = "docker/base.Dockerfile"
+  target     = stage
+  args       = { BASE_IMAGE = BASE_IMAGE }
+}
+
+target "component" {
+  name       = component
+  inherits   = ["_image"]
+  matrix     = { component = ["ingest", "transform", "train", "evaluate", "push", "serve"] }
+  dockerfile = "components/${component}/Dockerfile"
+  contexts = {
+    darkroom-build   = "target:darkroom-build"
+    darkroom-runtime = "target:darkroom-runtime"
+  }
+  tags = ["${REGISTRY}/${component}:${TAG}"]
+  labels = {
+    "org.opencontainers.image.title"    = "darkroom ${component}"
+    "org.opencontainers.image.source"   = SOURCE
+    "org.opencontainers.image.revision" = REVISION
+    "org.opencontainers.image.version"  = TAG
+  }
+}
