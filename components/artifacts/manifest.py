@@ -1,6 +1,7 @@
 """Whole or absent: artifacts are written aside, then renamed, with a manifest that ends them."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -83,3 +84,15 @@ def write_json(path: Path, document: Any) -> None:
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     aside.write_text(text + "\n", encoding="utf-8")
     aside.replace(path)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files below a folder but its manifest."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name != MANIFEST:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()

@@ -101,14 +101,13 @@ def _any_format(data: bytes) -> Photograph:
 
 
 def _decoded(data: bytes) -> Image.Image:
+    if _has_zero_size(data):
+        raise RejectedError(Reason.ZERO_SIZE, "the header states no pixels")
     try:
         image = Image.open(io.BytesIO(data))
-        if 0 in image.size:
-            raise RejectedError(Reason.ZERO_SIZE, f"{image.width} by {image.height} pixels")
         image.load()
     except UnidentifiedImageError:
-        reason = Reason.ZERO_SIZE if _has_zero_size(data) else Reason.NOT_AN_IMAGE
-        raise RejectedError(reason, "no image format has these bytes") from None
+        raise RejectedError(Reason.NOT_AN_IMAGE, "no image format has these bytes") from None
     except Image.DecompressionBombError as error:
         raise RejectedError(Reason.TOO_MANY_PIXELS, str(error)) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
@@ -119,7 +118,7 @@ def _decoded(data: bytes) -> Image.Image:
 
 
 def _has_zero_size(data: bytes) -> bool:
-    """Whether a header states no pixels: Pillow does not open such files, people want to know."""
+    """Whether a header states no pixels; Pillow would call some of these files no image."""
     if data.startswith(b"\x89PNG") and len(data) >= 24:
         return data[16:20] == b"\0\0\0\0" or data[20:24] == b"\0\0\0\0"
     if data.startswith(b"GIF8") and len(data) >= 10:

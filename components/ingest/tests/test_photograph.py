@@ -1,0 +1,184 @@
+"""Every format becomes bytes that TensorFlow decodes as a person sees the photograph."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image, ImageOps
+
+from components.ingest.photograph import read_photograph
+from components.ingest.rejection import Reason, RejectedError
+from components.ingest.tests.pictures import encoded, gradient
+
+PICTURE = gradient(7, (40, 30))
+
+
+def deep_grey() -> Image.Image:
+    ramp = np.linspace(0, 65535, 40 * 30).reshape(30, 40).astype(np.uint16)
+    return Image.fromarray(ramp)
+
+
+def animated_gif() -> bytes:
+    frames = [gradient(seed, (40, 30)) for seed in (7, 8)]
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+def rotated(orientation: int, file_format: str = "JPEG") -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(PICTURE, file_format, exif=exif)
+
+
+READABLE = {
+    "jpeg": encoded(PICTURE, "JPEG"),
+    "progressive jpeg": encoded(PICTURE, "JPEG", progressive=True),
+    "grey jpeg": encoded(PICTURE.convert("L"), "JPEG"),
+    "cmyk jpeg": encoded(PICTURE.convert("CMYK"), "JPEG"),
+    "rotated jpeg": rotated(6),
+    "mirrored jpeg": rotated(2),
+    "upright jpeg with exif": rotated(1),
+    "png": encoded(PICTURE, "PNG"),
+    "grey png": encoded(PICTURE.convert("L"), "PNG"),
+    "palette png": encoded(PICTURE.convert("P"), "PNG"),
+    "black and white png": encoded(PICTURE.convert("1"), "PNG"),
+    "transparent png": encoded(PICTURE.convert("RGBA"), "PNG"),
+    "rotated png": rotated(3, "PNG"),
+    "16-bit png": encoded(deep_grey(), "PNG"),
+    "gif": encoded(PICTURE, "GIF"),
+    "animated gif": animated_gif(),
+    "bmp": encoded(PICTURE, "BMP"),
+    "palette bmp": encoded(PICTURE.convert("P"), "BMP"),
+    "grey bmp": encoded(PICTURE.convert("L"), "BMP"),
+    "webp": encoded(PICTURE, "WEBP"),
+    "rotated webp": rotated(8, "WEBP"),
+    "tiff": encoded(PICTURE, "TIFF"),
+}
+
+
+def seen(data: bytes) -> npt.NDArray[np.uint8]:
+    """The pixels as an image viewer shows them."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if image.mode.startswith("I"):
+        return np.repeat((np.asarray(image) / 257).round().astype(np.uint8)[..., None], 3, -1)
+    return np.asarray(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("data", READABLE.values(), ids=READABLE.keys())
+def test_tensorflow_decodes_what_a_person_sees(data: bytes) -> None:
+    import tensorflow as tf
+
+    photograph = read_photograph(data)
+    decoded = tf.io.decode_image(photograph.image_bytes, channels=3, expand_animations=False)
+    expected = seen(data)
+    assert (photograph.height, photograph.width) == expected.shape[:2] == decoded.shape[:2]
+    # CMYK has as many ways to RGB as there are printers, and JPEG loses a little each time.
+    difference = np.abs(decoded.numpy().astype(int) - expected.astype(int))
+    assert difference.mean() < 4
+
+
+@pytest.mark.parametrize(
+    "name", ["jpeg", "grey jpeg", "png", "gif", "bmp", "upright jpeg with exif"]
+)
+def test_bytes_that_need_no_conversion_stay_as_they_are(name: str) -> None:
+    photograph = read_photograph(READABLE[name])
+    assert photograph.image_bytes == READABLE[name]
+    assert not photograph.converted
+
+
+def zero_size_png() -> bytes:
+    data = bytearray(READABLE["png"])
+    data[16:20] = b"\0\0\0\0"
+    return bytes(data)
+
+
+def zero_size_jpeg() -> bytes:
+    data = bytearray(READABLE["jpeg"])
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 7] = b"\0\0"
+    return bytes(data)
+
+
+def zero_size_gif() -> bytes:
+    data = bytearray(READABLE["gif"])
+    data[6:8] = b"\0\0"
+    return bytes(data)
+
+
+def zero_size_bmp() -> bytes:
+    data = bytearray(READABLE["bmp"])
+    data[18:22] = b"\0\0\0\0"
+    return bytes(data)
+
+
+LARGE_JPEG = encoded(gradient(3, (200, 200)), "JPEG")
+LARGE_PNG = encoded(Image.effect_noise((200, 200), 80), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.EMPTY_FILE),
+        (b"not a picture, though its name says so\n", Reason.NOT_AN_IMAGE),
+        (LARGE_JPEG[: len(LARGE_JPEG) // 2], Reason.TRUNCATED),
+        (LARGE_JPEG[:-2], Reason.TRUNCATED),
+        (LARGE_JPEG[:3], Reason.NOT_AN_IMAGE),
+        (LARGE_PNG[: len(LARGE_PNG) // 2], Reason.TRUNCATED),
+        (zero_size_png(), Reason.ZERO_SIZE),
+        (zero_size_jpeg(), Reason.ZERO_SIZE),
+        (zero_size_gif(), Reason.ZERO_SIZE),
+        (zero_size_bmp(), Reason.ZERO_SIZE),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "half a jpeg",
+        "a jpeg without its end marker",
+        "the first bytes of a jpeg",
+        "half a png",
+        "no width png",
+        "no height jpeg",
+        "no width gif",
+        "no width bmp",
+    ],
+)
+def test_what_is_no_whole_image_is_rejected_with_its_reason(data: bytes, reason: Reason) -> None:
+    with pytest.raises(RejectedError) as raised:
+        read_photograph(data)
+    assert raised.value.reason == reason
+    assert raised.value.detail
+
+
+def test_what_is_accepted_always_decodes() -> None:
+    """A fuzz of cut and damaged JPEGs: accepted or rejected, never one that stops training."""
+    import tensorflow as tf
+
+    generator = np.random.default_rng(0)
+    outcomes = {"accepted": 0, "rejected": 0}
+    for _ in range(300):
+        damaged = bytearray(READABLE["jpeg"])
+        for place in generator.integers(2, len(damaged), 3):
+            damaged[place] = generator.integers(256)
+        data = bytes(
+            damaged[: generator.integers(2, len(damaged) + 1) if generator.random() < 0.3 else None]
+        )
+        try:
+            photograph = read_photograph(data)
+        except RejectedError:
+            outcomes["rejected"] += 1
+            continue
+        outcomes["accepted"] += 1
+        image = tf.io.decode_image(photograph.image_bytes, channels=3, expand_animations=False)
+        assert image.shape[:2] == (photograph.height, photograph.width)
+    assert min(outcomes.values()) > 30
+
+
+def test_brightness_and_sharpness_tell_photographs_apart() -> None:
+    grey = np.full((32, 32), 40, np.uint8)
+    stripes = np.tile(np.array([[0, 255]], np.uint8), (32, 16))
+    dull = read_photograph(encoded(Image.fromarray(grey), "PNG"))
+    sharp = read_photograph(encoded(Image.fromarray(stripes), "PNG"))
+    assert dull.brightness == pytest.approx(40)
+    assert dull.sharpness == 0
+    assert sharp.brightness == pytest.approx(127.5)
+    assert sharp.sharpness > 1000

@@ -1,0 +1,112 @@
+"""What a model must pass before it serves: all its doors are there, and give the same answers."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import model as model_format
+from components.artifacts.errors import StepError
+from components.artifacts.evaluation import Evaluation
+from components.artifacts.example_proto import parsed_example
+from components.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
+from components.artifacts.manifest import folder_digest
+from components.artifacts.model import Model
+from components.artifacts.tfrecord import read_records
+
+SAMPLES = 16
+"""Test photographs whose answers are compared."""
+TOLERANCE = 1e-5
+"""Largest difference of a probability between two doors; they run the same graph."""
+
+_log = logging.getLogger("darkroom.push")
+
+
+def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> None:
+    """Checks that the model is the one that was evaluated, whole, and answers the same.
+
+    Raises:
+        StepError: It is not blessed or not the evaluated one, a signature is missing, or a
+            signature's probabilities differ from those that the evaluation wrote.
+    """
+    if not evaluation.blessed:
+        raise StepError(f"the model is not blessed: {'; '.join(evaluation.reasons)}")
+    digest = folder_digest(model.folder)
+    if digest != model.manifest["digest"]:
+        raise StepError(f"{model.folder} was changed after it was exported; train again")
+    if evaluation.manifest.get("model_digest") != digest:
+        raise StepError(f"{evaluation.folder} evaluated another model than {model.folder}")
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model.folder))
+    _check_signatures(loaded.signatures)
+    _check_answers(loaded.signatures, evaluation, _samples(examples))
+
+
+def _check_signatures(signatures: Mapping[str, Any]) -> None:
+    for name, outputs in model_format.SIGNATURE_OUTPUTS.items():
+        if name not in signatures:
+            raise StepError(f"the model has no signature '{name}'")
+        missing = outputs - set(signatures[name].structured_outputs)
+        if missing:
+            raise StepError(f"signature '{name}' does not give '{min(missing)}'")
+
+
+def _samples(examples: Examples) -> list[bytes]:
+    """The first records of the test split, which every run with the same data shares."""
+    records: list[bytes] = []
+    for shard in examples.shards("test"):
+        for record in read_records(shard):
+            records.append(record)
+            if len(records) == SAMPLES:
+                return records
+    return records
+
+
+def _check_answers(
+    signatures: Mapping[str, Any], evaluation: Evaluation, records: list[bytes]
+) -> None:
+    import numpy as np
+
+    stored = {row["image_id"]: row["probabilities"] for row in evaluation.predictions()}
+    image_ids = [parsed_example(record)[IMAGE_ID][0].decode() for record in records]
+    unknown = [image_id for image_id in image_ids if image_id not in stored]
+    if unknown:
+        raise StepError(f"{evaluation.folder} has no prediction for test image {unknown[0]}")
+    expected = np.array([stored[image_id] for image_id in image_ids])
+    for name, answered in _answers(signatures, records).items():
+        difference = float(np.abs(answered - expected).max())
+        if not difference <= TOLERANCE:
+            raise StepError(
+                f"signature '{name}' differs from the evaluation by {difference:.2g} in a "
+                f"probability (at most {TOLERANCE:g}): training-serving skew, not pushed"
+            )
+    _log.info("%d photographs: the same answers from every signature", len(records))
+
+
+def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, Any]:
+    """Probabilities [N, K] of the records' images by signature."""
+    import tempfile
+
+    import tensorflow as tf
+
+    images = [parsed_example(record)[IMAGE_BYTES][0] for record in records]
+    image_bytes = tf.constant(images)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / str(number) for number in range(len(images))]
+        for file, image in zip(files, images, strict=True):
+            file.write_bytes(image)
+        filenames = tf.constant([str(file) for file in files])
+        inputs: dict[str, dict[str, Any]] = {
+            model_format.SERVING_DEFAULT: {"image_bytes": image_bytes},
+            model_format.FROM_FILENAMES: {"filenames": filenames},
+            model_format.FROM_EXAMPLES: {"examples": tf.constant(records)},
+            model_format.WITH_KEY: {"image_bytes": image_bytes, "key": filenames},
+            model_format.XAI_MODEL: signatures[model_format.XAI_PREPROCESS](
+                image_bytes=image_bytes
+            ),
+        }
+        return {
+            name: signatures[name](**arguments)["probabilities"].numpy()
+            for name, arguments in inputs.items()
+        }

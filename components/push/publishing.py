@@ -1,0 +1,86 @@
+"""Versions of a model in a folder that TF Serving, KServe and `darkroom serve` watch."""
+
+import shutil
+from pathlib import Path
+
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.manifest import folder_digest, read_manifest, written_aside
+from components.artifacts.model import KIND, Model
+
+_WITHDRAWN = ".withdrawn-"
+"""Prefix of a version that was rolled back; a server takes only plain numbers for versions."""
+
+
+def publish(model: Model, destination: Path) -> Path:
+    """Makes a model the newest version at a destination, all at once.
+
+    Pushing the model that already serves again, as a retried step does, changes nothing.
+
+    Args:
+        model: The checked model.
+        destination: Folder of versions.
+
+    Returns:
+        The version's folder, `<destination>/<version>`.
+
+    Raises:
+        StepError: The destination cannot be written, or the copy is not the original.
+    """
+    versions = served_versions(destination)
+    digest = model.manifest["digest"]
+    if versions and _digest(destination / str(versions[-1])) == digest:
+        return destination / str(versions[-1])
+    version = destination / str(max([0, *versions, *_withdrawn_versions(destination)]) + 1)
+    with written_aside(version) as aside:
+        shutil.copytree(model.folder, aside, dirs_exist_ok=True)
+        if folder_digest(aside) != digest:
+            raise StepError(f"the copy of {model.folder} in {destination} is damaged; push again")
+    return version
+
+
+def withdraw(destination: Path) -> tuple[int, int]:
+    """Takes the newest version out of service, so that the one before serves again.
+
+    Args:
+        destination: Folder of versions.
+
+    Returns:
+        The version withdrawn, and the version that serves now.
+
+    Raises:
+        SettingsError: There is no such folder.
+        StepError: There is no version to go back to.
+    """
+    if not destination.is_dir():
+        raise SettingsError(f"{destination} does not exist")
+    versions = served_versions(destination)
+    if len(versions) < 2:
+        raise StepError(f"{destination} has {len(versions)} version(s): none to go back to")
+    newest = destination / str(versions[-1])
+    newest.rename(destination / f"{_WITHDRAWN}{newest.name}")
+    return versions[-1], versions[-2]
+
+
+def served_versions(destination: Path) -> list[int]:
+    """The versions at a destination, oldest first."""
+    return _versions(destination, "")
+
+
+def _withdrawn_versions(destination: Path) -> list[int]:
+    return _versions(destination, _WITHDRAWN)
+
+
+def _versions(destination: Path, prefix: str) -> list[int]:
+    if not destination.is_dir():
+        return []
+    names = [path.name for path in destination.iterdir() if path.name.startswith(prefix)]
+    numbers = [name.removeprefix(prefix) for name in names]
+    return sorted(int(number) for number in numbers if number.isdecimal())
+
+
+def _digest(version: Path) -> str | None:
+    """The digest of a pushed model; None of one that someone else put there."""
+    try:
+        return str(read_manifest(version, KIND)["digest"])
+    except StepError:
+        return None

@@ -1,0 +1,52 @@
+"""The push step: a blessed model to where it serves."""
+
+import logging
+from pathlib import Path
+
+from components.artifacts.errors import SettingsError
+from components.artifacts.evaluation import read_evaluation
+from components.artifacts.examples import read_examples
+from components.artifacts.manifest import write_manifest, written_aside
+from components.artifacts.model import read_model
+from components.push.settings import PushSettings
+
+_log = logging.getLogger("darkroom.push")
+
+
+def push(
+    examples: Path, model: Path, evaluation: Path, settings: PushSettings, *, pushed: Path
+) -> str:
+    """Checks a blessed model once more and publishes it as the newest version.
+
+    Args:
+        examples: The examples it was evaluated on.
+        model: The model that train exported.
+        evaluation: What evaluate wrote about it.
+        settings: Where the model goes.
+        pushed: Output: where it went, and as which version.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        SettingsError: There is no destination.
+        StepError: The model is refused, or cannot be written.
+    """
+    from components.push.checks import check_model
+    from components.push.publishing import publish
+
+    if settings.destination is None:
+        raise SettingsError("setting 'push.destination' is missing: say where the model serves")
+    checked = read_model(model)
+    check_model(checked, read_evaluation(evaluation), read_examples(examples))
+    version = publish(checked, Path(settings.destination))
+    _log.info("version %s at %s", version.name, version)
+    with written_aside(pushed) as aside:
+        content = {
+            "destination": settings.destination,
+            "version": int(version.name),
+            "path": str(version),
+            "digest": checked.manifest["digest"],
+        }
+        write_manifest(aside, "pushed", content)
+    return str(version)

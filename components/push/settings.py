@@ -1,0 +1,13 @@
+"""Settings of the push step."""
+
+import pydantic
+
+from components.artifacts.settings import Settings
+
+
+class PushSettings(Settings):
+    """Where a blessed model goes."""
+
+    destination: str | None = pydantic.Field(default=None, min_length=1)
+    """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`; unset:
+    `served/<name>` in the folder of runs, for a run here."""

@@ -1,0 +1,24 @@
+"""The push step as a Kubeflow component."""
+
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
+
+
+def push(
+    examples: Input[Dataset],
+    model: Input[Model],
+    evaluation: Input[Artifact],
+    settings: dict,  # type: ignore[type-arg]
+    pushed: Output[Artifact],
+) -> None:
+    """Checks a blessed model once more and publishes it as the newest version."""
+    from components.artifacts.step import run_step
+    from components.push.push import push
+
+    run_step(
+        push,
+        examples=examples.path,
+        model=model.path,
+        evaluation=evaluation.path,
+        settings=settings,
+        pushed=pushed.path,
+    )

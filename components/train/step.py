@@ -1,0 +1,24 @@
+"""The train step as a Kubeflow component."""
+
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
+
+
+def train(
+    transformed_examples: Input[Dataset],
+    transform_graph: Input[Artifact],
+    settings: dict,  # type: ignore[type-arg]
+    model: Output[Model],
+    checkpoints: Output[Artifact],
+) -> None:
+    """Trains a classifier and exports it with its serving signatures."""
+    from components.artifacts.step import run_step
+    from components.train.train import train
+
+    run_step(
+        train,
+        transformed_examples=transformed_examples.path,
+        transform_graph=transform_graph.path,
+        settings=settings,
+        model=model.path,
+        checkpoints=checkpoints.path,
+    )

@@ -1,0 +1,130 @@
+"""The `darkroom` command."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.artifacts.errors import DarkroomError, StepError
+from components.artifacts.step import exit_with
+
+application = typer.Typer(
+    name="darkroom",
+    help="From a pile of labelled photographs to an image classifier in production.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="The config's YAML file.")]
+DataOption = Annotated[
+    str | None, typer.Option("--data", metavar="PATH", help="Label folders, or a CSV.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change a setting; may be repeated."),
+]
+TargetOption = Annotated[str, typer.Option("--target", metavar="kfp|vertex", help="Which cluster.")]
+
+
+@application.command()
+def run(
+    config: ConfigArgument,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of runs.")] = Path(
+        "runs"
+    ),
+    settings: SetOption = None,
+) -> None:
+    """Run the whole graph here: no Docker, no cluster.
+
+    Example: darkroom run configs/flowers.yaml --data flowers/ --set train.epochs=10
+
+    Exits with 1 if a step fails, or if the model is not blessed and so not pushed.
+    """
+    from pipeline.config import load_config
+    from pipeline.local import run_pipeline
+
+    result = run_pipeline(load_config(config, data, settings or []), out)
+    _print_result(result)
+    if not result["blessed"]:
+        from components.artifacts.evaluation import read_evaluation
+
+        reasons = read_evaluation(Path(result["artifacts"]["evaluation"])).reasons
+        raise StepError(f"not blessed, so not pushed: {'; '.join(reasons)}")
+
+
+@application.command("compile")
+def compile_(
+    config: ConfigArgument,
+    target: TargetOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="YAML file.")],
+    data: DataOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Turn the same graph into the file that Kubeflow or Vertex runs.
+
+    Example: darkroom compile configs/flowers.yaml --target kfp -o flowers.yaml
+    """
+    from pipeline.compiling import checked_target, compile_pipeline
+    from pipeline.config import load_config
+
+    compile_pipeline(load_config(config, data, settings or []), checked_target(target), output)
+    print(output)
+
+
+@application.command()
+def serve(
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+    ],
+    port: Annotated[int, typer.Option(help="Port of the REST API.")] = 8501,
+    name: Annotated[str | None, typer.Option(help="The model's name in URLs.")] = None,
+) -> None:
+    """Serve a model over REST with TF Serving's API.
+
+    Example: darkroom serve runs/served/flowers --port 8501
+    """
+    from components.artifacts.settings import validate_settings
+    from components.serve.server import serve as serve_model
+    from components.serve.settings import ServeSettings
+
+    settings = validate_settings(ServeSettings, {"port": port, "name": name})
+    serve_model(model_dir, settings)
+
+
+@application.command()
+def rollback(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Where models are pushed.")],
+) -> None:
+    """Make the previous pushed version serve again.
+
+    Example: darkroom rollback runs/served/flowers
+    """
+    from components.push.publishing import withdraw
+
+    withdrawn, serving = withdraw(destination)
+    print(f"version {withdrawn} withdrawn; version {serving} serves")
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    metrics, artifacts = result["metrics"], result["artifacts"]
+    print(f"accuracy  {metrics['accuracy']:.3f} on {result['examples']['test']:,} test photographs")
+    print(f"model     {artifacts['model']}")
+    print(f"report    {result['folder']}/report.html")
+    print(f"pushed    {result['pushed'] or 'no'}")
+
+
+def main() -> None:
+    """Runs the command; an error meant for people is one line and an exit code."""
+    try:
+        application()
+    except DarkroomError as error:
+        exit_with(error)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

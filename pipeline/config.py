@@ -1,0 +1,94 @@
+"""A run's config: one YAML file with a section a step, validated before anything runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from components.artifacts.errors import SettingsError
+from components.artifacts.settings import Settings, read_yaml, validate_settings
+from components.evaluate.settings import EvaluateSettings
+from components.ingest.settings import IngestSettings
+from components.push.settings import PushSettings
+from components.train.settings import TrainSettings
+from components.transform.settings import TransformSettings
+from pipeline.cluster import STEPS, ClusterSettings
+
+
+class Config(Settings):
+    """Everything about a run; each section's own settings say what their keys do."""
+
+    name: str = pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    """Names runs, pipelines and the served model; the config file's own name where left out."""
+    data: str
+    """A folder of label folders, a CSV `image,label[,more]`, or `sklearn:digits`."""
+    ingest: IngestSettings = IngestSettings()
+    """Photographs to split examples."""
+    transform: TransformSettings = TransformSettings()
+    """Examples to pixels."""
+    train: TrainSettings = TrainSettings()
+    """Pixels to a model."""
+    evaluate: EvaluateSettings = EvaluateSettings()
+    """Metrics, slices and thresholds."""
+    push: PushSettings = PushSettings()
+    """Where a blessed model goes."""
+    cluster: ClusterSettings = ClusterSettings()
+    """Images and machines, for Kubeflow and Vertex."""
+
+    def arguments(self) -> dict[str, Any]:
+        """The values of the pipeline's parameters: `data`, and a mapping a step."""
+        sections = {step: getattr(self, step).model_dump(mode="json") for step in STEPS}
+        return {"data": self.data, **sections}
+
+
+def load_config(path: str, data: str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Reads and validates a config.
+
+    Args:
+        path: The YAML file.
+        data: Takes the place of the config's `data`.
+        overrides: `key.sub=value` pairs, each value in YAML.
+
+    Raises:
+        SettingsError: One line that names the wrong key and the nearest valid one.
+    """
+    values = {"name": Path(path).stem.lower().replace("_", "-"), **read_yaml(path)}
+    if data is not None:
+        values["data"] = data
+    for override in overrides:
+        _override(values, override)
+    return validate_settings(Config, values)
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise SettingsError(f"--set {override}: expected key.sub=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    *parents, last = key.split(".")
+    for parent in parents:
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
+            raise SettingsError(f"--set {key}: '{parent}' has no settings below it")
+    values[last] = value
+
+
+def check_inputs(config: Config) -> None:
+    """Checks what a run here is about to read, before its first step.
+
+    Raises:
+        SettingsError: The data or the weights file does not exist.
+    """
+    data = config.data
+    if data != "sklearn:digits" and "://" not in data and not Path(data).exists():
+        raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
+    weights = config.train.weights
+    if weights not in (None, "imagenet") and not Path(str(weights)).is_file():
+        raise SettingsError(f"setting 'train.weights': the file {weights} does not exist")
