@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,15 +42,17 @@ def validate_settings(
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        raise SettingsError(_describe(error, model, section)) from None
+        raise SettingsError(_describe(error, model, values, section)) from None
 
 
 def _describe(
-    error: pydantic.ValidationError, model: type[pydantic.BaseModel], section: str
+    error: pydantic.ValidationError,
+    model: type[pydantic.BaseModel],
+    values: Mapping[str, Any],
+    section: str,
 ) -> str:
     first = error.errors()[0]
-    # Parts that name no key (pydantic's own, such as the branch of a union) are left out.
-    location = [part for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
+    location = _within(values, first["loc"])
     key = ".".join(str(part) for part in ([section] if section else []) + location)
     if first["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
@@ -59,6 +61,20 @@ def _describe(
         return f"setting '{key}' is missing"
     message = first["msg"].removeprefix("Value error, ")
     return f"setting '{key}': {message} (got {first['input']!r})"
+
+
+def _within(values: Any, location: Sequence[int | str]) -> list[int | str]:
+    """The parts of a location that lead into the values, without the branches of a union."""
+    parts: list[int | str] = []
+    for part in location:
+        if isinstance(values, Mapping):
+            values = values.get(str(part))
+        elif isinstance(values, list | tuple) and isinstance(part, int):
+            values = values[part] if part < len(values) else None
+        else:
+            continue
+        parts.append(part)
+    return parts
 
 
 def _model_at(model: type[pydantic.BaseModel], location: list[Any]) -> type[pydantic.BaseModel]:

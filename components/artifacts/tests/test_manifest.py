@@ -1,0 +1,79 @@
+"""An artifact is whole or absent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.artifacts.errors import StepError
+from components.artifacts.manifest import (
+    folder_digest,
+    read_manifest,
+    write_manifest,
+    written_aside,
+)
+
+
+def test_an_artifact_appears_when_all_is_done(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "examples"
+    with written_aside(target) as aside:
+        (aside / "a").write_text("1")
+        write_manifest(aside, "examples", {"count": 1})
+        assert not target.exists()
+    assert read_manifest(target, "examples")["count"] == 1
+    assert [path.name for path in target.parent.iterdir()] == ["examples"]
+
+
+def test_an_error_leaves_what_stood_before(tmp_path: Path) -> None:
+    target = tmp_path / "examples"
+    with written_aside(target) as aside:
+        (aside / "a").write_text("old")
+
+    def fail() -> None:
+        with written_aside(target) as aside:
+            (aside / "a").write_text("new")
+            raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (target / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["examples"]
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    def fail() -> None:
+        with written_aside(tmp_path / "examples"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(StepError, match=r"cannot write .*examples: No space left on device"):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_readers_refuse_what_they_cannot_read(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    with pytest.raises(StepError, match="does not exist"):
+        read_manifest(folder, "model")
+    folder.mkdir()
+    with pytest.raises(StepError, match="not whole"):
+        read_manifest(folder, "model")
+    write_manifest(folder, "examples", {})
+    with pytest.raises(StepError, match="holds examples, not model"):
+        read_manifest(folder, "model")
+    (folder / "manifest.json").write_text(json.dumps({"kind": "model", "format_version": 99}))
+    with pytest.raises(StepError, match="format version 99"):
+        read_manifest(folder, "model")
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(StepError, match="cannot read the manifest"):
+        read_manifest(folder, "model")
+
+
+def test_a_digest_is_of_names_and_contents_but_not_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    before = folder_digest(tmp_path)
+    write_manifest(tmp_path, "model", {})
+    assert folder_digest(tmp_path) == before
+    (tmp_path / "a").write_text("2")
+    changed = folder_digest(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len({before, changed, folder_digest(tmp_path)}) == 3
