@@ -1,5 +1,6 @@
 """The same graph as the file that a cluster runs."""
 
+import itertools
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,11 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
     aside = file.with_name(f".{file.stem}.partial.yaml")
     try:
         compiler.Compiler().compile(build_pipeline(config), str(aside))
+        # kfp heads the file with a comment that lists settings in an order new every time; without
+        # it equal configs give equal files.
+        lines = aside.read_text(encoding="utf-8").splitlines(keepends=True)
+        content = itertools.dropwhile(lambda line: line.startswith("#"), lines)
+        aside.write_text("".join(content), encoding="utf-8")
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
@@ -54,6 +60,7 @@ def checked_target(name: str) -> Target:
     Raises:
         SettingsError: There is none.
     """
-    if name == "kfp" or name == "vertex":
-        return name
-    raise SettingsError(f"--target {name}: expected kfp or vertex")
+    targets: dict[str, Target] = {"kfp": "kfp", "vertex": "vertex"}
+    if name not in targets:
+        raise SettingsError(f"--target {name}: expected kfp or vertex")
+    return targets[name]

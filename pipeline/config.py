@@ -39,7 +39,10 @@ class Config(Settings):
 
     def arguments(self) -> dict[str, Any]:
         """The values of the pipeline's parameters: `data`, and a mapping a step."""
-        sections = {step: getattr(self, step).model_dump(mode="json") for step in STEPS}
+        # A pipeline's parameters know no null; in our settings it is never but the default.
+        sections = {
+            step: getattr(self, step).model_dump(mode="json", exclude_none=True) for step in STEPS
+        }
         return {"data": self.data, **sections}
 
 
@@ -90,5 +93,5 @@ def check_inputs(config: Config) -> None:
     if data != "sklearn:digits" and "://" not in data and not Path(data).exists():
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
     weights = config.train.weights
-    if weights not in (None, "imagenet") and not Path(str(weights)).is_file():
+    if weights not in ("none", "imagenet") and not Path(weights).is_file():
         raise SettingsError(f"setting 'train.weights': the file {weights} does not exist")

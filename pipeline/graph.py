@@ -36,7 +36,9 @@ def build_pipeline(config: Config) -> GraphComponent:
     }
     defaults = config.arguments()
 
-    @dsl.pipeline(name=config.name, description="Photographs in, a served classifier out.")
+    @dsl.pipeline(  # type: ignore[untyped-decorator]
+        name=config.name, description="Photographs in, a served classifier out."
+    )
     def darkroom(
         data: str = defaults["data"],
         ingest: dict = defaults["ingest"],  # type: ignore[type-arg]

@@ -16,24 +16,27 @@ MANIFEST = "manifest.json"
 
 
 @contextlib.contextmanager
-def written_aside(artifact: Path) -> Iterator[Path]:
+def written_aside(artifact: Path, replace: bool = True) -> Iterator[Path]:
     """Gives a folder to write an artifact in, which takes the artifact's name when all is done.
 
     On an error the folder is removed, and whatever stood at `artifact` before stays.
 
     Args:
         artifact: Where the finished artifact is to stand.
+        replace: Whether it takes the place of one that stands there by then.
 
     Yields:
         An empty folder beside it, on the same file system.
+
+    Raises:
+        StepError: The folder cannot be written, or stands already and is not to be replaced.
     """
-    artifact.parent.mkdir(parents=True, exist_ok=True)
     aside = artifact.with_name(f".{artifact.name}.partial-{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     try:
+        aside.mkdir(parents=True)
         yield aside
-        if artifact.exists():
+        if replace and artifact.exists():
             shutil.rmtree(artifact)
         aside.rename(artifact)
     except OSError as error:

@@ -31,7 +31,8 @@ def publish(model: Model, destination: Path) -> Path:
     if versions and _digest(destination / str(versions[-1])) == digest:
         return destination / str(versions[-1])
     version = destination / str(max([0, *versions, *_withdrawn_versions(destination)]) + 1)
-    with written_aside(version) as aside:
+    # Another push may have taken the number meanwhile: its version is never replaced.
+    with written_aside(version, replace=False) as aside:
         shutil.copytree(model.folder, aside, dirs_exist_ok=True)
         if folder_digest(aside) != digest:
             raise StepError(f"the copy of {model.folder} in {destination} is damaged; push again")

@@ -8,6 +8,7 @@ from components.artifacts.errors import SettingsError, StepError
 
 SMALL_CNN = "small_cnn"
 IMAGENET = "imagenet"
+RANDOM = "none"
 
 KERAS_APPLICATIONS = {
     "ConvNeXtBase": "convnext",
@@ -58,7 +59,7 @@ WITH_ALPHA = frozenset({"MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileN
 
 
 def build_backbone(
-    name: str, image_size: tuple[int, int], alpha: float | None, weights: str | None
+    name: str, image_size: tuple[int, int], alpha: float | None, weights: str
 ) -> Any:
     """Builds a network without its top.
 
@@ -66,7 +67,7 @@ def build_backbone(
         name: One of `NAMES`.
         image_size: Height and width in pixels.
         alpha: Width multiplier, for the MobileNets.
-        weights: `imagenet`, a path to a weights file, or None for random ones.
+        weights: `imagenet`, a path to a weights file, or `none` for random ones.
 
     Returns:
         A keras.Model from scaled float32 [N, H, W, 3] to a feature map float32 [N, h, w, D].
@@ -79,8 +80,8 @@ def build_backbone(
         backbone = _small_cnn(image_size)
     else:
         backbone = _keras_application(name, image_size, alpha, weights == IMAGENET)
-    if weights not in (None, IMAGENET):
-        _load_weights(backbone, name, Path(str(weights)))
+    if weights not in (RANDOM, IMAGENET):
+        _load_weights(backbone, name, Path(weights))
     return backbone
 
 

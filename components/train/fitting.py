@@ -9,6 +9,7 @@ from typing import Any
 
 from components.artifacts.errors import StepError
 from components.artifacts.transformed import TransformedExamples, TransformGraph
+from components.train.backbones import RANDOM
 from components.train.datasets import build_dataset
 from components.train.network import Network
 from components.train.settings import TrainSettings
@@ -37,7 +38,7 @@ class Phase:
 
 def plan_phases(settings: TrainSettings) -> list[Phase]:
     """The phases that the settings ask for, in order."""
-    if settings.weights is None:
+    if settings.weights == RANDOM:
         return [Phase("scratch", settings.epochs, settings.learning_rate, True, False)]
     head = Phase("head", settings.epochs, settings.learning_rate, False, True)
     if not settings.fine_tune_epochs:

@@ -23,7 +23,7 @@ class Network:
     embedding: Any
 
 
-def build_network(settings: TrainSettings, graph: TransformGraph, weights: str | None) -> Network:
+def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) -> Network:
     """Builds the network with seeded random weights in its head.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 import pydantic
 
 from components.artifacts.settings import Settings, nearest
-from components.train.backbones import NAMES, WITH_ALPHA
+from components.train.backbones import IMAGENET, NAMES, RANDOM, SMALL_CNN, WITH_ALPHA
 
 
 class AugmentationSettings(Settings):
@@ -35,8 +35,8 @@ class TrainSettings(Settings):
     """`small_cnn`, or a network of `keras.applications` by its name there."""
     alpha: float | None = pydantic.Field(default=None, gt=0)
     """Width multiplier of the MobileNets; unset: the network's own default."""
-    weights: str | None = "imagenet"
-    """`imagenet`, a path to a weights file without top, or null for random weights."""
+    weights: str = "imagenet"
+    """`imagenet`, a path to a weights file without top, or `none` for random weights."""
     epochs: int = pydantic.Field(default=5, ge=1)
     """Epochs of the head, or of the whole network where there are no weights to start from."""
     fine_tune_epochs: int = pydantic.Field(default=0, ge=0)
@@ -67,14 +67,14 @@ class TrainSettings(Settings):
 
     @pydantic.field_validator("weights", mode="before")
     @classmethod
-    def _none_is_none(cls, weights: object) -> object:
-        # In YAML people write `none` as often as `null`.
-        return None if weights == "none" else weights
+    def _null_is_none(cls, weights: object) -> object:
+        # People write `null` in YAML, which a pipeline's parameters have no value for.
+        return RANDOM if weights is None else weights
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
         if self.alpha is not None and self.backbone not in WITH_ALPHA:
             raise ValueError(f"alpha is for {', '.join(sorted(WITH_ALPHA))}, not {self.backbone}")
-        if self.backbone == "small_cnn" and self.weights == "imagenet":
-            raise ValueError("small_cnn has no imagenet weights: set weights to null or a path")
+        if self.backbone == SMALL_CNN and self.weights == IMAGENET:
+            raise ValueError("small_cnn has no imagenet weights: set weights to none or a path")
         return self

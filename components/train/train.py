@@ -12,6 +12,7 @@ from components.artifacts.transformed import (
     read_transform_graph,
     read_transformed_examples,
 )
+from components.train.backbones import RANDOM
 from components.train.settings import TrainSettings
 
 _log = logging.getLogger("darkroom.train")
@@ -87,6 +88,6 @@ def _export(graph: TransformGraph, settings: TrainSettings, best_weights: Path, 
     from components.train.export import export
     from components.train.network import build_network
 
-    network = build_network(settings, graph, weights=None)
+    network = build_network(settings, graph, weights=RANDOM)
     network.model.load_weights(best_weights)
     export(network.embedding, graph, to)

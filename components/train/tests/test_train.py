@@ -16,7 +16,7 @@ from components.train.settings import TrainSettings
 from components.train.tests.conftest import LABELS, SIZE, Transformed
 from components.train.train import train
 
-SMALL = {"backbone": "small_cnn", "weights": None, "epochs": 4, "batch_size": 16}
+SMALL = {"backbone": "small_cnn", "weights": "none", "epochs": 4, "batch_size": 16}
 
 
 def run_train(transformed: Transformed, out: Path, **settings: Any) -> Path:
@@ -175,13 +175,13 @@ def test_head_then_whole_network(transformed: Transformed, tmp_path: Path) -> No
 
     graph = read_transform_graph(transformed.graph)
     settings = TrainSettings.model_validate(SMALL)
-    backbone = build_network(settings, graph, None).backbone
+    backbone = build_network(settings, graph, "none").backbone
     weights = tmp_path / "backbone.weights.h5"
     backbone.save_weights(weights)
     model = run_train(transformed, tmp_path, weights=str(weights), epochs=1, fine_tune_epochs=1)
     history = json.loads((model / "history.json").read_text())
     assert [epoch["phase"] for epoch in history["epochs"]] == ["head", "fine_tune"]
-    tuned = build_network(settings, graph, None)
+    tuned = build_network(settings, graph, "none")
     tuned.model.load_weights(tmp_path / "checkpoints" / "best.weights.h5")
     pairs = list(zip(backbone.layers, tuned.backbone.layers, strict=True))
     convolution, norm = (
@@ -208,7 +208,7 @@ def test_mirrored_trains_on_two_devices(transformed: Transformed, tmp_path: Path
         "tf.distribute.MirroredStrategy.__init__.__defaults__ = (['/cpu:0', '/cpu:1'], None)\n"
         "from components.train.settings import TrainSettings\n"
         "from components.train.train import train\n"
-        "settings = TrainSettings(backbone='small_cnn', weights=None, epochs=3, batch_size=16,\n"
+        "settings = TrainSettings(backbone='small_cnn', weights='none', epochs=3, batch_size=16,\n"
         "    strategy='mirrored')\n"
         "out = Path(sys.argv[3])\n"
         "best = train(Path(sys.argv[1]), Path(sys.argv[2]), settings,\n"

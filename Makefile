@@ -1,0 +1,55 @@
+# Every target works in a fresh clone: it makes what it needs, and fails when a step of it fails.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.9
+UV ?= $(shell command -v uv || echo build/uv/bin/uv)
+# TensorFlow alone is some 10,000 files; compiled once here, they import in a third of the time.
+export UV_COMPILE_BYTECODE := 1
+
+BUILDER ?= docker
+TEST_PROCESSES ?= 2
+
+.PHONY: help setup run test lint bench images clean
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/installed ## Make .venv from the lock file
+
+.venv/installed: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+build/uv/bin/uv:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet uv==$(UV_VERSION)
+
+run: setup ## Run the whole pipeline on handwritten digits, and say where to look
+	.venv/bin/darkroom run configs/digits.yaml
+
+test: lint ## Lint, check types and run every test
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+
+lint: setup ## Check style and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+bench: setup ## Measure against peers, side by side (some minutes)
+	.venv/bin/python -m benchmarks
+
+images: ## Build every component's image; BUILDER=docker or BUILDER=buildah
+ifeq ($(BUILDER),docker)
+	docker buildx bake --file docker/docker-bake.hcl
+else ifeq ($(BUILDER),buildah)
+	docker/build-with-buildah.sh
+else
+	$(error BUILDER is docker or buildah, not '$(BUILDER)')
+endif
+
+clean: ## Remove the environment and what was built; runs and data stay
+	rm -rf .venv build

@@ -1,0 +1,119 @@
+"""A push publishes all at once what was evaluated, or nothing."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.manifest import folder_digest, read_manifest
+from components.push.publishing import served_versions, withdraw
+from components.push.push import push
+from components.push.settings import PushSettings
+from components.push.tests.conftest import Candidate, save_evaluation, save_model
+
+
+def run_push(candidate: Candidate, destination: Path, out: Path) -> Path:
+    version = push(
+        candidate.examples,
+        candidate.model,
+        candidate.evaluation,
+        PushSettings(destination=str(destination)),
+        pushed=out / "pushed",
+    )
+    return Path(version)
+
+
+def another(candidate: Candidate, folder: Path, **model: object) -> Candidate:
+    """A candidate with another model, and its own evaluation of the same examples."""
+    made = Candidate(candidate.examples, folder / "model", folder / "evaluation")
+    save_model(made.model, **model)  # type: ignore[arg-type]
+    save_evaluation(made.evaluation, made.model, made.examples)
+    return made
+
+
+def test_a_blessed_model_becomes_the_newest_version(candidate: Candidate, tmp_path: Path) -> None:
+    destination = tmp_path / "served"
+    version = run_push(candidate, destination, tmp_path)
+    assert version == destination / "1"
+    assert (version / "saved_model.pb").is_file()
+    assert folder_digest(version) == folder_digest(candidate.model)
+    assert read_manifest(tmp_path / "pushed", "pushed")["version"] == 1
+    better = another(candidate, tmp_path, sharpness=2.0)
+    assert run_push(better, destination, tmp_path).name == "2"
+    assert sorted(path.name for path in destination.iterdir()) == ["1", "2"]
+
+
+def test_a_repeated_push_makes_no_new_version(candidate: Candidate, tmp_path: Path) -> None:
+    destination = tmp_path / "served"
+    assert run_push(candidate, destination, tmp_path).name == "1"
+    assert run_push(candidate, destination, tmp_path).name == "1"
+    assert served_versions(destination) == [1]
+
+
+def test_a_rollback_serves_the_version_before_and_its_number_is_not_used_again(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    destination = tmp_path / "served"
+    run_push(candidate, destination, tmp_path)
+    newer = another(candidate, tmp_path, sharpness=3.0)
+    run_push(newer, destination, tmp_path)
+    assert withdraw(destination) == (2, 1)
+    assert served_versions(destination) == [1]
+    with pytest.raises(StepError, match="none to go back to"):
+        withdraw(destination)
+    assert run_push(newer, destination, tmp_path).name == "3"
+
+
+def test_versions_that_others_made_are_left_alone(candidate: Candidate, tmp_path: Path) -> None:
+    destination = tmp_path / "served"
+    (destination / "1700000000").mkdir(parents=True)
+    (destination / "notes").mkdir()
+    assert run_push(candidate, destination, tmp_path).name == "1700000001"
+
+
+def test_refusals_leave_the_destination_as_it_was(candidate: Candidate, tmp_path: Path) -> None:
+    destination = tmp_path / "served"
+
+    def refused(made: Candidate, message: str) -> None:
+        with pytest.raises(StepError, match=message):
+            run_push(made, destination, tmp_path)
+        assert not destination.exists()
+        assert not (tmp_path / "pushed").exists()
+
+    evaluation = tmp_path / "unblessed"
+    save_evaluation(evaluation, candidate.model, candidate.examples, blessed=False)
+    unblessed = dataclasses.replace(candidate, evaluation=evaluation)
+    refused(unblessed, "not blessed: accuracy 0.4 is below 0.5")
+
+    skewed = another(candidate, tmp_path / "skewed", skew=1e-3)
+    refused(skewed, "signature 'with_key' differs from the evaluation .* training-serving skew")
+    closed = another(candidate, tmp_path / "closed", without="embedding")
+    refused(closed, "no signature 'embedding'")
+    other = another(candidate, tmp_path / "other", sharpness=5.0)
+    mixed = dataclasses.replace(candidate, evaluation=other.evaluation)
+    refused(mixed, "evaluated another model")
+    changed = tmp_path / "changed"
+    shutil.copytree(candidate.model, changed)
+    (changed / "labels.txt").write_text("light\ndark\n")
+    refused(dataclasses.replace(candidate, model=changed), "changed after it was exported")
+
+
+def test_a_destination_that_cannot_be_written_is_one_line(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StepError, match="cannot write"):
+        run_push(candidate, tmp_path / "file" / "served", tmp_path)
+
+
+def test_a_push_needs_a_destination(candidate: Candidate, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"push\.destination"):
+        push(
+            candidate.examples,
+            candidate.model,
+            candidate.evaluation,
+            PushSettings(),
+            pushed=tmp_path / "pushed",
+        )

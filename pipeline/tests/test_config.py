@@ -1,0 +1,65 @@
+"""A config is checked before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from components.artifacts.errors import SettingsError
+from pipeline.config import Config, check_inputs, load_config
+
+ROOT = Path(__file__).parent.parent.parent
+DIGITS = str(ROOT / "configs" / "digits.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_shipped_configs_are_valid(path: Path) -> None:
+    assert load_config(str(path)).name == path.stem
+
+
+def test_overrides_are_yaml_values() -> None:
+    overrides = ["train.epochs=3", "evaluate.slices=[label, camera]", "train.weights=null"]
+    overrides += ["evaluate.thresholds.accuracy=0.5", "cluster.resources.train.memory=8Gi"]
+    config = load_config(DIGITS, data="elsewhere", overrides=overrides)
+    assert config.data == "elsewhere"
+    assert config.train.epochs == 3
+    assert config.train.weights == "none"
+    assert config.evaluate.slices == ("label", "camera")
+    assert config.cluster.resources["train"].memory == "8Gi"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epoch=3", "unknown setting 'train.epoch'; did you mean 'epochs'?"),
+        ("trian.epochs=3", "unknown setting 'trian'; did you mean 'train'?"),
+        ("train.epochs=many", "setting 'train.epochs': Input should be a valid integer"),
+        ("train.backbone=MobilNetV2", "setting 'train.backbone': unknown backbone; did you mean"),
+        ("train.epochs.more=3", "--set train.epochs.more: 'epochs' has no settings below it"),
+        ("train.epochs", "--set train.epochs: expected key.sub=value"),
+        ("cluster.images.trian=x", "no step is called 'trian'; did you mean 'train'?"),
+        ("evaluate.thresholds.acuracy=0.5", "did you mean 'accuracy'"),
+        ("name=My Model", "setting 'name': "),
+        ("cluster.resources.train.accelerator=nvidia gpu", "expected nvidia.com/gpu (Kubeflow)"),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_nearest(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_config(DIGITS, overrides=[override])
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_inputs_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="data path nowhere does not exist"):
+        check_inputs(load_config(DIGITS, data="nowhere"))
+    weights = tmp_path / "w.h5"
+    config = load_config(DIGITS, overrides=[f"train.weights={weights}"])
+    with pytest.raises(SettingsError, match=r"'train.weights': the file .*w\.h5 does not exist"):
+        check_inputs(config)
+    weights.touch()
+    check_inputs(config)
+
+
+def test_every_section_is_a_pipeline_argument() -> None:
+    arguments = load_config(DIGITS).arguments()
+    assert set(arguments) == set(Config.model_fields) - {"name", "cluster"}

@@ -1,0 +1,80 @@
+"""A model that is not good enough is not pushed: here, and from the files that clusters run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.artifacts.journal import JOURNAL_VARIABLE, read_journal
+from components.artifacts.manifest import read_manifest
+from tests.conftest import Finished
+
+QUICK = ["--set", "train.epochs=1"]
+
+
+def test_an_unblessed_model_is_not_pushed_here(
+    command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    threshold = "evaluate.thresholds={accuracy: 1.01}"
+    finished = command(
+        "run", "configs/digits.yaml", *QUICK, "--set", threshold, out=tmp_path / "runs"
+    )
+    assert finished.code == 1
+    assert finished.run["status"] == "succeeded"
+    assert finished.run["blessed"] is False
+    assert finished.run["pushed"] is None
+    assert finished.run["steps"][-1] == {"name": "push", "seconds": 0.0, "status": "skipped"}
+    assert not (tmp_path / "runs" / "served").exists()
+    (line,) = finished.error.splitlines()
+    assert "not blessed, so not pushed: accuracy" in line
+    assert "below 1.01" in line
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    monkeypatch.setenv(JOURNAL_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.mark.parametrize(("target", "bound"), [("kfp", 0.5), ("vertex", 1.01)])
+@pytest.mark.filterwarnings("ignore:You may be attemping to run a task")
+def test_a_compiled_file_runs_with_other_settings_and_keeps_the_gate(
+    command: Callable[..., Finished], tmp_path: Path, journal: Path, target: str, bound: float
+) -> None:
+    """Loads the file back with kfp and runs it, with thresholds that it was not compiled with."""
+    from kfp import components, local
+
+    file = tmp_path / "pipeline.yaml"
+    compiled = command("compile", "configs/digits.yaml", "--target", target, "-o", file)
+    assert compiled.code == 0, compiled.error
+    arguments = compiled_arguments(file)
+    arguments["train"]["epochs"] = 4
+    arguments["evaluate"]["thresholds"] = {"accuracy": bound}
+    arguments["push"]["destination"] = str(tmp_path / "served")
+
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"))
+    components.load_component_from_file(str(file))(**arguments)
+
+    entries = {entry["name"]: entry for entry in read_journal(journal)}
+    model = read_manifest(Path(entries["train"]["artifacts"]["model"]), "model")
+    assert model["settings"]["epochs"] == 4
+    if bound < 1:
+        assert entries["evaluate"]["result"] == "blessed"
+        assert (tmp_path / "served" / "1" / "saved_model.pb").is_file()
+    else:
+        assert entries["evaluate"]["result"] == "not blessed"
+        assert "push" not in entries
+        assert not (tmp_path / "served").exists()
+
+
+def compiled_arguments(file: Path) -> dict[str, Any]:
+    """The parameters' defaults, as a compiled file holds them."""
+    document = next(yaml.safe_load_all(file.read_text()))
+    parameters = document["root"]["inputDefinitions"]["parameters"]
+    defaults = {name: parameter["defaultValue"] for name, parameter in parameters.items()}
+    return dict(json.loads(json.dumps(defaults)))

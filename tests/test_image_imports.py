@@ -1,0 +1,81 @@
+"""An image holds every package and module that its component imports, wherever it does so.
+
+Heavy imports are made inside functions, so a package missing from a group would show on a
+cluster only, minutes into a run.
+"""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMPONENTS = sorted(path.parent.name for path in ROOT.glob("components/*/Dockerfile"))
+LOCK = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
+LOCKED = {package["name"]: package for package in LOCK["package"]}
+PROVIDERS = cache(packages_distributions)
+
+
+def installed_packages(group: str) -> set[str]:
+    """What `uv sync --no-default-groups --group GROUP` installs, by the lock."""
+    project = LOCKED["darkroom"]
+    waiting = [*project["dependencies"], *project["dev-dependencies"][group]]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        dependency = waiting.pop()
+        package = LOCKED[dependency["name"]]
+        for extra in ("", *dependency.get("extra", [])):
+            if (package["name"], extra) not in seen:
+                seen.add((package["name"], extra))
+                optional = package.get("optional-dependencies", {}).get(extra, [])
+                waiting += optional if extra else package.get("dependencies", [])
+    return {name for name, _ in seen}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            # `from components.artifacts import manifest` names a module too.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def component_imports(component: str) -> dict[str, Path]:
+    """Every module imported by a component and by the artifacts modules it reaches."""
+    waiting = list((ROOT / "components" / component).glob("*.py"))
+    found: dict[str, Path] = {}
+    while waiting:
+        path = waiting.pop()
+        for module in imported_modules(path):
+            if module not in found:
+                found[module] = path
+                file = ROOT / (module.replace(".", "/") + ".py")
+                if module.startswith("components.artifacts.") and file.exists():
+                    waiting.append(file)
+    return found
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_image_holds_every_package_its_component_imports(component: str):
+    installed = installed_packages(component)
+    for module, path in component_imports(component).items():
+        top = module.partition(".")[0]
+        if top == "components" or top in sys.stdlib_module_names:
+            continue
+        providers = {name.lower().replace("_", "-") for name in PROVIDERS().get(top, [])}
+        assert providers & installed, f"{path}: group {component} has no package for {module}"
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_image_holds_every_component_module_that_is_imported(component: str):
+    held = ("components", "components.artifacts", f"components.{component}")
+    for module, path in component_imports(component).items():
+        if module.split(".")[0] in ("components", "pipeline"):
+            assert ".".join(module.split(".")[:2]) in held, f"{path} imports {module}"

@@ -1,0 +1,183 @@
+"""What the image files promise, read from their text: building them takes minutes and buildah."""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pipeline.cluster import ClusterSettings
+
+ROOT = Path(__file__).parent.parent
+BASE = ROOT / "docker" / "base.Dockerfile"
+BAKE = (ROOT / "docker" / "docker-bake.hcl").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+BUILD_TOOLS = r"\b(uv|pip|apt-get|apt|build-essential|gcc|g\+\+|clang|make|cmake|git|curl|wget)\b"
+
+
+@dataclass
+class Stage:
+    base: str
+    name: str
+    instructions: list[tuple[str, str]] = field(default_factory=list)
+
+    def all(self, instruction: str) -> list[str]:
+        return [text for name, text in self.instructions if name == instruction]
+
+
+def stages(dockerfile: Path) -> list[Stage]:
+    text = re.sub(r"^\s*#.*\n", "", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found: list[Stage] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        instruction, _, rest = line.strip().partition(" ")
+        if instruction == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found.append(Stage(base, name))
+        elif found and instruction:
+            found[-1].instructions.append((instruction, " ".join(rest.split())))
+    return found
+
+
+def base_stage(name: str) -> Stage:
+    return next(stage for stage in stages(BASE) if stage.name == name)
+
+
+def base_argument(name: str) -> str:
+    found = re.search(rf"^ARG {name}=(\S+)$", BASE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found, f"base.Dockerfile has no argument {name} with a default"
+    return found[1]
+
+
+def bake_targets() -> list[str]:
+    matrix = re.search(r"matrix\s*=\s*{\s*component\s*=\s*\[(.*?)\]", BAKE, re.DOTALL)
+    assert matrix, "docker-bake.hcl has no list of components"
+    return re.findall(r'"([^"]+)"', matrix[1])
+
+
+def bake_default(variable: str) -> str:
+    block = re.search(rf'variable "{variable}" {{\s*default = "([^"]*)"', BAKE)
+    assert block, f"docker-bake.hcl has no variable {variable} with a default"
+    return block[1]
+
+
+def packages_of(group: str) -> list[str]:
+    names: list[str] = []
+    for entry in PROJECT["dependency-groups"][group]:
+        names += packages_of(entry["include-group"]) if isinstance(entry, dict) else [entry]
+    return names
+
+
+# `artifacts` is what every component shares, and runs by itself nowhere.
+RUNNABLE = {
+    path.parent.name
+    for path in ROOT.glob("components/*/*.py")
+    if path.name in ("step.py", "__main__.py") and path.parent.name != "artifacts"
+}
+DOCKERFILES = sorted(path.parent.name for path in ROOT.glob("components/*/Dockerfile"))
+every_image = pytest.mark.parametrize("component", DOCKERFILES)
+
+
+def component_stages(component: str) -> tuple[Stage, Stage]:
+    build, final = stages(ROOT / "components" / component / "Dockerfile")
+    return build, final
+
+
+def test_every_component_that_runs_has_an_image():
+    assert RUNNABLE, "no component found: the layout has changed"
+    assert set(DOCKERFILES) >= RUNNABLE
+
+
+def test_bake_builds_every_image_under_its_own_name():
+    assert sorted(bake_targets()) == DOCKERFILES
+    assert 'dockerfile = "components/${component}/Dockerfile"' in BAKE
+    assert re.search(r"name\s*=\s*component\n", BAKE)
+
+
+@every_image
+def test_image_installs_its_own_dependency_group_only(component: str):
+    build, _ = component_stages(component)
+    (install,) = build.all("RUN")
+    assert "uv sync --frozen --no-default-groups" in install
+    assert re.findall(r"--(?:only-)?group[ =](\S+)", install) == [component]
+    assert not re.search(r"--(extra|all-groups|all-extras|with)\b", install)
+    assert component in PROJECT["dependency-groups"]
+
+
+@every_image
+def test_group_of_a_step_holds_kfp(component: str):
+    # On a cluster the container's command is `python3 -m kfp.dsl.executor_main`.
+    if (ROOT / "components" / component / "step.py").exists():
+        assert any(re.match(r"kfp\b(?!-)", package) for package in packages_of(component))
+
+
+@every_image
+def test_image_stands_on_the_shared_base(component: str):
+    build, final = component_stages(component)
+    assert (build.base, final.base) == ("darkroom-build", "darkroom-runtime")
+    for name in ("build", "runtime"):
+        assert re.search(rf'darkroom-{name}\s*= "target:darkroom-{name}"', BAKE)
+        assert base_stage(name).base == "${BASE_IMAGE}"
+
+
+@every_image
+def test_image_runs_as_a_numbered_user_that_is_not_root(component: str):
+    _, final = component_stages(component)
+    users = base_stage("runtime").all("USER") + final.all("USER")
+    assert users, "nothing sets a user, so the image runs as root"
+    assert re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1])
+
+
+@every_image
+def test_final_stage_has_no_build_tools(component: str):
+    _, final = component_stages(component)
+    assert not final.all("RUN")
+    for name, text in base_stage("runtime").instructions + final.instructions:
+        assert not re.search(BUILD_TOOLS, text), f"{name} {text}"
+
+
+@every_image
+def test_final_stage_takes_its_own_code_only(component: str):
+    _, final = component_stages(component)
+    assert final.all("COPY") == [
+        "--from=build /opt/venv /opt/venv",
+        "components/__init__.py components/",
+        "components/artifacts components/artifacts",
+        f"components/{component} components/{component}",
+    ]
+
+
+@every_image
+def test_image_answers_as_the_component_from_a_shell(component: str):
+    _, final = component_stages(component)
+    (entrypoint,) = final.all("ENTRYPOINT")
+    assert json.loads(entrypoint) == ["python", "-m", f"components.{component}"]
+
+
+def test_images_are_named_as_the_compiled_pipeline_names_them():
+    assert '[join("/", compact([REGISTRY, "darkroom-${component}:${TAG}"]))]' in BAKE
+    tag = bake_default("TAG")
+    assert ClusterSettings().image("ingest") == f"darkroom-ingest:{tag}"
+    assert ClusterSettings(registry="there/dr").image("push") == f"there/dr/darkroom-push:{tag}"
+
+
+def test_tests_stay_out_of_the_images():
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "**/tests" in ignored
+
+
+def test_versions_are_pinned():
+    for path in (*ROOT.glob("docker/*.*"), *ROOT.glob("components/*/Dockerfile")):
+        assert ":latest" not in path.read_text(encoding="utf-8"), path
+    assert re.fullmatch(r"\d+\.\d+\.\d+", base_argument("UV_VERSION"))
+    assert bake_default("TAG") == PROJECT["project"]["version"]
+
+
+def test_base_image_is_named_alike_and_has_the_project_s_python():
+    image = base_argument("BASE_IMAGE")
+    python = PROJECT["project"]["requires-python"].strip("=.*")
+    assert image == bake_default("BASE_IMAGE")
+    assert image.startswith(f"python:{python}-")
+    (environment,) = base_stage("build").all("ENV")
+    assert f"UV_PYTHON=python{python}" in environment.split()

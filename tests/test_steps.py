@@ -1,0 +1,87 @@
+"""Each step says the same from every side: its function, its Kubeflow component, its shell."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from components.artifacts.step import output_names, settings_model
+from pipeline.cluster import STEPS
+from pipeline.config import Config, load_config
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_argument_names_match(name: str) -> None:
+    function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
+    step = getattr(importlib.import_module(f"components.{name}.step"), name)
+    component = dsl.component(step, base_image="darkroom")
+    inputs = component.component_spec.inputs or {}
+    outputs = component.component_spec.outputs or {}
+    expected = list(inspect.signature(function).parameters)
+    assert [*inputs, *(output for output in outputs if output != "Output")] == expected
+    assert [output for output in outputs if output != "Output"] == output_names(function)
+    assert settings_model(function) is Config.model_fields[name].annotation
+
+
+@pytest.mark.parametrize("project", ["digits", "flowers"])
+@pytest.mark.parametrize("name", STEPS)
+def test_pipeline_arguments_are_the_steps_settings(name: str, project: str) -> None:
+    config = load_config(str(ROOT / "configs" / f"{project}.yaml"))
+    settings = getattr(config, name)
+    assert type(settings).model_validate(config.arguments()[name]) == settings
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_null_is_only_ever_a_default(name: str) -> None:
+    """Since it is left out of a pipeline's parameters, which know no null."""
+    for key, field in Config.model_fields[name].annotation.model_fields.items():
+        takes_null = type(None) in getattr(field.annotation, "__args__", ())
+        assert not takes_null or field.default is None, key
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_from_a_shell_explains_itself(name: str) -> None:
+    function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
+    command = [sys.executable, "-m", f"components.{name}", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    for parameter in inspect.signature(function).parameters:
+        assert f"--{parameter.replace('_', '-')} " in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_wrong_settings_from_a_shell_are_one_line(name: str) -> None:
+    function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
+    options = [
+        part
+        for parameter in inspect.signature(function).parameters
+        for part in (f"--{parameter.replace('_', '-')}", "nowhere")
+        if parameter != "settings"
+    ]
+    command = [sys.executable, "-m", f"components.{name}", *options, "--settings", '{"zzz": 1}']
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"[{name}] error: unknown setting 'zzz'; valid: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_components_import_only_artifacts_and_themselves() -> None:
+    import ast
+
+    for file in ROOT.glob("components/*/*.py"):
+        room = file.parent.name
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            parts = node.module.split(".")
+            assert parts[0] != "pipeline", file
+            if parts[0] == "components" and len(parts) > 1:
+                assert parts[1] in ("artifacts", room), f"{file} imports {node.module}"
+            if parts[0] == "kfp":
+                assert file.name == "step.py", file
