@@ -5,7 +5,7 @@ from typing import Any
 
 from components.artifacts.model import SERVING_DEFAULT
 from components.artifacts.settings import nearest
-from components.serve.refusal import Refusal
+from components.serve.request_error import RequestError
 from components.serve.versions import Version
 
 
@@ -29,10 +29,10 @@ class LoadedModel:
         """The signature of that name.
 
         Raises:
-            Refusal: The model has no such signature.
+            RequestError: The model has no such signature.
         """
         if name not in self.signatures:
-            raise Refusal(f"unknown signature '{name}'{nearest(name, self.signatures)}")
+            raise RequestError(f"unknown signature '{name}'{nearest(name, self.signatures)}")
         return self.signatures[name]
 
 

@@ -1,5 +1,6 @@
 """The versions that a model directory holds."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -23,8 +24,13 @@ class Version:
 
     def stamp(self) -> frozenset[tuple[Path, int, int]]:
         """Path, size in bytes and time of change of each of its files: other files, other stamp."""
-        files = [(path, path.stat()) for path in self.folder.rglob("*") if path.is_file()]
-        return frozenset((path, stat.st_size, stat.st_mtime_ns) for path, stat in files)
+        files = []
+        for path in self.folder.rglob("*"):
+            # Somebody may be removing the version.
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                files.append((path, stat.st_size, stat.st_mtime_ns))
+        return frozenset(files)
 
 
 def find_versions(model_dir: Path) -> list[Version]:
@@ -38,10 +44,10 @@ def find_versions(model_dir: Path) -> list[Version]:
     if (model_dir / _GRAPH_FILE).is_file():
         return [Version(int(model_dir.name) if _is_number(model_dir.name) else 1, model_dir)]
     try:
-        names = os.listdir(model_dir)
+        folders = list(model_dir.iterdir())
     except OSError:
         return []
-    versions = [Version(int(name), model_dir / name) for name in names if _is_number(name)]
+    versions = [Version(int(folder.name), folder) for folder in folders if _is_number(folder.name)]
     whole = [version for version in versions if (version.folder / _GRAPH_FILE).is_file()]
     return sorted(whole, key=lambda version: version.number, reverse=True)
 
@@ -69,7 +75,8 @@ def model_name(model_dir: Path) -> str:
     >>> model_name(Path("/models/flowers/3"))
     'flowers'
     """
-    folder = Path(os.path.abspath(model_dir))
+    # A link keeps its own name, which Path.resolve would lose.
+    folder = Path(os.path.abspath(model_dir))  # noqa: PTH100
     if _is_number(folder.name):
         folder = folder.parent
     return folder.name or "model"

@@ -1,7 +1,7 @@
 """A request that cannot be answered."""
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """What is wrong with a request, in one line for the one who sent it.
 
     Attributes:

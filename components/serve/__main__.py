@@ -1,0 +1,48 @@
+"""The model server from a shell or a container: `python -m components.serve MODEL_DIR`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.artifacts.errors import DarkroomError
+from components.artifacts.settings import validate_settings
+from components.artifacts.step import configure_logging, exit_with
+from components.serve.server import serve
+from components.serve.settings import ServeSettings
+
+_DEFAULTS = ServeSettings()
+
+
+def command(
+    model_dir: Annotated[
+        Path, typer.Argument(help="A SavedModel directory, or a folder of numbered ones.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="The model's name; the directory's where left out.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the REST API.")] = _DEFAULTS.port,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the gRPC API (KServe's V2 protocol); off if not given."),
+    ] = None,
+    poll_seconds: Annotated[
+        float, typer.Option(help="Seconds between two looks for another version.")
+    ] = _DEFAULTS.poll_seconds,
+) -> None:
+    """Serves a model over REST with TF Serving's predict and status API.
+
+    Example: python -m components.serve models/flowers --port 8501
+    """
+    configure_logging()
+    values = {"name": name, "port": port, "grpc_port": grpc_port, "poll_seconds": poll_seconds}
+    try:
+        serve(model_dir, validate_settings(ServeSettings, values))
+    except DarkroomError as error:
+        exit_with(error, "serve")
+
+
+if __name__ == "__main__":
+    application = typer.Typer(add_completion=False, rich_markup_mode=None)
+    application.command()(command)
+    application(prog_name="python -m components.serve")

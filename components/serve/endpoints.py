@@ -1,0 +1,102 @@
+"""TF Serving's REST API as routes of KServe's application.
+
+Format: https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from kserve.protocol.dataplane import DataPlane
+
+from components.artifacts.settings import nearest
+from components.serve.request_error import RequestError
+from components.serve.served_model import JsonCall, ServedModel
+
+
+def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedModel) -> None:
+    """Adds the routes; added before KServe's own, they come first where paths are the same.
+
+    Args:
+        application: KServe's application.
+        data_plane: What passes requests on to the model, counting and timing them.
+        model: The model.
+    """
+    endpoints = _Endpoints(data_plane, model)
+    router = APIRouter()
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+        router.add_api_route(path, endpoints.status, methods=["GET"])
+        router.add_api_route(f"{path}/metadata", endpoints.metadata, methods=["GET"])
+        router.add_api_route(f"{path}:predict", endpoints.predict, methods=["POST"])
+    router.add_api_route("/v2/health/ready", endpoints.ready, methods=["GET"])
+    application.include_router(router)
+    application.add_exception_handler(RequestError, _refused)
+
+
+class _Endpoints:
+    def __init__(self, data_plane: DataPlane, model: ServedModel) -> None:
+        self._data_plane = data_plane
+        self._model = model
+
+    async def status(self, name: str, version: str | None = None) -> Response:
+        """Status of the model's versions; 503, which probes understand, until one serves."""
+        self._check_name(name)
+        states = self._states()
+        if version is not None:
+            states = [state for state in states if state["version"] == version]
+            if not states:
+                raise RequestError(f"model '{name}' has no version {version}", status=404)
+        available = any(state["state"] == "AVAILABLE" for state in states)
+        return _json({"model_version_status": states}, 200 if available else 503)
+
+    async def metadata(self, name: str, version: str | None = None) -> Response:
+        """The model's signatures."""
+        self._check_name(name)
+        model = self._model.current(version)
+        number = str(model.version.number)
+        signatures = {"signature_def": {"signature_def": model.signature_defs}}
+        spec = {"name": name, "signature_name": "", "version": number}
+        return _json({"model_spec": spec, "metadata": signatures})
+
+    async def predict(self, name: str, request: Request, version: str | None = None) -> Response:
+        """Predictions; what `Content-Type` says is not looked at, as in TF Serving."""
+        self._check_name(name)
+        call = JsonCall(await request.body(), version)
+        answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
+        return Response(answer, media_type="application/json")
+
+    async def ready(self) -> Response:
+        """Whether predictions are answered; KServe's own says yes while the model loads."""
+        return _json({"ready": self._model.ready}, 200 if self._model.ready else 503)
+
+    def _check_name(self, name: str) -> None:
+        if name != self._model.name:
+            raise RequestError(
+                f"unknown model '{name}'{nearest(name, [self._model.name])}", status=404
+            )
+
+    def _states(self) -> list[dict[str, Any]]:
+        """The version that serves first, then the ones that are loading or failed to."""
+        follower = self._model.follower
+        # Read once each: a refresh in another thread may replace them meanwhile.
+        current, loading, errors = follower.current, follower.loading, follower.errors
+        states = [_state(current.version.number, "AVAILABLE")] if current else []
+        if loading is not None:
+            states.append(_state(loading, "LOADING"))
+        failed = [(number, why) for number, why in errors.items() if number != loading]
+        return states + [_state(number, "END", why) for number, why in failed]
+
+
+def _state(number: int, state: str, error: str = "") -> dict[str, Any]:
+    status = {"error_code": "UNKNOWN" if error else "OK", "error_message": error}
+    return {"version": str(number), "state": state, "status": status}
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, RequestError) else 500
+    return _json({"error": str(error)}, status)
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    # Escaped to ASCII: a message may quote text that cannot be encoded.
+    return Response(json.dumps(content), status, media_type="application/json")

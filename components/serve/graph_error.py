@@ -1,0 +1,34 @@
+"""What a TensorFlow graph says when it refuses its inputs, in one line."""
+
+import re
+from typing import Any
+
+_WHERE = re.compile(r"$|Graph execution error|Detected at node|<stack traces|\d+ root error")
+"""Lines that say where an error came up, not what is wrong."""
+
+_NODES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]|^ *\(\d+\) [A-Z_]+:", re.MULTILINE)
+"""The names of graph nodes within a line."""
+
+_LENGTH = 200
+
+
+def graph_errors() -> tuple[type[Exception], ...]:
+    """What calling a graph raises; TensorFlow stumbles over messages that quote raw bytes."""
+    import tensorflow as tf
+
+    return tf.errors.OpError, UnicodeDecodeError
+
+
+def reason(error: Any) -> str:
+    """The line of an error that says what is wrong.
+
+    Args:
+        error: One of `graph_errors`, or any other exception.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        message = error.object.decode(errors="replace")
+    else:
+        message = getattr(error, "message", None) or str(error)
+    lines = [line.strip() for line in _NODES.sub("", message).splitlines()]
+    line = next((line for line in lines if not _WHERE.match(line)), type(error).__name__)
+    return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}..."

@@ -1,0 +1,102 @@
+"""The model as KServe knows it: where REST and gRPC requests alike come in.
+
+Imported where a server starts, since KServe's import costs more than a second.
+"""
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import kserve
+from kserve.errors import InvalidInput, ModelNotReady
+
+from components.serve.follower import VersionFollower
+from components.serve.loaded_model import LoadedModel
+from components.serve.prediction import predict_json
+from components.serve.request_error import RequestError
+from components.serve.v2_protocol import input_types, output_types, predict_v2
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonCall:
+    """A call of TF Serving's predict API.
+
+    Attributes:
+        body: The request's body.
+        version: The version asked for, as the URL has it; any where None.
+    """
+
+    body: bytes
+    version: str | None
+
+
+class ServedModel(kserve.Model):  # type: ignore[misc]
+    """A model whose version may change between two requests, never within one.
+
+    Args:
+        name: The model's name.
+        follower: What holds the current version.
+    """
+
+    def __init__(self, name: str, follower: VersionFollower) -> None:
+        super().__init__(name)
+        self.follower = follower
+        self.stopping = asyncio.Event()
+
+    def current(self, version: str | None = None) -> LoadedModel:
+        """The version that serves.
+
+        Args:
+            version: The number that it must have, if any.
+
+        Raises:
+            RequestError: It is another one, or none is loaded yet.
+        """
+        model = self.follower.current
+        if model is None:
+            raise RequestError(f"model '{self.name}' is still loading", status=503)
+        if version not in (None, str(model.version.number)):
+            number = model.version.number
+            raise RequestError(f"version {version} is not served; version {number} is", status=404)
+        return model
+
+    async def predict(
+        self,
+        payload: JsonCall | kserve.InferRequest,
+        _headers: dict[str, str] | None = None,
+    ) -> bytes | kserve.InferResponse:
+        """Answers in a thread, so that other requests and health checks are heard meanwhile.
+
+        Raises:
+            RequestError: A `JsonCall` that cannot be answered.
+            InvalidInput: The same of KServe's V2 protocol.
+        """
+        if isinstance(payload, JsonCall):
+            model = self.current(payload.version)
+            return await asyncio.to_thread(predict_json, model, payload.body)
+        try:
+            return await asyncio.to_thread(predict_v2, self.current(), payload)
+        except RequestError as error:
+            raise InvalidInput(str(error)) from None
+
+    def get_input_types(self) -> list[dict[str, Any]]:
+        """The inputs in KServe's V2 metadata."""
+        return input_types(self._current_or_not_ready())
+
+    def get_output_types(self) -> list[dict[str, Any]]:
+        """The outputs in KServe's V2 metadata."""
+        return output_types(self._current_or_not_ready())
+
+    def load(self) -> bool:
+        """Tells KServe, which calls this before a prediction, whether a version is loaded."""
+        return bool(self.ready)
+
+    def stop(self) -> None:
+        """Called by KServe when the server has answered its last request."""
+        super().stop()
+        self.stopping.set()
+
+    def _current_or_not_ready(self) -> LoadedModel:
+        if self.follower.current is None:
+            raise ModelNotReady(self.name)
+        return self.follower.current

@@ -1,0 +1,117 @@
+"""The model server: TF Serving's REST API, on the KServe SDK.
+
+Beside it answers what comes with KServe: its V2 protocol over REST (`/v2`) and, where `grpc_port`
+is set, over gRPC; liveness at `/`, readiness at `/v2/health/ready`, Prometheus at `/metrics`.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from components.artifacts.errors import StepError
+from components.serve.follower import VersionFollower
+from components.serve.settings import ServeSettings
+from components.serve.versions import check_model_directory, model_name
+
+if TYPE_CHECKING:
+    from components.serve.served_model import ServedModel
+
+_LOG = logging.getLogger("darkroom.serve")
+
+
+def serve(model_dir: Path, settings: ServeSettings) -> None:
+    """Serves a model until the process gets SIGTERM or Ctrl-C, and then answers what it has begun.
+
+    Args:
+        model_dir: A SavedModel directory, or a TF Serving base directory of numbered versions, of
+            which the highest serves; versions pushed or rolled back meanwhile are followed.
+        settings: The name and the ports.
+
+    Raises:
+        SettingsError: The directory is missing or holds no model.
+        StepError: A port cannot be used, or no version of the model loads.
+    """
+    check_model_directory(model_dir)
+    for port in (settings.port, settings.grpc_port):
+        if port is not None:
+            _check_port(port)
+    name = settings.name or model_name(model_dir)
+    follower = VersionFollower(model_dir, name)
+    _run(name, follower, settings)
+    if follower.current is None:
+        raise StepError(f"no version of the model in {model_dir} can be loaded")
+    _LOG.info("stopped")
+
+
+def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
+    import kserve
+    from fastapi.exceptions import FastAPIDeprecationWarning
+    from kserve.model_server import app
+
+    from components.serve.endpoints import add_endpoints
+    from components.serve.repository import FolderRepository
+    from components.serve.served_model import ServedModel
+
+    # Given a handler, KServe adds none of its own, which would write four lines a request.
+    logging.getLogger("kserve").addHandler(logging.NullHandler())
+    # Of KServe's own routes, on every start.
+    warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)
+    model = ServedModel(name, follower)
+    models = kserve.ModelRepository()
+    models.update(model)
+    server = kserve.ModelServer(
+        http_port=settings.port,
+        grpc_port=settings.grpc_port,
+        enable_grpc=settings.grpc_port is not None,
+        registered_models=models,
+        enable_latency_logging=False,
+    )
+    server.model_repository_extension = FolderRepository(models)
+    add_endpoints(app, server.dataplane, model)
+    server.servers.append(_follow(model, settings))
+    # No models given: KServe would wait for them to be loaded before it opens the port.
+    server.start([])
+
+
+async def _follow(model: "ServedModel", settings: ServeSettings) -> None:
+    """Loads the model, then looks for other versions until the server stops."""
+    follower = model.follower
+    _LOG.info("loading %s", model.name)
+    await asyncio.to_thread(follower.refresh)
+    if model.stopping.is_set():
+        return
+    if follower.current is None:
+        # The way to stop KServe's servers, whose own `stop` leaves the REST one running.
+        signal.raise_signal(signal.SIGTERM)
+        return
+    model.ready = True
+    url = f"http://0.0.0.0:{settings.port}/v1/models/{quote(model.name)}:predict"
+    _LOG.info("%s version %d on %s", model.name, follower.current.version.number, url)
+    if settings.grpc_port is not None:
+        _LOG.info("gRPC (KServe's V2 protocol) on port %d", settings.grpc_port)
+    while not await _stops_within(model, settings.poll_seconds):
+        await asyncio.to_thread(follower.refresh)
+
+
+async def _stops_within(model: "ServedModel", seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(model.stopping.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        # As the servers set it: a port whose last connections are still closing may be used.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StepError(f"port {port} cannot be used ({reason}); choose another") from None

@@ -1,0 +1,126 @@
+"""The server as a process: how it starts, what stops it, and what it says then."""
+
+import concurrent.futures
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.settings import validate_settings
+from components.serve.server import serve
+from components.serve.settings import ServeSettings
+from components.serve.tests.server_process import ROOT, Server, free_port, start_server
+from components.serve.tests.small_model import b64, photograph
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "components.serve", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def starting(model, tmp_path):
+    """A server of a SavedModel directory that has just been started."""
+    server = start_server(model, model.name, tmp_path / "log")
+    yield server
+    if server.process.poll() is None:
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture
+def _signal_handlers():
+    """Puts back what a server that runs in this process takes over."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+    handlers = {number: signal.getsignal(number) for number in signals}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_is_not_ready_until_loaded_and_finishes_its_requests_on_sigterm(starting):
+    server: Server = starting
+    image = {"instances": [b64(photograph(1))]}
+    server.wait_until(lambda: server.state() is not None)
+    assert server.state() == (503, "LOADING")
+    assert server.client.get("/v2/health/ready").status_code == 503
+    assert server.predict(image).status_code == 503
+    server.wait_until(lambda: server.state() == (200, "AVAILABLE"))
+    assert server.predict(image, "/versions/1").status_code == 200
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        slow = threads.submit(server.predict, {"signature_name": "busy", "instances": [80]})
+        time.sleep(0.3)
+        server.process.terminate()
+    assert slow.result().status_code == 200
+    assert server.process.wait(30) == 0
+    log = server.log.read_text()
+    url = f"http://0.0.0.0:{server.port}/v1/models/{server.name}:predict"
+    assert f"[serve] {server.name} version 1 on {url}" in log
+    assert "[serve] stopped" in log
+    assert "Traceback" not in log
+    assert "Warning" not in log
+
+
+@pytest.mark.usefixtures("_signal_handlers")
+def test_a_model_that_does_not_load_ends_the_server(tmp_path, caplog):
+    (tmp_path / "saved_model.pb").write_bytes(b"no saved model")
+    with (
+        caplog.at_level("WARNING", "darkroom.serve"),
+        pytest.raises(StepError, match=r"no version of the model in .* can be loaded"),
+    ):
+        serve(tmp_path, ServeSettings(name="broken", port=free_port()))
+    (message,) = [record.message for record in caplog.records]
+    assert message.startswith("broken version 1 cannot be loaded: Cannot parse file")
+
+
+def test_a_missing_directory_ends_with_one_line(tmp_path):
+    result = run(tmp_path / "none")
+    assert result.returncode == 2
+    expected = f"[serve] error: the model directory {tmp_path}/none does not exist\n"
+    assert (result.stdout, result.stderr) == ("", expected)
+
+
+def test_a_directory_without_a_model_ends_with_one_line(tmp_path):
+    result = run(tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"[serve] error: {tmp_path} holds no model: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--port", "--grpc-port"])
+def test_a_port_in_use_ends_with_one_line(model, option):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        other = "--grpc-port" if option == "--port" else "--port"
+        result = run(model, option, port, other, free_port())
+    assert result.returncode == 1
+    expected = f"[serve] error: port {port} cannot be used (address already in use); "
+    assert result.stderr == f"{expected}choose another\n"
+
+
+def test_wrong_settings_end_with_one_line(model):
+    result = run(model, "--port", "70000")
+    assert result.returncode == 2
+    assert result.stderr.startswith("[serve] error: setting 'port': ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "a/b"}, "setting 'name'"),
+        ({"poll_seconds": 0}, "setting 'poll_seconds'"),
+        ({"grpc_port": 8501}, "port and grpc_port must differ"),
+        ({"prot": 1}, "unknown setting 'prot'; did you mean 'port'?"),
+    ],
+)
+def test_settings_are_checked(values, message):
+    with pytest.raises(SettingsError) as caught:
+        validate_settings(ServeSettings, values)
+    assert message in str(caught.value)

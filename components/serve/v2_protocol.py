@@ -1,0 +1,97 @@
+"""KServe's V2 protocol (gRPC, and REST under /v2) over a model's `serving_default`.
+
+V2's JSON has no form for bytes that are not text, so image bytes come over gRPC here, or over
+TF Serving's JSON.
+"""
+
+import struct
+from typing import Any
+
+import kserve
+import numpy as np
+from kserve.utils.numpy_codec import from_np_dtype
+from kserve.utils.utils import generate_uuid
+
+from components.artifacts.model import SERVING_DEFAULT
+from components.artifacts.settings import nearest
+from components.serve.json_values import Array
+from components.serve.loaded_model import LoadedModel, input_specs
+from components.serve.prediction import call
+from components.serve.request_error import RequestError
+
+
+def predict_v2(model: LoadedModel, request: kserve.InferRequest) -> kserve.InferResponse:
+    """Answers a V2 inference request.
+
+    Raises:
+        RequestError: The request is wrong.
+    """
+    signature = model.signature(SERVING_DEFAULT)
+    outputs = call(signature, _inputs(request, input_specs(signature)))
+    return kserve.InferResponse(
+        response_id=request.id or generate_uuid(),
+        model_name=request.model_name,
+        model_version=str(model.version.number),
+        infer_outputs=[
+            _output(name, array, request.use_binary_outputs) for name, array in outputs.items()
+        ],
+        use_binary_outputs=request.use_binary_outputs,
+        requested_outputs=request.request_outputs,
+    )
+
+
+def input_types(model: LoadedModel) -> list[dict[str, Any]]:
+    """Name, datatype and shape of each input, with -1 for a size that may vary."""
+    return _types(input_specs(model.signature(SERVING_DEFAULT)))
+
+
+def output_types(model: LoadedModel) -> list[dict[str, Any]]:
+    """Name, datatype and shape of each output, with -1 for a size that may vary."""
+    return _types(model.signature(SERVING_DEFAULT).structured_outputs)
+
+
+def _types(specs: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "datatype": from_np_dtype(np.dtype(spec.dtype.as_numpy_dtype)),
+            "shape": [-1 if size is None else size for size in spec.shape],
+        }
+        for name, spec in specs.items()
+    ]
+
+
+def _inputs(request: kserve.InferRequest, specs: dict[str, Any]) -> dict[str, Array]:
+    inputs = {}
+    for tensor in request.inputs:
+        if tensor.name not in specs:
+            raise RequestError(f"unknown input '{tensor.name}'{nearest(tensor.name, specs)}")
+        inputs[tensor.name] = _array(tensor, specs[tensor.name])
+    for name in specs:
+        if name not in inputs:
+            raise RequestError(f"input '{name}' is missing")
+    return inputs
+
+
+def _array(tensor: kserve.InferInput, spec: Any) -> Array:
+    wanted = np.dtype(spec.dtype.as_numpy_dtype)
+    try:
+        array: Array = tensor.as_numpy()
+    except (ValueError, TypeError, struct.error) as error:
+        raise RequestError(f"input '{tensor.name}': {error}") from None
+    is_text = wanted.kind == "O"
+    if array.dtype != wanted:
+        datatype = from_np_dtype(wanted)
+        raise RequestError(f"input '{tensor.name}' takes {datatype}, got {tensor.datatype}")
+    if not spec.shape.is_compatible_with(array.shape):
+        raise RequestError(f"input '{tensor.name}' takes shape {spec.shape}, got {array.shape}")
+    if is_text:
+        texts = [item.encode() if isinstance(item, str) else item for item in array.flat]
+        array = np.array(texts, dtype=object).reshape(array.shape)
+    return array
+
+
+def _output(name: str, array: Array, binary: bool) -> kserve.InferOutput:
+    output = kserve.InferOutput(name, list(array.shape), from_np_dtype(array.dtype))
+    output.set_data_from_numpy(array, binary_data=binary)
+    return output
