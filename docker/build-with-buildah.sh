@@ -5,9 +5,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
-registry=${REGISTRY:-localhost/darkroom}
+if ! command -v buildah >/dev/null; then
+  echo "buildah is missing: apt-get install --no-install-recommends buildah debootstrap" >&2
+  exit 1
+fi
+
+export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot}
+registry=${REGISTRY:-localhost}
 tag=${TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)}
+base=${BASE_IMAGE:-localhost/darkroom-debian:bookworm}
 components=("$@")
 if (($# == 0)); then
   components=(components/*/Dockerfile)
@@ -15,26 +21,18 @@ if (($# == 0)); then
   components=("${components[@]%/Dockerfile}")
 fi
 
-for tool in buildah debootstrap; do
-  if ! command -v "$tool" >/dev/null; then
-    echo "$tool is missing: apt-get install --no-install-recommends buildah debootstrap" >&2
-    exit 1
-  fi
-done
-
-base=${BASE_IMAGE:-localhost/darkroom-debian:bookworm}
-if [[ -z ${BASE_IMAGE:-} ]] && ! buildah inspect --type image "$base" &>/dev/null; then
-  docker/debian-base.sh "$base"
-fi
-
 secrets=()
 [[ -f ${PIP_CONF:=/etc/pip.conf} ]] && secrets+=(--secret "id=pip_conf,src=$PIP_CONF")
 [[ -f ${CA_CERTIFICATES:=/etc/ssl/certs/ca-certificates.crt} ]] &&
   secrets+=(--secret "id=ca_certificates,src=$CA_CERTIFICATES")
 
+if [[ -z ${BASE_IMAGE:-} ]] && ! buildah inspect --type image "$base" &>/dev/null; then
+  docker/debian-base.sh "$base"
+fi
+
 for stage in build runtime; do
-  buildah build --file docker/base.Dockerfile --target "$stage" --build-arg "BASE_IMAGE=$base" \
-    "${secrets[@]}" --tag "localhost/darkroom-$stage:$tag" .
+  buildah build --layers --file docker/base.Dockerfile --target "$stage" \
+    --build-arg "BASE_IMAGE=$base" "${secrets[@]}" --tag "localhost/darkroom-$stage:$tag" .
 done
 
 for component in "${components[@]}"; do
@@ -45,5 +43,5 @@ for component in "${components[@]}"; do
     --label "org.opencontainers.image.source=${SOURCE:-}" \
     --label "org.opencontainers.image.revision=${REVISION:-}" \
     --label "org.opencontainers.image.version=$tag" \
-    --tag "$registry/$component:$tag" .
+    --tag "$registry/darkroom-$component:$tag" .
 done

@@ -2,7 +2,7 @@
 # A variable is set from the environment by its name; docs/images.md says more.
 
 variable "REGISTRY" {
-  default = "darkroom"
+  default = "" # such as europe-docker.pkg.dev/my-project/darkroom
 }
 
 variable "TAG" {
@@ -60,7 +60,7 @@ target "component" {
     darkroom-build   = "target:darkroom-build"
     darkroom-runtime = "target:darkroom-runtime"
   }
-  tags = ["${REGISTRY}/${component}:${TAG}"]
+  tags = [join("/", compact([REGISTRY, "darkroom-${component}:${TAG}"]))]
   labels = {
     "org.opencontainers.image.title"    = "darkroom ${component}"
     "org.opencontainers.image.source"   = SOURCE

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from components.artifacts.errors import DarkroomError, StepError
-from components.artifacts.step import exit_with
+from components.artifacts.step import configure_logging, exit_with
 
 application = typer.Typer(
     name="darkroom",
@@ -80,6 +80,10 @@ def serve(
         Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
     ],
     port: Annotated[int, typer.Option(help="Port of the REST API.")] = 8501,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the gRPC API, KServe's V2 protocol; off if not given."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in URLs.")] = None,
 ) -> None:
     """Serve a model over REST with TF Serving's API.
@@ -90,8 +94,9 @@ def serve(
     from components.serve.server import serve as serve_model
     from components.serve.settings import ServeSettings
 
-    settings = validate_settings(ServeSettings, {"port": port, "name": name})
-    serve_model(model_dir, settings)
+    values = {"port": port, "grpc_port": grpc_port, "name": name}
+    configure_logging()
+    serve_model(model_dir, validate_settings(ServeSettings, values))
 
 
 @application.command()
@@ -112,7 +117,7 @@ def _print_result(result: dict[str, Any]) -> None:
     metrics, artifacts = result["metrics"], result["artifacts"]
     print(f"accuracy  {metrics['accuracy']:.3f} on {result['examples']['test']:,} test photographs")
     print(f"model     {artifacts['model']}")
-    print(f"report    {result['folder']}/report.html")
+    print(f"report    {Path(result['folder']) / 'report.html'}")
     print(f"pushed    {result['pushed'] or 'no'}")
 
 

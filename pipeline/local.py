@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pipeline.config import Config, check_inputs
 from pipeline.run_log import logged_to
 
 RUN_FILE = "run.json"
+REPORT_FILE = "report.html"
 
 
 def run_pipeline(config: Config, out: Path) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def run_pipeline(config: Config, out: Path) -> dict[str, Any]:
         run = _describe(folder.name, read_journal(journal), succeeded)
         run |= {"started": started.isoformat(timespec="seconds"), "seconds": round(seconds, 1)}
         write_json(folder / RUN_FILE, run)
-        _link_report(folder, run)
+        _copy_report(folder, run)
     return run | {"folder": str(folder)}
 
 
@@ -160,8 +162,8 @@ def _step(name: str, entry: dict[str, Any] | None, run_succeeded: bool) -> dict[
     return step | {key: entry[key] for key in optional if key in entry}
 
 
-def _link_report(folder: Path, run: dict[str, Any]) -> None:
+def _copy_report(folder: Path, run: dict[str, Any]) -> None:
+    """Puts the report where people look, with the ending that browsers go by."""
     report = run["artifacts"].get("report")
     if report is not None:
-        link = folder / "report.html"
-        link.symlink_to(os.path.relpath(report, folder))
+        shutil.copyfile(report, folder / REPORT_FILE)

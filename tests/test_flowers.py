@@ -29,7 +29,8 @@ def test_a_sample_of_flowers(
 ) -> None:
     settings = [
         f"train.weights={mobilenet_weights}",
-        "train.epochs=3",
+        "train.epochs=8",
+        "train.learning_rate=0.01",
         "train.fine_tune_epochs=1",
         "transform.image_size=96",
         "evaluate.slices=[label, camera]",

@@ -1,6 +1,7 @@
 """Whole or absent: artifacts are written aside, then renamed, with a manifest that ends them."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,11 @@ from components.artifacts.errors import StepError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+
+_CANNOT_RENAME_FOLDERS = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
+"""What a bucket mounted as a folder answers, as on Vertex; gcsfuse says EMFILE."""
+_LAST = {"saved_model.pb": 1, MANIFEST: 2}
+"""Files that a model server, or our own readers, take for the sign that a folder is whole."""
 
 
 @contextlib.contextmanager
@@ -38,11 +44,25 @@ def written_aside(artifact: Path, replace: bool = True) -> Iterator[Path]:
         yield aside
         if replace and artifact.exists():
             shutil.rmtree(artifact)
-        aside.rename(artifact)
+        _give_name(aside, artifact)
     except OSError as error:
         raise StepError(f"cannot write {artifact}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _give_name(aside: Path, artifact: Path) -> None:
+    try:
+        aside.rename(artifact)
+    except OSError as error:
+        if error.errno not in _CANNOT_RENAME_FOLDERS:
+            raise
+        # File by file then, so ordered that what readers go by comes last.
+        for source in sorted(aside.rglob("*"), key=lambda path: _LAST.get(path.name, 0)):
+            if source.is_file():
+                target = artifact / source.relative_to(aside)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
 
 
 def write_manifest(folder: Path, kind: str, content: Mapping[str, Any]) -> None:

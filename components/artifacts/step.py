@@ -70,7 +70,8 @@ def configure_logging() -> None:
 class _StepFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"[{record.name.removeprefix('darkroom.')}] {level}{record.getMessage()}"
+        line = f"[{record.name.removeprefix('darkroom.')}] {level}{record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 def exit_with(error: DarkroomError, name: str = "darkroom") -> NoReturn:

@@ -1,5 +1,6 @@
 """An artifact is whole or absent."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -77,3 +78,42 @@ def test_a_digest_is_of_names_and_contents_but_not_the_manifest(tmp_path: Path) 
     changed = folder_digest(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert len({before, changed, folder_digest(tmp_path)}) == 3
+
+
+def test_where_folders_cannot_be_renamed_files_are_copied_the_manifest_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a bucket that is mounted as a folder."""
+    copied: list[str] = []
+
+    def rename(self: Path, target: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def copyfile(source: Path, target: Path) -> None:
+        copied.append(source.name)
+        target.write_bytes(source.read_bytes())
+
+    target = tmp_path / "model"
+    with written_aside(target) as aside:
+        (aside / "variables").mkdir()
+        for name in ("manifest.json", "saved_model.pb", "variables/index"):
+            (aside / name).write_text(name)
+        monkeypatch.setattr(Path, "rename", rename)
+        monkeypatch.setattr("components.artifacts.manifest.shutil.copyfile", copyfile)
+    assert copied == ["index", "saved_model.pb", "manifest.json"]
+    assert (target / "variables" / "index").read_text() == "variables/index"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_stands_is_replaced_only_where_it_may_be(tmp_path: Path) -> None:
+    target = tmp_path / "1"
+    target.mkdir()
+    (target / "a").write_text("first")
+
+    def write() -> None:
+        with written_aside(target, replace=False) as aside:
+            (aside / "a").write_text("second")
+
+    with pytest.raises(StepError, match="cannot write"):
+        write()
+    assert (target / "a").read_text() == "first"

@@ -1,0 +1,26 @@
+"""`python -m benchmarks [NAME ...]`: runs the benchmarks and prints a table each."""
+
+import importlib
+from typing import Annotated
+
+import typer
+
+from components.artifacts.settings import nearest
+
+NAMES = ("command", "graph")
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Any of: {', '.join(NAMES)}.")] = None,
+) -> None:
+    """Run the named benchmarks, or all of them."""
+    for name in names or NAMES:
+        if name not in NAMES:
+            raise typer.BadParameter(f"no benchmark is called '{name}'{nearest(name, NAMES)}")
+    for name in names or NAMES:
+        module = importlib.import_module(f"benchmarks.{name}")
+        print(f"\n## {name}\n\n{module.measure()}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,69 @@
+"""Calibration of the top probability, as a TFMA metric.
+
+Of the images it is 90 % sure of, are 90 % right? TFMA calibrates two-class models only.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+
+NAME = "reliability"
+BINS = 10
+
+_Bins = np.ndarray[Any, Any]
+
+
+def calibration_error(bins: Sequence[Sequence[float]]) -> float:
+    """The expected calibration error.
+
+    Args:
+        bins: By bin the number of images, the sum of their top probabilities, and how many of
+            them are right.
+
+    Returns:
+        The mean distance of probability and accuracy, weighted by the number of images.
+    """
+    total = sum(images for images, _, _ in bins)
+    return sum(abs(right - probability) for _, probability, right in bins) / total
+
+
+class _BinTopProbability(beam.CombineFn):  # type: ignore[misc]
+    """Sums by bin of the top probability, as `calibration_error` takes them; float64 [BINS, 3]."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def create_accumulator(self) -> _Bins:
+        return np.zeros((BINS, 3))
+
+    def add_input(self, bins: _Bins, element: Any) -> _Bins:
+        probabilities = np.asarray(element.predictions)
+        top = int(np.argmax(probabilities))
+        probability = float(probabilities[top])
+        # Not-a-number falls in the first bin, and makes the error not-a-number as it should.
+        place = min(int(probability * BINS), BINS - 1) if np.isfinite(probability) else 0
+        bins[place] += (1, probability, top == np.ravel(element.labels)[0])
+        return bins
+
+    def merge_accumulators(self, accumulators: Iterable[_Bins]) -> _Bins:
+        bins: _Bins = np.sum(list(accumulators), axis=0)
+        return bins
+
+    def extract_output(self, bins: _Bins) -> dict[Any, Any]:
+        return {self._key: bins}
+
+
+def _computations(name: str = NAME) -> list[Any]:
+    key = tfma.metrics.MetricKey(name=name)
+    combiner = _BinTopProbability(key)
+    return [tfma.metrics.MetricComputation(keys=[key], preprocessors=None, combiner=combiner)]
+
+
+class Reliability(tfma.metrics.Metric):  # type: ignore[misc]
+    """The TFMA metric: float64 [BINS, 3], as `calibration_error` takes it."""
+
+    def __init__(self, name: str = NAME) -> None:
+        super().__init__(_computations, name=name)

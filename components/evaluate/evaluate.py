@@ -1,0 +1,116 @@
+"""The evaluate step: a model and the test split to metrics, a verdict and a report."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import evaluation as evaluation_format
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.examples import HEIGHT, LABEL, WIDTH, Examples, read_examples
+from components.artifacts.manifest import write_json, write_manifest, written_aside
+from components.artifacts.model import Model, read_model
+from components.artifacts.settings import nearest
+from components.evaluate.known_metrics import TOP_K, TOP_K_ACCURACY
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.verdict import Verdict, judge
+
+_log = logging.getLogger("darkroom.evaluate")
+
+
+def evaluate(
+    examples: Path, model: Path, settings: EvaluateSettings, *, evaluation: Path, report: Path
+) -> str:
+    """Measures a model on the test split, and says `blessed` or `not blessed`.
+
+    A model is blessed that passes every threshold; without thresholds, any model is whose
+    probabilities are numbers.
+
+    Args:
+        examples: The examples that ingest wrote; the test split is measured.
+        model: The model that train exported; its `from_examples` signature is run.
+        settings: Slices and thresholds.
+        evaluation: Output: metrics of every slice, the prediction of every image, the verdict.
+        report: Output: all of it as one self-contained HTML page.
+
+    Returns:
+        `blessed` or `not blessed`.
+
+    Raises:
+        SettingsError: A slice that the examples do not have, or a threshold they cannot have.
+        StepError: An input is missing or not whole, the test split is empty, the model does not
+            know the examples' labels, or it cannot read an image.
+    """
+    source, measured = read_examples(examples), read_model(model)
+    _check_inputs(source, measured, settings)
+    with written_aside(evaluation) as aside:
+        verdict, overall = _evaluate_into(aside, source, measured, settings, report)
+    _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
+    for reason in verdict.reasons:
+        _log.info("not blessed: %s", reason)
+    if verdict.blessed:
+        _log.info("blessed%s", "" if settings.thresholds else " (no thresholds are set)")
+    return "blessed" if verdict.blessed else "not blessed"
+
+
+def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
+    """Refuses what cannot be measured, before the slow imports."""
+    features = [LABEL, HEIGHT, WIDTH, *examples.columns]
+    for name in settings.slices:
+        if name not in features:
+            raise SettingsError(
+                f"setting 'evaluate.slices': the examples have no feature '{name}' to slice by"
+                f"{nearest(name, features)}"
+            )
+    if TOP_K_ACCURACY in settings.thresholds and len(model.labels) <= TOP_K:
+        raise SettingsError(
+            f"setting 'evaluate.thresholds.{TOP_K_ACCURACY}' needs more than {TOP_K} labels; "
+            f"the model has {len(model.labels)}"
+        )
+    if not examples.counts.get("test"):
+        raise StepError(
+            f"the test split of {examples.folder} is empty; give it a share in ingest.split"
+        )
+    unknown = [label for label in examples.labels if label not in model.labels]
+    if unknown:
+        raise StepError(f"the model does not know the label '{unknown[0]}'; train it again")
+
+
+def _evaluate_into(
+    folder: Path, examples: Examples, model: Model, settings: EvaluateSettings, report: Path
+) -> tuple[Verdict, dict[str, Any]]:
+    """Writes the artifact's files, the manifest last, and the report."""
+    from components.evaluate.measuring import measure
+    from components.evaluate.report import render_report
+
+    results = measure(examples, model, settings, folder)
+    verdict = judge(results, settings, _not_numbers(folder))
+    page = render_report(folder, examples, model, settings, results, verdict)
+    overall = results[0]
+    content = {
+        "labels": list(model.labels),
+        "count": overall["count"],
+        "metrics": overall["metrics"],
+        "blessed": verdict.blessed,
+        "reasons": list(verdict.reasons),
+        "model_digest": model.manifest.get("digest"),
+        "settings": settings.model_dump(mode="json"),
+    }
+    write_json(folder / evaluation_format.VERDICT_FILE, verdict.as_json())
+    write_manifest(folder, evaluation_format.KIND, content)
+    _write_page(report, page)
+    return verdict, overall
+
+
+def _not_numbers(folder: Path) -> int:
+    """How many images have a probability that is not a number."""
+    predictions = evaluation_format.read_predictions(folder)
+    return sum(None in row["probabilities"] for row in predictions)
+
+
+def _write_page(path: Path, page: str) -> None:
+    """Writes the report so that it never stands half-written under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    aside.write_text(page, encoding="utf-8")
+    aside.replace(path)

@@ -1,0 +1,103 @@
+"""Predictions: test records through the model's `from_examples` signature, batch by batch.
+
+Beam's workers import this module; the step imports it only when it works.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.utils.shared import Shared
+
+from components.artifacts.errors import StepError
+from components.artifacts.example_proto import parsed_example
+from components.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
+from components.artifacts.model import FROM_EXAMPLES
+
+BATCH_SIZE = 64
+"""Records a call: bounds the decoded images that are in memory at once."""
+
+Row = dict[str, Any]
+
+
+class Predict(beam.DoFn):  # type: ignore[misc]
+    """Turns a batch of serialized examples into rows, as `Evaluation.predictions` describes them.
+
+    Rows hold not-a-number as it is. Raises StepError for a model without the signature, one that
+    gives another number of probabilities than there are labels, and a record it cannot read.
+    """
+
+    def __init__(self, model_folder: str, labels: Sequence[str], slices: Sequence[str]) -> None:
+        self._model_folder = model_folder
+        self._label_indices = {label: index for index, label in enumerate(labels)}
+        self._slices = tuple(slices)
+        self._shared = Shared()
+
+    def process(self, records: Sequence[bytes]) -> Iterator[Row]:
+        """Yields a row a record, in order."""
+        # Loaded here and not in `setup`, because Beam's local multi-processing hangs on an
+        # error there; `Shared` gives all threads of a process the same model.
+        model = self._shared.acquire(lambda: _load(self._model_folder))
+        outputs = _answers(model.signatures[FROM_EXAMPLES], records)
+        width = outputs["probabilities"].shape[1]
+        if width != len(self._label_indices):
+            raise StepError(
+                f"the model gives {width} probabilities for {len(self._label_indices)} labels; "
+                "train it again"
+            )
+        for record, label, probabilities in zip(
+            records, outputs["label"], outputs["probabilities"], strict=True
+        ):
+            yield self._row(record, label.decode(), probabilities.tolist())
+
+    def _row(self, record: bytes, predicted_label: str, probabilities: list[float]) -> Row:
+        example = parsed_example(record)
+        label = _text(example[LABEL][0])
+        return {
+            "image_id": _text(example[IMAGE_ID][0]),
+            "image_path": _text(example[IMAGE_PATH][0]),
+            "label": label,
+            "label_index": self._label_indices[label],
+            "predicted_label": predicted_label,
+            "probabilities": probabilities,
+            "slices": {name: _slice_value(example, name) for name in self._slices},
+        }
+
+
+def _load(folder: str) -> Any:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(folder)
+    if FROM_EXAMPLES not in model.signatures:
+        raise StepError(f"the model {folder} has no signature '{FROM_EXAMPLES}'; train it again")
+    return model
+
+
+def _answers(signature: Any, records: Sequence[bytes]) -> dict[str, Any]:
+    """The signature's outputs as arrays; names the photograph that it cannot read."""
+    import tensorflow as tf
+
+    try:
+        outputs = signature(examples=tf.constant(records))
+    except tf.errors.InvalidArgumentError as error:
+        if len(records) > 1:
+            for record in records:
+                _answers(signature, [record])
+            raise
+        path = _text(parsed_example(records[0])[IMAGE_PATH][0])
+        reason = str(error.message).splitlines()[0]
+        raise StepError(f"the model cannot read {path}; ingest again ({reason})") from error
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def _slice_value(example: Mapping[str, list[Any]], name: str) -> str | int | float | None:
+    """The value of a feature; None where the example has none."""
+    values = example.get(name, [])
+    if not values:
+        return None
+    value: int | float | bytes = values[0]
+    return _text(value) if isinstance(value, bytes) else value
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", errors="replace")

@@ -1,0 +1,152 @@
+"""The report: one HTML page that carries all it shows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from components.artifacts.evaluation import read_predictions
+from components.artifacts.examples import SPLITS, Examples
+from components.artifacts.model import Model
+from components.evaluate.charts import confusion_matrix, reliability, training_curve
+from components.evaluate.history import History, read_history
+from components.evaluate.known_metrics import KNOWN_METRICS
+from components.evaluate.mistakes import worst_mistakes
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.verdict import Verdict
+
+TEMPLATE = "report.html.j2"
+MISTAKES = 24
+CONFUSED_PAIRS = 10
+SLICE_ROWS = 100
+"""Rows of a feature's table; `metrics.json` has them all."""
+LONGEST_VALUE = 300
+"""Characters of a manifest's value that are shown."""
+
+
+def render_report(
+    folder: Path,
+    examples: Examples,
+    model: Model,
+    settings: EvaluateSettings,
+    results: Sequence[Mapping[str, Any]],
+    verdict: Verdict,
+) -> str:
+    """Renders the report.
+
+    Args:
+        folder: Where the predictions are.
+        examples: Examples, for the photographs of the worst mistakes.
+        model: The model, for its training history.
+        settings: The evaluate step's settings.
+        results: The results of all images and then of every slice, as `measure` gives them.
+        verdict: The verdict on them.
+
+    Returns:
+        An HTML page that loads nothing.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    overall = results[0]
+    history = read_history(model.folder)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment.get_template(TEMPLATE).render(
+        verdict=verdict,
+        decided=[check for check in verdict.checks if check.passed is not None],
+        minimum_slice_size=settings.minimum_slice_size,
+        known_metrics=KNOWN_METRICS,
+        overall=overall,
+        labels=model.labels,
+        curves=[Markup(curve) for curve in _curves(history)],
+        history=history,
+        confusion=Markup(confusion_matrix(overall["confusion"], model.labels)),
+        confused_pairs=_confused_pairs(overall["confusion"]),
+        reliability=Markup(reliability(overall["reliability"])),
+        bins=_bins(overall["reliability"]),
+        slices=_slice_tables(results[1:]),
+        mistakes=worst_mistakes(read_predictions(folder), examples.shards("test"), MISTAKES),
+        facts=_facts(examples, model, settings),
+    )
+
+
+def _number(value: float | None) -> str:
+    """A metric in three decimals; a dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{value:.3f}"
+
+
+def _curves(history: History | None) -> list[str]:
+    if history is None:
+        return []
+    return [
+        training_curve(history, "loss", "Loss"),
+        training_curve(history, "accuracy", "Accuracy"),
+    ]
+
+
+def _confused_pairs(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+    """The pairs of labels most often taken for one another, the most frequent first."""
+    wrong = [entry for entry in entries if entry[0] != entry[1]]
+    return sorted(wrong, key=lambda entry: -entry[2])[:CONFUSED_PAIRS]
+
+
+def _bins(reliability_bins: Sequence[Sequence[float | None]]) -> list[dict[str, Any]]:
+    """The reliability bins that have images, as rows of a table."""
+    share = 1 / len(reliability_bins)
+    return [
+        {
+            "range": f"{place * share:.1f} to {(place + 1) * share:.1f}",
+            "count": round(images),
+            "probability": None if probability is None else probability / images,
+            "accuracy": None if right is None else right / images,
+        }
+        for place, (images, probability, right) in enumerate(reliability_bins)
+        if images
+    ]
+
+
+def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A table a feature, the slices of the lowest accuracy first."""
+    tables = []
+    for feature, group in groupby(results, key=lambda result: next(iter(result["slice"]))):
+        rows = sorted(group, key=lambda result: float(result["metrics"]["accuracy"]))
+        shown = [
+            {"value": row["slice"][feature], "count": row["count"], "metrics": row["metrics"]}
+            for row in rows[:SLICE_ROWS]
+        ]
+        tables.append({"feature": feature, "rows": shown, "left_out": len(rows) - len(shown)})
+    return tables
+
+
+def _facts(
+    examples: Examples, model: Model, settings: EvaluateSettings
+) -> dict[str, list[tuple[str, str]]]:
+    """How it was made, by heading: names and values."""
+    counts = {split: examples.counts.get(split, 0) for split in SPLITS}
+    left_out = ("kind", "labels")
+    made = {key: value for key, value in model.manifest.items() if key not in left_out}
+    return {
+        "Examples": [("labels", ", ".join(examples.labels)[:LONGEST_VALUE]), *_flat(counts)],
+        "Model": _flat(made),
+        "Evaluation": _flat(settings.model_dump(mode="json", exclude_none=True)),
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as dotted names, other values as JSON."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            rows += _flat(value, f"{prefix}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            rows.append((f"{prefix}{name}", text[:LONGEST_VALUE]))
+    return rows

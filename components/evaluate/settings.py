@@ -1,0 +1,88 @@
+"""Settings of the evaluate step."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+import pydantic
+
+from components.artifacts.settings import Settings, nearest
+from components.evaluate.known_metrics import KNOWN_METRICS
+
+Bound = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+
+
+class Threshold(Settings):
+    """What one metric must reach; a bound includes its own value, and not-a-number never passes."""
+
+    at_least: Bound | None = None
+    """Over all images, the metric must not be below."""
+
+    at_most: Bound | None = None
+    """Over all images, the metric must not be above."""
+
+    every_slice_at_least: Bound | None = None
+    """In every slice of `minimum_slice_size` images or more, the metric must not be below."""
+
+    every_slice_at_most: Bound | None = None
+    """In every slice of `minimum_slice_size` images or more, the metric must not be above."""
+
+    @property
+    def checks_slices(self) -> bool:
+        """Whether slices decide too."""
+        return self.every_slice_at_least is not None or self.every_slice_at_most is not None
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(f"a threshold needs one of {', '.join(Threshold.model_fields)}")
+        return self
+
+
+class EvaluateSettings(Settings):
+    """How a model is measured, and what it must reach to be blessed."""
+
+    slices: tuple[str, ...] = ("label",)
+    """Features to slice by: `label`, `height`, `width` or any further column of the input. Each
+    value that a feature takes is a slice, so take features of few values."""
+
+    thresholds: dict[str, Threshold] = pydantic.Field(default_factory=dict)
+    """What each metric must reach, by the names in `known_metrics.py`. A bare number is short for
+    `at_least`, or for `at_most` where lower is better (`log_loss`, `calibration_error`). Without
+    any threshold every model is blessed whose probabilities are numbers, and the report says so."""
+
+    minimum_slice_size: int = pydantic.Field(default=10, ge=1)
+    """Slices of fewer images are shown but decide nothing: below some ten images, one image more or
+    less moves an accuracy by a tenth."""
+
+    beam_options: tuple[str, ...] = ()
+    """Beam's own options, such as `["--runner", "DataflowRunner", ...]`; in this process where
+    empty."""
+
+    @pydantic.field_validator("thresholds", mode="before")
+    @classmethod
+    def _in_full_form(cls, thresholds: Any) -> Any:
+        if not isinstance(thresholds, Mapping):
+            return thresholds
+        return {name: _full_form(str(name), given) for name, given in thresholds.items()}
+
+    @pydantic.model_validator(mode="after")
+    def _has_slices_to_check(self) -> Self:
+        for name, threshold in self.thresholds.items():
+            if threshold.checks_slices and not self.slices:
+                raise ValueError(f"'thresholds.{name}' checks every slice, but 'slices' is empty")
+        return self
+
+
+def _full_form(name: str, given: Any) -> Any:
+    """A threshold as a mapping, with the names in it known."""
+    if name not in KNOWN_METRICS:
+        raise ValueError(f"unknown metric '{name}'{nearest(name, KNOWN_METRICS)}")
+    if isinstance(given, Mapping):
+        for bound in given:
+            if bound not in Threshold.model_fields:
+                hint = nearest(str(bound), Threshold.model_fields)
+                raise ValueError(f"unknown bound '{bound}' of {name}{hint}")
+        return given
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return {"at_most" if KNOWN_METRICS[name].lower_is_better else "at_least": given}
+    return given

@@ -1,0 +1,25 @@
+"""The evaluate step as a Kubeflow component."""
+
+from kfp.dsl import HTML, Artifact, Dataset, Input, Model, Output
+
+
+def evaluate(
+    examples: Input[Dataset],
+    model: Input[Model],
+    settings: dict,  # type: ignore[type-arg]
+    evaluation: Output[Artifact],
+    report: Output[HTML],
+) -> str:
+    """Measures a model on the test split, and says `blessed` or `not blessed`."""
+    from components.artifacts.step import run_step
+    from components.evaluate.evaluate import evaluate
+
+    verdict: str = run_step(
+        evaluate,
+        examples=examples.path,
+        model=model.path,
+        settings=settings,
+        evaluation=evaluation.path,
+        report=report.path,
+    )
+    return verdict

@@ -1,0 +1,131 @@
+"""The verdict: each metric against its bounds, over all images and in every slice."""
+
+import dataclasses
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from components.evaluate.settings import EvaluateSettings, Threshold
+
+ALL_IMAGES = "all images"
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One metric of one slice against one bound.
+
+    Attributes:
+        metric: The metric's name.
+        slice: `feature=value`, or `all images`.
+        count: Number of images in the slice.
+        value: The metric; None where it is not a number.
+        bound: `at_least` or `at_most`.
+        limit: The bound's own value.
+        passed: None where the slice is too small to decide.
+    """
+
+    metric: str
+    slice: str
+    count: int
+    value: float | None
+    bound: str
+    limit: float
+    passed: bool | None
+
+    @property
+    def shown(self) -> str:
+        """The value with three digits, or as many more as tell it from the limit."""
+        if self.value is None:
+            return "not a number"
+        for digits in range(3, 17):
+            text = f"{self.value:.{digits}g}"
+            if float(text) != self.limit:
+                return text
+        return repr(self.value)
+
+    @property
+    def reason(self) -> str:
+        """Why the check failed, in one line."""
+        over_all = self.slice == ALL_IMAGES
+        name = self.metric if over_all else f"{self.metric} for {self.slice}"
+        images = "" if over_all else f" ({_images(self.count)})"
+        if self.value is None:
+            return f"{name} is {self.shown}{images}"
+        side = "below" if self.bound == "at_least" else "above"
+        return f"{name} {self.shown} is {side} {self.limit:.12g}{images}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether a model may serve, and why.
+
+    Attributes:
+        blessed: Whether nothing failed.
+        reasons: One line for every failure.
+        checks: Every check, in the order of the thresholds.
+    """
+
+    blessed: bool
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as a JSON value."""
+        return dataclasses.asdict(self)
+
+
+def judge(
+    results: Sequence[Mapping[str, Any]], settings: EvaluateSettings, not_numbers: int = 0
+) -> Verdict:
+    """Checks results against the thresholds.
+
+    Without any threshold a model is blessed, as long as its probabilities are numbers.
+
+    Args:
+        results: The results of all images and then of every slice, as `measure` gives them.
+        settings: The thresholds, and the smallest slice that decides.
+        not_numbers: Images with a probability that is not a number; one is enough to fail.
+    """
+    checks = tuple(
+        check
+        for metric, threshold in settings.thresholds.items()
+        for check in _checks(metric, threshold, results, settings.minimum_slice_size)
+    )
+    reasons = [check.reason for check in checks if check.passed is False]
+    if not_numbers:
+        reasons.append(f"the probabilities of {_images(not_numbers)} are not numbers")
+    return Verdict(not reasons, tuple(reasons), checks)
+
+
+def slice_name(values: Mapping[str, Any]) -> str:
+    """A slice in words.
+
+    >>> slice_name({"label": "roses"})
+    'label=roses'
+    >>> slice_name({})
+    'all images'
+    """
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or ALL_IMAGES
+
+
+def _checks(
+    metric: str, threshold: Threshold, results: Sequence[Mapping[str, Any]], minimum_size: int
+) -> Iterator[Check]:
+    for result in results:
+        prefix = "every_slice_" if result["slice"] else ""
+        # A metric that a slice cannot have, such as the AUC of one single label, is left out
+        # of its metrics and cannot decide there; over all images its lack is a failure.
+        if prefix and metric not in result["metrics"]:
+            continue
+        value = result["metrics"].get(metric)
+        for bound, holds in (("at_least", operator.ge), ("at_most", operator.le)):
+            limit = getattr(threshold, prefix + bound)
+            if limit is not None:
+                decides = not prefix or result["count"] >= minimum_size
+                passed = (value is not None and holds(value, limit)) if decides else None
+                name, count = slice_name(result["slice"]), result["count"]
+                yield Check(metric, name, count, value, bound, limit, passed)
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
