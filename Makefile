@@ -44,9 +44,9 @@ bench: setup ## Measure against peers, side by side (some minutes)
 
 images: ## Build every component's image; BUILDER=docker or BUILDER=buildah
 ifeq ($(BUILDER),docker)
-	docker buildx bake --file docker/docker-bake.hcl
+	REVISION=$$(git rev-parse HEAD) docker buildx bake --file docker/docker-bake.hcl --load
 else ifeq ($(BUILDER),buildah)
-	docker/build-with-buildah.sh
+	REVISION=$$(git rev-parse HEAD) docker/build-with-buildah.sh
 else
 	$(error BUILDER is docker or buildah, not '$(BUILDER)')
 endif

@@ -15,6 +15,8 @@ from components.evaluate.known_metrics import TOP_K, TOP_K_ACCURACY
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
 
+LOGGED_REASONS = 10
+
 _log = logging.getLogger("darkroom.evaluate")
 
 
@@ -46,8 +48,10 @@ def evaluate(
     with written_aside(evaluation) as aside:
         verdict, overall = _evaluate_into(aside, source, measured, settings, report)
     _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
-    for reason in verdict.reasons:
+    for reason in verdict.reasons[:LOGGED_REASONS]:
         _log.info("not blessed: %s", reason)
+    if len(verdict.reasons) > LOGGED_REASONS:
+        _log.info("not blessed: %d more reasons", len(verdict.reasons) - LOGGED_REASONS)
     if verdict.blessed:
         _log.info("blessed%s", "" if settings.thresholds else " (no thresholds are set)")
     return "blessed" if verdict.blessed else "not blessed"

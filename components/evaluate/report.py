@@ -19,8 +19,10 @@ from components.evaluate.verdict import Verdict
 TEMPLATE = "report.html.j2"
 MISTAKES = 24
 CONFUSED_PAIRS = 10
-SLICE_ROWS = 100
-"""Rows of a feature's table; `metrics.json` has them all."""
+REASONS = 10
+"""Reasons in the banner; the table of checks starts with the failed ones."""
+TABLE_ROWS = 100
+"""Rows of a table of slices or checks; `metrics.json` and `verdict.json` have them all."""
 LONGEST_VALUE = 300
 """Characters of a manifest's value that are shown."""
 
@@ -61,7 +63,10 @@ def render_report(
     environment.filters["number"] = _number
     return environment.get_template(TEMPLATE).render(
         verdict=verdict,
+        checks=sorted(verdict.checks, key=lambda check: check.passed is not False),
         decided=[check for check in verdict.checks if check.passed is not None],
+        reason_limit=REASONS,
+        table_limit=TABLE_ROWS,
         minimum_slice_size=settings.minimum_slice_size,
         known_metrics=KNOWN_METRICS,
         overall=overall,
@@ -117,12 +122,12 @@ def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A table a feature, the slices of the lowest accuracy first."""
     tables = []
     for feature, group in groupby(results, key=lambda result: next(iter(result["slice"]))):
-        rows = sorted(group, key=lambda result: float(result["metrics"]["accuracy"]))
-        shown = [
-            {"value": row["slice"][feature], "count": row["count"], "metrics": row["metrics"]}
-            for row in rows[:SLICE_ROWS]
+        rows = [
+            {"value": result["slice"][feature], "count": result["count"], **result["metrics"]}
+            for result in group
         ]
-        tables.append({"feature": feature, "rows": shown, "left_out": len(rows) - len(shown)})
+        rows.sort(key=lambda row: float(row["accuracy"]))
+        tables.append({"feature": feature, "rows": rows})
     return tables
 
 

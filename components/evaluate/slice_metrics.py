@@ -30,7 +30,6 @@ _METRICS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
         *(_CONFUSION, "MultiClassConfusionMatrixAtThresholds", ""),
         {"thresholds": [_NO_THRESHOLD]},
     ),
-    ("accuracy", "SparseCategoricalAccuracy", "", {}),
     ("log_loss", "SparseCategoricalCrossentropy", "", {}),
     (TOP_K_ACCURACY, "SparseTopKCategoricalAccuracy", "", {"k": TOP_K}),
     (ranking.NAME, "AucByLabel", ranking.__name__, {}),
@@ -49,9 +48,7 @@ class MeasureSlices(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, rows: Any) -> Any:
         """Measures a PCollection of rows."""
-        extractor = tfma.extractors.SliceKeyExtractor(
-            eval_config=self._config, materialize=False
-        )
+        extractor = tfma.extractors.SliceKeyExtractor(eval_config=self._config, materialize=False)
         (evaluator,) = tfma.default_evaluators(eval_config=self._config)
         measured = (
             rows
@@ -110,11 +107,10 @@ def slice_result(
     matrix = _dense(values[_CONFUSION], len(labels))
     per_label = _per_label(matrix, values[ranking.NAME], labels)
     bins = values[calibration.NAME].tolist()
-    metrics = {
-        name: _shortest(values[name])
-        for name in ("accuracy", "log_loss", TOP_K_ACCURACY)
-        if name in values
-    }
+    metrics = {"accuracy": _ratio(np.trace(matrix), matrix.sum())}
+    for name in ("log_loss", TOP_K_ACCURACY):
+        if name in values:
+            metrics[name] = _shortest(values[name])
     metrics |= _macro_averages(per_label, math.isfinite(metrics["log_loss"]))
     metrics["calibration_error"] = calibration_error(bins)
     result = {
@@ -182,7 +178,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _shortest(value: Any) -> float:
-    """A float32 as the decimal it stands for, so that an accuracy of 0.9 is not below 0.9."""
+    """A float32 as the decimal it stands for, so that a share of 0.9 is not below 0.9."""
     return float(str(np.float32(value)))
 
 

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-from components.artifacts.errors import SettingsError
 from components.artifacts.evaluation import read_evaluation
 from components.artifacts.examples import read_examples
 from components.artifacts.manifest import write_manifest, written_aside
@@ -23,30 +22,29 @@ def push(
         model: The model that train exported.
         evaluation: What evaluate wrote about it.
         settings: Where the model goes.
-        pushed: Output: where it went, and as which version.
+        pushed: Output: where it went and as which version, or the version itself.
 
     Returns:
         The version's folder.
 
     Raises:
-        SettingsError: There is no destination.
         StepError: The model is refused, or cannot be written.
     """
     from components.push.checks import check_model
     from components.push.publishing import publish
 
-    if settings.destination is None:
-        raise SettingsError("setting 'push.destination' is missing: say where the model serves")
     checked = read_model(model)
     check_model(checked, read_evaluation(evaluation), read_examples(examples))
-    version = publish(checked, Path(settings.destination))
-    _log.info("version %s at %s", version.name, version)
     with written_aside(pushed) as aside:
+        destination = Path(settings.destination or pushed)
+        published = publish(checked, Path(settings.destination or aside))
+        version = destination / published.name
         content = {
-            "destination": settings.destination,
+            "destination": str(destination),
             "version": int(version.name),
             "path": str(version),
             "digest": checked.manifest["digest"],
         }
         write_manifest(aside, "pushed", content)
+    _log.info("version %s at %s", version.name, version)
     return str(version)

@@ -9,5 +9,5 @@ class PushSettings(Settings):
     """Where a blessed model goes."""
 
     destination: str | None = pydantic.Field(default=None, min_length=1)
-    """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`; unset:
-    `served/<name>` in the folder of runs, for a run here."""
+    """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`. Unset: for a
+    run here `served/<name>` in the folder of runs, on a cluster the step's own artifact."""

@@ -1,7 +1,6 @@
 """One evaluation of handwritten digits, shared by the tests that look at it."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,14 @@ import numpy as np
 import pytest
 
 from components.artifacts.evaluation import Evaluation, read_evaluation
-from components.artifacts.settings import validate_settings
-from components.evaluate.evaluate import evaluate
-from components.evaluate.settings import EvaluateSettings
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from making import fitted, png, read_results, write_examples, write_model  # noqa: E402
+from components.evaluate.tests.small_artifacts import (
+    fitted,
+    png,
+    read_results,
+    run_evaluate,
+    write_examples,
+    write_model,
+)
 
 HISTORY = {
     "epochs": [
@@ -51,16 +51,6 @@ class Run:
     evaluation: Evaluation
     results: list[dict[str, Any]]
     report: str
-
-
-def run_evaluate(
-    examples: Path, model: Path, settings: dict[str, Any], output: Path
-) -> tuple[str, Path, Path]:
-    """Runs the step as `run_step` does, without ending the process on an error."""
-    evaluation, report = output / "evaluation", output / "report.html"
-    validated = validate_settings(EvaluateSettings, settings, "evaluate")
-    verdict = evaluate(examples, model, validated, evaluation=evaluation, report=report)
-    return verdict, evaluation, report
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.errors import StepError
 from components.artifacts.manifest import folder_digest, read_manifest
 from components.push.publishing import served_versions, withdraw
 from components.push.push import push
@@ -108,12 +108,10 @@ def test_a_destination_that_cannot_be_written_is_one_line(
         run_push(candidate, tmp_path / "file" / "served", tmp_path)
 
 
-def test_a_push_needs_a_destination(candidate: Candidate, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"push\.destination"):
-        push(
-            candidate.examples,
-            candidate.model,
-            candidate.evaluation,
-            PushSettings(),
-            pushed=tmp_path / "pushed",
-        )
+def test_without_a_destination_the_artifact_is_one(candidate: Candidate, tmp_path: Path) -> None:
+    settings = PushSettings()
+    inputs = (candidate.examples, candidate.model, candidate.evaluation)
+    version = Path(push(*inputs, settings, pushed=tmp_path / "pushed"))
+    assert version == tmp_path / "pushed" / "1"
+    assert folder_digest(version) == folder_digest(candidate.model)
+    assert read_manifest(tmp_path / "pushed", "pushed")["path"] == str(version)

@@ -14,7 +14,10 @@ from components.artifacts import examples as examples_format
 from components.artifacts import model as model_format
 from components.artifacts.example_proto import serialized_example
 from components.artifacts.manifest import write_json, write_manifest
+from components.artifacts.settings import validate_settings
 from components.artifacts.tfrecord import write_record
+from components.evaluate.evaluate import evaluate
+from components.evaluate.settings import EvaluateSettings
 
 SHARDS = 3
 
@@ -129,6 +132,20 @@ def fitted(
     flat = images.reshape(len(images), -1) / 255
     regression = LogisticRegression(C=strength, max_iter=300).fit(flat, targets)
     return regression.coef_.T.astype(np.float32), regression.intercept_.astype(np.float32)
+
+
+def run_evaluate(
+    examples: Path, model: Path, settings: Mapping[str, Any], output: Path
+) -> tuple[str, Path, Path]:
+    """Runs the step as `run_step` does, but lets its errors through.
+
+    Returns:
+        The verdict, the evaluation and the report.
+    """
+    evaluation, report = output / "evaluation", output / "report.html"
+    validated = validate_settings(EvaluateSettings, settings, "evaluate")
+    verdict = evaluate(examples, model, validated, evaluation=evaluation, report=report)
+    return verdict, evaluation, report
 
 
 def read_results(evaluation: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,53 @@
+"""Wrong settings end in one line that names the key and the nearest valid one."""
+
+from typing import Any
+
+import pytest
+
+from components.artifacts.errors import SettingsError
+from components.artifacts.settings import validate_settings
+from components.evaluate.known_metrics import KNOWN_METRICS
+from components.evaluate.settings import EvaluateSettings, Threshold
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"threshold": {}}, "unknown setting 'evaluate.threshold'; did you mean 'thresholds'?"),
+        ({"thresholds": {"acuracy": 0.9}}, "unknown metric 'acuracy'; did you mean 'accuracy'?"),
+        (
+            {"thresholds": {"accuracy": {"at_lest": 0.9}}},
+            "unknown bound 'at_lest' of accuracy; did you mean 'at_least'?",
+        ),
+        ({"thresholds": {"accuracy": {}}}, "evaluate.thresholds.accuracy"),
+        ({"thresholds": {"accuracy": "high"}}, "evaluate.thresholds.accuracy"),
+        ({"thresholds": {"accuracy": True}}, "evaluate.thresholds.accuracy"),
+        ({"thresholds": {"accuracy": float("nan")}}, "evaluate.thresholds.accuracy'"),
+        ({"thresholds": ["accuracy"]}, "evaluate.thresholds"),
+        (
+            {"slices": [], "thresholds": {"auc": {"every_slice_at_least": 0.5}}},
+            "'thresholds.auc' checks every slice, but 'slices' is empty",
+        ),
+        ({"slices": "label"}, "evaluate.slices"),
+        ({"minimum_slice_size": 0}, "evaluate.minimum_slice_size"),
+    ],
+)
+def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        validate_settings(EvaluateSettings, values, "evaluate")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_number_bounds_the_worse_side_of_every_metric() -> None:
+    values = {"thresholds": dict.fromkeys(KNOWN_METRICS, 0.5)}
+    thresholds = validate_settings(EvaluateSettings, values).thresholds
+    lower = {name for name, threshold in thresholds.items() if threshold.at_most == 0.5}
+    assert lower == {"log_loss", "calibration_error"}
+    assert all(thresholds[name] == Threshold(at_least=0.5) for name in set(thresholds) - lower)
+
+
+def test_settings_survive_the_way_through_json() -> None:
+    values = {"thresholds": {"accuracy": 1, "auc": {"every_slice_at_least": 0.5}}}
+    settings = validate_settings(EvaluateSettings, values)
+    assert validate_settings(EvaluateSettings, settings.model_dump(mode="json")) == settings

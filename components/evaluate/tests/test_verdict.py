@@ -1,0 +1,94 @@
+"""Thresholds decide, and every failing check says why in one line."""
+
+from typing import Any
+
+import pytest
+
+from components.artifacts.settings import validate_settings
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.verdict import judge
+
+
+def result(count: int, of_slice: dict[str, Any] | None = None, **metrics: Any) -> dict[str, Any]:
+    return {"slice": of_slice or {}, "count": count, "metrics": metrics}
+
+
+def judged(thresholds: dict[str, Any], *results: dict[str, Any], **settings: Any) -> Any:
+    values = {"thresholds": thresholds, **settings}
+    return judge(results, validate_settings(EvaluateSettings, values))
+
+
+def test_a_bare_number_is_the_worst_that_still_passes() -> None:
+    thresholds = {"accuracy": 0.86, "log_loss": 0.5}
+    assert judged(thresholds, result(100, accuracy=0.86, log_loss=0.5)).blessed
+    verdict = judged(thresholds, result(100, accuracy=0.41, log_loss=0.501))
+    assert not verdict.blessed
+    assert verdict.reasons == ("accuracy 0.41 is below 0.86", "log_loss 0.501 is above 0.5")
+
+
+def test_both_bounds_of_one_metric_are_checked() -> None:
+    thresholds = {"accuracy": {"at_least": 0.5, "at_most": 0.99}}
+    assert judged(thresholds, result(100, accuracy=0.7)).blessed
+    verdict = judged(thresholds, result(100, accuracy=1.0))
+    assert verdict.reasons == ("accuracy 1 is above 0.99",)
+    assert [check.passed for check in verdict.checks] == [True, False]
+
+
+def test_a_reason_shows_enough_digits_to_be_true() -> None:
+    verdict = judged({"accuracy": 0.86}, result(10_000, accuracy=0.85996))
+    assert verdict.reasons == ("accuracy 0.85996 is below 0.86",)
+
+
+def test_every_slice_is_checked_and_named() -> None:
+    thresholds = {"accuracy": {"every_slice_at_least": 0.7}, "log_loss": {"every_slice_at_most": 1}}
+    verdict = judged(
+        thresholds,
+        result(100, accuracy=0.2, log_loss=9.0),
+        result(31, {"label": "roses"}, accuracy=0.55, log_loss=0.9),
+        result(69, {"label": "tulips"}, accuracy=0.9, log_loss=1.2),
+    )
+    assert verdict.reasons == (
+        "accuracy for label=roses 0.55 is below 0.7 (31 images)",
+        "log_loss for label=tulips 1.2 is above 1 (69 images)",
+    )
+
+
+@pytest.mark.parametrize(("minimum", "blessed"), [(9, False), (10, True)])
+def test_small_slices_do_not_decide(minimum: int, blessed: bool) -> None:
+    thresholds = {"accuracy": {"at_least": 0.5, "every_slice_at_least": 0.5}}
+    verdict = judged(
+        thresholds,
+        result(500, accuracy=0.9),
+        result(9, {"site": "attic"}, accuracy=0.1),
+        minimum_slice_size=minimum,
+    )
+    assert verdict.blessed is blessed
+    assert verdict.checks[1].passed is (None if blessed else False)
+
+
+@pytest.mark.parametrize("bound", ["at_least", "at_most"])
+def test_not_a_number_never_passes(bound: str) -> None:
+    verdict = judged({"log_loss": {bound: 0.5}}, result(100, log_loss=None))
+    assert verdict.reasons == ("log_loss is not a number",)
+    in_slice = judged(
+        {"log_loss": {f"every_slice_{bound}": 0.5}},
+        result(100, log_loss=0.1),
+        result(40, {"label": "roses"}, log_loss=None),
+    )
+    assert in_slice.reasons == ("log_loss for label=roses is not a number (40 images)",)
+
+
+def test_a_metric_that_a_slice_cannot_have_is_not_asked_of_it() -> None:
+    thresholds = {"auc": {"at_least": 0.8, "every_slice_at_least": 0.8}}
+    one_label = result(40, {"label": "roses"})
+    assert judged(thresholds, result(100, auc=0.9), one_label).blessed
+    assert not judged(thresholds, result(100), one_label).blessed
+
+
+def test_without_thresholds_only_numbers_are_asked_for() -> None:
+    settings = EvaluateSettings()
+    results = [result(100, accuracy=0.0)]
+    assert judge(results, settings).blessed
+    verdict = judge(results, settings, not_numbers=1)
+    assert verdict.reasons == ("the probabilities of 1 image are not numbers",)
+    assert not verdict.blessed
