@@ -121,7 +121,7 @@ def _checks(
         for bound, holds in (("at_least", operator.ge), ("at_most", operator.le)):
             limit = getattr(threshold, prefix + bound)
             if limit is not None:
-                decides = result["count"] >= minimum_size
+                decides = not prefix or result["count"] >= minimum_size
                 passed = (value is not None and holds(value, limit)) if decides else None
                 name, count = slice_name(result["slice"]), result["count"]
                 yield Check(metric, name, count, value, bound, limit, passed)

@@ -63,7 +63,9 @@ SLICES: list[tuple[dict[str, Any], Callable[[Mapping[str, Any]], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("of_slice", "chosen"), SLICES, ids=str)
+@pytest.mark.parametrize(
+    ("of_slice", "chosen"), SLICES, ids=[str(of_slice) for of_slice, _ in SLICES]
+)
 def test_metrics_equal_scikit_learns(
     digits_run: Any, of_slice: dict[str, Any], chosen: Callable[[Mapping[str, Any]], bool]
 ) -> None:

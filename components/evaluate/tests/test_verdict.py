@@ -66,6 +66,11 @@ def test_small_slices_do_not_decide(minimum: int, blessed: bool) -> None:
     assert verdict.checks[1].passed is (None if blessed else False)
 
 
+def test_all_images_decide_however_few_they_are() -> None:
+    verdict = judged({"accuracy": 0.9}, result(3, accuracy=0.3), minimum_slice_size=10)
+    assert verdict.reasons == ("accuracy 0.3 is below 0.9",)
+
+
 @pytest.mark.parametrize("bound", ["at_least", "at_most"])
 def test_not_a_number_never_passes(bound: str) -> None:
     verdict = judged({"log_loss": {bound: 0.5}}, result(100, log_loss=None))
