@@ -7,7 +7,7 @@ import typer
 
 from components.artifacts.settings import nearest
 
-NAMES = ("command", "graph")
+NAMES = ("command", "graph", "ingest", "incremental", "memory")
 
 
 def main(

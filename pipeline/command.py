@@ -113,6 +113,41 @@ def rollback(
     print(f"version {withdrawn} withdrawn; version {serving} serves")
 
 
+@application.command()
+def labels(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="Photographs: a folder or a bucket's URI.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="CSV file.")],
+    raters: Annotated[
+        list[Path] | None,
+        typer.Option("--rater", metavar="CSV", help="A rater's image,label; may be repeated."),
+    ] = None,
+    disagreement: Annotated[
+        str,
+        typer.Option(metavar="discard|neutral|rater", help="What becomes of those not agreed on."),
+    ] = "discard",
+    neutral_label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="The label for them, where neutral.")
+    ] = None,
+    further_rater: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Who decides on them, where rater.")
+    ] = None,
+) -> None:
+    """Write a folder's photographs and their labels as the table that ingest reads.
+
+    Example: darkroom labels flowers/ -o all_data.csv --rater ann.csv --rater ben.csv
+
+    A photograph's label is the folder it is in or, with raters, what most of them say.
+    """
+    from components.ingest.labels import write_labels
+
+    counts = write_labels(folder, output, raters or [], disagreement, neutral_label, further_rater)
+    for name, count in counts.items():
+        print(f"{name:<14}{count:,}")
+    print(output)
+
+
 def _print_result(result: dict[str, Any]) -> None:
     metrics, artifacts = result["metrics"], result["artifacts"]
     print(f"accuracy  {metrics['accuracy']:.3f} on {result['examples']['test']:,} test photographs")

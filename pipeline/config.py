@@ -11,6 +11,7 @@ from components.artifacts.errors import SettingsError
 from components.artifacts.settings import Settings, read_yaml, validate_settings
 from components.evaluate.settings import EvaluateSettings
 from components.ingest.settings import IngestSettings
+from components.ingest.storage import is_uri, local_files
 from components.push.settings import PushSettings
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
@@ -23,7 +24,8 @@ class Config(Settings):
     name: str = pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
     """Names runs, pipelines and the served model; the config file's own name where left out."""
     data: str
-    """A folder of label folders, a CSV `image,label[,more]`, or `sklearn:digits`."""
+    """A folder of label folders, a CSV `image,label[,more]`, JSON Lines, a glob of such tables,
+    any of these as a URI, or `sklearn:digits`."""
     ingest: IngestSettings = IngestSettings()
     """Photographs to split examples."""
     transform: TransformSettings = TransformSettings()
@@ -90,7 +92,7 @@ def check_inputs(config: Config) -> None:
         SettingsError: The data or the weights file does not exist.
     """
     data = config.data
-    if data != "sklearn:digits" and "://" not in data and not Path(data).exists():
+    if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
     weights = config.train.weights
     if weights not in ("none", "imagenet") and not Path(weights).is_file():

@@ -16,6 +16,8 @@ IMAGE_ID = "image_id"
 IMAGE_PATH = "image_path"
 """Where the photograph came from, for people."""
 LABEL = "label"
+LABELS = "labels"
+"""All labels of a photograph, where photographs have several."""
 HEIGHT = "height"
 WIDTH = "width"
 
@@ -24,6 +26,7 @@ FEATURE_TYPES = {
     IMAGE_ID: "bytes",
     IMAGE_PATH: "bytes",
     LABEL: "bytes",
+    LABELS: "bytes",
     HEIGHT: "int",
     WIDTH: "int",
 }

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.artifacts import examples as examples_format
-from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import SettingsError, StepError
 from components.artifacts.manifest import write_json, write_manifest, written_aside
 from components.artifacts.settings import nearest
-from components.ingest.rejection import Rejection
+from components.ingest.rejection import COPY_REASONS, Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.sources import Table, read_source
 
 if TYPE_CHECKING:
+    from components.ingest.assembly import Assembled
+    from components.ingest.index import Index
     from components.ingest.statistics import Statistics
-
-ROWS_A_CHUNK = 512
-"""Large enough that a shard is some 10 MB, small enough to keep all workers busy."""
 
 _log = logging.getLogger("darkroom.ingest")
 
@@ -46,21 +44,26 @@ def ingest(
         SettingsError: `data` does not exist or `group_by` names no column.
         StepError: No usable image, one single label, an empty split, or too many rejected rows.
     """
+    from components.ingest.assembly import assemble
+
     with written_aside(examples) as aside:
         # Within the folder being written, since every worker can open files there.
         with tempfile.TemporaryDirectory(dir=aside) as digits_folder:
-            table = read_source(data, Path(digits_folder))
+            table = read_source(data, Path(digits_folder), settings)
             _check_columns(table, settings)
             _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
-            total, rejections = _write_examples(table, settings, aside)
+            assembled = assemble(table.rows, _previous(settings), settings, aside)
+        rejections = [*table.rejections, *assembled.rejections]
+        total = _statistics(assembled)
         counts = {
             split: sum(total.counts.get(split, {}).values()) for split in ("train", "valid", "test")
         }
         reasons = Counter(rejection.reason for rejection in rejections)
         _write_rejected(rejected, rejections, reasons)
+        _log.info("%s photographs read", f"{assembled.read:,}")
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
         _log.info("rejected: %s", _listed(reasons))
-        labels = _labels(total, settings)
+        labels = _labels(assembled, settings)
         _check_outcome(counts, labels, reasons, settings, rejected)
         _write_statistics(statistics, total)
         write_manifest(
@@ -84,42 +87,33 @@ def _check_columns(table: Table, settings: IngestSettings) -> None:
         raise SettingsError(f"ingest.group_by: no column '{settings.group_by}' in the data{offer}")
 
 
-def _write_examples(
-    table: Table, settings: IngestSettings, folder: Path
-) -> tuple["Statistics", list[Rejection]]:
-    """Writes the shards through Beam; returns what became of all rows."""
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
+def _previous(settings: IngestSettings) -> "Index":
+    """What an earlier run left that this one can build on."""
+    from components.ingest.index import NOTHING, read_index
 
-    from components.ingest.shards import Chunk, WriteShards, take_outcomes
+    if settings.previous is None:
+        return NOTHING
+    index = read_index(Path(settings.previous), settings)
+    if index is None:
+        _log.info("the settings differ from those of %s: all is read anew", settings.previous)
+    return index or NOTHING
+
+
+def _statistics(assembled: "Assembled") -> "Statistics":
     from components.ingest.statistics import Statistics
 
-    starts = range(0, len(table.rows), ROWS_A_CHUNK)
-    chunks = [
-        Chunk(number, len(starts), table.rows[start : start + ROWS_A_CHUNK])
-        for number, start in enumerate(starts)
-    ]
-    options = PipelineOptions(beam_arguments(settings.beam_options))
-    with beam.Pipeline(options=options) as pipeline:
-        _ = (
-            pipeline
-            | "List chunks" >> beam.Create(chunks)
-            | "Spread chunks" >> beam.Reshuffle()
-            | "Write shards" >> beam.ParDo(WriteShards(str(folder), settings))
-        )
     total = Statistics()
-    rejections = list(table.rejections)
-    for chunk_statistics, chunk_rejections in take_outcomes(folder):
-        total.merge(chunk_statistics)
-        rejections.extend(chunk_rejections)
-    return total, rejections
+    for entry in assembled.entries:
+        total.add(entry, entry.split, entry.label)
+    return total
 
 
-def _labels(statistics: "Statistics", settings: IngestSettings) -> list[str]:
+def _labels(assembled: "Assembled", settings: IngestSettings) -> list[str]:
     """The one sorted label list, from which every later step takes a label's index."""
     if settings.labels is not None:
         return sorted(set(settings.labels))
-    return sorted({label for counts in statistics.counts.values() for label in counts})
+    entries = assembled.entries
+    return sorted({label for entry in entries for label in entry.labels or (entry.label,)})
 
 
 def _check_outcome(
@@ -129,7 +123,9 @@ def _check_outcome(
     settings: IngestSettings,
     rejected: Path,
 ) -> None:
-    kept, refused = sum(counts.values()), sum(reasons.values())
+    kept = sum(counts.values())
+    # A copy is no fault of the data's: however many there are, the run goes on.
+    refused = sum(number for reason, number in reasons.items() if reason not in COPY_REASONS)
     if not kept:
         raise StepError(f"no usable image: all {refused:,} rows were rejected; see {rejected}")
     share = refused / (kept + refused)

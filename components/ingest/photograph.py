@@ -2,18 +2,23 @@
 
 import dataclasses
 import io
-from typing import Any
 
+import imagehash
 import numpy as np
-import numpy.typing as npt
-import simplejpeg
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from components.ingest.rejection import Reason, RejectedError
 
+# The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
+Image.MAX_IMAGE_PIXELS = None
+
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_QUALITY = 95
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
+_SHORTER_SIDE_MEASURED = 128
+"""Photographs are measured at about this size, so that large ones cost no more than small ones."""
+
+_GREY_VALUES = np.arange(256, dtype=np.float64)
 
 _KEPT_MODES = {
     "JPEG": frozenset({"L", "RGB"}),
@@ -22,6 +27,19 @@ _KEPT_MODES = {
     "BMP": frozenset({"RGB"}),
 }
 """Formats and Pillow modes that TensorFlow's decoder reads as Pillow does; others are converted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How large and how narrow a photograph may be.
+
+    Attributes:
+        pixels: Most pixels, against decompression bombs.
+        aspect: Longest side over shortest, at most.
+    """
+
+    pixels: int = 100_000_000
+    aspect: float = 50.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +53,9 @@ class Photograph:
         file_format: Format it came in, such as `JPEG`.
         converted: Whether the bytes were encoded anew.
         brightness: Mean grey value, 0 to 255.
+        contrast: Standard deviation of the grey values, 0 to 127.5.
         sharpness: Variance of the Laplacian of the grey values; low where out of focus.
+        perceptual_hash: 64 bits that copies share, re-encoded or resized ones too, in hexadecimal.
     """
 
     image_bytes: bytes
@@ -44,77 +64,76 @@ class Photograph:
     file_format: str
     converted: bool
     brightness: float
+    contrast: float
     sharpness: float
+    perceptual_hash: str
 
 
-def read_photograph(data: bytes) -> Photograph:
+def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
     """Decodes an image file's bytes once, and converts them where a later decoder could not.
 
     Args:
         data: The file's bytes.
+        limits: How large and how narrow it may be.
 
     Raises:
-        RejectedError: They hold no whole image.
+        RejectedError: They hold no whole image, or one beyond the limits.
     """
     if not data:
         raise RejectedError(Reason.EMPTY_FILE, "the file has no bytes")
-    if data.startswith(_JPEG_MAGIC):
-        photograph = _plain_jpeg(data)
-        if photograph is not None:
-            return photograph
-    return _any_format(data)
-
-
-def _plain_jpeg(data: bytes) -> Photograph | None:
-    """The fast way for most photographs; None where the slow way has to look closer."""
-    # An orientation, if any, stands in the metadata before the first scan.
-    if b"Exif\0\0" in data[: 1 << 16] and _orientation(data) != 1:
-        return None
-    try:
-        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-        if colorspace in ("CMYK", "YCCK") or not height or not width:
-            return None
-        grey = simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0]
-    except ValueError:
-        return None
-    return Photograph(data, height, width, "JPEG", False, *_grey_statistics(grey))
-
-
-def _orientation(data: bytes) -> int:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (OSError, ValueError, TypeError, SyntaxError):
-        return 0
-
-
-def _any_format(data: bytes) -> Photograph:
-    image = _decoded(data)
-    file_format = str(image.format)
-    upright = ImageOps.exif_transpose(image)
-    keep = upright.size == image.size and image.mode in _KEPT_MODES.get(file_format, ())
-    keep = keep and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    image_bytes = data if keep else _encoded(upright, file_format)
-    grey = np.asarray(_eight_bit(upright).convert("L"))
-    height, width = grey.shape
-    return Photograph(image_bytes, height, width, file_format, not keep, *_grey_statistics(grey))
-
-
-def _decoded(data: bytes) -> Image.Image:
     if _has_zero_size(data):
         raise RejectedError(Reason.ZERO_SIZE, "the header states no pixels")
     try:
         image = Image.open(io.BytesIO(data))
-        image.load()
+        _check_limits(image, limits)
+        return _photograph(data, image)
     except UnidentifiedImageError:
         raise RejectedError(Reason.NOT_AN_IMAGE, "no image format has these bytes") from None
-    except Image.DecompressionBombError as error:
-        raise RejectedError(Reason.TOO_MANY_PIXELS, str(error)) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         message = str(error) or type(error).__name__
         is_cut = "truncated" in message.lower() or isinstance(error, EOFError)
         raise RejectedError(Reason.TRUNCATED if is_cut else Reason.CORRUPT, message) from None
-    return image
+
+
+def _check_limits(image: Image.Image, limits: Limits) -> None:
+    """Refuses by the header alone, before memory is taken for the pixels."""
+    width, height = image.size
+    if width * height > limits.pixels:
+        raise RejectedError(Reason.TOO_MANY_PIXELS, f"{width} x {height}, over {limits.pixels:,}")
+    if max(width, height) > limits.aspect * min(width, height):
+        raise RejectedError(Reason.ABSURD_ASPECT, f"{width} x {height}, over {limits.aspect:g}:1")
+
+
+def _photograph(data: bytes, image: Image.Image) -> Photograph:
+    file_format = str(image.format)
+    keep = image.mode in _KEPT_MODES.get(file_format, ())
+    if file_format == "JPEG":
+        # The metadata stands before the pixels; asking other formats now would cost a decode.
+        keep = keep and ("exif" not in image.info or _is_upright(image))
+        if keep:
+            # Grey is all that is measured; the colours' coefficients are checked all the same.
+            image.draft("L", image.size)
+    image.load()
+    keep = keep and (file_format == "JPEG" or _is_upright(image))
+    upright = image if keep else ImageOps.exif_transpose(image)
+    grey = _eight_bit(upright).convert("L")
+    small = grey.reduce(max(1, min(grey.size) // _SHORTER_SIDE_MEASURED))
+    brightness, contrast = _brightness_and_contrast(small)
+    return Photograph(
+        image_bytes=data if keep else _encoded(upright, file_format),
+        height=grey.height,
+        width=grey.width,
+        file_format=file_format,
+        converted=not keep,
+        brightness=brightness,
+        contrast=contrast,
+        sharpness=_sharpness(small),
+        perceptual_hash=_perceptual_hash(small),
+    )
+
+
+def _is_upright(image: Image.Image) -> bool:
+    return bool(image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
 
 
 def _has_zero_size(data: bytes) -> bool:
@@ -155,18 +174,34 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     """Brings deep greys to 0..255 by their high byte; Pillow's own conversion clips them."""
     if not image.mode.startswith(("I", "F")):
         return image
-    deep: npt.NDArray[Any] = np.asarray(image)
+    deep = np.asarray(image)
     scaled = deep / 257 if deep.max(initial=0) > 255 else deep
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
-def _grey_statistics(grey: npt.NDArray[np.uint8]) -> tuple[float, float]:
-    """Brightness and sharpness of grey pixels, uint8 [H, W]."""
-    brightness = float(grey.mean())
-    if min(grey.shape) < 3:
-        return brightness, 0.0
-    wide = grey.astype(np.int16)
-    laplacian = (
-        wide[:-2, 1:-1] + wide[2:, 1:-1] + wide[1:-1, :-2] + wide[1:-1, 2:] - 4 * wide[1:-1, 1:-1]
-    )
-    return brightness, float(laplacian.var())
+def _brightness_and_contrast(grey: Image.Image) -> tuple[float, float]:
+    """Mean and standard deviation of a grey image, out of its histogram."""
+    counts = np.array(grey.histogram(), np.float64)
+    mean = float(counts @ _GREY_VALUES / counts.sum())
+    variance = float(counts @ (_GREY_VALUES - mean) ** 2 / counts.sum())
+    return mean, variance**0.5
+
+
+def _sharpness(grey: Image.Image) -> float:
+    """Variance of the Laplacian, after Pech-Pacheco et al., ICPR 2000."""
+    if min(grey.size) < 3:
+        return 0.0
+    wide = np.asarray(grey).astype(np.int16)
+    laplacian = wide[1:-1, :-2] + wide[1:-1, 2:]
+    laplacian += wide[:-2, 1:-1]
+    laplacian += wide[2:, 1:-1]
+    laplacian -= 4 * wide[1:-1, 1:-1]
+    # numpy's own variance would make three arrays of doubles, in twice the time.
+    values = laplacian.astype(np.float32).ravel()
+    mean = int(laplacian.sum(dtype=np.int64)) / values.size
+    return max(0.0, float(values @ values) / values.size - mean * mean)
+
+
+def _perceptual_hash(grey: Image.Image) -> str:
+    """The DCT hash of imagehash."""
+    return str(imagehash.phash(grey.resize((32, 32), Image.Resampling.BILINEAR)))

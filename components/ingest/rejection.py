@@ -16,9 +16,22 @@ class Reason(enum.StrEnum):
     CORRUPT = "corrupt"
     ZERO_SIZE = "zero_size"
     TOO_MANY_PIXELS = "too_many_pixels"
+    ABSURD_ASPECT = "absurd_aspect"
+    DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    CONFLICTING_LABELS = "conflicting_labels"
     NO_LABEL = "no_label"
     UNKNOWN_LABEL = "unknown_label"
+    UNKNOWN_SPLIT = "unknown_split"
+    NO_GROUP = "no_group"
     TOO_FEW_COLUMNS = "too_few_columns"
+    TOO_MANY_COLUMNS = "too_many_columns"
+    MALFORMED_ROW = "malformed_row"
+    DUPLICATE_ROW = "duplicate_row"
+
+
+COPY_REASONS = frozenset({Reason.DUPLICATE, Reason.NEAR_DUPLICATE})
+"""Reasons of photographs that are good, and in the examples already."""
 
 
 class RejectedError(Exception):
@@ -43,8 +56,10 @@ class Rejection:
         row: The row as it came in: where it stood, and its fields.
         reason: The reason code.
         detail: One line for people.
+        twin: `image_id` of the photograph that was kept in its place, if it is a copy.
     """
 
     row: Mapping[str, object]
     reason: str
     detail: str
+    twin: str | None = None

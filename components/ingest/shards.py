@@ -1,48 +1,52 @@
-"""The work on a chunk of rows: each chunk writes its own shards, so no image bytes are shuffled."""
+"""Chunks spread over Beam's workers, and shards read again without what is not kept."""
 
-import dataclasses
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.artifacts import examples
-from components.artifacts.example_proto import serialized_example
+from components.artifacts.beam_options import beam_arguments
 from components.artifacts.manifest import write_json
-from components.artifacts.tfrecord import write_record
-from components.ingest.photograph import read_photograph
-from components.ingest.rejection import Reason, RejectedError, Rejection
+from components.artifacts.tfrecord import read_records, write_record
+from components.ingest.chunk import Chunk, Entry, write_chunk
+from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
-from components.ingest.sources import Row
-from components.ingest.split import split_of
-from components.ingest.statistics import Statistics
 
 
-@dataclasses.dataclass(frozen=True)
-class Chunk:
-    """Rows that one worker turns into one shard a split.
+def write_shards(
+    chunks: Sequence[Chunk], folder: Path, settings: IngestSettings
+) -> Iterator[list[Entry | Rejection]]:
+    """Writes every chunk's shards through Beam.
 
-    Attributes:
-        number: Place among the chunks.
-        total: Number of chunks.
-        rows: The rows.
+    Args:
+        chunks: The chunks.
+        folder: A folder that all workers share.
+        settings: The ingest step's settings.
+
+    Yields:
+        What became of each chunk's rows, in order.
     """
+    options = PipelineOptions(beam_arguments(settings.beam_options))
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "List chunks" >> beam.Create(chunks)
+            | "Spread chunks" >> beam.Reshuffle()
+            | "Write shards" >> beam.ParDo(_WriteShards(str(folder), settings))
+        )
+    for chunk in chunks:
+        path = _outcome_path(folder, chunk)
+        outcomes = json.loads(path.read_text(encoding="utf-8"))
+        path.unlink()
+        yield [Rejection(**o) if "reason" in o else Entry(**o) for o in outcomes]
 
-    number: int
-    total: int
-    rows: list[Row]
 
+class _WriteShards(beam.DoFn):  # type: ignore[misc]
+    """Writes a chunk's shards, so that no image bytes pass a shuffle.
 
-class WriteShards(beam.DoFn):  # type: ignore[misc]
-    """Opens, checks and writes a chunk's photographs; yields the number written.
-
-    A chunk that is tried again writes the same files with the same bytes.
+    What became of the rows is left in a file beside them: a runner elsewhere gives nothing back.
     """
 
     def __init__(self, folder: str, settings: IngestSettings) -> None:
@@ -50,81 +54,27 @@ class WriteShards(beam.DoFn):  # type: ignore[misc]
         self._settings = settings
 
     def process(self, chunk: Chunk) -> Iterator[int]:
-        """Writes `<split>-*.tfrecord`, and the chunk's outcome beside them."""
         folder = Path(self._folder)
-        statistics = Statistics()
-        rejections: list[Rejection] = []
-        with ExitStack() as stack:
-            shards = {
-                split: stack.enter_context(
-                    (folder / shard_name(split, chunk.number, chunk.total)).open("wb")
-                )
-                for split in examples.SPLITS
-            }
-            for row in chunk.rows:
-                try:
-                    self._write(row, shards, statistics)
-                except RejectedError as error:
-                    fields = {"image": row.image, "label": row.label, **row.columns}
-                    rejections.append(Rejection(fields, error.reason, error.detail))
-        write_outcome(folder / f"outcome-{chunk.number:05d}.json", statistics, rejections)
-        yield len(chunk.rows) - len(rejections)
-
-    def _write(self, row: Row, shards: Mapping[str, BinaryIO], statistics: Statistics) -> None:
-        settings = self._settings
-        if settings.labels is not None and row.label not in settings.labels:
-            raise RejectedError(Reason.UNKNOWN_LABEL, f"'{row.label}' is not in ingest.labels")
-        data = read_file(row.location)
-        photograph = read_photograph(data)
-        image_id = hashlib.sha256(data).hexdigest()
-        key = str(row.columns[settings.group_by]) if settings.group_by else image_id
-        split = split_of(key, settings.salt, settings.split)
-        features = {
-            **row.columns,
-            examples.IMAGE_BYTES: photograph.image_bytes,
-            examples.IMAGE_ID: image_id,
-            examples.IMAGE_PATH: row.image,
-            examples.LABEL: row.label,
-            examples.HEIGHT: photograph.height,
-            examples.WIDTH: photograph.width,
-        }
-        write_record(shards[split], serialized_example(features))
-        statistics.add(photograph, split, row.label)
+        outcomes = write_chunk(chunk, folder, self._settings)
+        # Not dataclasses.asdict, whose deep copies would cost as much as a photograph's hash.
+        write_json(_outcome_path(folder, chunk), [vars(outcome) for outcome in outcomes])
+        yield len(outcomes)
 
 
-def shard_name(split: str, number: int, total: int) -> str:
-    """File name of a shard, such as `train-00000-of-00007.tfrecord`."""
-    return f"{split}-{number:05d}-of-{total:05d}.tfrecord"
+def _outcome_path(folder: Path, chunk: Chunk) -> Path:
+    return folder / f"outcome-{chunk.number:05d}.json"
 
 
-def read_file(location: str) -> bytes:
-    """The bytes at a local path, or at a URI through Beam's file systems.
+def drop_records(shard: Path, dropped: set[int]) -> None:
+    """Writes a shard anew without some of its records.
 
-    Raises:
-        RejectedError: There is no such file, or it cannot be read.
+    Args:
+        shard: The TFRecord file.
+        dropped: Places of the records that go.
     """
-    try:
-        if "://" not in location:
-            return Path(location).read_bytes()
-        with FileSystems.open(location, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            data: bytes = file.read()
-            return data
-    except FileNotFoundError:
-        raise RejectedError(Reason.MISSING_FILE, "no such file") from None
-    except (OSError, BeamIOError, ValueError) as error:
-        raise RejectedError(Reason.UNREADABLE_FILE, str(error)) from None
-
-
-def write_outcome(path: Path, statistics: Statistics, rejections: Iterable[Rejection]) -> None:
-    """Leaves what became of a chunk's rows where the main process finds it."""
-    listed = [dataclasses.asdict(rejection) for rejection in rejections]
-    write_json(path, {"statistics": statistics.to_json(), "rejections": listed})
-
-
-def take_outcomes(folder: Path) -> Iterator[tuple[Statistics, list[Rejection]]]:
-    """Reads and removes the chunks' outcomes, in order."""
-    for path in sorted(folder.glob("outcome-*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        path.unlink()
-        rejections = [Rejection(**rejection) for rejection in document["rejections"]]
-        yield Statistics.from_json(document["statistics"]), rejections
+    aside = shard.with_name(f".{shard.name}.partial")
+    with aside.open("wb") as file:
+        for place, record in enumerate(read_records(shard)):
+            if place not in dropped:
+                write_record(file, record)
+    aside.replace(shard)

@@ -1,10 +1,14 @@
 """The transform step: examples to a transform graph and ready-to-train examples."""
 
 import logging
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from components.artifacts import transformed
+from components.artifacts.beam_options import beam_arguments
+from components.artifacts.errors import StepError
 from components.artifacts.examples import SPLITS, Examples, read_examples
 from components.artifacts.manifest import write_manifest, written_aside
 from components.transform.settings import TransformSettings
@@ -31,61 +35,97 @@ def transform(
         The training split's pixel mean and variance by channel.
 
     Raises:
-        StepError: The examples are missing or not whole.
+        StepError: The examples are missing, not whole or damaged, or there is nothing to train on.
     """
     source = read_examples(examples)
+    if not source.counts.get("train"):
+        raise StepError(f"the train split of {examples} is empty; ingest more photographs")
     with written_aside(transform_graph) as graph, written_aside(transformed_examples) as records:
-        _run_pipeline(source, settings, graph, records)
-        moments = _pixel_moments(graph)
-        height, width = settings.size
+        with tempfile.TemporaryDirectory(dir=graph) as temporary:
+            try:
+                moments = _write_pixels(source, settings, records, Path(temporary))
+            except Exception as error:
+                message = _message_for_people(error)
+                if message is None:
+                    raise
+                raise StepError(message) from error
+            _write_graph(source, settings, moments, graph, temporary)
         facts = {
-            "image_size": [height, width],
+            "image_size": list(settings.size),
             "labels": list(source.labels),
             "settings": settings.model_dump(mode="json"),
         }
-        _log.info("%s images at %d x %d pixels", f"{sum(source.counts.values()):,}", height, width)
+        _log.info("%s images at %d x %d pixels", f"{sum(source.counts.values()):,}", *settings.size)
         write_manifest(graph, transformed.GRAPH_KIND, facts | moments)
-        write_manifest(records, transformed.EXAMPLES_KIND, facts | {"counts": source.counts})
+        stored = {"counts": source.counts, "stored_size": _stored_size(settings)}
+        write_manifest(records, transformed.EXAMPLES_KIND, facts | stored)
     return moments
 
 
-def _run_pipeline(
-    source: Examples, settings: TransformSettings, graph: Path, records: Path
-) -> None:
-    import tempfile
+def _stored_size(settings: TransformSettings) -> dict[str, list[int]]:
+    """Height and width of a split's records; training photographs have the crop margin."""
+    sizes = {split: list(settings.size) for split in SPLITS}
+    return sizes | {"train": list(settings.size_with_margin)}
 
+
+def _write_pixels(
+    source: Examples, settings: TransformSettings, records: Path, temporary: Path
+) -> dict[str, list[float]]:
+    """Decodes every photograph, once, into the records; returns the training split's moments."""
     import apache_beam as beam
+    import pyarrow as pa
     import tensorflow_transform.beam as tft_beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.artifacts.beam_options import beam_arguments
-    from components.transform.preprocessing import preprocessing_function
-    from components.transform.records import WriteRecords, read_batches
+    from components.transform.moments import adapter_config, dataset_moments, read_moments
+    from components.transform.pixels import WritePixels, plan_tasks
 
     options = PipelineOptions(beam_arguments(settings.beam_options))
-    with tempfile.TemporaryDirectory(dir=graph) as temporary:
-        preprocess = preprocessing_function(settings, source.labels)
-        with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temporary):
-            batches = {split: read_batches(pipeline, source, split) for split in SPLITS}
-            fitted = batches["train"] | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
-            _ = fitted | "Write graph" >> tft_beam.WriteTransformFn(str(graph))
-            for split in SPLITS:
-                applied, _ = (
-                    batches[split],
-                    fitted,
-                ) | f"Transform {split}" >> tft_beam.TransformDataset(output_record_batches=True)
-                _ = applied | f"Write {split}" >> WriteRecords(records, split)
+    fitted = temporary / "moments"
+    write = WritePixels(str(records), settings, source.labels)
+    with beam.Pipeline(options=options) as pipeline, tft_beam.Context(str(temporary)):
+        moments = (
+            pipeline
+            | "List tasks" >> beam.Create(plan_tasks(source))
+            | "Spread tasks" >> beam.Reshuffle()
+            | "Write pixels" >> beam.ParDo(write).with_output_types(pa.RecordBatch)
+        )
+        fitting = (moments, adapter_config()) | "Fit" >> tft_beam.AnalyzeDataset(dataset_moments)
+        _ = fitting | "Write moments" >> tft_beam.WriteTransformFn(str(fitted))
+    return read_moments(fitted)
 
 
-def _pixel_moments(graph: Path) -> dict[str, Any]:
-    """Reads the fitted moments out of the graph by calling it on one grey pixel."""
-    import tensorflow as tf
+def _write_graph(
+    source: Examples,
+    settings: TransformSettings,
+    moments: dict[str, list[float]],
+    graph: Path,
+    temporary: str,
+) -> None:
+    """Writes the graph with the moments in it: no data to read, so it is done here at once."""
+    import apache_beam as beam
+    import pyarrow as pa
+    import tensorflow_transform.beam as tft_beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from tfx_bsl.public import tfxio
 
-    loaded = tf.saved_model.load(str(graph / transformed.TRANSFORM_FUNCTION_FOLDER))
-    pixel = tf.io.encode_png(tf.zeros([1, 1, 3], tf.uint8))[tf.newaxis]
-    inputs = dict(zip(transformed.GRAPH_INPUTS, (pixel, tf.constant([""])), strict=True))
-    outputs = loaded.transform_fn(inputs)
-    return {
-        name: [float(value) for value in outputs[name][0]]
-        for name in (transformed.PIXEL_MEAN, transformed.PIXEL_VARIANCE)
-    }
+    from components.transform.preprocessing import graph_input_schema, preprocessing_function
+
+    config = tfxio.TFExampleRecord(
+        file_pattern=["none is read"],
+        schema=graph_input_schema(),
+        telemetry_descriptors=["darkroom", "transform"],
+    ).TensorAdapterConfig()
+    preprocess = preprocessing_function(settings, source.labels, moments)
+    options = PipelineOptions(beam_arguments([]))
+    with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temporary):
+        nothing = pipeline | beam.Create([]).with_output_types(pa.RecordBatch)
+        fitted = (nothing, config) | tft_beam.AnalyzeDataset(preprocess)
+        _ = fitted | tft_beam.WriteTransformFn(str(graph))
+
+
+def _message_for_people(error: Exception) -> str | None:
+    """The message of the StepError that a worker raised, which Beam wraps in its own words."""
+    text = f"StepError: {error}" if isinstance(error, StepError) else str(error)
+    found = re.findall(r"StepError: (.+?)(?: \[while running|$)", text, re.MULTILINE)
+    return str(found[-1]) if found else None

@@ -58,19 +58,23 @@ class Ingested:
         return {str(r["row"].get("image", r["row"])): r["reason"] for r in self.rejected}
 
 
+def ingest_into(out: Path, data: str | Path, **settings: Any) -> Ingested:
+    """Runs the step with settings given as a mapping."""
+    ingest(
+        str(data),
+        IngestSettings.model_validate(settings),
+        examples=out / "examples",
+        rejected=out / "rejected",
+        statistics=out / "statistics",
+    )
+    return Ingested(out)
+
+
 @pytest.fixture
 def run_ingest(tmp_path: Path) -> Callable[..., Ingested]:
-    """Runs the step with settings given as a mapping."""
+    """Runs the step into a folder of the test's own."""
 
     def run(data: str | Path, name: str = "out", **settings: Any) -> Ingested:
-        out = tmp_path / name
-        ingest(
-            str(data),
-            IngestSettings.model_validate(settings),
-            examples=out / "examples",
-            rejected=out / "rejected",
-            statistics=out / "statistics",
-        )
-        return Ingested(out)
+        return ingest_into(tmp_path / name, data, **settings)
 
     return run

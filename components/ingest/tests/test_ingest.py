@@ -31,15 +31,15 @@ def test_a_folder_of_label_folders(photographs: Photographs, run_ingest: RunInge
     assert sum(ingested.statistics["histograms"]["brightness"]) == 80
 
 
-def test_copies_share_a_split_and_other_data_moves_none(
+def test_kept_copies_share_a_split_and_other_data_moves_none(
     photographs: Photographs, run_ingest: RunIngest
 ) -> None:
     folder = photographs(40)
-    before = run_ingest(folder, "before")
+    before = run_ingest(folder, "before", duplicates="keep")
     for number in range(40):
         copy = folder / "rose" / f"copy of {number}.jpg"
         copy.write_bytes((folder / "rose" / f"{number}.jpg").read_bytes())
-    after = run_ingest(folder, "after")
+    after = run_ingest(folder, "after", duplicates="keep")
     places: dict[bytes, set[str]] = {}
     for split, records in [*before.records.items(), *after.records.items()]:
         for record in records:
@@ -191,7 +191,7 @@ def test_group_by_offers_the_nearest_column(tmp_path: Path, run_ingest: RunInges
 
 
 def test_the_digits_come_with_the_package(run_ingest: RunIngest) -> None:
-    ingested = run_ingest("sklearn:digits")
+    ingested = run_ingest("sklearn:digits", near_duplicate_distance=-1)
     assert len(ingested.all_records) == 1797
     assert ingested.examples.labels == tuple("0123456789")
     assert not [path for path in ingested.examples.folder.iterdir() if path.is_dir()]

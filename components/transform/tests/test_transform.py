@@ -125,7 +125,7 @@ def test_resize_policies(policy: str) -> None:
     picture = np.full((20, 40, 3), 255, np.uint8)
     picture[:, 20:] = 128
     settings = TransformSettings(image_size=10, resize=policy)  # type: ignore[arg-type]
-    (resized,) = decode_and_resize(tf.constant([png(picture)]), settings).numpy()
+    resized = decode_and_resize(tf.constant(png(picture)), settings).numpy()
     assert resized.shape == (10, 10, 3)
     assert resized.dtype == np.uint8
     row, column = resized[5, :, 0], resized[:, 2, 0]
@@ -141,8 +141,8 @@ def test_a_photograph_is_reduced_as_pillow_reduces_it(flowers: Path) -> None:
     from components.transform.preprocessing import decode_and_resize
 
     file = min(flowers.glob("*/*.jpg"))
-    encoded = tf.constant([file.read_bytes()])
-    resized = decode_and_resize(encoded, TransformSettings(image_size=96)).numpy()[0]
+    encoded = tf.constant(file.read_bytes())
+    resized = decode_and_resize(encoded, TransformSettings(image_size=96)).numpy()
     with Image.open(file) as image:
         expected = np.asarray(image.resize((96, 96), Image.Resampling.BILINEAR))
     assert np.abs(resized.astype(int) - expected.astype(int)).mean() < 2

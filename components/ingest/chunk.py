@@ -1,0 +1,190 @@
+"""The work on a chunk of rows: opened, checked and written as shards of their own."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from components.artifacts import examples
+from components.artifacts.example_proto import FeatureValue, serialized_example
+from components.artifacts.tfrecord import write_record
+from components.ingest.files import read_file
+from components.ingest.photograph import Limits, Photograph, read_photograph
+from components.ingest.rejection import Reason, RejectedError, Rejection
+from components.ingest.rows import Row
+from components.ingest.settings import IngestSettings
+from components.ingest.split import split_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Rows that one worker turns into one shard a split.
+
+    Attributes:
+        number: Place among the chunks.
+        total: Number of chunks.
+        rows: The rows.
+    """
+
+    number: int
+    total: int
+    rows: list[Row]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What is known of a photograph once its example is written; its bytes are in the shard.
+
+    Attributes:
+        image: The image as the input names it.
+        label: Its label.
+        labels: All its labels, where photographs have several.
+        split: The split it is in.
+        image_id: Content digest.
+        perceptual_hash: 64 bits in hexadecimal.
+        height: Pixels.
+        width: Pixels.
+        file_format: Format it came in.
+        converted: Whether its bytes were encoded anew.
+        brightness: Mean grey value.
+        contrast: Standard deviation of grey values.
+        sharpness: Variance of the Laplacian.
+        fingerprint: Of the row and its file's size and time; what has it need not be read again.
+    """
+
+    image: str
+    label: str
+    labels: Sequence[str]
+    split: str
+    image_id: str
+    perceptual_hash: str
+    height: int
+    width: int
+    file_format: str
+    converted: bool
+    brightness: float
+    contrast: float
+    sharpness: float
+    fingerprint: str | None
+
+
+def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[Entry | Rejection]:
+    """Writes a chunk's examples as `<split>-*.tfrecord`, in the order of its rows.
+
+    Written again, the files have the same names and bytes.
+
+    Args:
+        chunk: The rows.
+        folder: Where the shards go.
+        settings: The ingest step's settings.
+
+    Returns:
+        What became of every row.
+    """
+    outcomes: list[Entry | Rejection] = []
+    with ExitStack() as stack:
+        shards = {
+            split: stack.enter_context((folder / shard_name(split, chunk)).open("wb"))
+            for split in examples.SPLITS
+        }
+        # Pillow and hashlib let go of the interpreter's lock, so threads use all cores.
+        for outcome, record in _in_order(lambda row: _examine(row, settings), chunk.rows):
+            if isinstance(outcome, Entry):
+                write_record(shards[outcome.split], record)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def shard_name(split: str, chunk: Chunk) -> str:
+    """File name of a chunk's shard, such as `train-00000-of-00007.tfrecord`."""
+    return f"{split}-{chunk.number:05d}-of-{chunk.total:05d}.tfrecord"
+
+
+def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, bytes]:
+    try:
+        if settings.labels is not None:
+            _check_labels(row, settings.labels)
+        data = read_file(row.location)
+        limits = Limits(settings.max_pixels, settings.max_aspect)
+        photograph = read_photograph(data, limits)
+    except RejectedError as error:
+        fields = {"image": row.image, "label": row.label, **row.columns}
+        return Rejection(fields, error.reason, error.detail), b""
+    image_id = hashlib.sha256(data).hexdigest()
+    key = photograph.perceptual_hash if row.group is None else row.group
+    split = row.split or split_of(key, settings.salt, settings.split)
+    return _entry(row, photograph, image_id, split), _record(row, photograph, image_id)
+
+
+def _check_labels(row: Row, allowed: Iterable[str]) -> None:
+    for label in row.labels or (row.label,):
+        if label not in allowed:
+            raise RejectedError(Reason.UNKNOWN_LABEL, f"'{label}' is not in ingest.labels")
+
+
+def fingerprint(row: Row) -> str | None:
+    """A digest that changes when a row or its file does; None where the file says no time."""
+    try:
+        state = Path(row.location).stat()
+    except OSError:
+        return None
+    facts: list[object] = [row.image, row.label, row.labels, row.split, row.group, row.columns]
+    facts += [state.st_size, state.st_mtime_ns]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _entry(row: Row, photograph: Photograph, image_id: str, split: str) -> Entry:
+    return Entry(
+        image=row.image,
+        label=row.label,
+        labels=row.labels,
+        split=split,
+        image_id=image_id,
+        perceptual_hash=photograph.perceptual_hash,
+        height=photograph.height,
+        width=photograph.width,
+        file_format=photograph.file_format,
+        converted=photograph.converted,
+        brightness=photograph.brightness,
+        contrast=photograph.contrast,
+        sharpness=photograph.sharpness,
+        fingerprint=fingerprint(row),
+    )
+
+
+def _record(row: Row, photograph: Photograph, image_id: str) -> bytes:
+    features: dict[str, FeatureValue] = {
+        **row.columns,
+        examples.IMAGE_BYTES: photograph.image_bytes,
+        examples.IMAGE_ID: image_id,
+        examples.IMAGE_PATH: row.image,
+        examples.LABEL: row.label,
+        examples.HEIGHT: photograph.height,
+        examples.WIDTH: photograph.width,
+    }
+    if row.labels:
+        features[examples.LABELS] = row.labels
+    return serialized_example(features)
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Calls a function in threads; gives the results in order, few of them waiting in memory."""
+    threads = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 4 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

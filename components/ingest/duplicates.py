@@ -1,0 +1,175 @@
+"""Copies: found over content digests and perceptual hashes alone, and never left in two splits."""
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from components.ingest.rejection import Reason
+from components.ingest.settings import IngestSettings
+
+HASH_BITS = 64
+_PAIRS_AT_ONCE = 1 << 22
+
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sighting:
+    """A photograph that could be decoded, as far as copies are concerned.
+
+    Attributes:
+        image_id: Content digest.
+        perceptual_hash: 64 bits, as a number.
+        label: Its label.
+        split: Where its split key puts it.
+    """
+
+    image_id: str
+    perceptual_hash: int
+    label: str
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """Why a photograph is not kept.
+
+    Attributes:
+        reason: `duplicate`, `near_duplicate` or `conflicting_labels`.
+        detail: One line for people.
+        twin: `image_id` of the photograph that is kept in its place, if one is.
+    """
+
+    reason: Reason
+    detail: str
+    twin: str | None
+
+
+def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> dict[int, Copy]:
+    """Decides which photographs are not kept.
+
+    Of byte-identical photographs with one label the first is kept; with several labels, none. Of
+    what is left, a photograph in train that nearly equals one in valid or test is not kept, so
+    that valid and test never move.
+
+    Args:
+        sightings: All photographs, in the order of their rows.
+        settings: What to do with duplicates, and how near is too near.
+
+    Returns:
+        Why, by place in `sightings`.
+    """
+    copies = _identical(sightings, settings.duplicates == "reject")
+    if settings.near_duplicate_distance >= 0:
+        left = [place for place in range(len(sightings)) if place not in copies]
+        leaks = _leaks(sightings, left, settings.near_duplicate_distance)
+        # A duplicate of a photograph that goes too names the one that stays.
+        stays = {sightings[place].image_id: leak.twin for place, leak in leaks.items()}
+        for place, copy in copies.items():
+            if copy.twin in stays:
+                copies[place] = dataclasses.replace(copy, twin=stays[copy.twin])
+        copies |= leaks
+    return copies
+
+
+def _identical(sightings: Sequence[Sighting], reject_duplicates: bool) -> dict[int, Copy]:
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, sighting in enumerate(sightings):
+        places[sighting.image_id].append(place)
+    copies: dict[int, Copy] = {}
+    for image_id, group in places.items():
+        if len(group) == 1:
+            continue
+        labels = sorted({sightings[place].label for place in group})
+        if len(labels) > 1:
+            detail = f"the same photograph is labelled {', '.join(labels)}"
+            conflict = Copy(Reason.CONFLICTING_LABELS, detail, None)
+            copies |= dict.fromkeys(group, conflict)
+        elif reject_duplicates:
+            detail = f"the same bytes as image {image_id}"
+            duplicate = Copy(Reason.DUPLICATE, detail, image_id)
+            copies |= dict.fromkeys(group[1:], duplicate)
+    return copies
+
+
+def _leaks(sightings: Sequence[Sighting], left: Sequence[int], distance: int) -> dict[int, Copy]:
+    train = [place for place in left if sightings[place].split == "train"]
+    held_out = [place for place in left if sightings[place].split != "train"]
+    nearest = nearest_within(_hashes(sightings, train), _hashes(sightings, held_out), distance)
+    copies = {}
+    for place, (index, bits) in zip(train, nearest, strict=True):
+        if index >= 0:
+            twin = sightings[held_out[index]]
+            detail = f"nearly image {twin.image_id} in {twin.split} ({bits} of {HASH_BITS} bits)"
+            copies[place] = Copy(Reason.NEAR_DUPLICATE, detail, twin.image_id)
+    return copies
+
+
+def _hashes(sightings: Sequence[Sighting], places: Sequence[int]) -> Hashes:
+    return np.array([sightings[place].perceptual_hash for place in places], np.uint64)
+
+
+def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple[int, int]]:
+    """The nearest of `others` to each query, if any is within a Hamming distance.
+
+    Hashes that differ in at most `distance` bits agree in one of `distance + 1` bands of them, so
+    only those that share a band are compared (multi-index hashing; M. Norouzi et al., "Fast Search
+    in Hamming Space with Multi-Index Hashing", CVPR 2012).
+
+    Args:
+        queries: Hashes, uint64 [Q].
+        others: Hashes, uint64 [N].
+        distance: Largest number of differing bits.
+
+    Returns:
+        For each query, the place in `others` of the nearest (the first of equals) and the number
+        of differing bits, or (-1, -1).
+    """
+    # Many photographs with one hash, as blank ones have, are compared as one.
+    unique_queries, query_of = np.unique(queries, return_inverse=True)
+    unique_others, first_of = np.unique(others, return_index=True)
+    best = np.full(len(unique_queries), HASH_BITS + 1, np.int64)
+    place = np.full(len(unique_queries), -1, np.int64)
+    for query, other in _candidates(unique_queries, unique_others, distance + 1):
+        bits = np.bitwise_count(unique_queries[query] ^ unique_others[other]).astype(np.int64)
+        near = bits <= distance
+        query, other, bits = query[near], first_of[other[near]], bits[near]
+        # The nearest of each query first, and of those the first in row order.
+        order = np.lexsort((other, bits, query))
+        query, other, bits = query[order], other[order], bits[order]
+        heads = np.flatnonzero(np.diff(query, prepend=-1))
+        query, other, bits = query[heads], other[heads], bits[heads]
+        better = (bits < best[query]) | ((bits == best[query]) & (other < place[query]))
+        best[query[better]], place[query[better]] = bits[better], other[better]
+    return [
+        (int(place[unique]), int(best[unique])) if place[unique] >= 0 else (-1, -1)
+        for unique in query_of
+    ]
+
+
+def _candidates(
+    queries: Hashes, others: Hashes, bands: int
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Places of queries and others that agree in a band of bits, a bounded number at a time."""
+    edges = [HASH_BITS * band // bands for band in range(bands + 1)]
+    for low, high in itertools.pairwise(edges):
+        mask = np.uint64((1 << high) - (1 << low))
+        keys = others & mask
+        order = np.argsort(keys, kind="stable")
+        starts = np.searchsorted(keys[order], queries & mask, "left")
+        ends = np.searchsorted(keys[order], queries & mask, "right")
+        sizes = ends - starts
+        totals = np.cumsum(sizes)
+        begin = 0
+        while begin < len(queries):
+            taken = totals[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(totals, taken + _PAIRS_AT_ONCE, "right")))
+            part = sizes[begin:end]
+            query = np.repeat(np.arange(begin, end), part)
+            within = np.arange(int(part.sum())) - np.repeat(np.cumsum(part) - part, part)
+            yield query, order[np.repeat(starts[begin:end], part) + within]
+            begin = end

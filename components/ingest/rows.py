@@ -1,0 +1,46 @@
+"""What a source lists: rows to open, rows refused at once, and the types of their columns."""
+
+import dataclasses
+
+from components.ingest.rejection import Rejection
+
+ColumnValue = str | int | float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the input that has an image and a label; the image has not been opened yet.
+
+    Attributes:
+        image: The image as the input names it: a path within the data folder, or a table's cell.
+        location: Path or URI to open.
+        label: Its label; where there are several, the sorted labels joined by the separator.
+        columns: Values of the extra columns; an empty cell has none.
+        labels: Its labels, sorted and unique, where the data is multi-label; else empty.
+        split: The split that the input asks for; None leaves it to the split function.
+        group: The group column's value as the input spells it, where `group_by` is set. Unlike
+            the typed value, it stays the same when other rows widen the column's type.
+    """
+
+    image: str
+    location: str
+    label: str
+    columns: dict[str, ColumnValue] = dataclasses.field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Everything the input lists.
+
+    Attributes:
+        rows: Rows to open.
+        rejections: Rows refused before their image was opened.
+        columns: Type (`bytes`, `int` or `float`) of every extra column.
+    """
+
+    rows: list[Row]
+    rejections: list[Rejection]
+    columns: dict[str, str]

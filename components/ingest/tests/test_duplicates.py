@@ -1,0 +1,163 @@
+"""Copies are found over hashes alone, exactly as comparing all pairs would find them."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from components.ingest.duplicates import Sighting, find_copies, nearest_within
+from components.ingest.photograph import read_photograph
+from components.ingest.rejection import Reason
+from components.ingest.settings import IngestSettings
+from components.ingest.tests.pictures import encoded, gradient
+
+hashes = st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> list[int]:
+    """Hashes of which many lie a few bits from another, as random ones never do."""
+    centres = draw(st.lists(hashes, min_size=1, max_size=4))
+    flips = st.lists(st.integers(0, 63), max_size=8)
+    members = draw(st.lists(st.tuples(st.sampled_from(centres), flips), max_size=30))
+    result = []
+    for centre, bits in members:
+        for bit in bits:
+            centre ^= 1 << bit
+        result.append(centre)
+    return result
+
+
+@given(clusters(), clusters(), st.integers(0, 8), st.randoms())
+def test_nearest_is_what_comparing_all_pairs_gives(
+    queries: list[int], others: list[int], distance: int, random: Any
+) -> None:
+    others = others + random.sample(queries, len(queries) // 3)
+    found = nearest_within(np.array(queries, np.uint64), np.array(others, np.uint64), distance)
+    for query, (place, bits) in zip(queries, found, strict=True):
+        distances = [(query ^ other).bit_count() for other in others]
+        if min(distances, default=65) > distance:
+            assert (place, bits) == (-1, -1)
+        else:
+            assert bits == min(distances)
+            assert place == distances.index(bits)
+
+
+def test_many_equal_hashes_are_no_burden() -> None:
+    same = np.zeros(200_000, np.uint64)
+    assert nearest_within(same, same, 4)[-1] == (0, 0)
+
+
+def sighting(image_id: str, number: int, split: str, label: str = "rose") -> Sighting:
+    return Sighting(image_id, number, label, split)
+
+
+def test_what_is_kept_and_what_goes() -> None:
+    sightings = [
+        sighting("a", 0b0, "train"),
+        sighting("b", 0xFFFF, "train"),
+        sighting("a", 0b0, "train"),
+        sighting("c", 0b11, "test"),
+        sighting("d", 0xFF00FF00, "valid", "rose"),
+        sighting("d", 0xFF00FF00, "valid", "tulip"),
+        sighting("e", 0b111, "valid"),
+        sighting("f", 0xFF00FF00, "train"),
+    ]
+    copies = find_copies(sightings, IngestSettings())
+    assert {place: (copy.reason, copy.twin) for place, copy in copies.items()} == {
+        2: (Reason.DUPLICATE, "c"),
+        4: (Reason.CONFLICTING_LABELS, None),
+        5: (Reason.CONFLICTING_LABELS, None),
+        0: (Reason.NEAR_DUPLICATE, "c"),
+    }
+    assert copies[4].detail == "the same photograph is labelled rose, tulip"
+    assert "c in test (2 of 64 bits)" in copies[0].detail
+    kept = find_copies(sightings, IngestSettings(duplicates="keep", near_duplicate_distance=-1))
+    assert set(kept) == {4, 5}
+
+
+def test_re_encoded_and_resized_copies_share_most_of_the_hash(flowers: Path) -> None:
+    for file in sorted(flowers.glob("*/*.jpg"))[::200]:
+        original = read_photograph(file.read_bytes())
+        with Image.open(file) as image:
+            half = image.resize((image.width // 2, image.height // 2))
+            copies = [
+                encoded(image, "JPEG", quality=60),
+                encoded(image, "PNG"),
+                encoded(half, "PNG"),
+            ]
+        for copy in copies:
+            photograph = read_photograph(copy)
+            difference = int(original.perceptual_hash, 16) ^ int(photograph.perceptual_hash, 16)
+            assert difference.bit_count() <= 4, file
+
+
+def copies_of_flowers(flowers: Path, folder: Path) -> Path:
+    """Real photographs, each with a copy of the same bytes and one that is encoded anew."""
+    for number, file in enumerate(sorted(flowers.glob("*/*.jpg"))[::30]):
+        label = folder / file.parent.name
+        label.mkdir(parents=True, exist_ok=True)
+        data = file.read_bytes()
+        (label / file.name).write_bytes(data)
+        (label / f"copy {file.name}").write_bytes(data)
+        with Image.open(io.BytesIO(data)) as image:
+            small = encoded(image.resize((200, 200)), "JPEG", quality=50 + number % 40)
+            (label / f"small {file.name}").write_bytes(small)
+    return folder
+
+
+def test_no_two_splits_share_a_photograph(
+    tmp_path: Path, run_ingest: Callable[..., Any], flowers: Path
+) -> None:
+    ingested = run_ingest(copies_of_flowers(flowers, tmp_path / "data"))
+    reasons = [row["reason"] for row in ingested.rejected]
+    assert set(reasons) == {"duplicate", "near_duplicate"}
+    assert reasons.count("duplicate") == 117
+    splits: dict[str, list[int]] = {}
+    for split, records in ingested.records.items():
+        for record in records:
+            number = int(read_photograph(record["image_bytes"][0]).perceptual_hash, 16)
+            splits.setdefault(split, []).append(number)
+    held_out = [*splits["valid"], *splits["test"]]
+    assert all((a ^ b).bit_count() > 4 for a in splits["train"] for b in held_out)
+    kept = {record["image_id"][0].decode() for record in ingested.all_records}
+    assert {row["twin"] for row in ingested.rejected} <= kept
+
+
+def test_every_runner_gives_the_same_records(
+    tmp_path: Path, run_ingest: Callable[..., Any], flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.ingest.assembly.ROWS_A_CHUNK", 50)
+    data = copies_of_flowers(flowers, tmp_path / "data")
+    runners = {
+        "in memory": [],
+        "processes": ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+        "bundles": ["--runner=BundleBasedDirectRunner"],
+    }
+    given = {
+        name: run_ingest(data, name, beam_options=options).records
+        for name, options in runners.items()
+    }
+    assert given["in memory"] == given["processes"] == given["bundles"]
+
+
+def test_a_photograph_under_two_labels_is_reported(
+    tmp_path: Path, run_ingest: Callable[..., Any]
+) -> None:
+    for label in ("rose", "tulip"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(60):
+            picture = encoded(gradient(number + 100 * (label == "rose")), "PNG")
+            (tmp_path / "data" / label / f"{number}.png").write_bytes(picture)
+        (tmp_path / "data" / label / "both.png").write_bytes(encoded(gradient(999), "PNG"))
+    ingested = run_ingest(tmp_path / "data", near_duplicate_distance=-1)
+    assert ingested.reasons == {
+        "rose/both.png": "conflicting_labels",
+        "tulip/both.png": "conflicting_labels",
+    }

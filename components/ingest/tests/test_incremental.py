@@ -1,0 +1,140 @@
+"""A run that builds on an earlier one reads what is new, and gives what a full run gives."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.artifacts.example_proto import serialized_example
+from components.ingest.assembly import assemble
+from components.ingest.index import NOTHING, read_index
+from components.ingest.settings import IngestSettings
+from components.ingest.tests.pictures import encoded, gradient
+
+RunIngest = Callable[..., Any]
+
+
+def record_set(ingested: Any) -> set[tuple[str, bytes]]:
+    return {
+        (split, serialized_example(record))
+        for split, records in ingested.records.items()
+        for record in records
+    }
+
+
+def put(folder: Path, name: str, seed: int) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(gradient(seed), "PNG"))
+
+
+def start(folder: Path) -> None:
+    for number in range(60):
+        put(folder, f"rose/{number}.png", number)
+        put(folder, f"tulip/{number}.png", 100 + number)
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "copy", "remove", "change", "relabel"]),
+        st.integers(0, 59),
+        st.integers(200, 230),
+    ),
+    max_size=12,
+)
+
+
+def apply(folder: Path, edit: str, number: int, seed: int) -> None:
+    source = folder / "rose" / f"{number}.png"
+    if edit == "add":
+        put(folder, f"tulip/new {seed}.png", seed)
+    elif not source.exists():
+        return
+    elif edit == "copy":
+        shutil.copy(source, folder / "rose" / f"aa copy {seed}.png")
+    elif edit == "remove":
+        source.unlink()
+    elif edit == "change":
+        source.write_bytes(encoded(gradient(seed), "PNG"))
+    else:
+        source.rename(folder / "tulip" / f"was rose {number}.png")
+
+
+@settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
+@given(EDITS)
+def test_the_record_set_is_that_of_a_full_run(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, int, int]]
+) -> None:
+    from components.ingest.tests.conftest import ingest_into
+
+    folder = tmp_path_factory.mktemp("incremental")
+    data = folder / "data"
+    start(data)
+    ingest_into(folder / "first", data)
+    for edit in edits:
+        apply(data, *edit)
+    full = ingest_into(folder / "full", data)
+    previous = str(folder / "first" / "examples")
+    incremental = ingest_into(folder / "incremental", data, previous=previous)
+    assert record_set(incremental) == record_set(full)
+    assert incremental.examples.counts == full.examples.counts
+    assert incremental.statistics == full.statistics
+    assert sorted(map(str, incremental.rejected)) == sorted(map(str, full.rejected))
+    # And once more, upon the incremental run itself.
+    again = ingest_into(folder / "again", data, previous=str(folder / "incremental" / "examples"))
+    assert record_set(again) == record_set(full)
+
+
+def test_only_new_photographs_are_read(
+    tmp_path: Path, run_ingest: RunIngest, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    start(data)
+    previous = str(run_ingest(data, "first").examples.folder)
+    put(data, "rose/new.png", 500)
+    # Were a known photograph opened, it would be found missing.
+    known = sorted(data.glob("tulip/*.png"))
+    states = {file: file.stat() for file in known}
+    for file in known:
+        file.write_bytes(b"\0" * states[file].st_size)
+        os.utime(file, ns=(states[file].st_atime_ns, states[file].st_mtime_ns))
+    logging.getLogger("darkroom").propagate = True
+    with caplog.at_level(logging.INFO, "darkroom.ingest"):
+        second = run_ingest(data, "second", previous=previous)
+    assert sum(second.examples.counts.values()) == 121
+    assert "1 photographs read" in caplog.text
+    assert not second.rejected
+
+
+def test_unchanged_shards_are_linked_not_copied(tmp_path: Path, run_ingest: RunIngest) -> None:
+    data = tmp_path / "data"
+    start(data)
+    first = run_ingest(data, "first")
+    second = run_ingest(data, "second", previous=str(first.examples.folder))
+    for split in ("train", "valid", "test"):
+        for one, two in zip(
+            first.examples.shards(split), second.examples.shards(split), strict=True
+        ):
+            assert one.samefile(two)
+
+
+def test_other_settings_make_all_photographs_new(tmp_path: Path, run_ingest: RunIngest) -> None:
+    data = tmp_path / "data"
+    start(data)
+    previous = run_ingest(data, "first").examples.folder
+    assert read_index(previous, IngestSettings(max_rejected=0.5)) is not None
+    assert read_index(previous, IngestSettings(salt="other")) is None
+    again = run_ingest(data, "again", previous=str(previous), salt="other")
+    full = run_ingest(data, "full", salt="other")
+    assert record_set(again) == record_set(full)
+
+
+def test_nothing_is_assembled_from_nothing(tmp_path: Path) -> None:
+    assembled = assemble([], NOTHING, IngestSettings(), tmp_path)
+    assert (assembled.entries, assembled.rejections, assembled.read) == ([], [], 0)

@@ -1,0 +1,139 @@
+"""Shards of photographs to shards of pixels: each photograph is decoded once, where it is read."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+
+from components.artifacts import examples, transformed
+from components.artifacts.errors import StepError
+from components.artifacts.example_proto import parsed_example, serialized_example
+from components.artifacts.tfrecord import read_records, write_record
+from components.transform.moments import Array, image_moments, moments_batch
+from components.transform.preprocessing import crop_centre, decode_and_resize, label_index
+from components.transform.settings import TransformSettings
+
+TASK_BYTES = 64 * 2**20
+"""Examples a task: some seconds of work, which pay for building its `tf.data` pipeline."""
+BATCH_BYTES = 8 * 2**20
+"""Pixels that leave TensorFlow at once."""
+OPEN_SHARDS = 16
+"""Shards read in turn, so that photographs listed label by label come out mixed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Shards of examples that become one shard of pixels.
+
+    Attributes:
+        split: The split they are of.
+        shards: Their paths.
+        name: File name of what they become, such as `train-00000-of-00002.tfrecord`.
+    """
+
+    split: str
+    shards: tuple[str, ...]
+    name: str
+
+
+def plan_tasks(source: examples.Examples) -> list[Task]:
+    """Divides all shards into tasks of some `TASK_BYTES`; the same shards give the same tasks."""
+    tasks = []
+    for split in examples.SPLITS:
+        shards = source.shards(split)
+        count = -(-sum(shard.stat().st_size for shard in shards) // TASK_BYTES) or 1
+        for number in range(count):
+            # Every `count`-th shard, so that each task is a sample of the whole.
+            paths = tuple(str(shard) for shard in shards[number::count])
+            name = f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+            tasks.append(Task(split, paths, name))
+    return tasks
+
+
+class WritePixels(beam.DoFn):  # type: ignore[misc]
+    """Does a task; yields the moments of training photographs as a record batch.
+
+    A task that is tried again writes the same file with the same bytes. Raises StepError for an
+    image that TensorFlow cannot decode, and for a damaged shard.
+    """
+
+    def __init__(self, folder: str, settings: TransformSettings, labels: Sequence[str]) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._labels = tuple(labels)
+
+    def process(self, task: Task) -> Iterator[pa.RecordBatch]:
+        """Writes the task's shard."""
+        moments: list[tuple[Array, Array]] = []
+        with (Path(self._folder) / task.name).open("wb") as file:
+            for images, indices in self._batches(task):
+                for image, index in zip(images, indices, strict=True):
+                    features = {
+                        transformed.IMAGE: image.tobytes(),
+                        transformed.LABEL_INDEX: int(index),
+                    }
+                    write_record(file, serialized_example(features))
+                if task.split == "train":
+                    moments.append(image_moments(crop_centre(images, self._settings)))
+        if moments:
+            mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
+            yield moments_batch(mean, variance)
+
+    def _batches(self, task: Task) -> Iterator[tuple[Array, Array]]:
+        try:
+            yield from pixel_dataset(task, self._settings, self._labels).as_numpy_iterator()
+        except tf.errors.DataLossError as error:
+            raise StepError(f"{error.message}; ingest again") from error
+        except tf.errors.InvalidArgumentError as error:
+            raise StepError(_name_culprit(task, error)) from error
+
+
+def pixel_dataset(task: Task, settings: TransformSettings, labels: Sequence[str]) -> Any:
+    """The photographs of a task as a dataset, decoded on all cores.
+
+    Returns:
+        A tf.data.Dataset of (pixels uint8 [N, H, W, 3], label indices int64 [N]), with the crop
+        margin in the training split.
+    """
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in transformed.GRAPH_INPUTS}
+    height, width = settings.size_with_margin
+    batch_size = max(1, min(64, BATCH_BYTES // (height * width * 3)))
+
+    def decode(record: Any) -> tuple[Any, Any]:
+        example = tf.io.parse_single_example(record, features)
+        pixels = decode_and_resize(example[examples.IMAGE_BYTES], settings)
+        if task.split != "train":
+            pixels = crop_centre(pixels, settings)
+        return pixels, example[examples.LABEL]
+
+    open_shards = max(1, min(len(task.shards), OPEN_SHARDS))
+    return (
+        tf.data.Dataset.from_tensor_slices(tf.constant(task.shards, tf.string))
+        .interleave(tf.data.TFRecordDataset, cycle_length=open_shards)
+        .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .map(lambda pixels, label: (pixels, label_index(label, labels)))
+        .prefetch(1)
+    )
+
+
+def _name_culprit(task: Task, error: tf.errors.OpError) -> str:
+    """Names the photograph that TensorFlow refuses, which its own error does not."""
+    for shard in task.shards:
+        for record in read_records(Path(shard)):
+            example = parsed_example(record)
+            try:
+                tf.io.decode_image(example[examples.IMAGE_BYTES][0], channels=3)
+            except tf.errors.InvalidArgumentError as alone:
+                path = b"".join(example.get(examples.IMAGE_PATH, [])).decode(errors="replace")
+                return f"cannot decode {path or shard}; ingest again ({_reason(alone)})"
+    return f"cannot read {', '.join(task.shards)}; ingest again ({_reason(error)})"
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    return str(error.message).splitlines()[0]
