@@ -26,7 +26,7 @@ def test_help_and_settings_errors_import_nothing_heavy() -> None:
     assert result.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("verb", ["run", "compile", "serve", "rollback"])
+@pytest.mark.parametrize("verb", ["run", "compile", "labels", "serve", "rollback"])
 def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> None:
     finished = command(verb, "--help")
     assert finished.code == 0
@@ -44,6 +44,7 @@ def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> Non
         (["compile", "configs/digits.yaml", "--target", "kfp", "-o", "x.zip"], ".yaml"),
         (["serve", "/none"], "/none"),
         (["rollback", "/none"], "/none does not exist"),
+        (["labels", "/none", "-o", "x.csv"], "/none"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(

@@ -22,12 +22,15 @@ def read_file(location: str) -> bytes:
 
 
 def _read_uri(uri: str) -> bytes:
-    from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+    from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
 
     try:
         with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             data: bytes = file.read()
             return data
-    except BeamIOError as error:
+    except Exception as error:
+        # Every store's client has exceptions of its own, of no common type.
+        if isinstance(error, FileNotFoundError) or getattr(error, "code", None) == 404:
+            raise FileNotFoundError(uri) from None
         raise OSError(str(error)) from None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Iterator
 
 import imagehash
 import numpy as np
@@ -14,19 +15,23 @@ Image.MAX_IMAGE_PIXELS = None
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_QUALITY = 95
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
 _SHORTER_SIDE_MEASURED = 128
 """Photographs are measured at about this size, so that large ones cost no more than small ones."""
+
+_JPEG_SCAN = 0xDA
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _GREY_VALUES = np.arange(256, dtype=np.float64)
 
 _KEPT_MODES = {
     "JPEG": frozenset({"L", "RGB"}),
     "PNG": frozenset({"1", "L", "LA", "P", "RGB", "RGBA"}),
-    "GIF": frozenset({"L", "P", "RGB", "RGBA"}),
-    "BMP": frozenset({"RGB"}),
 }
-"""Formats and Pillow modes that TensorFlow's decoder reads as Pillow does; others are converted."""
+"""Formats and Pillow modes that TensorFlow's decoder reads as Pillow does; others are converted.
+
+GIF and BMP are too, though TensorFlow reads most of them: lossless, and then surely all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,12 +114,14 @@ def _photograph(data: bytes, image: Image.Image) -> Photograph:
     keep = image.mode in _KEPT_MODES.get(file_format, ())
     if file_format == "JPEG":
         # The metadata stands before the pixels; asking other formats now would cost a decode.
+        keep = keep and _has_sound_segments(data)
         keep = keep and ("exif" not in image.info or _is_upright(image))
         if keep:
             # Grey is all that is measured; the colours' coefficients are checked all the same.
             image.draft("L", image.size)
     image.load()
-    keep = keep and (file_format == "JPEG" or _is_upright(image))
+    if keep and file_format == "PNG":
+        keep = _is_upright(image) and _has_right_checksums(data)
     upright = image if keep else ImageOps.exif_transpose(image)
     grey = _eight_bit(upright).convert("L")
     small = grey.reduce(max(1, min(grey.size) // _SHORTER_SIDE_MEASURED))
@@ -136,6 +143,17 @@ def _is_upright(image: Image.Image) -> bool:
     return bool(image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
 
 
+def _has_right_checksums(png: bytes) -> bool:
+    """Whether a PNG's chunks are whole to the last; Pillow reads on where TensorFlow refuses."""
+    if not png.endswith(_PNG_END):
+        return False
+    try:
+        Image.open(io.BytesIO(png)).verify()
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError):
+        return False
+    return True
+
+
 def _has_zero_size(data: bytes) -> bool:
     """Whether a header states no pixels; Pillow would call some of these files no image."""
     if data.startswith(b"\x89PNG") and len(data) >= 24:
@@ -144,19 +162,29 @@ def _has_zero_size(data: bytes) -> bool:
         return data[6:8] == b"\0\0" or data[8:10] == b"\0\0"
     if data.startswith(b"BM") and len(data) >= 26:
         return data[18:22] == b"\0\0\0\0" or data[22:26] == b"\0\0\0\0"
-    return data.startswith(_JPEG_MAGIC) and 0 in _jpeg_size(data)
+    if not data.startswith(_JPEG_MAGIC):
+        return False
+    frames = [at for marker, at in _jpeg_segments(data) if marker in _JPEG_FRAMES]
+    return any(b"\0\0" in (data[at + 5 : at + 7], data[at + 7 : at + 9]) for at in frames)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Height and width of a JPEG's frame header, by walking its segments; (-1, -1) without one."""
+def _has_sound_segments(jpeg: bytes) -> bool:
+    """Whether every header segment ends where the next begins; Pillow skips what lies between."""
+    return any(marker == _JPEG_SCAN for marker, _ in _jpeg_segments(jpeg))
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and place of a JPEG's segments, up to its scan or the first out of place."""
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height = int.from_bytes(data[position + 5 : position + 7], "big")
-            return height, int.from_bytes(data[position + 7 : position + 9], "big")
+        if marker == 0xFF:  # a byte that fills up
+            position += 1
+            continue
+        yield marker, position
+        if marker == _JPEG_SCAN:
+            return
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return -1, -1
 
 
 def _encoded(image: Image.Image, file_format: str) -> bytes:

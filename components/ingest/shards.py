@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.artifacts.beam_options import beam_arguments
+from components.artifacts.errors import StepError
 from components.artifacts.manifest import write_json
 from components.artifacts.tfrecord import read_records, write_record
 from components.ingest.chunk import Chunk, Entry, write_chunk
@@ -55,7 +56,11 @@ class _WriteShards(beam.DoFn):  # type: ignore[misc]
 
     def process(self, chunk: Chunk) -> Iterator[int]:
         folder = Path(self._folder)
-        outcomes = write_chunk(chunk, folder, self._settings)
+        try:
+            outcomes = write_chunk(chunk, folder, self._settings)
+        except OSError as error:
+            # Of this type it reaches the step's command through Beam as its one line.
+            raise StepError(f"cannot write {folder}: {error.strerror or error}") from error
         # Not dataclasses.asdict, whose deep copies would cost as much as a photograph's hash.
         write_json(_outcome_path(folder, chunk), [vars(outcome) for outcome in outcomes])
         yield len(outcomes)

@@ -2,10 +2,12 @@
 
 import glob
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import SettingsError
@@ -49,26 +51,31 @@ def matching_files(pattern: str) -> list[str]:
 
 
 @contextmanager
-def opened(location: str) -> Iterator[BinaryIO]:
+def opened(location: str) -> Iterator[IO[bytes]]:
     """Opens a local path or a URI for reading.
 
     Raises:
         SettingsError: It does not exist, or may not be read.
     """
-    with _clear_errors(location):
-        file = _open(location)
-    with file:
+    file: IO[bytes]
+    with ExitStack() as stack:
+        with _clear_errors(location):
+            if is_uri(location):
+                # Fetched whole, so that a connection lost half-way is this error too.
+                file = stack.enter_context(tempfile.TemporaryFile())
+                _fetch(location, file)
+            else:
+                file = stack.enter_context(Path(location).open("rb"))
         yield file
 
 
-def _open(location: str) -> BinaryIO:
-    if not is_uri(location):
-        return Path(location).open("rb")
+def _fetch(uri: str, target: IO[bytes]) -> None:
     from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
 
-    file: BinaryIO = FileSystems.open(location, compression_type=CompressionTypes.UNCOMPRESSED)
-    return file
+    with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        shutil.copyfileobj(file, target)
+    target.seek(0)
 
 
 @contextmanager

@@ -7,6 +7,15 @@ from typing import Any, ClassVar
 from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 
 
+class _Lost(io.BytesIO):
+    """A file whose connection is lost half-way."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell():
+            raise ConnectionResetError("connection reset")
+        return super().read(9)
+
+
 class Bucket(FileSystem):  # type: ignore[misc]
     """Beam's file system interface over a mapping: flat names, as a bucket has."""
 
@@ -47,6 +56,10 @@ class Bucket(FileSystem):  # type: ignore[misc]
     def open(self, path: str, mime_type: str = "", compression_type: str = "") -> io.BytesIO:
         if path.endswith("secret.csv"):
             raise BeamIOError("Open failed", {path: PermissionError("403 Forbidden")})
+        if path.endswith("lost.csv"):
+            return _Lost(self.objects[path])
+        if path not in self.objects:
+            raise FileNotFoundError(path)
         return io.BytesIO(self.objects[path])
 
     def _read_only(self, *arguments: Any, **options: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from components.artifacts.settings import validate_settings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources import Row, Table, read_source
 from components.ingest.tests.bucket import Bucket
+from components.ingest.tests.pictures import encoded, gradient
 
 
 def read(data: Path | str, **settings: Any) -> Table:
@@ -170,10 +171,10 @@ def test_names_that_do_not_fit_are_settings_errors(settings: Any, message: str) 
 
 
 def test_several_labels_are_sorted_and_unique(tmp_path: Path) -> None:
-    text = "image,label\n1.jpg,tulips roses tulips\n2.jpg,roses\n3.jpg,  \n"
+    text = "image,label\n1.jpg,f e tulips d roses tulips c\n2.jpg,roses\n3.jpg,  \n"
     table = read_text(tmp_path, text, label_separator=" ")
     assert [(row.label, row.labels) for row in table.rows] == [
-        ("roses tulips", ("roses", "tulips")),
+        ("c d e f roses tulips", ("c", "d", "e", "f", "roses", "tulips")),
         ("roses", ("roses",)),
     ]
     assert reasons(table) == {4: "no_label"}
@@ -336,13 +337,42 @@ def test_tables_in_a_bucket(bucket: dict[str, bytes], data: str) -> None:
         ("shelf://locked/flowers", r"cannot read shelf://locked/flowers.*: 403 Forbidden: no"),
         ("shelf://locked/t.csv", "cannot read shelf://locked/t.csv: 403 Forbidden"),
         ("shelf://b/secret.csv", "cannot read shelf://b/secret.csv: 403 Forbidden"),
+        ("shelf://b/lost.csv", "cannot read shelf://b/lost.csv: connection reset"),
         ("nosuchscheme://b/t.csv", "cannot read nosuchscheme://b/t.csv: Unable to get filesystem"),
     ],
 )
 def test_a_bucket_that_cannot_be_read_is_one_clear_line(
     bucket: dict[str, bytes], data: str, message: str
 ) -> None:
-    bucket["shelf://b/secret.csv"] = b"image,label\n"
+    bucket["shelf://b/secret.csv"] = bucket["shelf://b/lost.csv"] = b"image,label\n1.jpg,a\n"
     with pytest.raises(SettingsError, match=message) as raised:
         read(data)
     assert "\n" not in str(raised.value)
+
+
+def test_photographs_in_a_bucket_become_examples(
+    bucket: dict[str, bytes], run_ingest: Callable[..., Any]
+) -> None:
+    lines = []
+    for number in range(30):
+        split = ("train", "VALIDATE", "Test")[number % 3]
+        bucket[f"shelf://b/images/{number}.png"] = encoded(gradient(number), "PNG")
+        labels = ["rose", "tulip"][: 1 + number % 2]
+        lines.append(
+            {"image": f"images/{number}.png", "label": labels, "split": split, "n": number}
+        )
+    lines[4]["n"] = None
+    lines.append({"image": "images/none.png", "label": ["rose"]})
+    bucket["shelf://b/t.jsonl"] = "\n".join(map(json.dumps, lines)).encode()
+    ingested = run_ingest("shelf://b/t.jsonl")
+    assert ingested.examples.counts == {"train": 10, "valid": 10, "test": 10}
+    assert ingested.examples.columns == {"n": "int"}
+    assert ingested.reasons == {"images/none.png": "missing_file"}
+    numbers = {r["image_path"][0].decode(): r.get("n") for r in ingested.all_records}
+    assert numbers.pop("images/4.png") is None
+    assert all(path == f"images/{n[0]}.png" for path, n in numbers.items() if n)
+    for split, records in ingested.records.items():
+        for record in records:
+            number = int(record["image_path"][0].decode().removeprefix("images/").split(".")[0])
+            assert ("train", "valid", "test")[number % 3] == split
+            assert record["labels"] == [b"rose", b"tulip"][: 1 + number % 2]
