@@ -7,7 +7,7 @@ import typer
 
 from components.artifacts.settings import nearest
 
-NAMES = ("command", "graph", "ingest", "incremental", "memory")
+NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory")
 
 
 def main(

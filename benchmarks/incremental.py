@@ -15,7 +15,7 @@ from components.artifacts.examples import SPLITS, read_examples
 from components.artifacts.tfrecord import read_records
 from components.ingest.settings import IngestSettings
 
-BEFORE = round(10_000 * SCALE)
+BEFORE = round(60_000 * SCALE)
 ADDED = max(1, BEFORE // 100)
 
 

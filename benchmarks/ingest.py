@@ -7,7 +7,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.photographs import FLOWERS, VARIATION, photographs, size_of
@@ -148,13 +148,14 @@ def _growth() -> float:
     with tempfile.TemporaryDirectory() as folder:
         cost(ingest_command(FLOWERS, folder))
         examples = read_examples(Path(folder) / "examples")
-        paths = (
+        paths: Iterator[str] = (
             parsed_example(record)[IMAGE_PATH][0].decode()
             for split in SPLITS
             for shard in examples.shards(split)
             for record in read_records(shard)
         )
-        return size_of(examples.folder) / sum((FLOWERS / path).stat().st_size for path in paths)
+        came_in = sum((FLOWERS / path).stat().st_size for path in paths)
+        return size_of(examples.folder) / came_in
 
 
 def _conditions() -> str:

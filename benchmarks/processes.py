@@ -48,13 +48,13 @@ def cost(command: Sequence[str], sample_memory: bool = False) -> Cost:
     """
     # What the case before left to write is not to be this one's burden.
     os.sync()
+    done = threading.Event()
+    peaks = [0]
     with tempfile.TemporaryFile() as output, _own_processes(command, output.fileno()) as process:
         started = time.perf_counter()
-        done = threading.Event()
-        peaks: list[int] = [0]
-        sampler = threading.Thread(target=_sample, args=(process.pid, done, peaks))
         if sample_memory:
-            sampler.start()
+            sampling = (process.pid, done, peaks)
+            threading.Thread(target=_sample, args=sampling, daemon=True).start()
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         done.set()

@@ -54,11 +54,14 @@ class TransformedExamples:
     Attributes:
         folder: Where they stand.
         counts: Number of records by split.
+        stored_size: Height and width in pixels of a split's records; those of training
+            photographs may be larger than the graph's, for the trainer to crop at random.
         manifest: The whole manifest.
     """
 
     folder: Path
     counts: dict[str, int]
+    stored_size: dict[str, tuple[int, int]]
     manifest: dict[str, Any]
 
     def shards(self, split: str) -> list[Path]:
@@ -90,4 +93,10 @@ def read_transformed_examples(folder: Path) -> TransformedExamples:
         StepError: The artifact is missing or not whole.
     """
     manifest = read_manifest(folder, EXAMPLES_KIND)
-    return TransformedExamples(folder, manifest["counts"], manifest)
+    sizes = manifest["stored_size"].items()
+    return TransformedExamples(
+        folder=folder,
+        counts=manifest["counts"],
+        stored_size={split: (height, width) for split, (height, width) in sizes},
+        manifest=manifest,
+    )

@@ -55,7 +55,14 @@ KERAS_APPLICATIONS = {
 """Module of `keras.applications` by network; the module holds its `preprocess_input`."""
 
 NAMES = (SMALL_CNN, *KERAS_APPLICATIONS)
+SCALE_WITHIN = frozenset({"convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"})
+"""Modules whose networks take pixels 0 to 255 and hold layers that scale them."""
 WITH_ALPHA = frozenset({"MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"})
+
+
+def scales_within(name: str) -> bool:
+    """Whether a backbone's own first layers scale its pixels."""
+    return KERAS_APPLICATIONS.get(name) in SCALE_WITHIN
 
 
 def build_backbone(
@@ -86,7 +93,10 @@ def build_backbone(
 
 
 def scaling(
-    name: str, pixel_mean: Sequence[float], pixel_variance: Sequence[float]
+    name: str,
+    pixel_mean: Sequence[float],
+    pixel_variance: Sequence[float],
+    standardize: bool = False,
 ) -> Callable[[Any], Any]:
     """How a backbone wants its pixels scaled: the one place that knows.
 
@@ -94,15 +104,15 @@ def scaling(
         name: One of `NAMES`.
         pixel_mean: Mean of the dataset's pixels by channel, 0 to 255.
         pixel_variance: Their variance.
+        standardize: Whether to go by these two, as `small_cnn` always does.
 
     Returns:
-        A function from pixels 0 to 255, float32 [N, H, W, 3], to what the backbone takes: the
-        convention of its `preprocess_input`, or the dataset's own mean and variance for
-        `small_cnn`.
+        A function from pixels 0 to 255, float32 [N, H, W, 3], to what the backbone takes: mean 0
+        and variance 1 over the dataset, or else the convention of its `preprocess_input`.
     """
     import keras
 
-    if name == SMALL_CNN:
+    if standardize or name == SMALL_CNN:
         # A dataset of one grey tone has no variance to divide by.
         variance = [max(value, 1.0) for value in pixel_variance]
         normalize: Callable[[Any], Any] = keras.layers.Normalization(

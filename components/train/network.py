@@ -35,7 +35,7 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
 
     keras.utils.set_random_seed(settings.seed)
     backbone = build_backbone(settings.backbone, graph.image_size, settings.alpha, weights)
-    scale = scaling(settings.backbone, graph.pixel_mean, graph.pixel_variance)
+    scale = scaling(settings.backbone, graph.pixel_mean, graph.pixel_variance, settings.standardize)
     pixels = keras.Input((*graph.image_size, 3), name="pixels")
     # Augmented before scaling, so that every change means the same to every backbone.
     augmented = _augmentation(settings.augmentation, settings.seed)(pixels)

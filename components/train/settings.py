@@ -5,7 +5,14 @@ from typing import Literal, Self
 import pydantic
 
 from components.artifacts.settings import Settings, nearest
-from components.train.backbones import IMAGENET, NAMES, RANDOM, SMALL_CNN, WITH_ALPHA
+from components.train.backbones import (
+    IMAGENET,
+    NAMES,
+    RANDOM,
+    SMALL_CNN,
+    WITH_ALPHA,
+    scales_within,
+)
 
 
 class AugmentationSettings(Settings):
@@ -51,6 +58,10 @@ class TrainSettings(Settings):
     """Probability given to the labels a photograph does not have."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Part of the embedding dropped before the head while training."""
+    standardize: bool = False
+    """Scale pixels by the photographs' own mean and variance by channel, as `small_cnn` always
+    does, instead of by the backbone's convention: for photographs unlike ImageNet's (X-rays,
+    spectra) and a backbone that starts from random weights."""
     augmentation: AugmentationSettings = AugmentationSettings()
     """Random changes to training photographs."""
     strategy: Literal["one_device", "mirrored"] = "one_device"
@@ -77,4 +88,6 @@ class TrainSettings(Settings):
             raise ValueError(f"alpha is for {', '.join(sorted(WITH_ALPHA))}, not {self.backbone}")
         if self.backbone == SMALL_CNN and self.weights == IMAGENET:
             raise ValueError("small_cnn has no imagenet weights: set weights to none or a path")
+        if self.standardize and scales_within(self.backbone):
+            raise ValueError(f"standardize is not for {self.backbone}, which scales pixels itself")
         return self

@@ -47,7 +47,8 @@ def transformed(tmp_path_factory: pytest.TempPathFactory) -> Transformed:
             for image, index in zip(pixels[split], indices[split], strict=True):
                 record = {"image": image.tobytes(), "label_index": int(index)}
                 write_record(file, serialized_example(record))
-    write_manifest(records, "transformed_examples", {"counts": COUNTS})
+    sizes = {split: [SIZE, SIZE] for split in COUNTS}
+    write_manifest(records, "transformed_examples", {"counts": COUNTS, "stored_size": sizes})
     save_graph(graph)
     moments = {
         "pixel_mean": pixels["train"].mean((0, 1, 2)).tolist(),

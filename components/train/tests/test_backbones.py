@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.train.backbones import KERAS_APPLICATIONS, NAMES, build_backbone, scaling
+from components.train.backbones import (
+    KERAS_APPLICATIONS,
+    NAMES,
+    build_backbone,
+    scales_within,
+    scaling,
+)
 from components.train.settings import TrainSettings
 
 
@@ -41,6 +47,26 @@ def test_scaling_is_the_backbones_own(name: str, expected: list[float]) -> None:
     values = [255.0, 127.5, 0.0] if name == "VGG16" else [0.0, 127.5, 255.0]
     result = model(np.array(values, np.float32).reshape(1, 1, 1, 3))
     assert np.asarray(result).ravel() == pytest.approx(expected, abs=1e-3)
+
+
+def test_any_backbone_can_go_by_the_photographs_own_moments() -> None:
+    scale = scaling("MobileNetV2", [100.0] * 3, [2500.0] * 3, standardize=True)
+    scaled = scale(np.full((1, 1, 1, 3), 150.0, np.float32))
+    assert np.asarray(scaled).ravel() == pytest.approx([1.0] * 3)
+
+
+@pytest.mark.parametrize("name", sorted(KERAS_APPLICATIONS))
+def test_backbones_that_scale_within_are_known(name: str) -> None:
+    """Standardized pixels would be scaled a second time in them, so the settings refuse it."""
+    pixels = np.array([0.0, 127.5, 255.0], np.float32).reshape(1, 1, 1, 3)
+    untouched = np.array_equal(scaling(name, [], [])(pixels.copy()), pixels)
+    assert untouched == scales_within(name)
+    settings = {"backbone": name, "standardize": True}
+    if untouched:
+        with pytest.raises(ValueError, match="which scales pixels itself"):
+            TrainSettings.model_validate(settings)
+    else:
+        TrainSettings.model_validate(settings)
 
 
 def test_published_weights_load(mobilenet_weights: Path) -> None:

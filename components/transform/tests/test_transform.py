@@ -169,3 +169,127 @@ def test_image_size_is_a_number_or_height_and_width() -> None:
     for wrong in (0, [64], 10_000, "large"):
         with pytest.raises(ValueError, match="image_size"):
             TransformSettings.model_validate({"image_size": wrong})
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area", "lanczos3"])
+def test_interpolations_are_tensorflows(interpolation: str) -> None:
+    import tensorflow as tf
+
+    from components.transform.preprocessing import decode_and_resize
+
+    picture = np.random.default_rng(1).integers(0, 256, (20, 40, 3)).astype(np.uint8)
+    settings = TransformSettings.model_validate({"image_size": 8, "interpolation": interpolation})
+    resized = decode_and_resize(tf.constant(png(picture)), settings).numpy()
+    expected = tf.image.resize(picture, [8, 8], method=interpolation, antialias=True)
+    assert np.abs(resized - np.clip(expected, 0, 255)).max() <= 0.5
+
+
+def test_the_crop_margin_keeps_its_surroundings(run_transform: Callable[..., Transformed]) -> None:
+    """Training records are larger; what the graph gives of the same images is their centre."""
+    graph, records = run_transform(image_size=[8, 12], crop_margin=0.5)
+    source = read_transformed_examples(records)
+    assert source.stored_size == {"train": (12, 18), "valid": (8, 12), "test": (8, 12)}
+    stored_train = np.stack(
+        [
+            np.frombuffer(r["image"][0], np.uint8).reshape(12, 18, 3)
+            for r in stored(records, "train")
+        ]
+    )
+    images = [png(pixels) for _, pixels in pictures("train")]
+    pixels, _ = call_graph(graph, images, [""] * len(images))
+    assert np.array_equal(stored_train[:, 2:10, 3:15], pixels)
+    moments = read_transform_graph(graph)
+    assert moments.pixel_mean == pytest.approx(pixels.mean((0, 1, 2)), rel=1e-5)
+    assert moments.pixel_variance == pytest.approx(pixels.var((0, 1, 2)), rel=1e-5)
+
+
+def test_moments_hold_for_pixels_that_hardly_differ() -> None:
+    """A mean of squares less the square of the mean would have no digit left in float32."""
+    from components.transform.moments import image_moments
+
+    images = np.full((50, 300, 7, 3), 254, np.uint8)
+    images[::2, 0, 0] = 255
+    mean, variance = image_moments(images)
+    assert mean == pytest.approx(images.mean((1, 2)), rel=1e-12)
+    assert variance == pytest.approx(images.var((1, 2), dtype=np.float64), rel=1e-6, abs=1e-9)
+
+
+def write_examples(folder: Path, train: list[list[bytes]]) -> Path:
+    """An examples artifact with a training shard for every list of images."""
+    folder.mkdir()
+    for number, images in enumerate(train):
+        with (folder / f"train-{number:05d}-of-{len(train):05d}.tfrecord").open("wb") as file:
+            for place, image in enumerate(images):
+                path = f"photo-{number}-{place}.jpg"
+                record = {"image_bytes": image, "label": "cat", "image_path": path}
+                write_record(file, serialized_example(record))
+    counts = {"train": sum(map(len, train)), "valid": 0, "test": 0}
+    write_manifest(folder, "examples", {"labels": LABELS, "counts": counts, "columns": {}})
+    return folder
+
+
+def run_into(examples: Path, out: Path) -> Transformed:
+    outputs = out / "graph", out / "records"
+    settings = TransformSettings(image_size=8)
+    transform(examples, settings, transform_graph=outputs[0], transformed_examples=outputs[1])
+    return outputs
+
+
+def test_a_photograph_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    images = [png(pixels) for _, pixels in pictures("valid")]
+    examples = write_examples(tmp_path / "examples", [images, [*images, b"no picture"]])
+    with pytest.raises(StepError, match=r"^cannot decode photo-1-5.jpg; ingest again \(.+\)$"):
+        run_into(examples, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_shard_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    images = [png(pixels) for _, pixels in pictures("valid")]
+    examples = write_examples(tmp_path / "examples", [images])
+    (shard,) = read_examples(examples).shards("train")
+    shard.write_bytes(shard.read_bytes()[:-7])
+    with pytest.raises(StepError, match=r"ingest again"):
+        run_into(examples, tmp_path / "out")
+
+
+def test_an_empty_training_split_is_refused(tmp_path: Path) -> None:
+    examples = write_examples(tmp_path / "examples", [[]])
+    with pytest.raises(StepError, match=r"the train split of .*examples is empty"):
+        run_into(examples, tmp_path / "out")
+
+
+def test_tasks_share_out_the_shards_and_mix_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same shards give the same tasks, each with shards from all over the split."""
+    from components.transform import pixels
+
+    images = [png(picture) for _, picture in pictures("train")]
+    source = read_examples(write_examples(tmp_path / "examples", [images[:10]] * 6))
+    monkeypatch.setattr(pixels, "TASK_BYTES", source.shards("train")[0].stat().st_size * 2)
+    tasks = pixels.plan_tasks(source)
+    assert tasks == pixels.plan_tasks(source)
+    train = [task for task in tasks if task.split == "train"]
+    assert [task.name for task in train] == [
+        f"train-{number:05d}-of-00003.tfrecord" for number in range(3)
+    ]
+    numbers = [[Path(path).name[6:11] for path in task.shards] for task in train]
+    assert numbers == [["00000", "00003"], ["00001", "00004"], ["00002", "00005"]]
+    assert [task.name for task in tasks if task.split != "train"] == [
+        "valid-00000-of-00001.tfrecord",
+        "test-00000-of-00001.tfrecord",
+    ]
+
+
+def test_a_task_done_again_writes_the_same_bytes(examples: Path, tmp_path: Path) -> None:
+    from components.transform.pixels import WritePixels, plan_tasks
+
+    source = read_examples(examples)
+    (task, *_) = plan_tasks(source)
+    write = WritePixels(str(tmp_path), TransformSettings(image_size=8), source.labels)
+    written = []
+    for _ in range(2):
+        (moments,) = write.process(task)
+        written.append(((tmp_path / task.name).read_bytes(), moments))
+    assert written[0] == written[1]
+    assert moments.num_rows == COUNTS["train"]

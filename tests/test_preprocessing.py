@@ -1,0 +1,211 @@
+"""The transform graph is the only preprocessing: one setting changes every door at once."""
+
+import ast
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from components.artifacts.example_proto import parsed_example, serialized_example
+from components.artifacts.manifest import write_manifest
+from components.artifacts.tfrecord import read_records, write_record
+from components.artifacts.transformed import read_transform_graph, read_transformed_examples
+from components.serve.loaded_model import LoadedModel, load_model
+from components.serve.versions import Version
+from components.train.settings import TrainSettings
+from components.transform.settings import TransformSettings
+from tests.conftest import ROOT
+
+LABELS = ["blue", "green", "red"]
+COUNT = 6
+SPLITS = ("train", "valid", "test")
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "as they come": {},
+    "image_size": {"image_size": [12, 20]},
+    "pad": {"resize": "pad"},
+    "interpolation": {"interpolation": "lanczos3"},
+    "crop_margin": {"crop_margin": 0.25},
+}
+
+Probabilities = npt.NDArray[Any]
+Doors = dict[str, Probabilities]
+
+
+@pytest.fixture(scope="module")
+def records() -> list[bytes]:
+    """Examples of noise twice as wide as high, as ingest writes them."""
+    generator = np.random.default_rng(0)
+    examples = []
+    for number in range(COUNT):
+        buffer = io.BytesIO()
+        pixels = generator.integers(0, 256, (24, 48, 3)).astype(np.uint8)
+        pixels[:, : 8 * number] //= 3
+        Image.fromarray(pixels).save(buffer, "PNG")
+        example = {
+            "image_bytes": buffer.getvalue(),
+            "image_id": f"{number}",
+            "image_path": f"{number}.png",
+            "label": LABELS[number % 3],
+        }
+        examples.append(serialized_example(example))
+    return examples
+
+
+@pytest.fixture(scope="module")
+def doors(
+    records: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Doors, Path]]:
+    """What every door makes of the same photographs, by transform setting."""
+    examples = tmp_path_factory.mktemp("examples")
+    for split in SPLITS:
+        with (examples / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
+            for record in records:
+                write_record(file, record)
+    counts = dict.fromkeys(SPLITS, COUNT)
+    write_manifest(examples, "examples", {"labels": LABELS, "counts": counts, "columns": {}})
+    answers = {}
+    for name, settings in SETTINGS.items():
+        out = tmp_path_factory.mktemp("out")
+        answers[name] = all_doors(examples, records, {"image_size": 16} | settings, out), out
+    return answers
+
+
+def all_doors(examples: Path, records: list[bytes], values: dict[str, Any], out: Path) -> Doors:
+    """Probabilities of one and the same untrained network behind the graph of these settings."""
+    import keras
+
+    from components.train.export import export
+    from components.train.network import build_network
+    from components.transform.transform import transform
+
+    settings = TransformSettings.model_validate(values)
+    transform(
+        examples, settings, transform_graph=out / "graph", transformed_examples=out / "pixels"
+    )
+    graph = read_transform_graph(out / "graph")
+    small = TrainSettings.model_validate({"backbone": "small_cnn", "weights": "none"})
+    network = build_network(small, graph, "none")
+    (out / "model").mkdir()
+    export(network.embedding, graph, out / "model")
+    keras.backend.clear_session()
+    images = [parsed_example(record)["image_bytes"][0] for record in records]
+    model = load_model(Version(1, out / "model"))
+    return {
+        "training records": from_stored(model, out),
+        "evaluation": from_evaluation(out / "model", records),
+        "serving": from_server(model, images),
+        "batch": from_files(model, images, out),
+    }
+
+
+def stored_pixels(out: Path, split: str) -> npt.NDArray[np.uint8]:
+    """A split's pixels, as the trainer reads them."""
+    from components.train.datasets import build_dataset
+
+    graph = read_transform_graph(out / "graph")
+    source = read_transformed_examples(out / "pixels")
+    dataset = build_dataset(source, graph, split, COUNT)
+    return np.concatenate([images.numpy() for images, _ in dataset])
+
+
+def from_stored(model: LoadedModel, out: Path) -> Probabilities:
+    import tensorflow as tf
+
+    pixels = tf.constant(stored_pixels(out, "train"), tf.float32)
+    return np.asarray(model.signature("xai_model")(input_images=pixels)["probabilities"])
+
+
+def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
+    from components.evaluate.prediction import Predict
+
+    rows = Predict(str(model), LABELS, []).process(records)
+    return np.array([row["probabilities"] for row in rows])
+
+
+def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:
+    from components.serve.prediction import predict_json
+
+    rows = [{"b64": base64.b64encode(image).decode()} for image in images]
+    answer = json.loads(predict_json(model, json.dumps({"instances": rows}).encode()))
+    return np.array([row["probabilities"] for row in answer["predictions"]])
+
+
+def from_files(model: LoadedModel, images: list[bytes], out: Path) -> Probabilities:
+    import tensorflow as tf
+
+    files = [out / f"{number}.png" for number in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        file.write_bytes(image)
+    filenames = tf.constant([str(file) for file in files])
+    return np.asarray(model.signature("from_filenames")(filenames=filenames)["probabilities"])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_door_sees_what_was_trained_on(
+    doors: dict[str, tuple[Doors, Path]], setting: str
+) -> None:
+    answers, _ = doors[setting]
+    for door, probabilities in answers.items():
+        expected = answers["training records"]
+        assert probabilities == pytest.approx(expected, abs=1e-6), door
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if SETTINGS[name]])
+def test_a_setting_changes_every_door(doors: dict[str, tuple[Doors, Path]], setting: str) -> None:
+    before, changed = doors["as they come"][0], doors[setting][0]
+    for door in before:
+        assert np.abs(before[door] - changed[door]).max() > 1e-4, door
+
+
+def test_the_crop_margin_is_in_the_training_records_alone(
+    doors: dict[str, tuple[Doors, Path]],
+) -> None:
+    out = doors["crop_margin"][1]
+    source = read_transformed_examples(out / "pixels")
+    assert source.stored_size == {"train": (20, 20), "valid": (16, 16), "test": (16, 16)}
+    for split, size in source.stored_size.items():
+        (shard,) = source.shards(split)
+        for record in read_records(shard):
+            assert len(parsed_example(record)["image"][0]) == size[0] * size[1] * 3
+    assert np.array_equal(stored_pixels(out, "train"), stored_pixels(out, "valid"))
+
+
+_MODULES = ("tf.image.", "keras.ops.image.", "keras.preprocessing.", "keras.utils.load_img")
+_FUNCTIONS = {f"decode_{form}" for form in ("image", "jpeg", "and_crop_jpeg", "png", "bmp", "gif")}
+_LAYERS = {"Resizing", "CenterCrop", "RandomCrop", "Rescaling"}
+
+
+def image_calls(source: str) -> Iterator[str]:
+    """Names of TensorFlow and Keras that turn a file or an array into other pixels."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            name = ast.unparse(node)
+            library, _, _ = name.partition(".")
+            _, _, attribute = name.rpartition(".")
+            one_of = library in ("tf", "keras") and attribute in _FUNCTIONS | _LAYERS
+            if one_of or name.startswith(_MODULES):
+                yield name
+        elif isinstance(node, ast.ImportFrom) and node.module in (
+            "tensorflow.image",
+            "keras.utils",
+        ):
+            yield node.module
+
+
+def test_no_other_module_changes_images() -> None:
+    found = {}
+    for folder in ("components", "pipeline"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            names = sorted(set(image_calls(path.read_text(encoding="utf-8"))))
+            if names and "tests" not in path.relative_to(ROOT).parts:
+                found[path.relative_to(ROOT).as_posix()] = names
+    assert list(found) == ["components/transform/preprocessing.py"], found
+    assert "tf.image.resize" in found["components/transform/preprocessing.py"]
