@@ -1,6 +1,8 @@
 """`python -m benchmarks [NAME ...]`: runs the benchmarks and prints a table each."""
 
 import importlib
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -17,6 +19,8 @@ def main(
     for name in names or NAMES:
         if name not in NAMES:
             raise typer.BadParameter(f"no benchmark is called '{name}'{nearest(name, NAMES)}")
+    # So that an ended benchmark ends what it runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for name in names or NAMES:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"\n## {name}\n\n{module.measure()}")

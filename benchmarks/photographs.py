@@ -11,6 +11,7 @@ Two ways to alter a copy:
 """
 
 import functools
+import io
 import os
 import random
 import shutil
@@ -86,20 +87,22 @@ def with_comment(data: bytes, copy: int) -> bytes:
 
 def with_other_pixels(data: bytes, copy: int) -> bytes:
     """The photograph turned and mirrored (8 ways), then cropped to a corner (4 ways more)."""
-    import numpy as np
-    import simplejpeg
+    from PIL import Image
 
     if copy == 0:
         return data
-    pixels = simplejpeg.decode_jpeg(data)
     crop, turn = divmod(copy, 8)
+    image = Image.open(io.BytesIO(data)).convert("RGB")
     if crop:
-        height, width = (round(_CROPPED * side) for side in pixels.shape[:2])
-        rows = slice(None, height) if crop % 2 else slice(-height, None)
-        columns = slice(None, width) if crop // 2 % 2 else slice(-width, None)
-        pixels = pixels[rows, columns]
-    pixels = np.rot90(pixels[:, ::-1] if turn >= 4 else pixels, turn % 4)
-    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), _QUALITY))
+        width, height = (round(_CROPPED * side) for side in image.size)
+        left = 0 if crop // 2 % 2 else image.width - width
+        top = 0 if crop % 2 else image.height - height
+        image = image.crop((left, top, left + width, top + height))
+    if turn >= 4:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    buffer = io.BytesIO()
+    image.rotate(90 * (turn % 4), expand=True).save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import examples as examples_format
 from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import write_json, write_manifest, written_aside
+from components.artifacts.manifest import write_manifest, written_aside
 from components.artifacts.settings import nearest
 from components.ingest.rejection import COPY_REASONS, Rejection
 from components.ingest.settings import IngestSettings
@@ -19,6 +19,7 @@ from components.ingest.sources import Table, read_source
 
 if TYPE_CHECKING:
     from components.ingest.assembly import Assembled
+    from components.ingest.card import Contents
     from components.ingest.index import Index
     from components.ingest.statistics import Statistics
 
@@ -35,17 +36,21 @@ def ingest(
         settings: How to split, and what to refuse.
         examples: Output: TFRecord shards of train, valid and test, with the pinned label list.
         rejected: Output: one JSON line a refused row; written even when the step fails.
-        statistics: Output: counts and distributions.
+        statistics: Output: counts and distributions, and the data card that shows them.
 
     Returns:
         Counts of examples by split, and of rejected rows by reason.
 
     Raises:
         SettingsError: `data` does not exist or `group_by` names no column.
-        StepError: No usable image, one single label, an empty split, or too many rejected rows.
+        StepError: No usable image, one single label, an empty split, too many rejected rows, or
+            a finding whose severity is `error`.
     """
     from components.ingest.assembly import assemble
+    from components.ingest.card import PAGE, Contents
+    from components.ingest.validation import find, read_previous, settle_findings
 
+    expected = read_previous(settings.expectations)
     with written_aside(examples) as aside:
         # Within the folder being written, since every worker can open files there.
         with tempfile.TemporaryDirectory(dir=aside) as digits_folder:
@@ -55,9 +60,7 @@ def ingest(
             assembled = assemble(table.rows, _previous(settings), settings, aside)
         rejections = [*table.rejections, *assembled.rejections]
         total = _statistics(assembled)
-        counts = {
-            split: sum(total.counts.get(split, {}).values()) for split in ("train", "valid", "test")
-        }
+        counts = {split: total.photographs[split] for split in examples_format.SPLITS}
         reasons = Counter(rejection.reason for rejection in rejections)
         _write_rejected(rejected, rejections, reasons)
         _log.info("%s photographs read", f"{assembled.read:,}")
@@ -65,7 +68,13 @@ def ingest(
         _log.info("rejected: %s", _listed(reasons))
         labels = _labels(assembled, settings)
         _check_outcome(counts, labels, reasons, settings, rejected)
-        _write_statistics(statistics, total)
+        findings = find(total, labels, settings.expectations, expected)
+        facts = {"data": data, "columns": table.columns, **settings.model_dump(mode="json")}
+        card = Contents(
+            labels, total, expected, findings, assembled.entries, rejections, aside, facts
+        )
+        _write_statistics(statistics, card)
+        settle_findings(findings, statistics / PAGE)
         write_manifest(
             aside,
             examples_format.KIND,
@@ -104,7 +113,7 @@ def _statistics(assembled: "Assembled") -> "Statistics":
 
     total = Statistics()
     for entry in assembled.entries:
-        total.add(entry, entry.split, entry.label)
+        total.add(entry, entry.split, *(entry.labels or (entry.label,)))
     return total
 
 
@@ -157,7 +166,10 @@ def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[
         write_manifest(aside, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
 
 
-def _write_statistics(folder: Path, statistics: "Statistics") -> None:
+def _write_statistics(folder: Path, card: "Contents") -> None:
+    from components.ingest.card import write_card
+    from components.ingest.statistics import write_statistics
+
     with written_aside(folder) as aside:
-        write_json(aside / "statistics.json", statistics.to_json())
-        write_manifest(aside, "statistics", {"counts": statistics.counts})
+        write_card(aside, card)
+        write_statistics(aside, card.statistics, [vars(finding) for finding in card.findings])

@@ -6,6 +6,7 @@ import pydantic
 
 from components.artifacts.examples import FEATURE_TYPES
 from components.artifacts.settings import Settings
+from components.ingest.expectations import ExpectationSettings
 
 
 class SplitRatios(Settings):
@@ -52,6 +53,8 @@ class IngestSettings(Settings):
     """Splits the label column into several labels, such as `"|"` or `" "`. Unset: one label."""
     columns: tuple[str, ...] | None = None
     """Names of the columns of a CSV without a header line, in order."""
+    expectations: ExpectationSettings = ExpectationSettings()
+    """What the photographs are compared with, and what follows if they are not as expected."""
     beam_options: tuple[str, ...] = ()
     """Options for Beam in its own spelling, such as `--runner=DataflowRunner`."""
 

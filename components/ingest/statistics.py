@@ -1,53 +1,70 @@
 """What the photographs are like: counts by split and label, and distributions, in one pass."""
 
 import dataclasses
+import json
 from bisect import bisect_right
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
-from components.ingest.photograph import Photograph
+from components.artifacts.errors import StepError
+from components.artifacts.manifest import read_manifest, write_json, write_manifest
+
+KIND = "statistics"
+STATISTICS_FILE = "statistics.json"
+
+_SIDES = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
+_LARGE_SIDES = (1024, 1536, 2048, 3072, 4096, 6144, 8192)
 
 EDGES: dict[str, tuple[float, ...]] = {
-    "height": (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
-    "width": (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
+    "height": _SIDES + _LARGE_SIDES,
+    "width": _SIDES + _LARGE_SIDES,
+    # The usual formats (1:1, 5:4, 4:3, 3:2, 16:9, 2:1 and upright) lie within bins, not on edges.
+    "aspect": (0.3, 0.45, 0.53, 0.61, 0.7, 0.78, 0.91, 1.1, 1.29, 1.42, 1.65, 1.9, 2.2, 3.3),
     "brightness": tuple(range(16, 256, 16)),
-    "sharpness": (1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
+    "contrast": tuple(range(8, 128, 8)),
+    "sharpness": (1, 3, 10, 30, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10000),
 }
 """Inner bin edges of each distribution. Fixed, so that the distributions of two runs compare."""
 
 
+class Measured(Protocol):
+    """A photograph, or what is known of one."""
+
+    @property
+    def height(self) -> int: ...  # noqa: D102
+    @property
+    def width(self) -> int: ...  # noqa: D102
+    @property
+    def file_format(self) -> str: ...  # noqa: D102
+    @property
+    def converted(self) -> bool: ...  # noqa: D102
+    @property
+    def brightness(self) -> float: ...  # noqa: D102
+    @property
+    def contrast(self) -> float: ...  # noqa: D102
+    @property
+    def sharpness(self) -> float: ...  # noqa: D102
+
+
 @dataclasses.dataclass
-class Statistics:
-    """Statistics that add up: a chunk's and the whole's are of one kind.
+class Distributions:
+    """How some photographs, all or those of a label, are distributed.
 
     Attributes:
-        counts: Examples by split, then by label.
         formats: Photographs by file format.
-        converted: Photographs encoded anew.
         histograms: Count by bin (one more than edges) of each distribution.
     """
 
-    counts: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
     formats: Counter[str] = dataclasses.field(default_factory=Counter)
-    converted: int = 0
     histograms: dict[str, list[int]] = dataclasses.field(
         default_factory=lambda: {name: [0] * (len(edges) + 1) for name, edges in EDGES.items()}
     )
 
-    def add(self, photograph: Photograph, split: str, label: str) -> None:
-        """Counts one photograph."""
-        self.counts.setdefault(split, Counter())[label] += 1
-        self.formats[photograph.file_format] += 1
-        self.converted += photograph.converted
-        for name, edges in EDGES.items():
-            self.histograms[name][bisect_right(edges, getattr(photograph, name))] += 1
-
-    def merge(self, other: "Statistics") -> None:
-        """Adds another chunk's statistics."""
-        for split, labels in other.counts.items():
-            self.counts.setdefault(split, Counter()).update(labels)
+    def merge(self, other: "Distributions") -> None:
+        """Adds those of other photographs."""
         self.formats.update(other.formats)
-        self.converted += other.converted
         for name, histogram in other.histograms.items():
             self.histograms[name] = [
                 a + b for a, b in zip(self.histograms[name], histogram, strict=True)
@@ -55,20 +72,129 @@ class Statistics:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads back."""
+        return {"formats": dict(self.formats), "histograms": self.histograms}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Distributions":
+        """Reads what `to_json` gave."""
+        return cls(Counter(document["formats"]), document["histograms"])
+
+
+@dataclasses.dataclass
+class Statistics:
+    """Statistics that add up: a part's and the whole's are of one kind.
+
+    Attributes:
+        photographs: Examples by split.
+        counts: Examples by split, then by label; one with several labels counts for each.
+        converted: Photographs encoded anew.
+        overall: Distributions of all photographs.
+        by_label: Distributions of the photographs of each label.
+    """
+
+    photographs: Counter[str] = dataclasses.field(default_factory=Counter)
+    counts: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+    converted: int = 0
+    overall: Distributions = dataclasses.field(default_factory=Distributions)
+    by_label: dict[str, Distributions] = dataclasses.field(default_factory=dict)
+
+    @property
+    def label_counts(self) -> Counter[str]:
+        """Examples by label."""
+        return sum(self.counts.values(), Counter())
+
+    def add(self, photograph: Measured, split: str, *labels: str) -> None:
+        """Counts one photograph with its label, or its labels."""
+        self.photographs[split] += 1
+        self.converted += photograph.converted
+        counts = self.counts.setdefault(split, Counter())
+        groups = [self.overall]
+        for label in labels:
+            counts[label] += 1
+            if label not in self.by_label:
+                self.by_label[label] = Distributions()
+            groups.append(self.by_label[label])
+        bins = _bins(photograph)
+        for group in groups:
+            group.formats[photograph.file_format] += 1
+            for histogram, place in zip(group.histograms.values(), bins, strict=True):
+                histogram[place] += 1
+
+    def merge(self, other: "Statistics") -> None:
+        """Adds the statistics of other photographs."""
+        self.photographs.update(other.photographs)
+        for split, labels in other.counts.items():
+            self.counts.setdefault(split, Counter()).update(labels)
+        self.converted += other.converted
+        self.overall.merge(other.overall)
+        for label, distributions in other.by_label.items():
+            self.by_label.setdefault(label, Distributions()).merge(distributions)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values that `from_json` reads back."""
         return {
+            "photographs": dict(self.photographs),
             "counts": {split: dict(labels) for split, labels in self.counts.items()},
-            "formats": dict(self.formats),
             "converted": self.converted,
-            "histograms": self.histograms,
-            "edges": EDGES,
+            "edges": {name: list(edges) for name, edges in EDGES.items()},
+            **self.overall.to_json(),
+            "by_label": {name: self.by_label[name].to_json() for name in sorted(self.by_label)},
         }
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Statistics":
         """Reads what `to_json` gave."""
         return cls(
+            photographs=Counter(document["photographs"]),
             counts={split: Counter(labels) for split, labels in document["counts"].items()},
-            formats=Counter(document["formats"]),
             converted=document["converted"],
-            histograms=document["histograms"],
+            overall=Distributions.from_json(document),
+            by_label={
+                label: Distributions.from_json(part) for label, part in document["by_label"].items()
+            },
         )
+
+
+def _bins(photograph: Measured) -> tuple[int, ...]:
+    """The place of a photograph in each distribution, in the order of `EDGES`."""
+    values = (
+        photograph.height,
+        photograph.width,
+        photograph.width / photograph.height,
+        photograph.brightness,
+        photograph.contrast,
+        photograph.sharpness,
+    )
+    return tuple(map(bisect_right, EDGES.values(), values))
+
+
+def read_statistics(folder: Path) -> Statistics:
+    """Reads a statistics artifact.
+
+    Raises:
+        StepError: It is missing, not whole, or of a release that had other bins.
+    """
+    read_manifest(folder, KIND)
+    document = json.loads((folder / STATISTICS_FILE).read_text(encoding="utf-8"))
+    if document["edges"] != {name: list(edges) for name, edges in EDGES.items()}:
+        raise StepError(f"{folder} has the bins of another release: make it again")
+    return Statistics.from_json(document)
+
+
+def write_statistics(
+    folder: Path, statistics: Statistics, findings: Sequence[Mapping[str, str]]
+) -> None:
+    """Completes a statistics artifact.
+
+    Args:
+        folder: The artifact being written, with the data card in it.
+        statistics: What it holds.
+        findings: What was not as expected: `code`, `severity` and `message` of each.
+    """
+    write_json(folder / STATISTICS_FILE, statistics.to_json())
+    content = {
+        "photographs": statistics.photographs,
+        "counts": statistics.counts,
+        "findings": list(findings),
+    }
+    write_manifest(folder, KIND, content)
