@@ -3,13 +3,9 @@
 import dataclasses
 import hashlib
 import json
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
 
 from components.artifacts import examples
 from components.artifacts.example_proto import FeatureValue, serialized_example
@@ -93,8 +89,8 @@ def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[En
             split: stack.enter_context((folder / shard_name(split, chunk)).open("wb"))
             for split in examples.SPLITS
         }
-        # Pillow and hashlib let go of the interpreter's lock, so threads use all cores.
-        for outcome, record in _in_order(lambda row: _examine(row, settings), chunk.rows):
+        for row in chunk.rows:
+            outcome, record = _examine(row, settings)
             if isinstance(outcome, Entry):
                 write_record(shards[outcome.split], record)
             outcomes.append(outcome)
@@ -171,20 +167,3 @@ def _record(row: Row, photograph: Photograph, image_id: str) -> bytes:
     if row.labels:
         features[examples.LABELS] = row.labels
     return serialized_example(features)
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Calls a function in threads; gives the results in order, few of them waiting in memory."""
-    threads = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 4 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -17,7 +17,7 @@ _JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_QUALITY = 95
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
-_SHORTER_SIDE_MEASURED = 128
+_SHORTER_SIDE_MEASURED = 64
 """Photographs are measured at about this size, so that large ones cost no more than small ones."""
 
 _JPEG_SCAN = 0xDA
@@ -232,4 +232,6 @@ def _sharpness(grey: Image.Image) -> float:
 
 def _perceptual_hash(grey: Image.Image) -> str:
     """The DCT hash of imagehash."""
-    return str(imagehash.phash(grey.resize((32, 32), Image.Resampling.BILINEAR)))
+    found = imagehash.phash(grey.resize((32, 32), Image.Resampling.BOX))
+    # What its own str() gives, at a tenth of the cost.
+    return np.packbits(found.hash).tobytes().hex()

@@ -1,6 +1,7 @@
 """Chunks spread over Beam's workers, and shards read again without what is not kept."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from components.artifacts.tfrecord import read_records, write_record
 from components.ingest.chunk import Chunk, Entry, write_chunk
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
+
+CHUNKS_WORTH_PROCESSES = 20
+"""Some 10,000 photographs take as long as two processes take to start."""
 
 
 def write_shards(
@@ -29,8 +33,8 @@ def write_shards(
     Yields:
         What became of each chunk's rows, in order.
     """
-    options = PipelineOptions(beam_arguments(settings.beam_options))
-    with beam.Pipeline(options=options) as pipeline:
+    arguments = beam_arguments(settings.beam_options or _processes_for(chunks))
+    with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
         _ = (
             pipeline
             | "List chunks" >> beam.Create(chunks)
@@ -42,6 +46,14 @@ def write_shards(
         outcomes = json.loads(path.read_text(encoding="utf-8"))
         path.unlink()
         yield [Rejection(**o) if "reason" in o else Entry(**o) for o in outcomes]
+
+
+def _processes_for(chunks: Sequence[Chunk]) -> list[str]:
+    """Beam's own option for a process a core, where there is work enough to pay for starting it."""
+    cores = len(os.sched_getaffinity(0))
+    if cores == 1 or len(chunks) < CHUNKS_WORTH_PROCESSES:
+        return []
+    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={cores}"]
 
 
 class _WriteShards(beam.DoFn):  # type: ignore[misc]
