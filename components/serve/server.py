@@ -75,6 +75,8 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     add_endpoints(app, server.dataplane, model)
     server.servers.append(_follow(model, settings))
     # No models given: KServe would wait for them to be loaded before it opens the port.
+    # KServe takes the thread's event loop, which is gone once another has run in it.
+    asyncio.set_event_loop(asyncio.new_event_loop())
     server.start([])
 
 

@@ -122,7 +122,7 @@ def test_a_near_duplicate_stands_beside_its_twin(tmp_path: Path, run_ingest: Run
         path = folder / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(gradient(number, (64, 64)), "PNG"))
-    ingested = run_ingest(folder, near_duplicate_distance=8, expectations={"minimum_per_label": 0})
+    ingested = run_ingest(folder, near_duplicate_distance=16, expectations={"minimum_per_label": 0})
     near = [row for row in ingested.rejected if row["reason"] == "near_duplicate"]
     assert near
     kept = {r["image_id"][0].decode(): r["image_path"][0] for r in ingested.all_records}
