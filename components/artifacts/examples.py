@@ -60,10 +60,6 @@ class Examples:
         """The TFRecord files of a split, in order."""
         return sorted(self.folder.glob(f"{split}-*.tfrecord"))
 
-    def pattern(self, split: str) -> str:
-        """The file pattern of a split's shards."""
-        return str(self.folder / f"{split}-*.tfrecord")
-
 
 def read_examples(folder: Path) -> Examples:
     """Reads an examples artifact's manifest.

@@ -103,9 +103,13 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
 
 def write_json(path: Path, document: Any) -> None:
     """Writes JSON that never stands half-written under its name."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file that never stands half-written under its name."""
     aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    aside.write_text(text + "\n", encoding="utf-8")
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
 
 

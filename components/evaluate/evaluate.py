@@ -1,14 +1,13 @@
 """The evaluate step: a model and the test split to metrics, a verdict and a report."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 from components.artifacts import evaluation as evaluation_format
 from components.artifacts.errors import SettingsError, StepError
 from components.artifacts.examples import HEIGHT, LABEL, WIDTH, Examples, read_examples
-from components.artifacts.manifest import write_json, write_manifest, written_aside
+from components.artifacts.manifest import write_json, write_manifest, write_text, written_aside
 from components.artifacts.model import Model, read_model
 from components.artifacts.settings import nearest
 from components.evaluate.known_metrics import TOP_K, TOP_K_ACCURACY
@@ -102,7 +101,8 @@ def _evaluate_into(
     }
     write_json(folder / evaluation_format.VERDICT_FILE, verdict.as_json())
     write_manifest(folder, evaluation_format.KIND, content)
-    _write_page(report, page)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_text(report, page)
     return verdict, overall
 
 
@@ -110,11 +110,3 @@ def _not_numbers(folder: Path) -> int:
     """How many images have a probability that is not a number."""
     predictions = evaluation_format.read_predictions(folder)
     return sum(None in row["probabilities"] for row in predictions)
-
-
-def _write_page(path: Path, page: str) -> None:
-    """Writes the report so that it never stands half-written under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(path)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from components.artifacts.examples import Examples
 from components.artifacts.manifest import write_json
 from components.artifacts.model import Model
 from components.artifacts.tfrecord import read_records
+from components.artifacts.worker_errors import worker_message
 from components.evaluate.settings import EvaluateSettings
 
 
@@ -37,7 +37,7 @@ def measure(
     try:
         _run_pipeline(examples, model, settings, folder)
     except Exception as error:
-        message = _message_for_people(error)
+        message = worker_message(error)
         if message is None:
             raise
         raise StepError(message) from error
@@ -97,10 +97,3 @@ def _gather_results(folder: Path) -> list[dict[str, Any]]:
 def _slice_order(result: dict[str, Any]) -> tuple[Any, ...]:
     """All images first, then by feature; a feature's values in their own order."""
     return tuple(result["slice"].items())
-
-
-def _message_for_people(error: Exception) -> str | None:
-    """The message of the StepError that a worker raised, which Beam wraps in its own words."""
-    text = f"StepError: {error}" if isinstance(error, StepError) else str(error)
-    found = re.findall(r"StepError: (.+?)(?: \[while running|$)", text, re.MULTILINE)
-    return str(found[-1]) if found else None

@@ -1,7 +1,6 @@
 """The transform step: examples to a transform graph and ready-to-train examples."""
 
 import logging
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import StepError
 from components.artifacts.examples import SPLITS, Examples, read_examples
 from components.artifacts.manifest import write_manifest, written_aside
+from components.artifacts.worker_errors import worker_message
 from components.transform.settings import TransformSettings
 
 _log = logging.getLogger("darkroom.transform")
@@ -45,7 +45,7 @@ def transform(
             try:
                 moments = _write_pixels(source, settings, records, Path(temporary))
             except Exception as error:
-                message = _message_for_people(error)
+                message = worker_message(error)
                 if message is None:
                     raise
                 raise StepError(message) from error
@@ -122,10 +122,3 @@ def _write_graph(
         nothing = pipeline | beam.Create([]).with_output_types(pa.RecordBatch)
         fitted = (nothing, config) | tft_beam.AnalyzeDataset(preprocess)
         _ = fitted | tft_beam.WriteTransformFn(str(graph))
-
-
-def _message_for_people(error: Exception) -> str | None:
-    """The message of the StepError that a worker raised, which Beam wraps in its own words."""
-    text = f"StepError: {error}" if isinstance(error, StepError) else str(error)
-    found = re.findall(r"StepError: (.+?)(?: \[while running|$)", text, re.MULTILINE)
-    return str(found[-1]) if found else None
