@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.backbones import RANDOM
 from components.artifacts.errors import StepError
 from components.artifacts.transformed import TransformedExamples, TransformGraph
-from components.train.backbones import RANDOM
 from components.train.datasets import build_dataset
 from components.train.network import Network
 from components.train.settings import TrainSettings

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
+from components.artifacts.backbones import build_backbone, scaling
 from components.artifacts.transformed import TransformGraph
-from components.train.backbones import build_backbone, scaling
 from components.train.settings import AugmentationSettings, TrainSettings
 
 

@@ -4,8 +4,7 @@ from typing import Literal, Self
 
 import pydantic
 
-from components.artifacts.settings import Settings, nearest
-from components.train.backbones import (
+from components.artifacts.backbones import (
     IMAGENET,
     NAMES,
     RANDOM,
@@ -13,6 +12,7 @@ from components.train.backbones import (
     WITH_ALPHA,
     scales_within,
 )
+from components.artifacts.settings import Settings, nearest
 
 
 class AugmentationSettings(Settings):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts import model as model_format
+from components.artifacts.backbones import RANDOM
 from components.artifacts.manifest import folder_digest, write_json, write_manifest, written_aside
 from components.artifacts.transformed import (
     TransformedExamples,
@@ -12,7 +13,6 @@ from components.artifacts.transformed import (
     read_transform_graph,
     read_transformed_examples,
 )
-from components.train.backbones import RANDOM
 from components.train.settings import TrainSettings
 
 _log = logging.getLogger("darkroom.train")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.train.backbones import (
+from components.artifacts.backbones import (
     KERAS_APPLICATIONS,
     NAMES,
     build_backbone,
