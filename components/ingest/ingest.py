@@ -46,6 +46,10 @@ def ingest(
         StepError: No usable image, one single label, an empty split, too many rejected rows, or
             a finding whose severity is `error`.
     """
+    from components.ingest.processes import start_processes
+
+    if not settings.beam_options:
+        start_processes()
     from components.ingest.assembly import assemble
     from components.ingest.card import PAGE, Contents
     from components.ingest.validation import find, read_previous, settle_findings

@@ -1,8 +1,9 @@
 """Chunks spread over Beam's workers, and shards read again without what is not kept."""
 
-import json
-import os
+import collections
+import functools
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import apache_beam as beam
@@ -10,14 +11,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import StepError
-from components.artifacts.manifest import write_json
 from components.artifacts.tfrecord import read_records, write_record
-from components.ingest.chunk import Chunk, Entry, write_chunk
+from components.ingest.chunk import Chunk, Entry
+from components.ingest.outcomes import take_outcomes, write_outcomes
+from components.ingest.processes import cores, processes
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
-
-CHUNKS_WORTH_PROCESSES = 20
-"""Some 10,000 photographs take as long as two processes take to start."""
 
 
 def write_shards(
@@ -33,53 +32,50 @@ def write_shards(
     Yields:
         What became of each chunk's rows, in order.
     """
-    arguments = beam_arguments(settings.beam_options or _processes_for(chunks))
+    arguments = beam_arguments(settings.beam_options)
+    # A runner that was chosen has ways of its own to use all cores.
+    spread = not settings.beam_options and len(chunks) > 1 and cores() > 1
+    write = _WriteShardsInProcesses if spread else _WriteShards
     with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
         _ = (
             pipeline
             | "List chunks" >> beam.Create(chunks)
             | "Spread chunks" >> beam.Reshuffle()
-            | "Write shards" >> beam.ParDo(_WriteShards(str(folder), settings))
+            | "Write shards" >> beam.ParDo(write(str(folder), settings))
         )
     for chunk in chunks:
-        path = _outcome_path(folder, chunk)
-        outcomes = json.loads(path.read_text(encoding="utf-8"))
-        path.unlink()
-        yield [Rejection(**o) if "reason" in o else Entry(**o) for o in outcomes]
-
-
-def _processes_for(chunks: Sequence[Chunk]) -> list[str]:
-    """Beam's own option for a process a core, where there is work enough to pay for starting it."""
-    cores = len(os.sched_getaffinity(0))
-    if cores == 1 or len(chunks) < CHUNKS_WORTH_PROCESSES:
-        return []
-    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={cores}"]
+        yield take_outcomes(chunk, folder)
 
 
 class _WriteShards(beam.DoFn):  # type: ignore[misc]
-    """Writes a chunk's shards, so that no image bytes pass a shuffle.
-
-    What became of the rows is left in a file beside them: a runner elsewhere gives nothing back.
-    """
+    """Writes a chunk's shards, so that no image bytes pass a shuffle."""
 
     def __init__(self, folder: str, settings: IngestSettings) -> None:
-        self._folder = folder
+        self._folder = Path(folder)
         self._settings = settings
 
-    def process(self, chunk: Chunk) -> Iterator[int]:
-        folder = Path(self._folder)
+    def process(self, chunk: Chunk) -> None:
+        write_outcomes(chunk, self._folder, self._settings)
+
+
+class _WriteShardsInProcesses(_WriteShards):
+    """Leaves the chunks of a bundle to the processes of this machine, and waits for them all."""
+
+    def start_bundle(self) -> None:
+        self._chunks: list[Chunk] = []
+
+    def process(self, chunk: Chunk) -> None:
+        self._chunks.append(chunk)
+
+    def finish_bundle(self) -> None:
+        write = functools.partial(write_outcomes, folder=self._folder, settings=self._settings)
         try:
-            outcomes = write_chunk(chunk, folder, self._settings)
-        except OSError as error:
-            # Of this type it reaches the step's command through Beam as its one line.
-            raise StepError(f"cannot write {folder}: {error.strerror or error}") from error
-        # Not dataclasses.asdict, whose deep copies would cost as much as a photograph's hash.
-        write_json(_outcome_path(folder, chunk), [vars(outcome) for outcome in outcomes])
-        yield len(outcomes)
-
-
-def _outcome_path(folder: Path, chunk: Chunk) -> Path:
-    return folder / f"outcome-{chunk.number:05d}.json"
+            collections.deque(processes().map(write, self._chunks), maxlen=0)
+        except BrokenProcessPool as error:
+            raise StepError(
+                "a process that read photographs was killed, for want of memory perhaps: "
+                'set ingest.beam_options to ["--runner=DirectRunner"] to read in one process'
+            ) from error
 
 
 def drop_records(shard: Path, dropped: set[int]) -> None:
