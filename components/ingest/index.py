@@ -1,10 +1,11 @@
 """The index beside the examples: what each record is, so that a later run reads what is new."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from components.artifacts.examples import read_examples
 from components.ingest.chunk import Entry
@@ -50,7 +51,7 @@ def read_index(examples: Path, settings: IngestSettings) -> Index | None:
     made_with = read_examples(examples).manifest["settings"]
     if _relevant(made_with) != _relevant(settings.model_dump(mode="json")):
         return None
-    document = json.loads((examples / INDEX_FILE).read_text(encoding="utf-8"))
+    document = orjson.loads((examples / INDEX_FILE).read_bytes())
     return Index(
         folder=examples,
         shards={name: _entries(rows) for name, rows in document["shards"].items()},
@@ -62,22 +63,17 @@ def write_index(
     folder: Path, shards: Mapping[str, Sequence[Entry]], copies: Sequence[Entry]
 ) -> None:
     """Writes the index into an examples artifact that is being written."""
+    # Entries as lists: the names of their fields would be most of the file.
     document = {
-        "shards": {name: _rows(entries) for name, entries in shards.items()},
-        "copies": _rows(copies),
+        "shards": {name: list(map(tuple, entries)) for name, entries in shards.items()},
+        "copies": list(map(tuple, copies)),
     }
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    (folder / INDEX_FILE).write_text(text, encoding="utf-8")
+    (folder / INDEX_FILE).write_bytes(orjson.dumps(document))
 
 
 def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in _IRRELEVANT}
 
 
-def _rows(entries: Sequence[Entry]) -> list[list[Any]]:
-    # Values alone: names would be most of the file.
-    return [list(vars(entry).values()) for entry in entries]
-
-
 def _entries(rows: Sequence[Sequence[Any]]) -> list[Entry]:
-    return [Entry(*row) for row in rows]
+    return list(map(Entry._make, rows))

@@ -1,7 +1,5 @@
 """The ingest step: photographs to split TFRecord examples, every row accounted for."""
 
-import dataclasses
-import json
 import logging
 import tempfile
 from collections import Counter
@@ -13,7 +11,7 @@ from components.artifacts import examples as examples_format
 from components.artifacts.errors import SettingsError, StepError
 from components.artifacts.manifest import write_manifest, written_aside
 from components.artifacts.settings import nearest
-from components.ingest.rejection import COPY_REASONS, Rejection
+from components.ingest.rejection import COPY_REASONS, Rejection, write_rejections
 from components.ingest.settings import IngestSettings
 from components.ingest.sources import Table, read_source
 
@@ -46,12 +44,9 @@ def ingest(
         StepError: No usable image, one single label, an empty split, too many rejected rows, or
             a finding whose severity is `error`.
     """
-    from components.ingest.processes import start_processes
-
-    if not settings.beam_options:
-        start_processes()
     from components.ingest.assembly import assemble
     from components.ingest.card import PAGE, Contents
+    from components.ingest.examples_manifest import examples_manifest, labels_of
     from components.ingest.validation import find, read_previous, settle_findings
 
     expected = read_previous(settings.expectations)
@@ -70,7 +65,7 @@ def ingest(
         _log.info("%s photographs read", f"{assembled.read:,}")
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
         _log.info("rejected: %s", _listed(reasons))
-        labels = _labels(assembled, settings)
+        labels = labels_of(assembled.entries, settings)
         _check_outcome(counts, labels, reasons, settings, rejected)
         findings = find(total, labels, settings.expectations, expected)
         facts = {"data": data, "columns": table.columns, **settings.model_dump(mode="json")}
@@ -82,14 +77,7 @@ def ingest(
         write_manifest(
             aside,
             examples_format.KIND,
-            {
-                "labels": labels,
-                "counts": counts,
-                "columns": table.columns,
-                "rejected": dict(reasons),
-                "data": data,
-                "settings": settings.model_dump(mode="json"),
-            },
+            examples_manifest(data, table.columns, assembled.entries, rejections, settings),
         )
     return {"counts": counts, "rejected": dict(reasons)}
 
@@ -119,14 +107,6 @@ def _statistics(assembled: "Assembled") -> "Statistics":
     for entry in assembled.entries:
         total.add(entry, entry.split, *(entry.labels or (entry.label,)))
     return total
-
-
-def _labels(assembled: "Assembled", settings: IngestSettings) -> list[str]:
-    """The one sorted label list, from which every later step takes a label's index."""
-    if settings.labels is not None:
-        return sorted(set(settings.labels))
-    entries = assembled.entries
-    return sorted({label for entry in entries for label in entry.labels or (entry.label,)})
 
 
 def _check_outcome(
@@ -163,10 +143,7 @@ def _listed(reasons: Counter[str]) -> str:
 
 def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[str]) -> None:
     with written_aside(folder) as aside:
-        with (aside / "rejected.jsonl").open("w", encoding="utf-8") as file:
-            for rejection in rejections:
-                line = json.dumps(dataclasses.asdict(rejection), ensure_ascii=False)
-                file.write(line + "\n")
+        write_rejections(aside, rejections)
         write_manifest(aside, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
 
 

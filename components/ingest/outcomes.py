@@ -3,11 +3,11 @@
 A Beam runner elsewhere gives nothing back but what its workers write.
 """
 
-import json
 from pathlib import Path
 
+import orjson
+
 from components.artifacts.errors import StepError
-from components.artifacts.manifest import write_json
 from components.ingest.chunk import Chunk, Entry, write_chunk
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
@@ -21,8 +21,9 @@ def write_outcomes(chunk: Chunk, folder: Path, settings: IngestSettings) -> None
     """
     try:
         outcomes = write_chunk(chunk, folder, settings)
-        # Not dataclasses.asdict, whose deep copies would cost as much as a photograph's hash.
-        write_json(_path(folder, chunk), [vars(outcome) for outcome in outcomes])
+        # Entries are lists then; the names of their fields would be most of the file.
+        document = [tuple(o) if isinstance(o, Entry) else o for o in outcomes]
+        _path(folder, chunk).write_bytes(orjson.dumps(document))
     except OSError as error:
         # Of this type it reaches the step's command through Beam as its one line.
         raise StepError(f"cannot write {folder}: {error.strerror or error}") from error
@@ -31,9 +32,9 @@ def write_outcomes(chunk: Chunk, folder: Path, settings: IngestSettings) -> None
 def take_outcomes(chunk: Chunk, folder: Path) -> list[Entry | Rejection]:
     """Reads what became of a chunk's rows, and removes the file."""
     path = _path(folder, chunk)
-    outcomes = json.loads(path.read_text(encoding="utf-8"))
+    outcomes = orjson.loads(path.read_bytes())
     path.unlink()
-    return [Rejection(**o) if "reason" in o else Entry(**o) for o in outcomes]
+    return [Entry._make(o) if isinstance(o, list) else Rejection(**o) for o in outcomes]
 
 
 def _path(folder: Path, chunk: Chunk) -> Path:

@@ -1,58 +1,80 @@
+"""The processes that read photographs, when one of them or their parent is killed."""
+
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from components.artifacts.worker_errors import worker_message
+
+READ_FROM_A_PIPE = """
+import sys
+from pathlib import Path
 from components.ingest.chunk import Chunk
-from components.ingest.processes import processes
 from components.ingest.rows import Row
 from components.ingest.settings import IngestSettings
 from components.ingest.shards import write_shards
 
-PARENT = """
-import os, time
-from components.ingest.processes import processes
-if __name__ == "__main__":
-    print(processes().submit(os.getpid).result(), flush=True)
-    time.sleep(60)
+chunks = [Chunk(n, 2, [Row("a.png", sys.argv[1], "a")]) for n in range(2)]
+list(write_shards(chunks, Path(sys.argv[2]), IngestSettings()))
 """
 
 
 @pytest.fixture
-def broken() -> Iterator[None]:
-    """The processes, one of which has been killed."""
-    pool = processes()
-    with pytest.raises(Exception, match="terminated abruptly"):
-        pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
-    yield
-    processes.cache_clear()
+def pipe(tmp_path: Path) -> Path:
+    """A file that is read for as long as nobody writes to it."""
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
 
 
-@pytest.mark.usefixtures("broken")
-def test_a_killed_process_is_one_clear_line(tmp_path: Path) -> None:
-    chunks = [Chunk(number, 2, [Row("a.png", "/nowhere/a.png", "a")]) for number in range(2)]
-    with pytest.raises(Exception, match="killed") as caught:
-        list(write_shards(chunks, tmp_path, IngestSettings()))
-    message = worker_message(caught.value)
-    assert message is not None
-    assert "DirectRunner" in message
+@pytest.fixture
+def parent(pipe: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process whose own processes read from the pipe; it has no main guard, as in a notebook."""
+    command = [sys.executable, "-c", READ_FROM_A_PIPE, str(pipe), str(pipe.parent)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
 
 
-def test_no_process_outlives_a_killed_parent() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
-        assert Path(f"/proc/{child}").exists()
-        parent.kill()
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
+
+
+def readers(parent: int) -> list[int]:
+    """The processes that read photographs for another."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    command = {child: Path(f"/proc/{child}/cmdline").read_text() for child in children}
+    return [int(child) for child in children if "popen_loky" in command[child]]
+
+
+def alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_killed_process_is_one_clear_line(parent: subprocess.Popen[str]) -> None:
+    until(lambda: len(readers(parent.pid)) == 2)
+    os.kill(readers(parent.pid)[0], signal.SIGKILL)
+    assert parent.stderr is not None
+    message = worker_message(Exception(parent.stderr.read()))
+    assert message is not None
+    assert message.startswith("a process that read photographs was killed")
+
+
+def test_no_process_outlives_a_killed_parent(parent: subprocess.Popen[str]) -> None:
+    until(lambda: len(readers(parent.pid)) == 2)
+    left = readers(parent.pid)
+    assert all(map(alive, left))
+    parent.kill()
+    until(lambda: not any(map(alive, left)))
