@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from components.artifacts import examples
 from components.artifacts.example_proto import FeatureValue, serialized_example
@@ -33,8 +34,7 @@ class Chunk:
     rows: list[Row]
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of a photograph once its example is written; its bytes are in the shard.
 
     Attributes:
