@@ -101,6 +101,7 @@ def _shown(contents: Contents) -> dict[str, Any]:
         "splits": SPLITS,
         "statistics": statistics,
         "total": statistics.photographs.total(),
+        "photographs": statistics.overall.formats.total(),
         "findings": contents.findings,
         "compared": contents.previous is not None,
         "labels": [_label_row(label, statistics) for label in contents.labels[:LISTED_LABELS]],

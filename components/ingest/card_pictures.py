@@ -103,17 +103,23 @@ def compared_copies(
 ) -> list[Comparison]:
     """Refused copies beside the photographs that were kept in their place.
 
-    Near duplicates and conflicting labels come first, since they ask for a person's judgement.
+    Near duplicates and conflicting labels come first, since they ask for a person's judgement;
+    then duplicates that had other labels than what was kept.
 
     Args:
         rejections: The refused rows.
         entries: What is known of the examples.
         limit: Most comparisons.
     """
-    copies = (rejection for rejection in rejections if rejection.reason in _ORDER)
-    chosen = heapq.nsmallest(limit, copies, key=lambda copy: _ORDER.index(Reason(copy.reason)))
-    twins = {copy.twin for copy in chosen}
+    copies = [rejection for rejection in rejections if rejection.reason in _ORDER]
+    twins = {copy.twin for copy in copies}
     kept = {entry.image_id: entry for entry in entries if entry.image_id in twins}
+
+    def order(copy: Rejection) -> tuple[int, bool]:
+        twin = kept.get(copy.twin or "")
+        return _ORDER.index(Reason(copy.reason)), not (twin and twin.united)
+
+    chosen = heapq.nsmallest(limit, copies, key=order)
     return [_comparison(copy, kept.get(copy.twin or "")) for copy in chosen]
 
 

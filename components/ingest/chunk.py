@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from components.ingest.rejection import Reason, RejectedError, Rejection
 from components.ingest.rows import Row
 from components.ingest.settings import IngestSettings
 from components.ingest.split import split_of
+from components.ingest.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +39,12 @@ class Chunk:
 class Entry(NamedTuple):
     """What is known of a photograph once its example is written; its bytes are in the shard.
 
+    A photograph that is cut into tiles makes one example a tile, all in a row in one shard; all
+    else that is said here is of the whole photograph.
+
     Attributes:
         image: The image as the input names it.
-        label: Its label.
+        label: Its label; with a label mask, that of the mask's maximum.
         labels: All its labels, where photographs have several.
         split: The split it is in.
         image_id: Content digest.
@@ -51,7 +56,10 @@ class Entry(NamedTuple):
         brightness: Mean grey value.
         contrast: Standard deviation of grey values.
         sharpness: Variance of the Laplacian.
-        fingerprint: Of the row and its file's size and time; what has it need not be read again.
+        fingerprint: Of the row and its files' size and time; what has it need not be read again.
+        examples: Number of its examples.
+        tile_values: A label mask's maximum in each tile, in order, separated by spaces.
+        united: The labels of all its copies, where its example has them in place of its own.
     """
 
     image: str
@@ -68,6 +76,9 @@ class Entry(NamedTuple):
     contrast: float
     sharpness: float
     fingerprint: str | None
+    examples: int = 1
+    tile_values: str = ""
+    united: Sequence[str] = ()
 
 
 def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[Entry | Rejection]:
@@ -90,9 +101,10 @@ def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[En
             for split in examples.SPLITS
         }
         for row in chunk.rows:
-            outcome, record = _examine(row, settings)
+            outcome, records = _examine(row, settings)
             if isinstance(outcome, Entry):
-                write_record(shards[outcome.split], record)
+                for record in records:
+                    write_record(shards[outcome.split], record)
             outcomes.append(outcome)
     return outcomes
 
@@ -102,20 +114,34 @@ def shard_name(split: str, chunk: Chunk) -> str:
     return f"{split}-{chunk.number:05d}-of-{chunk.total:05d}.tfrecord"
 
 
-def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, bytes]:
+def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, Iterable[bytes]]:
+    """What becomes of a row, and the records of its examples, made one at a time."""
+    labels = settings.labels or ()
+    tiled: Tiled | None = None
     try:
-        if settings.labels is not None:
-            _check_labels(row, settings.labels)
+        if settings.labels is not None and row.mask is None:
+            _check_labels(row, labels)
         data = read_file(row.location)
         limits = Limits(settings.max_pixels, settings.max_aspect)
-        photograph = read_photograph(data, limits)
+        if settings.tiles is None:
+            photograph = read_photograph(data, limits)
+        else:
+            tiled = read_tiled(data, row.mask, limits, settings.tiles, labels)
+            photograph = tiled.photograph
     except RejectedError as error:
-        fields = {"image": row.image, "label": row.label, **row.columns}
-        return Rejection(fields, error.reason, error.detail), b""
+        mask = {"mask": row.mask} if row.mask else {}
+        fields = {"image": row.image, "label": row.label, **mask, **row.columns}
+        return Rejection(fields, error.reason, error.detail), ()
     image_id = hashlib.sha256(data).hexdigest()
     key = photograph.perceptual_hash if row.group is None else row.group
     split = row.split or split_of(key, settings.salt, settings.split)
-    return _entry(row, photograph, image_id, split), _record(row, photograph, image_id)
+    entry = _entry(row, photograph, image_id, split)
+    if tiled is None:
+        return entry, [_record(row, photograph, image_id)]
+    return (
+        _entry_of_tiles(entry, row, tiled, labels),
+        itertools.starmap(_record, tiles_of(row, tiled, image_id, labels)),
+    )
 
 
 def _check_labels(row: Row, allowed: Iterable[str]) -> None:
@@ -129,10 +155,13 @@ def fingerprint(row: Row) -> str | None:
     try:
         # A Path would cost more than the call.
         state = os.stat(row.location)  # noqa: PTH116
+        mask = os.stat(row.mask) if row.mask else None  # noqa: PTH116
     except OSError:
         return None
     facts = (row.image, row.label, row.labels, row.split, row.group, row.columns)
     written = repr((*facts, state.st_size, state.st_mtime_ns))
+    if mask is not None:
+        written += repr((row.mask, mask.st_size, mask.st_mtime_ns))
     return hashlib.sha256(written.encode()).hexdigest()
 
 
@@ -152,6 +181,18 @@ def _entry(row: Row, photograph: Photograph, image_id: str, split: str) -> Entry
         contrast=photograph.contrast,
         sharpness=photograph.sharpness,
         fingerprint=fingerprint(row),
+    )
+
+
+def _entry_of_tiles(entry: Entry, row: Row, tiled: Tiled, labels: Sequence[str]) -> Entry:
+    if tiled.values:
+        row = labelled_by_mask(row, max(tiled.values), labels)
+    return entry._replace(
+        label=row.label,
+        labels=row.labels,
+        converted=entry.converted or len(tiled.boxes) > 1,
+        examples=len(tiled.boxes),
+        tile_values=" ".join(map(str, tiled.values)),
     )
 
 

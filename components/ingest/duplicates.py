@@ -26,12 +26,16 @@ class Sighting:
         perceptual_hash: 64 bits, as a number.
         label: Its label.
         split: Where its split key puts it.
+        labels: All its labels, where photographs have several.
+        tile_values: What a label mask says of its tiles.
     """
 
     image_id: str
     perceptual_hash: int
     label: str
     split: str
+    labels: Sequence[str] = ()
+    tile_values: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,21 +53,34 @@ class Copy:
     twin: str | None
 
 
-def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> dict[int, Copy]:
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """Which photographs are copies, by place.
+
+    Attributes:
+        dropped: Those that are not kept, and why.
+        united: Labels of those that are kept with the labels of all their copies, sorted.
+    """
+
+    dropped: dict[int, Copy]
+    united: dict[int, tuple[str, ...]]
+
+
+def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> Copies:
     """Decides which photographs are not kept.
 
-    Of byte-identical photographs with one label the first is kept; with several labels, none. Of
-    what is left, a photograph in train that nearly equals one in valid or test is not kept, so
-    that valid and test never move.
+    Of byte-identical photographs with one label the first is kept; with several labels none, or
+    the first with them all. Of what is left, a photograph in train that nearly equals one in valid
+    or test is not kept, so that valid and test never move.
 
     Args:
         sightings: All photographs, in the order of their rows.
         settings: What to do with duplicates, and how near is too near.
 
     Returns:
-        Why, by place in `sightings`.
+        Places in `sightings`.
     """
-    copies = _identical(sightings, settings.duplicates == "reject")
+    copies, united = _identical(sightings, settings)
     if settings.near_duplicate_distance >= 0:
         left = [place for place in range(len(sightings)) if place not in copies]
         leaks = _leaks(sightings, left, settings.near_duplicate_distance)
@@ -73,27 +90,44 @@ def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> dict
             if copy.twin in stays:
                 copies[place] = dataclasses.replace(copy, twin=stays[copy.twin])
         copies |= leaks
-    return copies
+    return Copies(
+        copies, {place: labels for place, labels in united.items() if place not in copies}
+    )
 
 
-def _identical(sightings: Sequence[Sighting], reject_duplicates: bool) -> dict[int, Copy]:
+def _identical(
+    sightings: Sequence[Sighting], settings: IngestSettings
+) -> tuple[dict[int, Copy], dict[int, tuple[str, ...]]]:
     places: dict[str, list[int]] = defaultdict(list)
     for place, sighting in enumerate(sightings):
         places[sighting.image_id].append(place)
     copies: dict[int, Copy] = {}
+    united: dict[int, tuple[str, ...]] = {}
     for image_id, group in places.items():
         if len(group) == 1:
             continue
-        labels = sorted({sightings[place].label for place in group})
-        if len(labels) > 1:
-            detail = f"the same photograph is labelled {', '.join(labels)}"
-            conflict = Copy(Reason.CONFLICTING_LABELS, detail, None)
-            copies |= dict.fromkeys(group, conflict)
-        elif reject_duplicates:
+        conflict = _conflict([sightings[place] for place in group])
+        if conflict is not None and settings.conflicting_labels == "reject":
+            copies |= dict.fromkeys(group, Copy(Reason.CONFLICTING_LABELS, conflict, None))
+        elif conflict is not None:
+            of_all = sorted({label for place in group for label in sightings[place].labels})
+            united[group[0]] = tuple(of_all)
+            detail = f"the same bytes as image {image_id}, kept with the labels {', '.join(of_all)}"
+            copies |= dict.fromkeys(group[1:], Copy(Reason.DUPLICATE, detail, image_id))
+        elif settings.duplicates == "reject":
             detail = f"the same bytes as image {image_id}"
-            duplicate = Copy(Reason.DUPLICATE, detail, image_id)
-            copies |= dict.fromkeys(group[1:], duplicate)
-    return copies
+            copies |= dict.fromkeys(group[1:], Copy(Reason.DUPLICATE, detail, image_id))
+    return copies, united
+
+
+def _conflict(copies: Sequence[Sighting]) -> str | None:
+    """In which way the labels of one photograph differ, if they do."""
+    labels = sorted({sighting.label for sighting in copies})
+    if len(labels) > 1:
+        return f"the same photograph is labelled {', '.join(labels)}"
+    if len({sighting.tile_values for sighting in copies}) > 1:
+        return "the same photograph comes with label masks that differ"
+    return None
 
 
 def _leaks(sightings: Sequence[Sighting], left: Sequence[int], distance: int) -> dict[int, Copy]:

@@ -20,7 +20,7 @@ def read_folder(folder: Path) -> Table:
     Raises:
         SettingsError: A folder may not be read.
     """
-    return _table((name, f"{folder}/{name}") for name in _names(folder, "", ()))
+    return folder_table((name, f"{folder}/{name}") for name in _names(folder, "", ()))
 
 
 def read_remote_folder(uri: str) -> Table:
@@ -34,12 +34,13 @@ def read_remote_folder(uri: str) -> Table:
     if not files:
         raise SettingsError(f"data path {uri} does not exist, or is empty")
     named = ((file.removeprefix(root), file) for file in files)
-    return _table(
-        (name, file)
-        for name, file in named
-        # Some clients store a folder as an empty object with a slash at its end.
-        if not name.endswith("/") and not any(map(_is_hidden, name.split("/")))
-    )
+    return folder_table((name, file) for name, file in named if not is_left_by_systems(name))
+
+
+def is_left_by_systems(name: str) -> bool:
+    """Whether an object of a bucket is no file of the user's, by its name within the folder."""
+    # Some clients store a folder as an empty object with a slash at its end.
+    return name.endswith("/") or any(map(_is_hidden, name.split("/")))
 
 
 def _names(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
@@ -68,7 +69,8 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _LEFT_BY_SYSTEMS
 
 
-def _table(files: Iterable[tuple[str, str]]) -> Table:
+def folder_table(files: Iterable[tuple[str, str]]) -> Table:
+    """The rows of files, given by name within the folder and by location."""
     rows: list[Row] = []
     rejections: list[Rejection] = []
     for name, location in files:

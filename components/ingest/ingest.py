@@ -58,7 +58,7 @@ def ingest(
             _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
             assembled = assemble(table.rows, _previous(settings), settings, aside)
         rejections = [*table.rejections, *assembled.rejections]
-        total = _statistics(assembled)
+        total = _statistics(assembled, settings)
         counts = {split: total.photographs[split] for split in examples_format.SPLITS}
         reasons = Counter(rejection.reason for rejection in rejections)
         _write_rejected(rejected, rejections, reasons)
@@ -66,7 +66,7 @@ def ingest(
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
         _log.info("rejected: %s", _listed(reasons))
         labels = labels_of(assembled.entries, settings)
-        _check_outcome(counts, labels, reasons, settings, rejected)
+        _check_outcome(counts, len(assembled.entries), labels, reasons, settings, rejected)
         findings = find(total, labels, settings.expectations, expected)
         facts = {"data": data, "columns": table.columns, **settings.model_dump(mode="json")}
         card = Contents(
@@ -86,6 +86,11 @@ def _check_columns(table: Table, settings: IngestSettings) -> None:
     if settings.group_by is not None and settings.group_by not in table.columns:
         offer = nearest(settings.group_by, table.columns) if table.columns else ""
         raise SettingsError(f"ingest.group_by: no column '{settings.group_by}' in the data{offer}")
+    if settings.mask_column is not None and not any(row.mask for row in table.rows):
+        offer = nearest(settings.mask_column, table.columns) if table.columns else ""
+        raise SettingsError(
+            f"ingest.tiles.mask_column: no row has a '{settings.mask_column}'{offer}"
+        )
 
 
 def _previous(settings: IngestSettings) -> "Index":
@@ -100,23 +105,30 @@ def _previous(settings: IngestSettings) -> "Index":
     return index or NOTHING
 
 
-def _statistics(assembled: "Assembled") -> "Statistics":
+def _statistics(assembled: "Assembled", settings: IngestSettings) -> "Statistics":
     from components.ingest.statistics import Statistics
+    from components.ingest.tiles import tiles_by_label
 
     total = Statistics()
     for entry in assembled.entries:
-        total.add(entry, entry.split, *(entry.labels or (entry.label,)))
+        if entry.tile_values:
+            tiles = tiles_by_label(entry.tile_values, settings.labels or ())
+            total.add(entry, entry.split, *tiles, examples=entry.examples, examples_by_label=tiles)
+        else:
+            labels = entry.labels or (entry.label,)
+            total.add(entry, entry.split, *labels, examples=entry.examples)
+        total.united += bool(entry.united)
     return total
 
 
 def _check_outcome(
     counts: dict[str, int],
+    kept: int,
     labels: Sequence[str],
     reasons: Counter[str],
     settings: IngestSettings,
     rejected: Path,
 ) -> None:
-    kept = sum(counts.values())
     # A copy is no fault of the data's: however many there are, the run goes on.
     refused = sum(number for reason, number in reasons.items() if reason not in COPY_REASONS)
     if not kept:

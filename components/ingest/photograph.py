@@ -3,25 +3,24 @@
 import dataclasses
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import imagehash
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from components.ingest.image_headers import has_sound_segments, has_zero_size
 from components.ingest.rejection import Reason, RejectedError
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
 Image.MAX_IMAGE_PIXELS = None
 
-_JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_QUALITY = 95
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
+_JPEG_MODES = frozenset({"L", "RGB", "YCbCr"})
 _SHORTER_SIDE_MEASURED = 64
 """Photographs are measured at about this size, so that large ones cost no more than small ones."""
-
-_JPEG_SCAN = 0xDA
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _GREY_VALUES = np.arange(256, dtype=np.float64)
 
@@ -84,14 +83,37 @@ def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
     Raises:
         RejectedError: They hold no whole image, or one beyond the limits.
     """
-    if not data:
-        raise RejectedError(Reason.EMPTY_FILE, "the file has no bytes")
-    if _has_zero_size(data):
-        raise RejectedError(Reason.ZERO_SIZE, "the header states no pixels")
+    with _reasons():
+        photograph, picture = _decoded(data, limits, in_colour=False)
+        if not photograph.converted:
+            return photograph
+        image_bytes = encoded(picture, photograph.file_format)
+        return dataclasses.replace(photograph, image_bytes=image_bytes)
+
+
+def read_picture(data: bytes, limits: Limits = Limits()) -> tuple[Photograph, Image.Image]:
+    """Decodes an image file's bytes once, for parts of it to be encoded anew.
+
+    Args:
+        data: The file's bytes.
+        limits: How large and how narrow it may be.
+
+    Returns:
+        The photograph, whose bytes are those of the file even where they need to be converted,
+        and its pixels, upright, in a mode that `encoded` takes.
+
+    Raises:
+        RejectedError: They hold no whole image, or one beyond the limits.
+    """
+    with _reasons():
+        return _decoded(data, limits, in_colour=True)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Gives what goes wrong in decoding a reason code."""
     try:
-        image = Image.open(io.BytesIO(data))
-        _check_limits(image, limits)
-        return _photograph(data, image)
+        yield
     except UnidentifiedImageError:
         raise RejectedError(Reason.NOT_AN_IMAGE, "no image format has these bytes") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
@@ -109,25 +131,34 @@ def _check_limits(image: Image.Image, limits: Limits) -> None:
         raise RejectedError(Reason.ABSURD_ASPECT, f"{width} x {height}, over {limits.aspect:g}:1")
 
 
-def _photograph(data: bytes, image: Image.Image) -> Photograph:
+def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, Image.Image]:
+    if not data:
+        raise RejectedError(Reason.EMPTY_FILE, "the file has no bytes")
+    if has_zero_size(data):
+        raise RejectedError(Reason.ZERO_SIZE, "the header states no pixels")
+    image = Image.open(io.BytesIO(data))
+    _check_limits(image, limits)
     file_format = str(image.format)
     keep = image.mode in _KEPT_MODES.get(file_format, ())
     if file_format == "JPEG":
         # The metadata stands before the pixels; asking other formats now would cost a decode.
-        keep = keep and _has_sound_segments(data)
+        keep = keep and has_sound_segments(data)
         keep = keep and ("exif" not in image.info or _is_upright(image))
-        if keep:
+        if keep and not in_colour:
             # Grey is all that is measured; the colours' coefficients are checked all the same.
             image.draft("L", image.size)
+        elif keep and _holds_ycbcr(image):
+            # The very values that the file holds; by way of RGB each would be rounded twice.
+            image.draft("YCbCr", image.size)
     image.load()
     if keep and file_format == "PNG":
         keep = _is_upright(image) and _has_right_checksums(data)
-    upright = image if keep else ImageOps.exif_transpose(image)
-    grey = _eight_bit(upright).convert("L")
+    picture = _eight_bit(image if keep else ImageOps.exif_transpose(image))
+    grey = picture.convert("L")
     small = grey.reduce(max(1, min(grey.size) // _SHORTER_SIDE_MEASURED))
     brightness, contrast = _brightness_and_contrast(small)
-    return Photograph(
-        image_bytes=data if keep else _encoded(upright, file_format),
+    photograph = Photograph(
+        image_bytes=data,
         height=grey.height,
         width=grey.width,
         file_format=file_format,
@@ -137,6 +168,11 @@ def _photograph(data: bytes, image: Image.Image) -> Photograph:
         sharpness=_sharpness(small),
         perceptual_hash=_perceptual_hash(small),
     )
+    return photograph, picture
+
+
+def _holds_ycbcr(jpeg: Image.Image) -> bool:
+    return "jfif" in jpeg.info or jpeg.info.get("adobe_transform") == 1
 
 
 def _is_upright(image: Image.Image) -> bool:
@@ -154,47 +190,20 @@ def _has_right_checksums(png: bytes) -> bool:
     return True
 
 
-def _has_zero_size(data: bytes) -> bool:
-    """Whether a header states no pixels; Pillow would call some of these files no image."""
-    if data.startswith(b"\x89PNG") and len(data) >= 24:
-        return data[16:20] == b"\0\0\0\0" or data[20:24] == b"\0\0\0\0"
-    if data.startswith(b"GIF8") and len(data) >= 10:
-        return data[6:8] == b"\0\0" or data[8:10] == b"\0\0"
-    if data.startswith(b"BM") and len(data) >= 26:
-        return data[18:22] == b"\0\0\0\0" or data[22:26] == b"\0\0\0\0"
-    if not data.startswith(_JPEG_MAGIC):
-        return False
-    frames = [at for marker, at in _jpeg_segments(data) if marker in _JPEG_FRAMES]
-    return any(b"\0\0" in (data[at + 5 : at + 7], data[at + 7 : at + 9]) for at in frames)
+def encoded(picture: Image.Image, file_format: str) -> bytes:
+    """Encodes in the kind the photograph came in: lossless stays lossless.
 
-
-def _has_sound_segments(jpeg: bytes) -> bool:
-    """Whether every header segment ends where the next begins; Pillow skips what lies between."""
-    return any(marker == _JPEG_SCAN for marker, _ in _jpeg_segments(jpeg))
-
-
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Marker and place of a JPEG's segments, up to its scan or the first out of place."""
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a byte that fills up
-            position += 1
-            continue
-        yield marker, position
-        if marker == _JPEG_SCAN:
-            return
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-
-
-def _encoded(image: Image.Image, file_format: str) -> bytes:
-    """Encodes in the kind the photograph came in: lossless stays lossless."""
+    Args:
+        picture: Pixels of 8 bits a channel.
+        file_format: Format the photograph came in, such as `JPEG`.
+    """
     buffer = io.BytesIO()
-    rgb = _eight_bit(image).convert("RGB")
     if file_format in _LOSSLESS_FORMATS:
-        rgb.save(buffer, format="PNG")
+        mode = "L" if picture.mode in ("1", "L") else "RGB"
+        picture.convert(mode).save(buffer, format="PNG")
     else:
-        rgb.save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        mode = picture.mode if picture.mode in _JPEG_MODES else "RGB"
+        picture.convert(mode).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 

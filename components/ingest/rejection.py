@@ -2,7 +2,9 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 
 class Reason(enum.StrEnum):
@@ -20,6 +22,9 @@ class Reason(enum.StrEnum):
     DUPLICATE = "duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     CONFLICTING_LABELS = "conflicting_labels"
+    UNREADABLE_MASK = "unreadable_mask"
+    MASK_OF_ANOTHER_SIZE = "mask_of_another_size"
+    UNKNOWN_MASK_VALUE = "unknown_mask_value"
     NO_LABEL = "no_label"
     UNKNOWN_LABEL = "unknown_label"
     UNKNOWN_SPLIT = "unknown_split"
@@ -63,3 +68,11 @@ class Rejection:
     reason: str
     detail: str
     twin: str | None = None
+
+
+def write_rejections(folder: Path, rejections: Iterable[Rejection]) -> None:
+    """Writes `rejected.jsonl`, one JSON line a refused row."""
+    with (folder / "rejected.jsonl").open("w", encoding="utf-8") as file:
+        for rejection in rejections:
+            line = json.dumps(dataclasses.asdict(rejection), ensure_ascii=False)
+            file.write(line + "\n")

@@ -1,6 +1,7 @@
 """What a source lists: rows to open, rows refused at once, and the types of their columns."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 from components.ingest.rejection import Rejection
 
@@ -20,6 +21,7 @@ class Row:
         split: The split that the input asks for; None leaves it to the split function.
         group: The group column's value as the input spells it, where `group_by` is set. Unlike
             the typed value, it stays the same when other rows widen the column's type.
+        mask: Path or URI of its label mask, which labels its tiles; the row then has no label.
     """
 
     image: str
@@ -29,6 +31,7 @@ class Row:
     labels: tuple[str, ...] = ()
     split: str | None = None
     group: str | None = None
+    mask: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,3 +47,13 @@ class Table:
     rows: list[Row]
     rejections: list[Rejection]
     columns: dict[str, str]
+
+
+def with_label_lists(rows: Iterable[Row]) -> list[Row]:
+    """The rows of data that is multi-label: one with a single label has a list of one."""
+    return [row if row.labels else dataclasses.replace(row, labels=(row.label,)) for row in rows]
+
+
+def joined_labels(labels: Sequence[str], separator: str | None) -> str:
+    """Several labels as one text, with the separator of the table they came from if it has one."""
+    return (separator or " ").join(labels)

@@ -20,6 +20,32 @@ class SplitRatios(Settings):
     """Share to evaluate on."""
 
 
+class TileSettings(Settings):
+    """How large images are cut into tiles, each an example of its own."""
+
+    size: int = pydantic.Field(ge=8)
+    """Side of a tile in pixels. The last tiles of a row or a column are shifted inwards, so that
+    all have this size; an image that is smaller makes one tile of what there is."""
+    stride: int | None = pydantic.Field(default=None, ge=1)
+    """Pixels from one tile to the next, at most `size`. Unset: `size`, so that none overlap."""
+    mask_column: str | None = pydantic.Field(default=None, min_length=1)
+    """The column of a table that holds the path or URI of an image's label mask: a PNG, TIFF or
+    BMP image of the same size, whose every pixel is the place, from 0, of a label in
+    `ingest.labels` as listed there. A tile has the label of the largest value in it. A row without
+    a mask has one label for all its tiles; a row with a mask needs no label, and loses it."""
+
+    @property
+    def step(self) -> int:
+        """Pixels from one tile to the next."""
+        return self.stride or self.size
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.step > self.size:
+            raise ValueError(f"stride {self.stride} leaves pixels out between tiles of {self.size}")
+        return self
+
+
 class IngestSettings(Settings):
     """How photographs become split examples."""
 
@@ -35,6 +61,10 @@ class IngestSettings(Settings):
     """Fraction of rows that may be rejected before the step fails."""
     duplicates: Literal["reject", "keep"] = "reject"
     """What becomes of further copies, byte for byte, of a photograph with the same label."""
+    conflicting_labels: Literal["reject", "keep"] = "reject"
+    """What becomes of a photograph whose copies, byte for byte, have other labels: all are
+    rejected, or one is kept with the labels of all. To keep makes the data multi-label: every
+    example has a list of labels, though it be a list of one."""
     near_duplicate_distance: int = pydantic.Field(default=4, ge=-1, le=16)
     """Bits of 64 in which the perceptual hashes of a photograph in train and one in valid or test
     may differ for them to be one photograph, which train then loses; -1 compares none."""
@@ -42,6 +72,8 @@ class IngestSettings(Settings):
     """Photographs of more pixels are rejected by their header, before memory is taken for them."""
     max_aspect: float = pydantic.Field(default=50.0, ge=1)
     """Photographs whose longer side is more than so many times the shorter are rejected."""
+    tiles: TileSettings | None = None
+    """How to cut large images into tiles. Unset: an image is one example, whatever its size."""
     previous: str | None = None
     """Examples of an earlier run: only photographs that are new since are read and decoded. The
     examples are those of a full run."""
@@ -65,6 +97,7 @@ class IngestSettings(Settings):
         if self.group_by in FEATURE_TYPES:
             raise ValueError(f"group_by must name an extra column, not '{self.group_by}'")
         self._check_columns()
+        self._check_masks()
         return self
 
     def _check_columns(self) -> None:
@@ -73,8 +106,25 @@ class IngestSettings(Settings):
         names = self.columns
         if names is None:
             return
-        for required in (self.image_column, self.label_column):
+        has_masks = self.mask_column is not None and self.mask_column in names
+        for required in (self.image_column, *(() if has_masks else (self.label_column,))):
             if required not in names:
                 raise ValueError(f"columns does not name '{required}'")
         if len(set(names)) < len(names) or "" in names:
             raise ValueError("columns names a column twice, or leaves a name empty")
+
+    @property
+    def mask_column(self) -> str | None:
+        """The column that holds the label masks, if there is one."""
+        return self.tiles.mask_column if self.tiles else None
+
+    def _check_masks(self) -> None:
+        column = self.mask_column
+        if column is None:
+            return
+        if column in (self.image_column, self.label_column, self.group_by, "split"):
+            raise ValueError(f"tiles.mask_column '{column}' is the name of another column")
+        if self.labels is None:
+            raise ValueError("tiles.mask_column needs labels: what the values of a mask stand for")
+        if self.conflicting_labels == "keep":
+            raise ValueError("conflicting_labels: keep cannot unite the labels of two masks")

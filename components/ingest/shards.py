@@ -1,4 +1,4 @@
-"""Chunks spread over Beam's workers, and shards read again without what is not kept."""
+"""Chunks spread over Beam's workers."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import StepError
-from components.artifacts.tfrecord import read_records, write_record
 from components.ingest.chunk import Chunk, Entry
 from components.ingest.outcomes import take_outcomes, write_outcomes
 from components.ingest.processes import cores, end_with
@@ -83,18 +82,3 @@ class _WriteShardsInProcesses(_WriteShards):
                 "a process that read photographs was killed, for want of memory perhaps: "
                 'set ingest.beam_options to ["--runner=DirectRunner"] to read in one process'
             ) from error
-
-
-def drop_records(shard: Path, dropped: set[int]) -> None:
-    """Writes a shard anew without some of its records.
-
-    Args:
-        shard: The TFRecord file.
-        dropped: Places of the records that go.
-    """
-    aside = shard.with_name(f".{shard.name}.partial")
-    with aside.open("wb") as file:
-        for place, record in enumerate(read_records(shard)):
-            if place not in dropped:
-                write_record(file, record)
-    aside.replace(shard)

@@ -1,12 +1,13 @@
 """Where rows come from: label folders, CSV and JSON Lines tables, or scikit-learn's digits."""
 
+import dataclasses
 import glob
 import re
 from pathlib import Path
 
 from components.artifacts.errors import SettingsError, StepError
 from components.ingest.folder_source import read_folder, read_remote_folder
-from components.ingest.rows import ColumnValue, Row, Table
+from components.ingest.rows import ColumnValue, Row, Table, with_label_lists
 from components.ingest.settings import IngestSettings
 from components.ingest.storage import is_uri, local_files, matching_files, use_options
 from components.ingest.table_source import read_tables
@@ -42,16 +43,23 @@ def _read(data: str, digits_folder: Path, settings: IngestSettings) -> Table:
         from components.ingest.digits import write_digits
 
         write_digits(digits_folder)
-        return read_folder(digits_folder)
+        return _evenly_labelled(read_folder(digits_folder), settings)
     if is_uri(data):
         use_options(settings.beam_options)
         if not _TABLE_NAME.search(data) and not glob.has_magic(data):
-            return read_remote_folder(data)
+            return _evenly_labelled(read_remote_folder(data), settings)
         files = matching_files(data)
     elif Path(data).is_dir():
-        return read_folder(Path(data))
+        return _evenly_labelled(read_folder(Path(data)), settings)
     else:
         files = local_files(data)
     if not files:
         raise SettingsError(f"data path {data} does not exist")
     return read_tables(files, settings)
+
+
+def _evenly_labelled(folder: Table, settings: IngestSettings) -> Table:
+    """A folder's rows; with label lists if any could get one, whether copies conflict or not."""
+    if settings.conflicting_labels == "keep":
+        return dataclasses.replace(folder, rows=with_label_lists(folder.rows))
+    return folder

@@ -88,13 +88,15 @@ class Statistics:
         photographs: Examples by split.
         counts: Examples by split, then by label; one with several labels counts for each.
         converted: Photographs encoded anew.
-        overall: Distributions of all photographs.
+        united: Photographs with the labels of all their copies, whose labels conflicted.
+        overall: Distributions of all photographs; one that is cut into tiles counts once.
         by_label: Distributions of the photographs of each label.
     """
 
     photographs: Counter[str] = dataclasses.field(default_factory=Counter)
     counts: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
     converted: int = 0
+    united: int = 0
     overall: Distributions = dataclasses.field(default_factory=Distributions)
     by_label: dict[str, Distributions] = dataclasses.field(default_factory=dict)
 
@@ -103,14 +105,29 @@ class Statistics:
         """Examples by label."""
         return sum(self.counts.values(), Counter())
 
-    def add(self, photograph: Measured, split: str, *labels: str) -> None:
-        """Counts one photograph with its label, or its labels."""
-        self.photographs[split] += 1
+    def add(
+        self,
+        photograph: Measured,
+        split: str,
+        *labels: str,
+        examples: int = 1,
+        examples_by_label: Mapping[str, int] | None = None,
+    ) -> None:
+        """Counts one photograph with its label, or its labels.
+
+        Args:
+            photograph: What is known of it.
+            split: The split it is in.
+            labels: Its labels.
+            examples: Number of its examples: more than one where it is cut into tiles.
+            examples_by_label: Of those, the number with each label; unset, all have all labels.
+        """
+        self.photographs[split] += examples
         self.converted += photograph.converted
         counts = self.counts.setdefault(split, Counter())
         groups = [self.overall]
         for label in labels:
-            counts[label] += 1
+            counts[label] += examples_by_label[label] if examples_by_label else examples
             if label not in self.by_label:
                 self.by_label[label] = Distributions()
             groups.append(self.by_label[label])
@@ -126,6 +143,7 @@ class Statistics:
         for split, labels in other.counts.items():
             self.counts.setdefault(split, Counter()).update(labels)
         self.converted += other.converted
+        self.united += other.united
         self.overall.merge(other.overall)
         for label, distributions in other.by_label.items():
             self.by_label.setdefault(label, Distributions()).merge(distributions)
@@ -136,6 +154,7 @@ class Statistics:
             "photographs": dict(self.photographs),
             "counts": {split: dict(labels) for split, labels in self.counts.items()},
             "converted": self.converted,
+            "united": self.united,
             "edges": {name: list(edges) for name, edges in EDGES.items()},
             **self.overall.to_json(),
             "by_label": {name: self.by_label[name].to_json() for name in sorted(self.by_label)},
@@ -148,6 +167,7 @@ class Statistics:
             photographs=Counter(document["photographs"]),
             counts={split: Counter(labels) for split, labels in document["counts"].items()},
             converted=document["converted"],
+            united=document.get("united", 0),
             overall=Distributions.from_json(document),
             by_label={
                 label: Distributions.from_json(part) for label, part in document["by_label"].items()

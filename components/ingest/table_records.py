@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TextIO
 
 from components.artifacts.errors import StepError
 from components.artifacts.examples import FEATURE_TYPES
+from components.artifacts.tiles import TILE_COLUMNS
 from components.ingest.columns import ColumnTypes
 from components.ingest.rejection import Reason, Rejection
 from components.ingest.settings import IngestSettings
@@ -128,10 +129,10 @@ def _checked_header(location: str, header: list[str], settings: IngestSettings) 
     """The header, if it names the image and the label and no name collides with our features."""
     if any("\0" in name for name in header):
         raise StepError(f"{location} is not UTF-8 text but UTF-16, it seems; save it as UTF-8")
-    for required, setting in (
-        (settings.image_column, "image_column"),
-        (settings.label_column, "label_column"),
-    ):
+    required_columns = {settings.image_column: "image_column"}
+    if settings.mask_column not in header:
+        required_columns[settings.label_column] = "label_column"
+    for required, setting in required_columns.items():
         if required not in header:
             raise StepError(
                 f"{location} has no column '{required}': its first line must name the columns, "
@@ -142,16 +143,29 @@ def _checked_header(location: str, header: list[str], settings: IngestSettings) 
     return [sys.intern(name) for name in header]
 
 
+def extra_columns(names: Iterable[str], settings: IngestSettings) -> list[str]:
+    """The names that are those of extra columns.
+
+    Raises:
+        StepError: One is the name of a feature of ours.
+    """
+    own = (settings.image_column, settings.label_column, SPLIT_COLUMN, settings.mask_column)
+    extra = [name for name in names if name not in own]
+    reserved = RESERVED | TILE_COLUMNS.keys() if settings.tiles else RESERVED
+    taken = [name for name in extra if name in reserved]
+    if taken:
+        raise StepError(f"the column name '{taken[0]}' is used by Darkroom; rename it")
+    return extra
+
+
 def _name_columns(
     location: str, names: Iterable[str], settings: IngestSettings, columns: ColumnTypes
 ) -> None:
     """Tells `columns` of the extra columns; none may take the name of a feature of ours."""
-    own = (settings.image_column, settings.label_column, SPLIT_COLUMN)
-    extra = [name for name in names if name not in own]
-    taken = [name for name in extra if name in RESERVED]
-    if taken:
-        raise StepError(f"{location}: the column name '{taken[0]}' is used by Darkroom; rename it")
-    columns.name(extra)
+    try:
+        columns.name(extra_columns(names, settings))
+    except StepError as error:
+        raise StepError(f"{location}: {error}") from None
 
 
 def _json_records(

@@ -1,13 +1,12 @@
 """Rows from CSV and JSON Lines tables: image, label, split, and any further columns."""
 
-import dataclasses
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.ingest.columns import ColumnTypes, as_text, convert
 from components.ingest.rejection import Reason, RejectedError, Rejection
-from components.ingest.rows import Row, Table
+from components.ingest.rows import Row, Table, joined_labels, with_label_lists
 from components.ingest.settings import IngestSettings
 from components.ingest.storage import is_uri
 from components.ingest.table_records import (
@@ -58,7 +57,7 @@ class _TableReader:
         self._types = ColumnTypes()
         self._rows: list[Row] = []
         self._rejections: list[Rejection] = []
-        self._places: dict[tuple[str, str], tuple[str, int]] = {}
+        self._places: dict[tuple[str, str, str | None], tuple[str, int]] = {}
 
     def read(self, file: str) -> None:
         """Adds a file's rows."""
@@ -81,10 +80,15 @@ class _TableReader:
         """All that was read."""
         types = self._types.types()
         convert(self._rows, types)
-        return Table(_evenly_labelled(self._rows), self._rejections, types)
+        keeps_conflicts = self._settings.conflicting_labels == "keep"
+        # JSON Lines may mix labels and lists of them.
+        if keeps_conflicts or any(row.labels for row in self._rows):
+            self._rows = with_label_lists(self._rows)
+        return Table(self._rows, self._rejections, types)
 
     def _check_new(self, row: Row, file: str, line: int) -> None:
-        place = self._places.setdefault((row.location, row.label), (file, line))
+        key = (row.location, row.label, row.mask)
+        place = self._places.setdefault(key, (file, line))
         if place != (file, line):
             detail = f"the same image and label as line {place[1]} of {place[0]}"
             raise RejectedError(Reason.DUPLICATE_ROW, detail)
@@ -93,7 +97,9 @@ class _TableReader:
 def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
     """Takes a record apart; the cells that are left are the row's columns."""
     cells = record.cells
-    labels = _labels(cells.pop(settings.label_column, None), settings.label_separator)
+    mask = _mask(cells, folder, settings.mask_column)
+    given = cells.pop(settings.label_column, None)
+    labels = "" if mask else _labels(given, settings.label_separator)
     image = cells.pop(settings.image_column, None)
     if image is None:
         raise RejectedError(Reason.MISSING_FILE, "the image path is empty")
@@ -101,11 +107,22 @@ def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
         raise RejectedError(Reason.MALFORMED_ROW, f"the image path is {as_text(image)}, not text")
     split = _split(cells.pop(SPLIT_COLUMN, None))
     group = _group(cells, settings.group_by)
-    location = image if is_uri(image) or image.startswith("/") else folder + image
+    location = _location(image, folder)
     if isinstance(labels, str):
-        return Row(image, location, labels, _shared(cells), (), split, group)
-    label = sys.intern((settings.label_separator or " ").join(labels))
-    return Row(image, location, label, _shared(cells), labels, split, group)
+        return Row(image, location, labels, _shared(cells), (), split, group, mask)
+    label = sys.intern(joined_labels(labels, settings.label_separator))
+    return Row(image, location, label, _shared(cells), labels, split, group, mask)
+
+
+def _location(path: str, folder: str) -> str:
+    return path if is_uri(path) or path.startswith("/") else folder + path
+
+
+def _mask(cells: dict[str, Any], folder: str, column: str | None) -> str | None:
+    value = None if column is None else cells.pop(column, None)
+    if value is not None and not isinstance(value, str):
+        raise RejectedError(Reason.MALFORMED_ROW, f"the mask path is {as_text(value)}, not text")
+    return None if value is None else _location(value, folder)
 
 
 def _labels(value: Any, separator: str | None) -> str | tuple[str, ...]:
@@ -152,10 +169,3 @@ def _shared(cells: dict[str, Any]) -> dict[str, Any]:
         elif not isinstance(value, int | float):
             cells[name] = as_text(value)
     return cells
-
-
-def _evenly_labelled(rows: list[Row]) -> list[Row]:
-    """The rows, all with label lists if any has one: JSON Lines may mix labels and lists."""
-    if not any(row.labels for row in rows) or all(row.labels for row in rows):
-        return rows
-    return [row if row.labels else dataclasses.replace(row, labels=(row.label,)) for row in rows]

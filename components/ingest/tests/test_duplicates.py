@@ -1,5 +1,6 @@
 """Copies are found over hashes alone, exactly as comparing all pairs would find them."""
 
+import dataclasses
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from components.ingest.duplicates import Sighting, find_copies, nearest_within
 from components.ingest.photograph import read_photograph
 from components.ingest.rejection import Reason
 from components.ingest.settings import IngestSettings
-from components.ingest.tests.pictures import encoded, gradient
+from components.ingest.tests.pictures import encoded, gradient, write_csv
 
 hashes = st.integers(0, 2**64 - 1)
 
@@ -69,7 +70,7 @@ def test_what_is_kept_and_what_goes() -> None:
         sighting("e", 0b111, "valid"),
         sighting("f", 0xFF00FF00, "train"),
     ]
-    copies = find_copies(sightings, IngestSettings())
+    copies = find_copies(sightings, IngestSettings()).dropped
     assert {place: (copy.reason, copy.twin) for place, copy in copies.items()} == {
         2: (Reason.DUPLICATE, "c"),
         4: (Reason.CONFLICTING_LABELS, None),
@@ -79,7 +80,37 @@ def test_what_is_kept_and_what_goes() -> None:
     assert copies[4].detail == "the same photograph is labelled rose, tulip"
     assert "c in test (2 of 64 bits)" in copies[0].detail
     kept = find_copies(sightings, IngestSettings(duplicates="keep", near_duplicate_distance=-1))
-    assert set(kept) == {4, 5}
+    assert set(kept.dropped) == {4, 5}
+    united = find_copies(
+        [dataclasses.replace(s, labels=[s.label]) for s in sightings],
+        IngestSettings(conflicting_labels="keep", duplicates="keep", near_duplicate_distance=-1),
+    )
+    assert united.united == {4: ("rose", "tulip")}
+    assert {place: (copy.reason, copy.twin) for place, copy in united.dropped.items()} == {
+        5: (Reason.DUPLICATE, "d")
+    }
+
+
+def test_one_photograph_with_two_masks_is_a_conflict() -> None:
+    masked = [Sighting("a", 0, "rose", "train", (), values) for values in ("0 1", "0 1", "1 0")]
+    assert find_copies(masked[:2], IngestSettings()).dropped.keys() == {1}
+    conflict = find_copies(masked, IngestSettings()).dropped
+    assert {copy.reason for copy in conflict.values()} == {Reason.CONFLICTING_LABELS}
+    assert len(conflict) == 3
+
+
+def test_a_leak_is_not_kept_with_the_labels_of_its_copies() -> None:
+    sightings = [
+        Sighting("a", 0, "rose", "train", ["rose"]),
+        Sighting("a", 0, "tulip", "train", ["tulip"]),
+        Sighting("b", 1, "rose", "test", ["rose"]),
+    ]
+    copies = find_copies(sightings, IngestSettings(conflicting_labels="keep"))
+    assert copies.united == {}
+    assert {place: (copy.reason, copy.twin) for place, copy in copies.dropped.items()} == {
+        0: (Reason.NEAR_DUPLICATE, "b"),
+        1: (Reason.DUPLICATE, "b"),
+    }
 
 
 def test_re_encoded_and_resized_copies_share_most_of_the_hash(flowers: Path) -> None:
@@ -148,17 +179,70 @@ def test_every_runner_gives_the_same_records(
     assert all(records == given["our processes"] for records in given.values())
 
 
+def conflicting(folder: Path) -> Path:
+    for label in ("rose", "tulip"):
+        (folder / label).mkdir(parents=True)
+        for number in range(60):
+            picture = encoded(gradient(number + 100 * (label == "rose")), "PNG")
+            (folder / label / f"{number}.png").write_bytes(picture)
+        (folder / label / "both.png").write_bytes(encoded(gradient(999), "PNG"))
+    return folder
+
+
 def test_a_photograph_under_two_labels_is_reported(
     tmp_path: Path, run_ingest: Callable[..., Any]
 ) -> None:
-    for label in ("rose", "tulip"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for number in range(60):
-            picture = encoded(gradient(number + 100 * (label == "rose")), "PNG")
-            (tmp_path / "data" / label / f"{number}.png").write_bytes(picture)
-        (tmp_path / "data" / label / "both.png").write_bytes(encoded(gradient(999), "PNG"))
-    ingested = run_ingest(tmp_path / "data", near_duplicate_distance=-1)
+    ingested = run_ingest(conflicting(tmp_path / "data"), near_duplicate_distance=-1)
     assert ingested.reasons == {
         "rose/both.png": "conflicting_labels",
         "tulip/both.png": "conflicting_labels",
     }
+    assert ingested.statistics["united"] == 0
+    assert not any("labels" in record for record in ingested.all_records)
+
+
+def test_a_photograph_under_two_labels_is_kept_with_both(
+    tmp_path: Path, run_ingest: Callable[..., Any]
+) -> None:
+    ingested = run_ingest(
+        conflicting(tmp_path / "data"), near_duplicate_distance=-1, conflicting_labels="keep"
+    )
+    assert ingested.reasons == {"tulip/both.png": "duplicate"}
+    assert ingested.examples.labels == ("rose", "tulip")
+    labels = {r["image_path"][0]: (r["label"], r["labels"]) for r in ingested.all_records}
+    assert labels[b"rose/both.png"] == ([b"rose tulip"], [b"rose", b"tulip"])
+    assert labels[b"rose/1.png"] == ([b"rose"], [b"rose"])
+    assert len(labels) == len(ingested.all_records) == 121
+    (rejected,) = ingested.rejected
+    both = {r["image_id"][0].decode() for r in ingested.all_records if len(r["labels"]) == 2}
+    assert both == {rejected["twin"]}
+    assert "rose, tulip" in rejected["detail"]
+    counts = ingested.statistics["counts"].values()
+    assert sum(count["rose"] for count in counts) == sum(count["tulip"] for count in counts) == 61
+    assert (sum(ingested.examples.counts.values()), ingested.statistics["united"]) == (121, 1)
+    card = (ingested.examples.folder.parent / "statistics" / "card.md").read_text()
+    assert "| kept with the labels of all copies | 1 |" in card
+
+
+@pytest.mark.parametrize("separator", [None, "|"])
+def test_conflicts_in_a_table_are_united(
+    tmp_path: Path, run_ingest: Callable[..., Any], separator: str | None
+) -> None:
+    rows = []
+    for number in range(60):
+        (tmp_path / f"{number}.png").write_bytes(encoded(gradient(number), "PNG"))
+        rows.append({"image": f"{number}.png", "label": "rose" if number % 2 else "tulip"})
+    for label in ("violet", "tulip|daisy"):
+        rows.append({"image": f"./{rows[0]['image']}", "label": label})
+    ingested = run_ingest(
+        write_csv(tmp_path / "table.csv", rows),
+        near_duplicate_distance=-1,
+        conflicting_labels="keep",
+        label_separator=separator,
+    )
+    (united,) = (r for r in ingested.all_records if r["image_path"] == [b"0.png"])
+    daisy = [b"tulip|daisy"] if separator is None else [b"daisy", b"tulip"]
+    assert united["labels"] == sorted({b"tulip", b"violet", *daisy})
+    assert united["label"] == [(separator or " ").encode().join(united["labels"])]
+    assert [row["reason"] for row in ingested.rejected] == ["duplicate"] * 2
+    assert all(len(r["labels"]) == 1 for r in ingested.all_records if r is not united)

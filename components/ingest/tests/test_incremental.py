@@ -40,9 +40,10 @@ def start(folder: Path) -> None:
         put(folder, f"tulip/{number}.png", 100 + number)
 
 
+Edits = list[tuple[str, int, int]]
 EDITS = st.lists(
     st.tuples(
-        st.sampled_from(["add", "copy", "remove", "change", "relabel"]),
+        st.sampled_from(["add", "copy", "conflict", "remove", "change", "relabel"]),
         st.integers(0, 59),
         st.integers(200, 230),
     ),
@@ -58,6 +59,11 @@ def apply(folder: Path, edit: str, number: int, seed: int) -> None:
         return
     elif edit == "copy":
         shutil.copy(source, folder / "rose" / f"aa copy {seed}.png")
+    elif edit == "conflict":
+        # Before and after the other in the order of rows.
+        label = "daisy" if seed % 2 else "tulip"
+        (folder / label).mkdir(exist_ok=True)
+        shutil.copy(source, folder / label / f"conflict {seed}.png")
     elif edit == "remove":
         source.unlink()
     elif edit == "change":
@@ -66,29 +72,82 @@ def apply(folder: Path, edit: str, number: int, seed: int) -> None:
         source.rename(folder / "tulip" / f"was rose {number}.png")
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
-@given(EDITS)
+# Many conflicts are no reason to stop here.
+WAYS: dict[str, dict[str, Any]] = {
+    "as set by default": {"max_rejected": 1},
+    "conflicts kept": {"conflicting_labels": "keep"},
+    "tiles, conflicts and copies kept": {
+        "conflicting_labels": "keep",
+        "duplicates": "keep",
+        "tiles": {"size": 16, "stride": 8},
+    },
+}
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert record_set(one) == record_set(other)
+    assert one.examples.counts == other.examples.counts
+    assert one.statistics == other.statistics
+    assert sorted(map(str, one.rejected)) == sorted(map(str, other.rejected))
+
+
+@settings(max_examples=6, suppress_health_check=list(HealthCheck), deadline=None)
+@given(EDITS, EDITS, st.sampled_from(sorted(WAYS)))
 def test_the_record_set_is_that_of_a_full_run(
-    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, int, int]]
+    tmp_path_factory: pytest.TempPathFactory, before: Edits, between: Edits, way: str
 ) -> None:
     from components.ingest.tests.conftest import ingest_into
 
     folder = tmp_path_factory.mktemp("incremental")
     data = folder / "data"
     start(data)
-    ingest_into(folder / "first", data)
-    for edit in edits:
+    for edit in before:
         apply(data, *edit)
-    full = ingest_into(folder / "full", data)
-    previous = str(folder / "first" / "examples")
-    incremental = ingest_into(folder / "incremental", data, previous=previous)
-    assert record_set(incremental) == record_set(full)
-    assert incremental.examples.counts == full.examples.counts
-    assert incremental.statistics == full.statistics
-    assert sorted(map(str, incremental.rejected)) == sorted(map(str, full.rejected))
+    first = ingest_into(folder / "first", data, **WAYS[way])
+    for edit in between:
+        apply(data, *edit)
+    full = ingest_into(folder / "full", data, **WAYS[way])
+    previous = str(first.examples.folder)
+    incremental = ingest_into(folder / "incremental", data, previous=previous, **WAYS[way])
+    assert_same(incremental, full)
     # And once more, upon the incremental run itself.
-    again = ingest_into(folder / "again", data, previous=str(folder / "incremental" / "examples"))
-    assert record_set(again) == record_set(full)
+    previous = str(incremental.examples.folder)
+    assert_same(ingest_into(folder / "again", data, previous=previous, **WAYS[way]), full)
+
+
+@pytest.mark.parametrize("tiles", [None, {"size": 16, "stride": 8}])
+def test_labels_of_copies_come_and_go_with_the_copies(
+    tmp_path: Path, run_ingest: RunIngest, tiles: dict[str, int] | None
+) -> None:
+    data = tmp_path / "data"
+    start(data)
+    given: dict[str, Any] = {"conflicting_labels": "keep", "tiles": tiles}
+    put(data, "tulip/both.png", 300)
+    previous = None
+    for step, labels in (
+        ("alone", {"tulip"}),
+        ("with one after", {"tulip", "violet"}),
+        ("alone again", {"tulip"}),
+        ("with one after again", {"tulip", "violet"}),
+        ("with another before", {"daisy", "tulip", "violet"}),
+        ("without the one after", {"daisy", "tulip"}),
+        ("without the first", {"tulip"}),
+    ):
+        if step.startswith("with one after"):
+            put(data, "violet/both.png", 300)
+        elif step == "with another before":
+            put(data, "daisy/both.png", 300)
+        elif step in ("alone again", "without the one after"):
+            (data / "violet/both.png").unlink()
+        elif step == "without the first":
+            (data / "daisy/both.png").unlink()
+        ingested = run_ingest(data, step, previous=previous, **given)
+        assert_same(ingested, run_ingest(data, f"{step}, full", **given))
+        both = [r for r in ingested.all_records if b"/both" in r["image_path"][0]]
+        assert {name.decode() for r in both for name in r["labels"]} == labels
+        assert len(both) == (2 if tiles else 1)
+        assert ingested.statistics["united"] == (len(labels) > 1)
+        previous = str(ingested.examples.folder)
 
 
 def test_only_new_photographs_are_read(

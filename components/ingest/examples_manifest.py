@@ -1,0 +1,47 @@
+"""What the manifest of an examples artifact says."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.artifacts.examples import SPLITS
+from components.artifacts.tiles import TILE_COLUMNS
+from components.ingest.chunk import Entry
+from components.ingest.rejection import Rejection
+from components.ingest.settings import IngestSettings
+
+
+def examples_manifest(
+    data: str,
+    columns: Mapping[str, str],
+    entries: Sequence[Entry],
+    rejections: Sequence[Rejection],
+    settings: IngestSettings,
+) -> dict[str, Any]:
+    """The content of the manifest.
+
+    Args:
+        data: Where the rows came from.
+        columns: Type by name of the extra columns.
+        entries: The examples.
+        rejections: The refused rows.
+        settings: The ingest step's settings.
+    """
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        counts[entry.split] += entry.examples
+    return {
+        "labels": labels_of(entries, settings),
+        "counts": {split: counts[split] for split in SPLITS},
+        "columns": {**columns, **(TILE_COLUMNS if settings.tiles else {})},
+        "rejected": dict(Counter(rejection.reason for rejection in rejections)),
+        "data": data,
+        "settings": settings.model_dump(mode="json"),
+    }
+
+
+def labels_of(entries: Sequence[Entry], settings: IngestSettings) -> list[str]:
+    """The one sorted label list, from which every later step takes a label's index."""
+    if settings.labels is not None:
+        return sorted(set(settings.labels))
+    return sorted({label for entry in entries for label in entry.labels or (entry.label,)})
