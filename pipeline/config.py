@@ -5,16 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml
 
 from components.artifacts.errors import SettingsError
-from components.artifacts.settings import Settings, read_yaml, validate_settings
+from components.artifacts.settings import (
+    Settings,
+    parse_value,
+    read_yaml,
+    set_value,
+    validate_settings,
+)
 from components.evaluate.settings import EvaluateSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.storage import is_uri, local_files
 from components.push.settings import PushSettings
+from components.train.embeddings import check_head_only
 from components.train.settings import TrainSettings
-from components.transform.settings import TransformSettings
+from components.transform.settings import EmbeddingsSettings, TransformSettings
 from pipeline.cluster import STEPS, ClusterSettings
 
 
@@ -57,14 +63,32 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
         overrides: `key.sub=value` pairs, each value in YAML.
 
     Raises:
-        SettingsError: One line that names the wrong key and the nearest valid one.
+        SettingsError: One line that names the wrong key and the nearest valid one, or the keys
+            of two sections that do not agree.
     """
     values = {"name": Path(path).stem.lower().replace("_", "-"), **read_yaml(path)}
     if data is not None:
         values["data"] = data
     for override in overrides:
         _override(values, override)
-    return validate_settings(Config, values)
+    config = validate_settings(Config, values)
+    _check_embeddings(config)
+    return config
+
+
+def _check_embeddings(config: Config) -> None:
+    """Checks that `train` is set to what `transform.embeddings` gives it."""
+    embeddings = config.transform.embeddings
+    if embeddings is None:
+        return
+    check_head_only(config.train)
+    for key in EmbeddingsSettings.model_fields:
+        given, asked = getattr(embeddings, key), getattr(config.train, key)
+        if given != asked:
+            raise SettingsError(
+                f"setting 'train.{key}' is {asked}, and 'transform.embeddings.{key}' is {given}: "
+                "the head fits no other backbone than the embeddings', set both alike"
+            )
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -72,17 +96,9 @@ def _override(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise SettingsError(f"--set {override}: expected key.sub=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
-    *parents, last = key.split(".")
-    for parent in parents:
-        if values.get(parent) is None:
-            values[parent] = {}
-        values = values[parent]
-        if not isinstance(values, dict):
-            raise SettingsError(f"--set {key}: '{parent}' has no settings below it")
-    values[last] = value
+        set_value(values, key, parse_value(text))
+    except SettingsError as error:
+        raise SettingsError(f"--set {error}") from None
 
 
 def check_inputs(config: Config) -> None:

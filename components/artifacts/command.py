@@ -8,7 +8,7 @@ import typer
 
 from components.artifacts.errors import DarkroomError, SettingsError
 from components.artifacts.settings import read_yaml
-from components.artifacts.step import exit_with, run_step, settings_model
+from components.artifacts.step import exit_with, run_step, settings_model, settings_models
 
 SETTINGS_HELP = "A YAML or JSON file, or an inline JSON object."
 
@@ -27,7 +27,9 @@ def step_command(function: Callable[..., Any]) -> None:
 
     def command(context: typer.Context, **arguments: Any) -> None:
         try:
-            values = read_yaml(arguments.pop("settings"))
+            for name in settings_models(function):
+                arguments[name] = read_yaml(arguments[name])
+            values = arguments.pop("settings")
             if context.args and not takes_beam_options:
                 raise SettingsError(f"unknown option {context.args[0]}; see --help")
         except DarkroomError as error:
@@ -53,12 +55,12 @@ def _command_signature(function: Callable[..., Any]) -> inspect.Signature:
     context = inspect.Parameter(
         "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
-    options = [_option(parameter) for parameter in inspect.signature(function).parameters]
+    models = settings_models(function)
+    options = [_option(name, name in models) for name in inspect.signature(function).parameters]
     return inspect.Signature([context, *options])
 
 
-def _option(name: str) -> inspect.Parameter:
-    is_settings = name == "settings"
+def _option(name: str, is_settings: bool) -> inspect.Parameter:
     option = typer.Option(f"--{name.replace('_', '-')}", help=SETTINGS_HELP if is_settings else "")
     return inspect.Parameter(
         name,

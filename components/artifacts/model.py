@@ -9,6 +9,9 @@ from components.artifacts.manifest import read_manifest
 KIND = "model"
 LABELS_FILE = "labels.txt"
 HISTORY_FILE = "history.json"
+EXPORTS_FILE = "exports.json"
+"""Sizes, times and agreement of the further forms, where any were asked for."""
+EXPORTS_FOLDER = "exports"
 
 SERVING_DEFAULT = "serving_default"
 FROM_FILENAMES = "from_filenames"

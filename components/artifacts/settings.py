@@ -82,9 +82,12 @@ def _model_at(model: type[pydantic.BaseModel], location: list[Any]) -> type[pyda
     for part in location:
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)):
+        # A section that may be left out is `Section | None`.
+        choices = getattr(annotation, "__args__", (annotation,))
+        sections = [c for c in choices if isinstance(c, type) and issubclass(c, pydantic.BaseModel)]
+        if len(sections) != 1:
             break
-        model = annotation
+        (model,) = sections
     return model
 
 
@@ -99,6 +102,35 @@ def nearest(name: str, valid: Any) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; valid: {', '.join(names)}"
+
+
+def set_value(values: dict[str, Any], key: str, value: Any) -> None:
+    """Sets one of nested raw values, in place.
+
+    Args:
+        values: Raw values, as YAML or JSON gave them.
+        key: Its dotted name, such as `train.epochs`.
+        value: Its new value.
+
+    Raises:
+        SettingsError: The key leads through something that is no section.
+    """
+    *parents, last = key.split(".")
+    for parent in parents:
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
+            raise SettingsError(f"{key}: '{parent}' has no settings below it")
+    values[last] = value
+
+
+def parse_value(text: str) -> Any:
+    """A setting's value from a command line: YAML, or else the text itself."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def read_yaml(text_or_path: str) -> dict[str, Any]:

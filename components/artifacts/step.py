@@ -21,7 +21,7 @@ def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
 
     Args:
         function: The step, such as `components.ingest.ingest.ingest`: its parameters are paths
-            (`Path`), text (`str`) and `settings` (a `Settings` model).
+            (`Path`), text (`str`) and settings (`Settings` models; its own are `settings`).
         **arguments: A value for each parameter: paths as text, settings as a mapping.
 
     Returns:
@@ -50,8 +50,17 @@ def output_names(function: Callable[..., Any]) -> list[str]:
 
 def settings_model(function: Callable[..., Any]) -> type[Settings]:
     """The settings model of a step's function."""
-    model: type[Settings] = get_type_hints(function)["settings"]
-    return model
+    return settings_models(function)["settings"]
+
+
+def settings_models(function: Callable[..., Any]) -> dict[str, type[Settings]]:
+    """The settings models among a step's parameters: its own, and those of other steps."""
+    hints = get_type_hints(function)
+    return {
+        name: hints[name]
+        for name in inspect.signature(function).parameters
+        if issubclass(hints[name], Settings)
+    }
 
 
 def configure_logging() -> None:
@@ -86,6 +95,7 @@ def _converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> di
     for name, value in arguments.items():
         if hints[name] is Path:
             converted[name] = Path(value)
-        elif name == "settings":
-            converted[name] = validate_settings(settings_model(function), value)
+        elif issubclass(hints[name], Settings):
+            section = "" if name == "settings" else name
+            converted[name] = validate_settings(hints[name], value, section)
     return converted

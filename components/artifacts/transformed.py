@@ -1,9 +1,12 @@
 """The transform graph and the transformed examples: names of their features, what they hold."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.backbones import IMAGENET, RANDOM
+from components.artifacts.errors import SettingsError
 from components.artifacts.examples import IMAGE_BYTES, LABEL
 from components.artifacts.manifest import read_manifest
 
@@ -18,6 +21,8 @@ GRAPH_INPUTS = (IMAGE_BYTES, LABEL)
 
 IMAGE = "image"
 """Pixels: the H * W * 3 bytes of a uint8 image, row by row; for `tf.io.decode_raw`."""
+EMBEDDING = "embedding"
+"""In place of pixels: the 2 * D bytes of a float16 vector, little-endian; for `decode_raw`."""
 LABEL_INDEX = "label_index"
 PIXEL_MEAN = "pixel_mean"
 PIXEL_VARIANCE = "pixel_variance"
@@ -48,6 +53,23 @@ class TransformGraph:
 
 
 @dataclasses.dataclass(frozen=True)
+class Embeddings:
+    """The frozen backbone whose embeddings stand in place of pixels.
+
+    Attributes:
+        backbone: Its name.
+        alpha: Its width multiplier; None is the network's own default.
+        weights_digest: SHA-256 of its weights file, or `imagenet`.
+        size: Values an embedding.
+    """
+
+    backbone: str
+    alpha: float | None
+    weights_digest: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
 class TransformedExamples:
     """Transformed examples that are whole.
 
@@ -55,14 +77,24 @@ class TransformedExamples:
         folder: Where they stand.
         counts: Number of records by split.
         stored_size: Height and width in pixels of a split's records; those of training
-            photographs may be larger than the graph's, for the trainer to crop at random.
+            photographs may be larger than the graph's, for the trainer to crop at random. Empty
+            where records hold embeddings.
+        embeddings: What the records hold instead of pixels; None where they hold pixels.
         manifest: The whole manifest.
     """
 
     folder: Path
     counts: dict[str, int]
     stored_size: dict[str, tuple[int, int]]
+    embeddings: Embeddings | None
     manifest: dict[str, Any]
+
+    def record_bytes(self, split: str) -> int:
+        """Bytes of the pixels, or of the embedding, of each of a split's records."""
+        if self.embeddings is not None:
+            return self.embeddings.size * 2
+        height, width = self.stored_size[split]
+        return height * width * 3
 
     def shards(self, split: str) -> list[Path]:
         """The TFRecord files of a split, in order."""
@@ -94,9 +126,26 @@ def read_transformed_examples(folder: Path) -> TransformedExamples:
     """
     manifest = read_manifest(folder, EXAMPLES_KIND)
     sizes = manifest["stored_size"].items()
+    embeddings = manifest.get("embeddings")
     return TransformedExamples(
         folder=folder,
         counts=manifest["counts"],
         stored_size={split: (height, width) for split, (height, width) in sizes},
+        embeddings=Embeddings(**embeddings) if embeddings else None,
         manifest=manifest,
     )
+
+
+def weights_digest(weights: str) -> str:
+    """What `Embeddings.weights_digest` states of a setting `weights`.
+
+    Raises:
+        SettingsError: The file does not exist.
+    """
+    if weights in (IMAGENET, RANDOM):
+        return weights
+    try:
+        with Path(weights).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SettingsError(f"cannot read the weights file {weights}: {error.strerror}") from None

@@ -2,11 +2,12 @@
 
 import re
 
-from components.artifacts.errors import StepError
+from components.artifacts.errors import DarkroomError
 
 
 def worker_message(error: Exception) -> str | None:
-    """The message of the StepError that a worker raised, which Beam wraps in its own words."""
-    text = f"StepError: {error}" if isinstance(error, StepError) else str(error)
-    found = re.findall(r"StepError: (.+?)(?: \[while running|$)", text, re.MULTILINE)
+    """The message of the error for people that a worker raised, wrapped in Beam's own words."""
+    text = f"StepError: {error}" if isinstance(error, DarkroomError) else str(error)
+    pattern = r"(?:Step|Settings)Error: (.+?)(?: \[while running|$)"
+    found = re.findall(pattern, text, re.MULTILINE)
     return str(found[-1]) if found else None

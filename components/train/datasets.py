@@ -1,6 +1,13 @@
-"""Transformed examples as `tf.data` datasets."""
+"""Transformed examples as `tf.data` streams of global batches, of which a worker reads its part.
 
+The training stream is a function of the seed and of the step it starts at: pass after pass over
+the examples, each in an order of its own, cut into full batches. A batch may span two passes, so
+no example is dropped, no worker runs dry, and an epoch is a number of steps.
+"""
+
+import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 from components.artifacts.errors import StepError
@@ -10,27 +17,51 @@ from components.artifacts.transformed import (
     TransformedExamples,
     TransformGraph,
 )
+from components.train.augmentation import build_augmentation
+from components.train.augmentation.draws import Draws
+from components.train.augmentation_settings import NO_AUGMENTATION, AugmentationSettings
+from components.train.embeddings import embeddings_parser
 
 SHUFFLE_BYTES = 256 * 2**20
 """Memory the shuffle buffer may take, so that it does not grow with the dataset."""
 
+Parse = Callable[[Any], tuple[Any, Any]]
 
-def build_dataset(
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every global batch that one worker reads.
+
+    Attributes:
+        batch_size: Examples of a global batch.
+        workers: Number of workers.
+        worker: This worker's number, from 0.
+        replicas: Devices over all workers; what a stream gives is one device's batch.
+    """
+
+    batch_size: int
+    workers: int = 1
+    worker: int = 0
+    replicas: int = 1
+
+
+def training_stream(
     source: TransformedExamples,
     graph: TransformGraph,
-    split: str,
-    batch_size: int,
-    shuffle_seed: int | None = None,
+    share: Share,
+    seed: int,
+    first_step: int = 0,
+    augmentation: AugmentationSettings = NO_AUGMENTATION,
 ) -> Any:
-    """Streams a split in batches.
+    """Streams the training split without end, in an order that seed and step determine.
 
     Args:
         source: Transformed examples.
         graph: The graph that gave them.
-        split: `train`, `valid` or `test`.
-        batch_size: Examples a batch; the last may be smaller.
-        shuffle_seed: Seed of a new order, and of new crops, every epoch; None keeps the stored
-            order, and crops to the centre.
+        share: The part of the global batches to give.
+        seed: Seed of the orders, of the crops and of the augmentation.
+        first_step: The first global batch to give.
+        augmentation: Random changes to the photographs, after the crop.
 
     Returns:
         A tf.data.Dataset of (images uint8 [N, H, W, 3], one-hot labels float32 [N, K]).
@@ -40,8 +71,115 @@ def build_dataset(
     """
     import tensorflow as tf
 
-    if not source.counts.get(split):
-        raise StepError(f"the {split} split of {source.folder} is empty")
+    count = _count(source, "train")
+    files = [str(shard) for shard in source.shards("train")]
+    start = first_step * share.batch_size
+    buffer = max(share.batch_size, min(count, SHUFFLE_BYTES // source.record_bytes("train")))
+
+    def one_pass(number: Any) -> Any:
+        # Of this function's graph only: a process's global seed is not to change the order.
+        tf.random.set_seed(1)
+        order = tf.stack([tf.cast(seed, tf.int64), number])
+        shuffled = tf.random.experimental.stateless_shuffle(files, order)
+        draw = tf.random.stateless_uniform([], order, minval=None, maxval=None, dtype=tf.int64)
+        records = tf.data.TFRecordDataset(shuffled)
+        records = records.shuffle(buffer, seed=draw, reshuffle_each_iteration=False)
+        done = tf.constant(start % count, tf.int64)
+        return records.skip(tf.where(number == start // count, done, 0))
+
+    passes = tf.data.Dataset.range(start // count, tf.int64.max)
+    records = passes.flat_map(one_pass).enumerate(start)
+    batches = _batches(records, share)
+    parse, crop = _parser(source, graph, "train"), _cropper(source, graph, "train")
+    augment = build_augmentation(augmentation)
+
+    def ready(positions: Any, records: Any) -> tuple[Any, Any]:
+        images, labels = parse(records)
+        draws = Draws(seed, positions, share.batch_size)
+        return augment(crop(images, draws), labels, draws)
+
+    return batches.map(ready, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_stream(
+    source: TransformedExamples, graph: TransformGraph, split: str, share: Share
+) -> Any:
+    """Streams a split once, in stored order, cropped to the centre.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        split: `train`, `valid` or `test`.
+        share: The part of the global batches to give.
+
+    Returns:
+        A tf.data.Dataset of (images uint8 [N, H, W, 3], one-hot labels float32 [N, K], weights
+        float32 [N]): all batches are full, and what fills up the last has weight 0.
+
+    Raises:
+        StepError: The split is empty.
+    """
+    import tensorflow as tf
+
+    count = _count(source, split)
+    records = tf.data.TFRecordDataset([str(shard) for shard in source.shards(split)]).repeat()
+    records = records.take(evaluation_steps(source, split, share) * share.batch_size).enumerate()
+    parse, crop = _parser(source, graph, split), _cropper(source, graph, split)
+
+    def ready(positions: Any, records: Any) -> tuple[Any, Any, Any]:
+        images, labels = parse(records)
+        return crop(images, None), labels, tf.cast(positions < count, tf.float32)
+
+    batches = _batches(records, share).map(ready, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_steps(source: TransformedExamples, split: str, share: Share) -> int:
+    """Global batches of one pass over a split."""
+    return math.ceil(source.counts[split] / share.batch_size)
+
+
+def epoch_steps(source: TransformedExamples, batch_size: int) -> int:
+    """Global batches of an epoch: a pass over the training split, to the nearest batch."""
+    return max(1, round(source.counts["train"] / batch_size))
+
+
+def count_labels(source: TransformedExamples, graph: TransformGraph) -> Any:
+    """Training examples by label, int64 [K], in one pass that decodes no pixels."""
+    import tensorflow as tf
+
+    features = {LABEL_INDEX: tf.io.FixedLenFeature([], tf.int64)}
+    dataset = tf.data.TFRecordDataset([str(shard) for shard in source.shards("train")])
+    indices = dataset.batch(256).map(lambda r: tf.io.parse_example(r, features)[LABEL_INDEX])
+    size = len(graph.labels)
+
+    def add(sums: Any, some: Any) -> Any:
+        return sums + tf.math.bincount(some, minlength=size, dtype=tf.int64)
+
+    return indices.reduce(tf.zeros([size], tf.int64), add).numpy()
+
+
+def _count(source: TransformedExamples, split: str) -> int:
+    count = source.counts.get(split)
+    if not count:
+        raise StepError(
+            f"the {split} split of {source.folder} is empty: ingest more photographs, or give "
+            f"ingest.split a larger part for {split}"
+        )
+    return count
+
+
+def _batches(records: Any, share: Share) -> Any:
+    """A device's batches of (positions, records): each worker takes every n-th record."""
+    records = records.shard(share.workers, share.worker)
+    return records.batch(share.batch_size // share.replicas, drop_remainder=True)
+
+
+def _parser(source: TransformedExamples, graph: TransformGraph, split: str) -> Parse:
+    import tensorflow as tf
+
+    if source.embeddings is not None:
+        return embeddings_parser(source.embeddings.size, len(graph.labels))
     height, width = source.stored_size[split]
     features = {
         IMAGE: tf.io.FixedLenFeature([], tf.string),
@@ -50,44 +188,34 @@ def build_dataset(
 
     def parse(records: Any) -> tuple[Any, Any]:
         parsed = tf.io.parse_example(records, features)
-        # The length must be stated, for a batch of none is reshaped too.
         pixels = tf.io.decode_raw(parsed[IMAGE], tf.uint8)
-        images = tf.reshape(pixels, [-1, height, width, 3])
+        images = tf.reshape(pixels, [records.shape[0], height, width, 3])
         return images, tf.one_hot(parsed[LABEL_INDEX], len(graph.labels))
 
-    dataset = tf.data.TFRecordDataset([str(shard) for shard in source.shards(split)])
-    if shuffle_seed is not None:
-        buffer = max(batch_size, min(source.counts[split], SHUFFLE_BYTES // (height * width * 3)))
-        dataset = dataset.shuffle(buffer, seed=shuffle_seed)
-    dataset = dataset.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    if source.stored_size[split] != graph.image_size:
-        dataset = _cropped(dataset, source.stored_size[split], graph.image_size, shuffle_seed)
-    batches = math.ceil(source.counts[split] / batch_size)
-    # Keras would else find the number of batches by running out of them, with a warning.
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return parse
 
 
-def _cropped(dataset: Any, stored: tuple[int, int], size: tuple[int, int], seed: int | None) -> Any:
-    """Crops every image of every batch at a random place of its own, or to the centre."""
+def _cropper(
+    source: TransformedExamples, graph: TransformGraph, split: str
+) -> Callable[[Any, Any], Any]:
+    """Crops every image at a place of its own, as the draws have it, or to the centre."""
     import tensorflow as tf
 
+    size = graph.image_size
+    stored = source.stored_size.get(split, size)  # embeddings have none
+    if stored == size:
+        return lambda images, _: images
     room = tf.constant([stored[0] - size[0], stored[1] - size[1]])
-    # A seed a batch, which follow from the one seed and are new ones every epoch.
-    seeds = tf.data.Dataset.random(seed or 0, rerandomize_each_iteration=True).batch(2)
 
-    def crop(batch: tuple[Any, Any], batch_seed: Any) -> tuple[Any, Any]:
-        images, labels = batch
-        count = tf.shape(images)[0]
-        if seed is None:
-            corner = tf.tile([room // 2], [count, 1])
-        else:
-            part = tf.random.stateless_uniform([count, 2], batch_seed)
-            corner = tf.cast(part * tf.cast(room + 1, tf.float32), tf.int32)
+    def crop(images: Any, draws: Draws | None) -> Any:
+        if draws is None:
+            top, left = (stored[0] - size[0]) // 2, (stored[1] - size[1]) // 2
+            return images[:, top : top + size[0], left : left + size[1]]
+        part = tf.stack([draws.uniform(), draws.uniform()], axis=1)
+        corner = tf.cast(part * tf.cast(room + 1, tf.float32), tf.int32)
         for axis in (0, 1):
             places = corner[:, axis, tf.newaxis] + tf.range(size[axis])
             images = tf.gather(images, places, axis=axis + 1, batch_dims=1)
-        return images, labels
+        return images
 
-    zipped = tf.data.Dataset.zip(dataset, seeds)
-    return zipped.map(crop, num_parallel_calls=tf.data.AUTOTUNE)
+    return crop

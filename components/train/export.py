@@ -8,6 +8,7 @@ from typing import Any
 from components.artifacts import model as model_format
 from components.artifacts.examples import IMAGE_BYTES, IMAGE_ID, LABEL
 from components.artifacts.transformed import IMAGE, TransformGraph
+from components.train.warm_start import WEIGHTS
 
 _log = logging.getLogger("darkroom.train")
 
@@ -28,7 +29,11 @@ def export(embedding_model: Any, graph: TransformGraph, folder: Path) -> None:
     module = tf.Module()
     # Whatever a signature uses must hang on the module to be saved with it.
     module.transform_graph = tf.saved_model.load(str(graph.function_folder))
-    module.variables_of_network = [variable.value for variable in embedding_model.variables]
+    # The seeds of dropout apart, so that a later training finds its weights in their order.
+    weights = embedding_model.weights
+    setattr(module, WEIGHTS, [variable.value for variable in weights])
+    known = {id(variable) for variable in weights}
+    module.seeds = [v.value for v in embedding_model.variables if id(v) not in known]
     signatures = _signatures(module.transform_graph.transform_fn, embedding_model, graph)
     tf.saved_model.save(module, str(folder), signatures=signatures)
     labels = "".join(f"{label}\n" for label in graph.labels)

@@ -1,50 +1,45 @@
-"""Fitting in phases: the head on a frozen backbone, then the whole network."""
+"""Fitting: phases and epochs, the best weights, and checkpoints to go on from."""
 
 import dataclasses
 import logging
 import math
 import time
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.artifacts.backbones import RANDOM
+import numpy as np
+
 from components.artifacts.errors import StepError
 from components.artifacts.transformed import TransformedExamples, TransformGraph
-from components.train.datasets import build_dataset
+from components.train.checkpoint import Checkpoint, Progress, variable_values
+from components.train.datasets import (
+    count_labels,
+    epoch_steps,
+    evaluation_steps,
+    evaluation_stream,
+    training_stream,
+)
+from components.train.interruption import (
+    InterruptedStepError,
+    Interruption,
+    OnEpoch,
+    noted_interruption,
+)
+from components.train.keeping import Keeper
+from components.train.loop import Loop
 from components.train.network import Network
+from components.train.objective import Objective, balanced_weights
+from components.train.optimizer import build_optimizer
+from components.train.phases import Phase, rate_factors, set_trainable
+from components.train.place import Place, clear_errors
+from components.train.progress_line import ProgressLine
 from components.train.settings import TrainSettings
+from components.train.watching import Watch
 
 _log = logging.getLogger("darkroom.train")
 
-
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """A part of the training.
-
-    Attributes:
-        name: `head`, `fine_tune` or `scratch`.
-        epochs: Number of epochs.
-        learning_rate: Peak learning rate.
-        backbone_trains: Whether the backbone's weights change.
-        batch_norm_frozen: Whether its batch norm keeps statistics and weights.
-    """
-
-    name: str
-    epochs: int
-    learning_rate: float
-    backbone_trains: bool
-    batch_norm_frozen: bool
-
-
-def plan_phases(settings: TrainSettings) -> list[Phase]:
-    """The phases that the settings ask for, in order."""
-    if settings.weights == RANDOM:
-        return [Phase("scratch", settings.epochs, settings.learning_rate, True, False)]
-    head = Phase("head", settings.epochs, settings.learning_rate, False, True)
-    if not settings.fine_tune_epochs:
-        return [head]
-    rate = settings.fine_tune_learning_rate
-    return [head, Phase("fine_tune", settings.fine_tune_epochs, rate, True, True)]
+CALL_SECONDS = (0.3, 1.5)
+"""How long a call of several steps is to take: short enough to be interrupted in time."""
 
 
 def fit(
@@ -52,123 +47,273 @@ def fit(
     source: TransformedExamples,
     graph: TransformGraph,
     settings: TrainSettings,
-    checkpoint: Path,
-    strategy: Any,
+    phases: list[Phase],
+    place: Place,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Trains a network through all phases, and keeps its best weights.
 
     Args:
-        network: Built within `strategy.scope()`.
+        network: Built within the strategy's scope.
         source: Transformed examples.
         graph: The graph that gave them.
         settings: The train step's settings.
-        checkpoint: File for the weights of the epoch with the lowest validation loss.
-        strategy: The distribution strategy.
+        phases: The phases, of which a checkpoint may say that some are done.
+        place: Where the training runs and what it leaves.
+        on_epoch: Called after every epoch, when it is saved.
 
     Returns:
         The history: `{"epochs": [{"epoch", "phase", "loss", "accuracy", "val_loss",
-        "val_accuracy", "learning_rate", "seconds"}, ...], "best_epoch": number}`.
+        "val_accuracy", "learning_rate", "seconds"}, ...], "best_epoch": number}`. The losses are
+        without penalties on weights; the training loss is weighted by class.
 
     Raises:
-        StepError: The loss is not a number.
+        SettingsError: `fine_tune_from` names no layer, or the batch does not divide by devices.
+        StepError: A split is empty, a checkpoint cannot be used, the loss is not a number, or the
+            process was asked to end.
     """
-    train = build_dataset(source, graph, "train", settings.batch_size, settings.seed)
-    valid = build_dataset(source, graph, "valid", settings.batch_size)
-    steps = math.ceil(source.counts["train"] / settings.batch_size)
-    watch = _watch_epochs(checkpoint)
-    for phase in plan_phases(settings):
-        watch.start(phase)
-        _set_trainable(network.backbone, phase)
-        with strategy.scope():
-            _compile(network.model, phase, steps, settings.label_smoothing)
-        network.model.fit(
-            train,
-            validation_data=valid,
-            epochs=phase.epochs,
-            callbacks=[watch],
-            shuffle=False,  # the dataset shuffles itself
-            verbose=0,
+    with noted_interruption() as interruption, clear_errors(source, place):
+        training = _Training(network, source, graph, settings, phases, place, interruption)
+        return training.run(on_epoch)
+
+
+class _Training:
+    def __init__(
+        self,
+        network: Network,
+        source: TransformedExamples,
+        graph: TransformGraph,
+        settings: TrainSettings,
+        phases: list[Phase],
+        place: Place,
+        interruption: Interruption,
+    ) -> None:
+        self._network, self._settings, self._phases = network, settings, phases
+        self._place, self._interruption = place, interruption
+        self._keeper = Keeper(place, network.model)
+        self._line = ProgressLine(place.cluster.is_chief)
+        self._steps = epoch_steps(source, settings.batch_size)
+        self._call_steps, self._call_seconds = 1, 0.0
+        self._seeds_spread = False
+        self._progress = Progress()
+        self._objective = _objective(settings, source, graph)
+        share = place.share(settings.batch_size)
+        self._valid_steps = evaluation_steps(source, "valid", share)
+        self._valid = place.distributed(lambda: evaluation_stream(source, graph, "valid", share))
+
+        def stream(step: int) -> Any:
+            return training_stream(source, graph, share, settings.seed, step, settings.augmentation)
+
+        self._stream, self._labels = stream, graph.labels
+
+    def run(self, on_epoch: OnEpoch | None) -> dict[str, Any]:
+        self._on_epoch = on_epoch
+        restored = self._keeper.read()
+        if restored is not None:
+            self._progress = restored.progress
+        self._watch = self._begin_watch(anew=restored is None)
+        first_step = self._progress.step_of_all
+        self._batches = iter(self._place.distributed(lambda: self._stream(first_step)))
+        for number in range(self._progress.phase, len(self._phases)):
+            self._run_phase(number, restored)
+            restored = None
+        if restored is not None:  # nothing is left to train
+            self._keeper.restore(restored, self._network.model.variables)
+        return self._history()
+
+    def _begin_watch(self, anew: bool) -> Watch | None:
+        if not (self._settings.tensorboard and self._is_chief):
+            return None
+        watch = Watch(self._place.folder, self._labels, anew)
+        if anew:
+            watch.show_model(self._network.model)
+            images, _ = next(iter(self._stream(0)))
+            if len(images.shape) == 4:  # and not embeddings
+                watch.show_samples(images)
+        return watch
+
+    def _run_phase(self, number: int, restored: Checkpoint | None) -> None:
+        phase = self._phases[number]
+        set_trainable(self._network.backbone, phase)
+        with self._place.strategy.scope():
+            self._optimizer = build_optimizer(
+                phase,
+                self._steps,
+                self._settings.weight_decay,
+                self._network.model.trainable_variables,
+                rate_factors(self._network.backbone, phase),
+                scale_loss=self._settings.precision == "mixed_float16",
+            )
+        self._loop = Loop(
+            self._network.model,
+            self._optimizer,
+            self._objective,
+            self._place.strategy,
+            self._place.cluster.workers,
+            self._settings.jit_compile,
         )
-    return {"epochs": watch.epochs, "best_epoch": watch.best_epoch}
+        if restored is not None:
+            begun = self._progress.epoch or self._progress.step
+            variables = self._variables if begun else self._network.model.variables
+            self._keeper.restore(restored, variables)
+        if not self._seeds_spread:
+            self._loop.spread_seeds()
+            self._seeds_spread = True
+        while self._progress.phase == number:
+            self._run_epoch(phase)
 
-
-def _set_trainable(backbone: Any, phase: Phase) -> None:
-    import keras
-
-    backbone.trainable = phase.backbone_trains
-    if phase.backbone_trains and phase.batch_norm_frozen:
-        for layer in backbone.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
-
-
-def _compile(model: Any, phase: Phase, steps: int, label_smoothing: float) -> None:
-    """Compiles with Adam on a linear ramp over the first tenth, then a cosine down to zero."""
-    import keras
-
-    total = phase.epochs * steps
-    ramp = max(1, total // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=max(1, total - ramp),
-        warmup_target=phase.learning_rate,
-        warmup_steps=ramp,
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(schedule),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
-
-
-def _watch_epochs(checkpoint: Path) -> Any:
-    """A callback that logs a line an epoch, keeps the history and the best weights."""
-    import keras
-
-    class WatchEpochs(keras.callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.epochs: list[dict[str, Any]] = []
-            self.best_epoch = 0
-            self._best_loss = math.inf
-
-        def start(self, phase: Phase) -> None:
-            self._phase = phase
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-            self._started = time.monotonic()
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            # Reading the loss of every step would make the host wait for the device.
-            if batch % 50 == 0 and logs and not math.isfinite(logs["loss"]):
-                self._stop(f"step {batch}")
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            entry: dict[str, Any] = {
-                "epoch": len(self.epochs) + 1,
-                "phase": self._phase.name,
-                **{name: float(value) for name, value in (logs or {}).items()},
-                "learning_rate": float(self.model.optimizer.learning_rate),
-                "seconds": round(time.monotonic() - self._started, 2),
-            }
-            if not math.isfinite(entry["loss"]):
-                self._stop("the end")
-            self.epochs.append(entry)
+    def _run_epoch(self, phase: Phase) -> None:
+        begun = time.monotonic() - self._progress.seconds
+        self._loop.start(self._progress.sums)
+        while self._progress.step < self._steps:
+            self._run_steps(phase, begun)
+        self._loop.agree()
+        entry = self._entry(phase, begun)
+        self._line.clear()
+        if self._is_chief:
             _log.info(
                 "%s %d/%d  loss %.3f  accuracy %.3f  valid loss %.3f  accuracy %.3f  (%.0f s)",
-                *(self._phase.name, epoch + 1, self._phase.epochs, entry["loss"]),
+                *(phase.name, self._progress.epoch + 1, phase.epochs, entry["loss"]),
                 *(entry["accuracy"], entry["val_loss"], entry["val_accuracy"], entry["seconds"]),
             )
-            if entry["val_loss"] < self._best_loss:
-                self._best_loss = entry["val_loss"]
-                self.best_epoch = entry["epoch"]
-                self.model.save_weights(checkpoint)
+        self._finish_epoch(phase, entry)
 
-        def _stop(self, moment: str) -> None:
-            epoch = len(self.epochs) + 1
-            raise StepError(
-                f"the loss is not a number at {moment} of epoch {epoch}: "
-                "lower train.learning_rate (the best weights so far are kept)"
+    def _run_steps(self, phase: Phase, begun: float) -> None:
+        """Takes some steps of the epoch, and saves where that is due."""
+        progress, every = self._progress, self._settings.checkpoint_steps
+        left = self._steps - progress.step
+        if every is not None:
+            left = min(left, every - progress.step % every)
+        count = min(self._call_steps, left)
+        called = time.monotonic()
+        sums, (stops, seconds) = self._loop.train(
+            self._batches, count, (float(self._interruption.asked), self._call_seconds)
+        )
+        self._call_seconds = time.monotonic() - called
+        self._adapt_call(seconds / self._place.cluster.workers)
+        step = progress.step + count
+        if sums.steps < step:
+            raise self._not_a_number(f"step {sums.steps + 1}")
+        self._progress = dataclasses.replace(
+            progress,
+            step=step,
+            step_of_all=progress.step_of_all + count,
+            sums=sums,
+            seconds=time.monotonic() - begun,
+        )
+        self._line.show(
+            f"{phase.name} {progress.epoch + 1}/{phase.epochs}  step {step}/{self._steps}  "
+            f"loss {sums.means()['loss']:.3f}"
+        )
+        if stops or (every and step % every == 0 and step < self._steps):
+            self._loop.agree()
+            self._save(self._variables)
+        if stops:
+            self._line.clear()
+            raise InterruptedStepError(
+                f"asked to end (SIGTERM) at step {step} of epoch {len(progress.epochs) + 1}; the "
+                f"checkpoint in {self._place.folder} is written: run the same again to go on"
             )
 
-    return WatchEpochs()
+    def _adapt_call(self, seconds: float) -> None:
+        """Makes calls longer or shorter, by what all workers measured, so that all do the same."""
+        shortest, longest = CALL_SECONDS
+        if seconds < shortest:
+            self._call_steps *= 2
+        elif seconds > longest:
+            self._call_steps = max(1, self._call_steps // 2)
+
+    def _entry(self, phase: Phase, begun: float) -> dict[str, Any]:
+        """The history's entry of the epoch, with a validation."""
+        assert self._progress.sums is not None
+        means = self._progress.sums.means()
+        sums, confusion = self._loop.evaluate(iter(self._valid), self._valid_steps)
+        means |= sums.means("val_")
+        if not all(math.isfinite(value) for value in means.values()):
+            raise self._not_a_number("the end")
+        entry = {
+            "epoch": len(self._progress.epochs) + 1,
+            "phase": phase.name,
+            **means,
+            "learning_rate": float(self._optimizer.learning_rate),
+            "seconds": round(time.monotonic() - begun, 2),
+        }
+        if self._watch is not None:
+            self._watch.show_epoch(entry, self._network.model.trainable_variables, confusion)
+        return entry
+
+    def _finish_epoch(self, phase: Phase, entry: dict[str, Any]) -> None:
+        progress = self._progress
+        epochs = (*progress.epochs, entry)
+        best_epoch = epochs[_best(epochs, self._settings.monitor)]["epoch"]
+        self._progress = dataclasses.replace(
+            progress,
+            epoch=progress.epoch + 1,
+            step=0,
+            sums=None,
+            seconds=0.0,
+            epochs=epochs,
+            best_epoch=best_epoch,
+        )
+        variables = self._variables
+        if self._progress.epoch == phase.epochs or self._stopped_early(phase):
+            # The next phase has an optimizer of its own.
+            variables = self._network.model.variables
+            self._progress = dataclasses.replace(self._progress, phase=progress.phase + 1, epoch=0)
+        self._save(variables)
+        if best_epoch == entry["epoch"]:
+            self._keeper.save_best()
+        if self._on_epoch is not None:
+            self._on_epoch(self._history())
+
+    def _history(self) -> dict[str, Any]:
+        return {"epochs": list(self._progress.epochs), "best_epoch": self._progress.best_epoch}
+
+    def _stopped_early(self, phase: Phase) -> bool:
+        patience = self._settings.patience
+        if patience is None:
+            return False
+        epochs = self._progress.epochs
+        own = epochs[len(epochs) - self._progress.epoch :]
+        stopped = len(own) - 1 - _best(own, self._settings.monitor) >= patience
+        if stopped and self._is_chief:
+            monitor = self._settings.monitor
+            _log.info("%s ends early: no better %s in %d epochs", phase.name, monitor, patience)
+        return stopped
+
+    @property
+    def _is_chief(self) -> bool:
+        return self._place.cluster.is_chief
+
+    @property
+    def _variables(self) -> list[Any]:
+        return [*self._network.model.variables, *self._optimizer.variables]
+
+    def _save(self, variables: list[Any]) -> None:
+        """Writes a checkpoint, unless the weights are no numbers any more."""
+        values = variable_values(variables)
+        if not all(np.isfinite(value).all() for value in values):
+            raise self._not_a_number("the weights")
+        self._keeper.save(self._progress, values)
+
+    def _not_a_number(self, moment: str) -> StepError:
+        self._line.clear()
+        return StepError(
+            f"the loss is not a number at {moment} of epoch {len(self._progress.epochs) + 1}: "
+            "lower train.learning_rate (the checkpoint and the best weights before it are kept)"
+        )
+
+
+def _best(epochs: Sequence[Mapping[str, Any]], monitor: str) -> int:
+    """Index of the first of the best epochs."""
+    sign = -1 if monitor == "val_accuracy" else 1
+    return min(range(len(epochs)), key=lambda index: sign * epochs[index][monitor])
+
+
+def _objective(
+    settings: TrainSettings, source: TransformedExamples, graph: TransformGraph
+) -> Objective:
+    if settings.class_weights == "none":
+        return Objective(settings.label_smoothing)
+    weights = balanced_weights(count_labels(source, graph))
+    return Objective(settings.label_smoothing, weights)

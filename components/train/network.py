@@ -1,11 +1,11 @@
-"""The network: augmentation, scaling, backbone and head, from uint8 pixels to probabilities."""
+"""The network: scaling, backbone and head, from uint8 pixels to probabilities."""
 
 import dataclasses
 from typing import Any
 
-from components.artifacts.backbones import build_backbone, scaling
+from components.artifacts.backbones import build_backbone, pooled, scaling
 from components.artifacts.transformed import TransformGraph
-from components.train.settings import AugmentationSettings, TrainSettings
+from components.train.settings import TrainSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,35 +37,20 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
     backbone = build_backbone(settings.backbone, graph.image_size, settings.alpha, weights)
     scale = scaling(settings.backbone, graph.pixel_mean, graph.pixel_variance, settings.standardize)
     pixels = keras.Input((*graph.image_size, 3), name="pixels")
-    # Augmented before scaling, so that every change means the same to every backbone.
-    augmented = _augmentation(settings.augmentation, settings.seed)(pixels)
-    features = backbone(scale(augmented))
-    embedding = keras.layers.GlobalAveragePooling2D(name="embedding")(features)
+    features = backbone(scale(pixels))
+    embedding = pooled(features)
     dropped = keras.layers.Dropout(settings.dropout, seed=settings.seed)(embedding)
     # float32 whatever the policy: probabilities in half precision do not sum to 1.
-    head = keras.layers.Dense(len(graph.labels), "softmax", dtype="float32", name="head")
+    head = keras.layers.Dense(
+        len(graph.labels),
+        "softmax",
+        kernel_regularizer=keras.regularizers.L1L2(settings.l1, settings.l2),
+        dtype="float32",
+        name="head",
+    )
     probabilities = head(dropped)
     return Network(
         model=keras.Model(pixels, probabilities),
         backbone=backbone,
         embedding=keras.Model(pixels, [embedding, probabilities]),
     )
-
-
-def _augmentation(settings: AugmentationSettings, seed: int) -> Any:
-    """Keras's own layers: they change pixels in training and let them pass otherwise."""
-    import keras
-
-    layers: list[Any] = [keras.layers.Identity()]
-    if settings.flip:
-        layers.append(keras.layers.RandomFlip("horizontal", seed=seed))
-    if settings.rotation:
-        layers.append(keras.layers.RandomRotation(settings.rotation, seed=seed))
-    if settings.translation:
-        shift = settings.translation
-        layers.append(keras.layers.RandomTranslation(shift, shift, seed=seed))
-    if settings.zoom:
-        layers.append(keras.layers.RandomZoom(settings.zoom, seed=seed))
-    if settings.contrast:
-        layers.append(keras.layers.RandomContrast(settings.contrast, (0, 255), seed=seed))
-    return keras.Sequential(layers, name="augmentation")

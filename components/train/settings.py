@@ -6,40 +6,34 @@ import pydantic
 
 from components.artifacts.backbones import (
     IMAGENET,
-    NAMES,
+    KERAS_APPLICATIONS,
     RANDOM,
-    SMALL_CNN,
     WITH_ALPHA,
+    check_backbone,
     scales_within,
 )
-from components.artifacts.settings import Settings, nearest
+from components.artifacts.settings import Settings
+from components.train.augmentation_settings import AugmentationSettings
+from components.train.strategy import StrategyName
 
-
-class AugmentationSettings(Settings):
-    """Random changes to training photographs; none by default."""
-
-    flip: bool = False
-    """Mirror left and right, every second time."""
-    rotation: float = pydantic.Field(default=0.0, ge=0, le=0.5)
-    """Largest rotation either way, as a part of a full turn."""
-    translation: float = pydantic.Field(default=0.0, ge=0, lt=1)
-    """Largest shift either way, as a part of the side."""
-    zoom: float = pydantic.Field(default=0.0, ge=0, lt=1)
-    """Largest zoom in or out, as a part of the side."""
-    contrast: float = pydantic.Field(default=0.0, ge=0, le=1)
-    """Largest change of contrast, as a factor off 1."""
+ExportForm = Literal["tflite", "tflite_int8", "onnx"]
 
 
 class TrainSettings(Settings):
     """What is trained, and how.
 
     With weights to start from, training has two phases: the new head on the frozen backbone for
-    `epochs`, then the whole network, batch norm still frozen, for `fine_tune_epochs`. Without,
-    the whole network is trained for `epochs`.
+    `epochs`, then the backbone with it for `fine_tune_epochs`. Without, the whole network is
+    trained for `epochs`. Each phase has a learning rate that ramps up over its first tenth and
+    falls to zero on a cosine. What is kept are the weights of the best epoch.
     """
 
     backbone: str = "MobileNetV2"
-    """`small_cnn`, or a network of `keras.applications` by its name there."""
+    """A network of `keras.applications` by its name there; `small_cnn`, `lenet5`, `resnet34` or
+    `squeezenet`, which start from random weights; `linear`, the baseline that all should beat; or
+    your own: `my_package.my_module:my_backbone`, called with the image size `(height, width)`,
+    returns a keras.Model from pixels of mean 0 and variance 1, [N, H, W, 3], to a feature map
+    [N, h, w, D] or an embedding [N, D]. Its folder has to be on PYTHONPATH."""
     alpha: float | None = pydantic.Field(default=None, gt=0)
     """Width multiplier of the MobileNets; unset: the network's own default."""
     weights: str = "imagenet"
@@ -49,32 +43,80 @@ class TrainSettings(Settings):
     fine_tune_epochs: int = pydantic.Field(default=0, ge=0)
     """Epochs of the whole network after the head's."""
     batch_size: int = pydantic.Field(default=32, ge=1)
-    """Photographs a step, over all devices together."""
+    """Photographs a step, over all devices of all workers together."""
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     """Peak learning rate of Adam in the first phase."""
     fine_tune_learning_rate: float = pydantic.Field(default=2e-4, gt=0)
     """Peak learning rate of Adam in the second phase."""
+    learning_rate_batch_size: int | None = pydantic.Field(default=None, ge=1)
+    """Batch size that both learning rates were found with: they scale with `batch_size` over it,
+    linearly. Unset, they are taken as they stand. `batch_size` is global, so that more devices at
+    the same batch size change neither the rates nor the steps."""
+    fine_tune_from: str | None = None
+    """Name of the backbone's first layer to train in the second phase; unset: all of them."""
+    fine_tune_batch_norm: Literal["frozen", "trained"] = "frozen"
+    """Whether the backbone's batch norm keeps its statistics and weights in the second phase."""
+    depth_decay: float = pydantic.Field(default=1.0, gt=0, le=1)
+    """Learning rate of the deepest layer in the second phase, as a part of the head's; those
+    between follow geometrically."""
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    """What says which epoch is the best, and when to stop early."""
+    patience: int | None = pydantic.Field(default=None, ge=1)
+    """Epochs without a better `monitor` after which a phase ends early; unset: never."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs a photograph's loss by how rare its label is in the training split."""
+    weight_decay: float = pydantic.Field(default=0.0, ge=0)
+    """AdamW's weight decay, on all trained weights but biases and norms."""
+    l1: float = pydantic.Field(default=0.0, ge=0)
+    """L1 penalty on the head's weights."""
+    l2: float = pydantic.Field(default=0.0, ge=0)
+    """L2 penalty on the head's weights."""
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Probability given to the labels a photograph does not have."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Part of the embedding dropped before the head while training."""
     standardize: bool = False
-    """Scale pixels by the photographs' own mean and variance by channel, as `small_cnn` always
-    does, instead of by the backbone's convention: for photographs unlike ImageNet's (X-rays,
-    spectra) and a backbone that starts from random weights."""
+    """Scale pixels by the photographs' own mean and variance by channel instead of by the
+    convention of `keras.applications`, as all other backbones always do: for photographs unlike
+    ImageNet's (X-rays, spectra) and a backbone that starts from random weights."""
     augmentation: AugmentationSettings = AugmentationSettings()
     """Random changes to training photographs."""
-    strategy: Literal["one_device", "mirrored"] = "one_device"
-    """`one_device`, or `mirrored` over all GPUs of the machine."""
+    strategy: StrategyName = "auto"
+    """`one_device`; `mirrored` over the machine's GPUs; `multi_worker` over the workers that
+    TF_CONFIG names, as Vertex and Kubeflow set it; `tpu`; or `auto`, which takes what is there."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    """Number format of the computation; weights and probabilities are float32 always."""
+    jit_compile: bool = False
+    """Compile the training step with XLA: for GPUs and TPUs, as on a CPU it is much slower."""
+    checkpoints: str | None = None
+    """Folder (or `gs://` URI, mounted as `/gcs` as on Vertex) that a training which was killed is
+    resumed from: one for each pipeline. Unset, it is the step's output `checkpoints`, which a
+    cluster makes anew for every attempt."""
+    checkpoint_steps: int | None = pydantic.Field(default=None, ge=1)
+    """Steps after which a checkpoint is written within an epoch; unset: after each epoch only."""
+    tensorboard: bool = False
+    """Write curves, histograms of weights, graph, augmented samples and the confusion matrix of
+    the validation split to a folder `tensorboard` beside the checkpoint."""
+    from_model: str | None = None
+    """Folder of a former model whose weights to start from, for periodic retraining; from scratch
+    where its labels or its backbone are others."""
+    export: tuple[ExportForm, ...] = ()
+    """Further forms, in `exports/` beside the SavedModel: `tflite` and `onnx`, which must give its
+    probabilities to within 1e-4, and `tflite_int8`, some four times smaller and calibrated on
+    training photographs. Each takes `image`, uint8 pixels [1, H, W, 3] (`onnx`: [N, H, W, 3]) of
+    the model's size. `exports.json` has their sizes and times, which the report shows."""
     seed: int = pydantic.Field(default=0, ge=0)
     """Seed of weights, shuffling, dropout and augmentation."""
 
     @pydantic.field_validator("backbone")
     @classmethod
     def _check_backbone(cls, name: str) -> str:
-        if name not in NAMES:
-            raise ValueError(f"unknown backbone{nearest(name, NAMES)}")
-        return name
+        return check_backbone(name)
+
+    @pydantic.field_validator("checkpoints")
+    @classmethod
+    def _mounted(cls, folder: str | None) -> str | None:
+        return folder.replace("gs://", "/gcs/", 1) if folder else folder
 
     @pydantic.field_validator("weights", mode="before")
     @classmethod
@@ -86,8 +128,14 @@ class TrainSettings(Settings):
     def _check(self) -> Self:
         if self.alpha is not None and self.backbone not in WITH_ALPHA:
             raise ValueError(f"alpha is for {', '.join(sorted(WITH_ALPHA))}, not {self.backbone}")
-        if self.backbone == SMALL_CNN and self.weights == IMAGENET:
-            raise ValueError("small_cnn has no imagenet weights: set weights to none or a path")
+        if self.backbone not in KERAS_APPLICATIONS and self.weights == IMAGENET:
+            raise ValueError(
+                f"{self.backbone} has no imagenet weights: set weights to none or a path"
+            )
         if self.standardize and scales_within(self.backbone):
             raise ValueError(f"standardize is not for {self.backbone}, which scales pixels itself")
         return self
+
+    def scaled(self, learning_rate: float) -> float:
+        """A learning rate for the batch size at hand."""
+        return learning_rate * self.batch_size / (self.learning_rate_batch_size or self.batch_size)

@@ -1,6 +1,7 @@
 """The train step: transformed examples to a model with its serving signatures."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,17 @@ from components.artifacts.transformed import (
     read_transform_graph,
     read_transformed_examples,
 )
+from components.train.checkpoint import BEST_WEIGHTS, checkpoint_folder, remove_checkpoint
+from components.train.cluster import Cluster, read_cluster
+from components.train.embeddings import check_embeddings, head_network
+from components.train.identity import training_identity
+from components.train.interruption import OnEpoch
+from components.train.phases import plan_phases
+from components.train.precision import computing_in
 from components.train.settings import TrainSettings
+from components.train.warm_start import former_weights, load_former
 
 _log = logging.getLogger("darkroom.train")
-
-BEST_WEIGHTS = "best.weights.h5"
 
 
 def train(
@@ -35,25 +42,30 @@ def train(
         transform_graph: The graph that transform fitted.
         settings: What is trained, and how.
         model: Output: a SavedModel directory with `labels.txt` and `history.json`.
-        checkpoints: Output: the best weights; kept even when the step fails later.
+        checkpoints: Output: the best weights and, until the model is written, the checkpoint to
+            go on from; both are in `settings.checkpoints` where that is set.
+
+    Where TF_CONFIG names several workers, each runs this; the chief alone writes.
 
     Returns:
         The history's entry of the best epoch.
 
     Raises:
         SettingsError: The weights file does not exist.
-        StepError: Weights that do not fit, images too small, an empty split, or a loss that is
-            not a number.
+        StepError: Weights that do not fit, images too small, an empty split, a checkpoint of
+            another training, a loss that is not a number, or the process was asked to end.
     """
     source = read_transformed_examples(transformed_examples)
     graph = read_transform_graph(transform_graph)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    best_weights = checkpoints / BEST_WEIGHTS
-    history = _fit(source, graph, settings, best_weights)
+    cluster = read_cluster()
+    folder = checkpoint_folder(settings, checkpoints)
+    history = train_weights(source, graph, settings, cluster, folder)
     best: dict[str, Any] = history["epochs"][history["best_epoch"] - 1]
+    if not cluster.is_chief:
+        return best
     _log.info("best epoch %d: valid accuracy %.3f", best["epoch"], best["val_accuracy"])
     with written_aside(model) as aside:
-        _export(graph, settings, best_weights, aside)
+        _export(source, graph, settings, folder / BEST_WEIGHTS, aside)
         write_json(aside / model_format.HISTORY_FILE, history)
         content = {
             "labels": list(graph.labels),
@@ -63,31 +75,78 @@ def train(
             "settings": settings.model_dump(mode="json"),
         }
         write_manifest(aside, model_format.KIND, content)
+    remove_checkpoint(folder)
+    if folder != checkpoints:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / BEST_WEIGHTS, checkpoints / BEST_WEIGHTS)
     return best
 
 
-def _fit(
-    source: TransformedExamples, graph: TransformGraph, settings: TrainSettings, best_weights: Path
+def train_weights(
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TrainSettings,
+    cluster: Cluster,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
+    """Trains, and exports nothing.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        settings: What is trained, and how.
+        cluster: The workers.
+        folder: Of checkpoints and the best weights.
+        on_epoch: Called after every epoch.
+
+    Returns:
+        The history, as `fit` gives it.
+    """
     from components.train.fitting import fit
     from components.train.network import build_network
+    from components.train.place import Place
     from components.train.strategy import build_strategy
 
-    strategy = build_strategy(settings.strategy)
+    if source.embeddings is not None:
+        check_embeddings(source.embeddings, settings)
+    strategy = build_strategy(settings.strategy, cluster)
     _log.info(
         "%s on %d device(s), %s training photographs",
-        *(settings.backbone, strategy.num_replicas_in_sync, f"{source.counts['train']:,}"),
+        *(settings.backbone, strategy.num_replicas_in_sync, f"{source.counts.get('train', 0):,}"),
     )
-    with strategy.scope():
-        network = build_network(settings, graph, settings.weights)
-    return fit(network, source, graph, settings, best_weights, strategy)
+    former = former_weights(settings, graph)
+    with strategy.scope(), computing_in(settings.precision):
+        network = build_network(settings, graph, RANDOM if former else settings.weights)
+        if source.embeddings is not None:
+            network = head_network(network)
+        warm = former is not None and load_former(
+            network.embedding, former, str(settings.from_model)
+        )
+        identity = training_identity(source, graph, settings, warm)
+        place = Place(strategy, cluster, folder, identity)
+        phases = plan_phases(settings, warm)
+    return fit(network, source, graph, settings, phases, place, on_epoch)
 
 
-def _export(graph: TransformGraph, settings: TrainSettings, best_weights: Path, to: Path) -> None:
+def _export(
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TrainSettings,
+    best_weights: Path,
+    to: Path,
+) -> None:
     """Exports a network built anew, outside any strategy, so that nothing of one is saved."""
     from components.train.export import export
     from components.train.network import build_network
 
-    network = build_network(settings, graph, weights=RANDOM)
+    if source.embeddings is None:
+        network = build_network(settings, graph, weights=RANDOM)
+    else:
+        network = head_network(build_network(settings, graph, settings.weights))
     network.model.load_weights(best_weights)
     export(network.embedding, graph, to)
+    if settings.export:
+        from components.train.exports.writing import write_exports
+
+        write_exports(network.embedding, source, graph, settings, to)

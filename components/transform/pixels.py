@@ -1,19 +1,20 @@
-"""Shards of photographs to shards of pixels: each photograph is decoded once, where it is read."""
+"""Shards of photographs to shards of records: each is decoded once, where it is read."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
 import tensorflow as tf
+from apache_beam.utils.shared import Shared
 
 from components.artifacts import examples, transformed
 from components.artifacts.errors import StepError
 from components.artifacts.example_proto import parsed_example, serialized_example
 from components.artifacts.tfrecord import read_records, write_record
+from components.transform.embeddings import Embedder
 from components.transform.moments import Array, image_moments, moments_batch
 from components.transform.preprocessing import crop_centre, decode_and_resize, label_index
 from components.transform.settings import TransformSettings
@@ -28,7 +29,7 @@ OPEN_SHARDS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Shards of examples that become one shard of pixels.
+    """Shards of examples that become one shard of records.
 
     Attributes:
         split: The split they are of.
@@ -55,34 +56,50 @@ def plan_tasks(source: examples.Examples) -> list[Task]:
     return tasks
 
 
-class WritePixels(beam.DoFn):  # type: ignore[misc]
+class WriteRecords(beam.DoFn):  # type: ignore[misc]
     """Does a task; yields the moments of training photographs as a record batch.
 
-    A task that is tried again writes the same file with the same bytes. Raises StepError for an
-    image that TensorFlow cannot decode, and for a damaged shard.
+    Records hold pixels or, where the settings say so, embeddings. The output `counts` holds the
+    task's split and their number. A task that is tried again writes the same file with the
+    same bytes. Raises StepError for an image that TensorFlow cannot decode, and for a damaged
+    shard.
     """
 
     def __init__(self, folder: str, settings: TransformSettings, labels: Sequence[str]) -> None:
         self._folder = folder
         self._settings = settings
         self._labels = tuple(labels)
+        self._embedder: Embedder | None = None
+        self._shared = Shared()
 
-    def process(self, task: Task) -> Iterator[pa.RecordBatch]:
+    def setup(self) -> None:
+        """Builds the backbone, once a process."""
+        embeddings, size = self._settings.embeddings, self._settings.size
+        if embeddings is not None:
+            self._embedder = self._shared.acquire(lambda: Embedder(embeddings, size))
+
+    def process(self, task: Task) -> Iterator[Any]:
         """Writes the task's shard."""
+        count = 0
         moments: list[tuple[Array, Array]] = []
         with (Path(self._folder) / task.name).open("wb") as file:
             for images, indices in self._batches(task):
-                for image, index in zip(images, indices, strict=True):
-                    features = {
-                        transformed.IMAGE: image.tobytes(),
-                        transformed.LABEL_INDEX: int(index),
-                    }
-                    write_record(file, serialized_example(features))
+                self._write(file, images, indices)
+                count += len(images)
                 if task.split == "train":
                     moments.append(image_moments(crop_centre(images, self._settings)))
+        yield beam.pvalue.TaggedOutput("counts", (task.split, count))
         if moments:
             mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
             yield moments_batch(mean, variance)
+
+    def _write(self, file: BinaryIO, images: Array, indices: Array) -> None:
+        name, contents = transformed.IMAGE, images
+        if self._embedder is not None:
+            name, contents = transformed.EMBEDDING, self._embedder(images)
+        for content, index in zip(contents, indices, strict=True):
+            features = {name: content.tobytes(), transformed.LABEL_INDEX: int(index)}
+            write_record(file, serialized_example(features))
 
     def _batches(self, task: Task) -> Iterator[tuple[Array, Array]]:
         try:
@@ -91,6 +108,21 @@ class WritePixels(beam.DoFn):  # type: ignore[misc]
             raise StepError(f"{error.message}; ingest again") from error
         except tf.errors.InvalidArgumentError as error:
             raise StepError(_name_culprit(task, self._settings, error)) from error
+
+
+def check_count(counted: tuple[str, int], source: examples.Examples) -> None:
+    """Compares the number of records read of a split with the manifest's.
+
+    Raises:
+        StepError: They differ.
+    """
+    split, count = counted
+    stated = source.counts.get(split, 0)
+    if count != stated:
+        raise StepError(
+            f"the {split} split of {source.folder} holds {count:,} records, where its manifest "
+            f"states {stated:,} (a shard is lost, cut or added); ingest again"
+        )
 
 
 def pixel_dataset(task: Task, settings: TransformSettings, labels: Sequence[str]) -> Any:

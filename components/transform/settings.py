@@ -4,7 +4,48 @@ from typing import Literal, Self
 
 import pydantic
 
+from components.artifacts.backbones import (
+    IMAGENET,
+    KERAS_APPLICATIONS,
+    RANDOM,
+    WITH_ALPHA,
+    check_backbone,
+)
 from components.artifacts.settings import Settings
+
+
+class EmbeddingsSettings(Settings):
+    """The frozen backbone whose embeddings are written, under the same names as in `train`."""
+
+    backbone: str = "MobileNetV2"
+    """A network of `keras.applications` by its name there."""
+    alpha: float | None = pydantic.Field(default=None, gt=0)
+    """Width multiplier of the MobileNets; unset: the network's own default."""
+    weights: str = IMAGENET
+    """`imagenet`, or a path to a weights file without top, which every worker can read."""
+
+    @pydantic.field_validator("backbone")
+    @classmethod
+    def _check_backbone(cls, name: str) -> str:
+        if check_backbone(name) not in KERAS_APPLICATIONS:
+            raise ValueError(
+                "embeddings are for the networks of keras.applications: "
+                "others scale pixels by all photographs' moments, which are known too late"
+            )
+        return name
+
+    @pydantic.field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: str) -> str:
+        if weights == RANDOM:
+            raise ValueError("embeddings of random weights teach nothing: set imagenet or a path")
+        return weights
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.alpha is not None and self.backbone not in WITH_ALPHA:
+            raise ValueError(f"alpha is for {', '.join(sorted(WITH_ALPHA))}, not {self.backbone}")
+        return self
 
 
 class TransformSettings(Settings):
@@ -21,6 +62,12 @@ class TransformSettings(Settings):
 
     Training photographs are stored with it and cropped at random, anew every epoch; all others,
     and those that a model is asked about, are cropped to the centre.
+    """
+    embeddings: EmbeddingsSettings | None = None
+    """Write embeddings instead of pixels: the fastest path to a first model.
+
+    Every photograph passes the frozen backbone once, here, and `train` fits nothing but the head,
+    in seconds an epoch: with the same backbone, and with neither augmentation nor fine-tuning.
     """
     beam_options: tuple[str, ...] = ()
     """Options for Beam in its own spelling, such as `--runner=DataflowRunner`."""
@@ -41,4 +88,6 @@ class TransformSettings(Settings):
     def _check(self) -> Self:
         if max(self.size) > 4096:
             raise ValueError("image_size is over 4096 pixels")
+        if self.embeddings and self.crop_margin:
+            raise ValueError("crop_margin is not for embeddings: no crop of them can be taken")
         return self

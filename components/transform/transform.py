@@ -8,10 +8,12 @@ from typing import Any
 from components.artifacts import transformed
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import StepError
+from components.artifacts.example_proto import parsed_example
 from components.artifacts.examples import SPLITS, Examples, read_examples
 from components.artifacts.manifest import write_manifest, written_aside
+from components.artifacts.tfrecord import read_records
 from components.artifacts.worker_errors import worker_message
-from components.transform.settings import TransformSettings
+from components.transform.settings import EmbeddingsSettings, TransformSettings
 
 _log = logging.getLogger("darkroom.transform")
 
@@ -29,21 +31,24 @@ def transform(
         examples: The examples that ingest wrote.
         settings: Image size and how to resize.
         transform_graph: Output: tf.transform's graph, with the labels and pixel statistics.
-        transformed_examples: Output: TFRecords of uint8 pixels and label indices.
+        transformed_examples: Output: TFRecords of uint8 pixels, or of a backbone's embeddings,
+            and label indices.
 
     Returns:
         The training split's pixel mean and variance by channel.
 
     Raises:
+        SettingsError: The weights file that embeddings need does not exist.
         StepError: The examples are missing, not whole or damaged, or there is nothing to train on.
     """
     source = read_examples(examples)
+    made_by = _made_by(settings.embeddings) if settings.embeddings else None
     if not source.counts.get("train"):
         raise StepError(f"the train split of {examples} is empty; ingest more photographs")
     with written_aside(transform_graph) as graph, written_aside(transformed_examples) as records:
         with tempfile.TemporaryDirectory(dir=graph) as temporary:
             try:
-                moments = _write_pixels(source, settings, records, Path(temporary))
+                moments = _write_records(source, settings, records, Path(temporary))
             except Exception as error:
                 message = worker_message(error)
                 if message is None:
@@ -57,18 +62,33 @@ def transform(
         }
         _log.info("%s images at %d x %d pixels", f"{sum(source.counts.values()):,}", *settings.size)
         write_manifest(graph, transformed.GRAPH_KIND, facts | moments)
-        stored = {"counts": source.counts, "stored_size": _stored_size(settings)}
+        stored = {"counts": source.counts} | _stored(settings, made_by, records)
         write_manifest(records, transformed.EXAMPLES_KIND, facts | stored)
     return moments
 
 
-def _stored_size(settings: TransformSettings) -> dict[str, list[int]]:
-    """Height and width of a split's records; training photographs have the crop margin."""
-    sizes = {split: list(settings.size) for split in SPLITS}
-    return sizes | {"train": list(settings.size_with_margin)}
+def _made_by(embeddings: EmbeddingsSettings) -> dict[str, Any]:
+    """The backbone, as the manifest states it."""
+    return {
+        "backbone": embeddings.backbone,
+        "alpha": embeddings.alpha,
+        "weights_digest": transformed.weights_digest(embeddings.weights),
+    }
 
 
-def _write_pixels(
+def _stored(
+    settings: TransformSettings, made_by: dict[str, Any] | None, records: Path
+) -> dict[str, Any]:
+    """What the records hold: pixels of some height and width by split, or embeddings."""
+    if made_by is None:
+        sizes = dict.fromkeys(SPLITS, settings.size)
+        return {"stored_size": sizes | {"train": settings.size_with_margin}}
+    shard = min(records.glob("train-*.tfrecord"))
+    (first,) = parsed_example(next(read_records(shard)))[transformed.EMBEDDING]
+    return {"stored_size": {}, "embeddings": made_by | {"size": len(first) // 2}}
+
+
+def _write_records(
     source: Examples, settings: TransformSettings, records: Path, temporary: Path
 ) -> dict[str, list[float]]:
     """Decodes every photograph, once, into the records; returns the training split's moments."""
@@ -78,18 +98,23 @@ def _write_pixels(
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from components.transform.moments import adapter_config, dataset_moments, read_moments
-    from components.transform.pixels import WritePixels, plan_tasks
+    from components.transform.pixels import WriteRecords, check_count, plan_tasks
 
     options = PipelineOptions(beam_arguments(settings.beam_options))
     fitted = temporary / "moments"
-    write = WritePixels(str(records), settings, source.labels)
+    write = WriteRecords(str(records), settings, source.labels)
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(str(temporary)):
-        moments = (
+        moments, counts = (
             pipeline
             | "List tasks" >> beam.Create(plan_tasks(source))
             | "Spread tasks" >> beam.Reshuffle()
-            | "Write pixels" >> beam.ParDo(write).with_output_types(pa.RecordBatch)
+            | "Write records"
+            >> beam.ParDo(write)
+            .with_output_types(pa.RecordBatch, counts=tuple[str, int])
+            .with_outputs("counts", main="moments")
         )
+        by_split = counts | "Count records" >> beam.CombinePerKey(sum)
+        _ = by_split | "Check counts" >> beam.Map(check_count, source)
         fitting = (moments, adapter_config()) | "Fit" >> tft_beam.AnalyzeDataset(dataset_moments)
         _ = fitting | "Write moments" >> tft_beam.WriteTransformFn(str(fitted))
     return read_moments(fitted)

@@ -65,6 +65,37 @@ def test_inputs_that_do_not_exist_are_named(tmp_path: Path) -> None:
     check_inputs(config)
 
 
+EMBEDDINGS = ["transform.embeddings={backbone: MobileNetV2, alpha: 0.35, weights: w.h5}"]
+HEAD_ONLY = ["train={backbone: MobileNetV2, alpha: 0.35, weights: w.h5}"]
+
+
+def test_embeddings_are_a_section_that_may_be_left_out() -> None:
+    assert "embeddings" not in load_config(DIGITS).arguments()["transform"]
+    config = load_config(DIGITS, overrides=[*EMBEDDINGS, *HEAD_ONLY])
+    given = config.arguments()["transform"]["embeddings"]
+    assert given == {"backbone": "MobileNetV2", "alpha": 0.35, "weights": "w.h5"}
+    assert load_config(DIGITS, overrides=["transform.embeddings=null"]) == load_config(DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.backbone=MobileNet", "'train.backbone' is MobileNet, and 'transform.embeddings.ba"),
+        ("train.alpha=1", "'train.alpha' is 1.0, and 'transform.embeddings.alpha' is 0.35"),
+        ("train.weights=imagenet", "'train.weights' is imagenet, and 'transform.embeddings.weigh"),
+        ("train.fine_tune_epochs=2", "train.fine_tune_epochs is not for embeddings"),
+        ("train.augmentation.flip=true", "train.augmentation is not for embeddings"),
+        ("train.standardize=true", "train.standardize is not for embeddings"),
+        ("transform.crop_margin=0.1", "crop_margin is not for embeddings"),
+    ],
+)
+def test_train_must_agree_with_the_embeddings(override: str, message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_config(DIGITS, overrides=[*EMBEDDINGS, *HEAD_ONLY, override])
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_every_section_is_a_pipeline_argument() -> None:
     arguments = load_config(DIGITS).arguments()
     assert set(arguments) == set(Config.model_fields) - {"name", "cluster"}

@@ -245,5 +245,5 @@ def test_weights_that_do_not_fit_are_refused(
 def test_an_image_too_small_for_the_backbone_is_refused(
     transformed: Transformed, tmp_path: Path
 ) -> None:
-    with pytest.raises(StepError, match=r"train.backbone MobileNetV2: .*32"):
+    with pytest.raises(SettingsError, match=r"train.backbone MobileNetV2 takes .* at least 32x32"):
         run_train(transformed, tmp_path, backbone="MobileNetV2")

@@ -1,85 +1,33 @@
 """The transform graph: fitted on the training split alone, and the only preprocessing there is."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from components.artifacts import transformed
 from components.artifacts.errors import StepError
-from components.artifacts.example_proto import parsed_example, serialized_example
 from components.artifacts.examples import read_examples
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import read_records, write_record
 from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.transform.settings import TransformSettings
+from components.transform.tests.conftest import (
+    COUNTS,
+    LABELS,
+    Transformed,
+    pictures,
+    png,
+    stored,
+    write_examples,
+)
 from components.transform.transform import transform
-
-COUNTS = {"train": 70, "valid": 5, "test": 3}
-LABELS = ["cat", "dog", "élan"]
-
-
-def pictures(split: str) -> list[tuple[str, npt.NDArray[np.uint8]]]:
-    """Label and pixels; the splits differ in brightness, so that a leak shows in the moments."""
-    generator = np.random.default_rng(len(split))
-    top = {"train": 100, "valid": 200, "test": 255}[split]
-    return [
-        (LABELS[number % 3], generator.integers(0, top, (12, 20, 3)).astype(np.uint8))
-        for number in range(COUNTS[split])
-    ]
-
-
-def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("examples")
-    for split in COUNTS:
-        with (folder / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
-            for label, pixels in pictures(split):
-                record = {"image_bytes": png(pixels), "label": label, "image_id": "x", "camera": 3}
-                write_record(file, serialized_example(record))
-    content = {"labels": LABELS, "counts": COUNTS, "columns": {"camera": "int"}}
-    write_manifest(folder, "examples", content)
-    return folder
-
-
-Transformed = tuple[Path, Path]
-
-
-@pytest.fixture(scope="module")
-def run_transform(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    def run(**settings: Any) -> Transformed:
-        out = tmp_path_factory.mktemp("out")
-        graph, records = out / "graph", out / "records"
-        transform(
-            examples,
-            TransformSettings.model_validate(settings),
-            transform_graph=graph,
-            transformed_examples=records,
-        )
-        return graph, records
-
-    return run
 
 
 @pytest.fixture(scope="module")
 def unresized(run_transform: Callable[..., Transformed]) -> Transformed:
     return run_transform(image_size=[12, 20])
-
-
-def stored(records: Path, split: str) -> list[dict[str, Any]]:
-    shards = read_transformed_examples(records).shards(split)
-    return [parsed_example(record) for shard in shards for record in read_records(shard)]
 
 
 def test_records_hold_the_pixels_and_the_pinned_label_index(unresized: Transformed) -> None:
@@ -214,20 +162,6 @@ def test_moments_hold_for_pixels_that_hardly_differ() -> None:
     assert variance == pytest.approx(images.var((1, 2), dtype=np.float64), rel=1e-6, abs=1e-9)
 
 
-def write_examples(folder: Path, train: list[list[bytes]]) -> Path:
-    """An examples artifact with a training shard for every list of images."""
-    folder.mkdir()
-    for number, images in enumerate(train):
-        with (folder / f"train-{number:05d}-of-{len(train):05d}.tfrecord").open("wb") as file:
-            for place, image in enumerate(images):
-                path = f"photo-{number}-{place}.jpg"
-                record = {"image_bytes": image, "label": "cat", "image_path": path}
-                write_record(file, serialized_example(record))
-    counts = {"train": sum(map(len, train)), "valid": 0, "test": 0}
-    write_manifest(folder, "examples", {"labels": LABELS, "counts": counts, "columns": {}})
-    return folder
-
-
 def run_into(examples: Path, out: Path) -> Transformed:
     outputs = out / "graph", out / "records"
     settings = TransformSettings(image_size=8)
@@ -282,14 +216,38 @@ def test_tasks_share_out_the_shards_and_mix_them(
 
 
 def test_a_task_done_again_writes_the_same_bytes(examples: Path, tmp_path: Path) -> None:
-    from components.transform.pixels import WritePixels, plan_tasks
+    from components.transform.pixels import WriteRecords, plan_tasks
 
     source = read_examples(examples)
     (task, *_) = plan_tasks(source)
-    write = WritePixels(str(tmp_path), TransformSettings(image_size=8), source.labels)
+    write = WriteRecords(str(tmp_path), TransformSettings(image_size=8), source.labels)
     written = []
     for _ in range(2):
-        (moments,) = write.process(task)
+        _, moments = write.process(task)
         written.append(((tmp_path / task.name).read_bytes(), moments))
     assert written[0] == written[1]
     assert moments.num_rows == COUNTS["train"]
+
+
+@pytest.mark.parametrize(("lost", "left"), [(1, 5), (2, 0)])
+def test_a_shard_that_is_lost_is_missed(tmp_path: Path, lost: int, left: int) -> None:
+    images = [png(pixels) for _, pixels in pictures("valid")]
+    examples = write_examples(tmp_path / "examples", [images, images])
+    for shard in read_examples(examples).shards("train")[:lost]:
+        shard.unlink()
+    message = (
+        rf"^the train split of .*examples holds {left} records, .* manifest states 10 .*again$"
+    )
+    with pytest.raises(StepError, match=message):
+        run_into(examples, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_shard_too_many_is_refused(tmp_path: Path) -> None:
+    """Such as one left of another ingestion into the same folder."""
+    images = [png(pixels) for _, pixels in pictures("valid")]
+    examples = write_examples(tmp_path / "examples", [images])
+    (shard,) = read_examples(examples).shards("train")
+    (examples / "test-00000-of-00001.tfrecord").write_bytes(shard.read_bytes())
+    with pytest.raises(StepError, match=r"the test split .* holds 5 records, .* states 0 "):
+        run_into(examples, tmp_path / "out")

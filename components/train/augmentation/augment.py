@@ -1,0 +1,53 @@
+"""All changes that the settings ask for, one after another."""
+
+from collections.abc import Callable
+from typing import Any
+
+from components.train.augmentation.colour import recolour
+from components.train.augmentation.draws import Draws
+from components.train.augmentation.masks import cut_out, mask_grid
+from components.train.augmentation.mixing import mix
+from components.train.augmentation.rand_augment import rand_augment
+from components.train.augmentation.warp import warp
+from components.train.augmentation_settings import AugmentationSettings
+
+Augment = Callable[[Any, Any, Draws], tuple[Any, Any]]
+"""From (images uint8 [N, H, W, 3], labels float32 [N, K], draws) to images and labels alike."""
+
+
+def build_augmentation(settings: AugmentationSettings) -> Augment:
+    """Builds a function for `tf.data.Dataset.map`; it changes nothing where nothing is set."""
+    import tensorflow as tf
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def augment(images: Any, labels: Any, draws: Draws) -> tuple[Any, Any]:
+        # Light falls on the scene before anything is hidden or blended.
+        if settings.flip or settings.rotation or settings.translation or settings.zoom:
+            images = warp(
+                *(images, draws),
+                flip=settings.flip,
+                rotation=settings.rotation,
+                translation=settings.translation,
+                zoom=settings.zoom,
+            )
+        if settings.contrast or settings.brightness or settings.saturation:
+            images = recolour(
+                *(images, draws),
+                contrast=settings.contrast,
+                brightness=settings.brightness,
+                saturation=settings.saturation,
+            )
+        if settings.rand_augment:
+            images = rand_augment(
+                images, draws, settings.rand_augment, settings.rand_augment_magnitude
+            )
+        if settings.cutout:
+            images = cut_out(images, draws, settings.cutout)
+        if settings.grid_mask:
+            images = mask_grid(images, draws, settings.grid_mask)
+        if settings.mixup or settings.cutmix:
+            images, labels = mix(images, labels, draws, settings.mixup, settings.cutmix)
+        return images, labels
+
+    result: Augment = augment
+    return result

@@ -1,0 +1,64 @@
+"""Flip, rotation, translation, zoom and shear: one resampling for all of them."""
+
+import math
+from typing import Any
+
+from components.train.augmentation.draws import Draws
+
+
+def warp(
+    images: Any,
+    draws: Draws,
+    *,
+    flip: bool = False,
+    rotation: float = 0.0,
+    translation: float = 0.0,
+    zoom: float = 0.0,
+    shear: float = 0.0,
+) -> Any:
+    """Moves pixels; what comes in from beyond the edge is the mirror image.
+
+    One resampling of uint8 costs a quarter of Keras's three layers, and blurs once.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        draws: The batch's random numbers.
+        flip: Whether to mirror left and right, every second time.
+        rotation: Largest rotation either way, as a part of a full turn.
+        translation: Largest shift either way along each axis, as a part of the side.
+        zoom: Largest zoom in or out, as a part of the side.
+        shear: Largest shift of a pixel either way, as a part of its height over the centre.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    import keras
+    import tensorflow as tf
+
+    _, height, width, _ = images.shape
+    side = 1.0 - 2.0 * tf.cast(draws.half(), tf.float32) if flip else 1.0
+    if not (rotation or translation or zoom or shear):
+        return _mirrored(images, side < 0) if flip else images
+    angle = draws.uniform(-rotation, rotation) * 2 * math.pi
+    scale = 1.0 + draws.uniform(-zoom, zoom)
+    slant = draws.uniform(-shear, shear)
+    # Where each pixel of the result comes from, from the centre: turned after slanted.
+    right_to_x, down_to_x = tf.cos(angle), tf.cos(angle) * slant - tf.sin(angle)
+    right_to_y, down_to_y = tf.sin(angle), tf.sin(angle) * slant + tf.cos(angle)
+    a0, a1 = scale * side * right_to_x, scale * down_to_x
+    b0, b1 = scale * side * right_to_y, scale * down_to_y
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    a2 = centre_x * (1 - a0) - centre_y * a1 + width * draws.uniform(-translation, translation)
+    b2 = centre_y * (1 - b1) - centre_x * b0 + height * draws.uniform(-translation, translation)
+    none = tf.zeros_like(a0)
+    matrix = tf.stack([a0, a1, a2, b0, b1, b2, none, none], axis=1)
+    return keras.ops.image.affine_transform(images, matrix, "bilinear", "reflect")
+
+
+def _mirrored(images: Any, chosen: Any) -> Any:
+    """The chosen images mirrored; whole images are copied, which a select by pixel is slow at."""
+    import tensorflow as tf
+
+    count = tf.shape(images)[0]
+    both = tf.concat([images, tf.reverse(images, [2])], axis=0)
+    return tf.gather(both, tf.range(count) + count * tf.cast(chosen, tf.int32))

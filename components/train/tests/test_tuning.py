@@ -1,0 +1,269 @@
+"""A search finds the better settings, prunes the worse, and goes on after it was killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.settings import validate_settings
+from components.artifacts.transformed import read_transform_graph, read_transformed_examples
+from components.train.settings import TrainSettings
+from components.train.tests.conftest import Transformed
+from components.train.tuning.settings import TuneSettings
+from components.train.tuning.space import check_space, ends, tunable_settings, with_values
+from components.train.tuning.tune import run_study, tune
+
+TRAIN = {"backbone": "linear", "weights": "none", "batch_size": 16, "epochs": 3}
+# A rate so small that nothing is learned, or one that the colours are learned with.
+SPACE = {"learning_rate": [1e-7, 0.02], "augmentation.flip": [False, True]}
+TUNE = {"space": SPACE, "trials": 4, "startup_trials": 1, "seed": 1}
+
+PROGRAM = (
+    "import json, os, signal, sys\n"
+    "from pathlib import Path\n"
+    "from components.train.settings import TrainSettings\n"
+    "from components.train.tuning.settings import TuneSettings\n"
+    "from components.train.tuning import trial\n"
+    "from components.train.tuning.tune import tune\n"
+    "kept = trial._kept_value; calls = []\n"
+    "def killed(*arguments):\n"
+    "    calls.append(1)\n"
+    "    if len(calls) == int(sys.argv[6]):\n"
+    "        os.kill(os.getpid(), getattr(signal, sys.argv[7]))\n"
+    "    return kept(*arguments)\n"
+    "trial._kept_value = killed\n"
+    "tune(Path(sys.argv[1]), Path(sys.argv[2]), TuneSettings(**json.loads(sys.argv[3])),\n"
+    "    TrainSettings(**json.loads(sys.argv[4])), study=Path(sys.argv[5]))\n"
+)
+
+
+def run(transformed: Transformed, study: Path, **changes: Any) -> dict[str, Any]:
+    return tune(
+        transformed.records,
+        transformed.graph,
+        validate_settings(TuneSettings, TUNE | changes),
+        validate_settings(TrainSettings, TRAIN),
+        study=study,
+    )
+
+
+def table(study: Path) -> list[dict[str, str]]:
+    with (study / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def drawn(study: Path) -> list[tuple[str, ...]]:
+    """What the trials were and came to, without their numbers and times."""
+    names = ("state", "val_accuracy", "epochs", *SPACE)
+    return [tuple(row[name] for name in names) for row in table(study)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(transformed: Transformed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = tmp_path_factory.mktemp("uninterrupted")
+    found = run(transformed, study)
+    assert found == json.loads((study / "manifest.json").read_text())["train"]
+    return study
+
+
+def test_the_better_settings_are_found(uninterrupted: Path) -> None:
+    found = json.loads((uninterrupted / "manifest.json").read_text())["train"]
+    assert found["learning_rate"] == 0.02
+    assert found["epochs"] == 3
+    assert TrainSettings.model_validate(found).backbone == "linear"
+    rows = table(uninterrupted)
+    best = max(rows, key=lambda row: float(row["val_accuracy"]))
+    assert float(best["learning_rate"]) == 0.02
+    assert str(found["augmentation"]["flip"]) == best["augmentation.flip"]
+
+
+def test_a_worse_trial_is_pruned(uninterrupted: Path) -> None:
+    rows = {row["trial"]: row for row in table(uninterrupted)}
+    assert len(rows) == 4
+    states = [row["state"] for row in rows.values()]
+    assert set(states) == {"complete", "pruned"}
+    for row in rows.values():
+        # Every trial is given its first epoch; what is worse by the second ends there.
+        assert row["epochs"] == ("3" if row["state"] == "complete" else "2")
+        if row["state"] == "pruned":
+            assert row["learning_rate"] == "1e-07"
+    assert not list((uninterrupted / "checkpoints").iterdir())
+
+
+def test_a_finished_study_runs_no_more(transformed: Transformed, uninterrupted: Path) -> None:
+    before = (uninterrupted / "trials.csv").read_text()
+    assert run(transformed, uninterrupted)["learning_rate"] == 0.02
+    assert (uninterrupted / "trials.csv").read_text() == before
+
+
+def test_killed_again_and_again_it_draws_the_same_trials(
+    transformed: Transformed, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """In the first trial, in the one that goes on from it, and by a preemption later on."""
+    for call, name, code in ((2, "SIGKILL", -9), (2, "SIGKILL", -9), (3, "SIGTERM", 1)):
+        arguments = [transformed.records, transformed.graph, json.dumps(TUNE), json.dumps(TRAIN)]
+        arguments += [tmp_path, call, name]
+        command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == code, result.stderr
+    assert "InterruptedStepError: asked to end (SIGTERM)" in result.stderr
+    run(transformed, tmp_path)
+    assert drawn(tmp_path) == drawn(uninterrupted)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_another_search_is_not_mixed_in(transformed: Transformed, uninterrupted: Path) -> None:
+    space = SPACE | {"learning_rate": [0.01, 0.02]}
+    with pytest.raises(SettingsError, match=r"is another one \(space.learning_rate.choices \["):
+        run(transformed, uninterrupted, space=space)
+    with pytest.raises(SettingsError, match="metric val_accuracy there, val_loss here"):
+        run(transformed, uninterrupted, metric="val_loss")
+
+
+def test_a_damaged_study_is_named(transformed: Transformed, tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_text("no database")
+    with pytest.raises(StepError, match=r"cannot use .*study.db \(.*\): delete it to tune from"):
+        run(transformed, tmp_path)
+
+
+def test_a_failed_trial_is_recorded_and_the_next_runs(
+    transformed: Transformed, tmp_path: Path
+) -> None:
+    """Weights blow up under the one learning rate; what is common to all trials ends the search."""
+    told: list[float] = []
+    settings = {"space": {"learning_rate": [1e30, 0.02]}, "trials": 4, "seed": 3}
+    found = run_study(
+        read_transformed_examples(transformed.records),
+        read_transform_graph(transformed.graph),
+        validate_settings(TuneSettings, settings),
+        validate_settings(TrainSettings, TRAIN | {"epochs": 1}),
+        tmp_path,
+        on_better=lambda better: told.append(better.learning_rate),
+    )
+    assert found.learning_rate == 0.02
+    assert told
+    assert set(told) == {0.02}
+    failed = [row for row in table(tmp_path) if row["state"] == "failed" or row["error"]]
+    assert failed
+    assert all("not a number" in row["error"] for row in failed)
+    with pytest.raises(StepError, match=r"3 trials failed in a row, the last one: the loss is not"):
+        run(transformed, tmp_path / "all", space={"learning_rate": [1e30, 1e31]}, trials=9)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"learning_rat": [1, 2]}, "'tune.space.learning_rat'; did you mean 'learning_rate'?"),
+        ({"train.epochs": [1, 2]}, "'tune.space.train.epochs'; did you mean 'epochs'?"),
+        ({"augmentation": [1, 2]}, "unknown train setting 'tune.space.augmentation'"),
+        ({"checkpoints": ["a", "b"]}, "unknown train setting 'tune.space.checkpoints'"),
+        ({"epochs": {"low": 1.5, "high": 3}}, "takes whole numbers, not 1.5"),
+        ({"epochs": ["many", 3]}, "'tune.space.epochs': many is not valid: setting 'train.epochs'"),
+        ({"dropout": {"low": 0, "high": 1.0}}, "'tune.space.dropout': 1.0 is not valid: setting"),
+        ({"backbone": {"low": 1, "high": 3}}, "'tune.space.backbone' is no number: give a list"),
+        ({"backbone": ["linear", "MobileNetV2x"]}, "MobileNetV2x is not valid: setting"),
+    ],
+)
+def test_a_space_that_does_not_fit_is_one_line(space: dict[str, Any], message: str) -> None:
+    settings = validate_settings(TuneSettings, {"space": space})
+    with pytest.raises(SettingsError) as raised:
+        check_space(settings.space, validate_settings(TrainSettings, TRAIN))
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "setting 'tune.space' is missing"),
+        ({"space": {}}, "setting 'tune.space'"),
+        ({"space": {"l2": {"low": 2, "high": 1}}}, "'tune.space.l2': low is 2, and must be under"),
+        ({"space": {"l2": {"low": 0, "high": 1, "log": True}}}, "log is for a range that starts"),
+        ({"space": {"l2": {"low": 0, "hihg": 1}}}, "'tune.space.l2.hihg'; did you mean 'high'?"),
+        ({"space": {"l2": {"low": 0, "high": 1, "step": 2}}}, "more than from low to high"),
+        ({"space": {"l2": [1]}}, "'tune.space.l2': choices must be two or more values"),
+        ({"space": {"l2": 3}}, "setting 'tune.space.l2'"),
+        ({"space": {"l2": [1, {}]}}, "setting 'tune.space.l2"),
+        ({"space": {"l2": [1, 2]}, "trails": 3}, "did you mean 'trials'?"),
+        ({"space": {"label_smoothing": [0, 0.1]}, "metric": "val_loss"}, "val_loss grows with"),
+    ],
+)
+def test_wrong_tune_settings_are_one_line(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        validate_settings(TuneSettings, values, "tune")
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_choices_keep_their_types() -> None:
+    values = {"space": {"batch_size": [1, 2], "l2": [1.0, 2.0], "augmentation.flip": [True, False]}}
+    space = validate_settings(TuneSettings, values).space
+    kinds = [[type(value) for value in ends(space[name])] for name in space]
+    assert kinds == [[int] * 2, [float] * 2, [bool] * 2]
+    settings = validate_settings(TuneSettings, values)
+    assert (
+        TuneSettings.model_validate(settings.model_dump(mode="json", exclude_none=True)) == settings
+    )
+
+
+def test_settings_are_put_in_their_place() -> None:
+    train = validate_settings(TrainSettings, TRAIN)
+    changed = with_values(train, {"augmentation.rotation": 0.1, "epochs": 7})
+    assert changed.augmentation.rotation == 0.1
+    assert changed.epochs == 7
+    assert changed.backbone == train.backbone
+    assert train.augmentation.rotation == 0.0
+    issue = {"learning_rate", "l2", "dropout", "batch_size", "augmentation.flip"}
+    assert issue <= set(tunable_settings())
+
+
+def vertex_trial(
+    transformed: Transformed, tmp_path: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "components.train.tuning.vertex_trial"]
+    command += ["--transformed-examples", str(transformed.records)]
+    command += ["--transform-graph", str(transformed.graph)]
+    command += ["--settings", json.dumps(TRAIN), "--metric", "val_loss", *options]
+    environment = os.environ | {
+        "CLOUD_ML_HP_METRIC_FILE": str(tmp_path / "reports" / "output.metrics"),
+        "CLOUD_ML_TRIAL_ID": "7",
+        "AIP_CHECKPOINT_DIR": str(tmp_path / "checkpoints"),
+    }
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_trial_on_vertex_reports_as_hypertune_does(
+    transformed: Transformed, tmp_path: Path
+) -> None:
+    finished = vertex_trial(
+        transformed, tmp_path, "--learning_rate=0.02", "--epochs=2.0", "--augmentation.flip=true"
+    )
+    assert finished.returncode == 0, finished.stderr
+    lines = (tmp_path / "reports" / "output.metrics").read_text().splitlines()
+    reports = [json.loads(line) for line in lines]
+    assert [report["global_step"] for report in reports] == ["1", "2"]
+    for report in reports:
+        assert set(report) == {"timestamp", "trial", "global_step", "val_loss"}
+        assert report["trial"] == "7"
+        assert isinstance(report["timestamp"], float)
+        assert float(report["val_loss"]) > 0
+    assert (tmp_path / "checkpoints" / "best.weights.h5").is_file()
+
+
+def test_a_wrong_trial_on_vertex_is_one_line(transformed: Transformed, tmp_path: Path) -> None:
+    finished = vertex_trial(transformed, tmp_path, "--learning_rat=0.02")
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines() == [
+        "[trial] error: unknown setting 'learning_rat'; did you mean 'learning_rate'?"
+    ]
+
+
+def test_signals_are_as_before() -> None:
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

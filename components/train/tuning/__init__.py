@@ -1,0 +1,1 @@
+"""Tuning: many short trainings that search for the settings to train with."""

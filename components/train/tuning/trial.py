@@ -1,0 +1,74 @@
+"""A trial: one training whose history is all that is wanted of it."""
+
+import contextlib
+import gc
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.artifacts.transformed import TransformedExamples, TransformGraph
+from components.train.cluster import Cluster
+from components.train.settings import TrainSettings
+from components.train.train import train_weights
+
+OnValue = Callable[[int, float], None]
+"""Called after every epoch with its number, from 1, and the trial's value so far."""
+
+
+def run_trial(
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TrainSettings,
+    metric: str,
+    folder: Path,
+    on_value: OnValue,
+    cluster: Cluster | None = None,
+) -> float:
+    """Trains with the settings.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        settings: What is trained; its `checkpoints` are not used.
+        metric: Name of the value in the history's entries.
+        folder: Of the trial's checkpoint; a killed trial goes on from it.
+        on_value: What it raises ends the trial.
+        cluster: The workers; by default this process alone.
+
+    Returns:
+        The metric at the epoch whose weights training would keep.
+
+    Raises:
+        SettingsError, StepError: As `train` raises them.
+    """
+    import keras
+
+    def on_epoch(history: Mapping[str, Any]) -> None:
+        on_value(len(history["epochs"]), _kept_value(history, metric))
+
+    here = cluster or Cluster()
+    own = settings.model_copy(update={"checkpoints": None})
+    try:
+        history = train_weights(source, graph, own, here, folder, on_epoch)
+    finally:
+        # Or each trial's graphs and weights would stay until the process ends.
+        keras.utils.clear_session()
+        gc.collect()
+    return _kept_value(history, metric)
+
+
+@contextlib.contextmanager
+def quiet_training() -> Iterator[None]:
+    """Keeps the training's own lines back, all but warnings."""
+    log = logging.getLogger("darkroom.train")
+    before = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _kept_value(history: Mapping[str, Any], metric: str) -> float:
+    return float(history["epochs"][history["best_epoch"] - 1][metric])

@@ -1,0 +1,205 @@
+"""The tune step: a search for the settings to train with."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.manifest import write_manifest
+from components.artifacts.settings import set_value
+from components.artifacts.transformed import (
+    TransformedExamples,
+    TransformGraph,
+    read_transform_graph,
+    read_transformed_examples,
+)
+from components.train.cluster import read_cluster
+from components.train.identity import training_identity
+from components.train.interruption import InterruptedStepError
+from components.train.settings import TrainSettings
+from components.train.tuning.settings import TuneSettings
+from components.train.tuning.space import check_space, with_values
+from components.train.tuning.study import Study
+from components.train.tuning.trial import quiet_training, run_trial
+
+FAILURES_IN_A_ROW = 3
+"""After so many there is more wrong than unlucky settings."""
+
+OnBetter = Callable[[TrainSettings], None]
+"""Called with the best settings so far, when the study opens and when there are better ones."""
+
+_log = logging.getLogger("darkroom.tune")
+
+
+def tune(
+    transformed_examples: Path,
+    transform_graph: Path,
+    settings: TuneSettings,
+    train: TrainSettings,
+    *,
+    study: Path,
+) -> dict[str, Any]:
+    """Searches for the settings to train with, and goes on where it was interrupted.
+
+    Args:
+        transformed_examples: The examples that transform wrote.
+        transform_graph: The graph that transform fitted.
+        settings: Where to search, how long, and for what.
+        train: The train step's settings, which trials have but for what is searched.
+        study: Output: `study.db`, which a study goes on from, and `trials.csv`.
+
+    Returns:
+        The train step's settings with the best values in them.
+
+    Raises:
+        SettingsError: The space does not fit the train settings, or the study there is another.
+        StepError: No trial has finished, or the process was asked to end.
+    """
+    source = read_transformed_examples(transformed_examples)
+    graph = read_transform_graph(transform_graph)
+    best = run_study(source, graph, settings, train, study)
+    found = best.model_dump(mode="json", exclude_none=True)
+    write_manifest(study, "study", {"metric": settings.metric, "train": found})
+    return found
+
+
+def run_study(
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TuneSettings,
+    train: TrainSettings,
+    folder: Path,
+    on_better: OnBetter | None = None,
+) -> TrainSettings:
+    """Runs trials until there are as many as asked for, or the time is over.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        settings: Where to search, how long, and for what.
+        train: What all other settings are.
+        folder: Where the study stands, or is to stand.
+        on_better: Told about the best settings.
+
+    Returns:
+        The best settings.
+
+    Raises:
+        SettingsError: The space does not fit the train settings, or the study there is another.
+        StepError: No trial has finished, or the process was asked to end.
+    """
+    check_space(settings.space, train)
+    if read_cluster().workers > 1:
+        raise SettingsError(
+            "tuning trains in one process, and TF_CONFIG names several workers: unset it, or tune "
+            "on Vertex, where each trial may have several"
+        )
+    study = Study(folder, settings, _identity(source, graph, settings, train))
+    tuning = _Tuning(source, graph, settings, train, study, on_better)
+    return tuning.run()
+
+
+class _Tuning:
+    def __init__(
+        self,
+        source: TransformedExamples,
+        graph: TransformGraph,
+        settings: TuneSettings,
+        train: TrainSettings,
+        study: Study,
+        on_better: OnBetter | None,
+    ) -> None:
+        self._source, self._graph, self._settings = source, graph, settings
+        self._train, self._study, self._on_better = train, study, on_better
+        self._told: int | None = None
+
+    def run(self) -> TrainSettings:
+        minutes = self._settings.timeout
+        until = time.monotonic() + minutes * 60 if minutes is not None else None
+        if done := len(self._study.finished):
+            _log.info("goes on after %d trials", done)
+        self._tell_best()
+        failures = 0
+        while len(self._study.finished) < self._settings.trials:
+            if until is not None and time.monotonic() >= until:
+                _log.info("stops after %g minutes, as set", minutes)
+                break
+            error = self._run_trial()
+            failures = failures + 1 if error is not None else 0
+            if failures == FAILURES_IN_A_ROW:
+                raise StepError(f"{failures} trials failed in a row, the last one: {error}")
+        best = self._tell_best()
+        if best is None:
+            raise StepError("no trial has finished: give tune.trials or tune.timeout more")
+        return best
+
+    def _run_trial(self) -> str | None:
+        """Runs the next trial; gives the error of one that failed."""
+        import optuna
+        import tensorflow as tf
+
+        trial = self._study.next_trial()
+
+        def on_value(epoch: int, value: float) -> None:
+            trial.report(value, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        value: float | None = None
+        error: str | None = None
+        folder = self._study.checkpoint_folder(trial)
+        try:
+            with quiet_training():
+                settings = with_values(self._train, trial.params)
+                metric = self._settings.metric
+                value = run_trial(self._source, self._graph, settings, metric, folder, on_value)
+        except InterruptedStepError:
+            raise  # The study goes on with this trial.
+        except optuna.TrialPruned:
+            pass
+        except (SettingsError, StepError, tf.errors.ResourceExhaustedError) as failure:
+            error = str(failure).splitlines()[0]
+        self._show(self._study.end_trial(trial, value, error), error)
+        self._tell_best()
+        return error
+
+    def _show(self, trial: Any, error: str | None) -> None:
+        values = "  ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
+        state = trial.state.name.lower()
+        if state == "pruned":
+            state += f" at epoch {trial.last_step}"
+        value = "" if trial.value is None else f"  {self._settings.metric} {trial.value:.4f}"
+        reason = f"  ({error})" if error else ""
+        _log.info("trial %d  %s%s  %s%s", trial.number, state, value, values, reason)
+
+    def _tell_best(self) -> TrainSettings | None:
+        best = self._study.best
+        if best is None:
+            return None
+        settings = with_values(self._train, best.params)
+        if best.number != self._told and self._on_better is not None:
+            self._on_better(settings)
+        self._told = best.number
+        return settings
+
+
+def _identity(
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TuneSettings,
+    train: TrainSettings,
+) -> dict[str, Any]:
+    """What must be the same for trials to compare."""
+    space = settings.model_dump(mode="json", exclude_defaults=True)["space"]
+    identity = training_identity(source, graph, train, warm_start=False)
+    del identity["warm_start"]
+    for name in settings.space:
+        # Its own value says nothing where the space has others.
+        set_value(identity["settings"], name, None)
+    return {**identity, "space": space, "metric": settings.metric}
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

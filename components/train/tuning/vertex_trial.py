@@ -1,0 +1,104 @@
+"""`python -m components.train.tuning.vertex_trial`: one trial of a Vertex tuning job.
+
+Vertex puts the trial's settings behind the command, as `--learning_rate=0.003`, and reads its
+reports from a file.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from components.artifacts.command import SETTINGS_HELP
+from components.artifacts.errors import DarkroomError, SettingsError
+from components.artifacts.settings import parse_value, read_yaml, set_value, validate_settings
+from components.artifacts.step import configure_logging, exit_with
+from components.artifacts.transformed import read_transform_graph, read_transformed_examples
+from components.train.cluster import read_cluster
+from components.train.settings import TrainSettings
+from components.train.tuning.hypertune import Reports
+from components.train.tuning.trial import run_trial
+
+CHECKPOINTS_VARIABLE = "AIP_CHECKPOINT_DIR"
+"""Where Vertex has a trial keep its checkpoints, where the job has an output directory."""
+
+
+def main(
+    context: typer.Context,
+    transformed_examples: Annotated[Path, typer.Option()],
+    transform_graph: Annotated[Path, typer.Option()],
+    settings: Annotated[str, typer.Option(help=SETTINGS_HELP)] = "{}",
+    metric: Annotated[str, typer.Option(help="val_accuracy or val_loss")] = "val_accuracy",
+) -> None:
+    """Trains once, and reports the metric after every epoch; further options are train settings."""
+    configure_logging()
+    try:
+        train_once(transformed_examples, transform_graph, settings, metric, context.args)
+    except DarkroomError as error:
+        exit_with(error, "trial")
+
+
+def train_once(
+    transformed_examples: Path,
+    transform_graph: Path,
+    settings: str,
+    metric: str,
+    options: Sequence[str],
+) -> float:
+    """Trains with a trial's settings, and reports the metric after every epoch.
+
+    Args:
+        transformed_examples: The examples that transform wrote.
+        transform_graph: The graph that transform fitted.
+        settings: The train step's settings: a file, or JSON.
+        metric: What to report.
+        options: The trial's own, `--name=value` each, by dotted name.
+
+    Returns:
+        The metric at the epoch whose weights training would keep.
+
+    Raises:
+        SettingsError, StepError: As `train` raises them.
+    """
+    values = read_yaml(settings)
+    for option in options:
+        name, equals, text = option.removeprefix("--").partition("=")
+        if not option.startswith("--") or not equals:
+            raise SettingsError(f"unknown argument {option}: a trial's settings are --name=value")
+        set_value(values, name, parse_value(text))
+    train = validate_settings(TrainSettings, values)
+    cluster = read_cluster()
+    reports = Reports(metric)
+
+    def on_value(epoch: int, value: float) -> None:
+        if cluster.is_chief:
+            reports.add(epoch, value)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = os.environ.get(CHECKPOINTS_VARIABLE, temporary).replace("gs://", "/gcs/", 1)
+        return run_trial(
+            read_transformed_examples(transformed_examples),
+            read_transform_graph(transform_graph),
+            train,
+            metric,
+            Path(folder),
+            on_value,
+            cluster,
+        )
+
+
+def _application() -> Any:
+    application = typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True}
+    application.command(name="trial", context_settings=passed_on)(main)
+    return application
+
+
+if __name__ == "__main__":
+    sys.exit(_application()())
