@@ -1,5 +1,6 @@
 """The one way a step's function is called: by kfp in a container, by kfp here, and from a shell."""
 
+import atexit
 import gc
 import inspect
 import logging
@@ -36,6 +37,8 @@ def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
     # By default Python looks for garbage after every 700 new objects; of the hundred thousands
     # that a step and its imports make none is, and looking took up to half of a step's time.
     gc.set_threshold(OBJECTS_BETWEEN_LOOKS)
+    # And once more as it ends, when all memory is given back anyway.
+    atexit.register(gc.freeze)
     entry = JournalEntry(name, {key: str(arguments[key]) for key in output_names(function)})
     try:
         result = function(**_converted(function, arguments))

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from components.ingest.sources import Table, read_source
 if TYPE_CHECKING:
     from components.ingest.assembly import Assembled
     from components.ingest.card import Contents
+    from components.ingest.chunk import Entry
     from components.ingest.index import Index
     from components.ingest.statistics import Statistics
 
@@ -110,14 +111,17 @@ def _statistics(assembled: "Assembled", settings: IngestSettings) -> "Statistics
     from components.ingest.tiles import tiles_by_label
 
     total = Statistics()
+    alike: dict[tuple[str, tuple[str, ...]], list[Entry]] = defaultdict(list)
     for entry in assembled.entries:
         if entry.tile_values:
             tiles = tiles_by_label(entry.tile_values, settings.labels or ())
-            total.add(entry, entry.split, *tiles, examples=entry.examples, examples_by_label=tiles)
+            total.add_all([entry], entry.split, tiles, entry.examples)
         else:
-            labels = entry.labels or (entry.label,)
-            total.add(entry, entry.split, *labels, examples=entry.examples)
-        total.united += bool(entry.united)
+            alike[entry.split, tuple(entry.labels) or (entry.label,)].append(entry)
+    for (split, labels), entries in alike.items():
+        examples = sum(entry.examples for entry in entries)
+        total.add_all(entries, split, dict.fromkeys(labels, examples), examples)
+    total.united = sum(bool(entry.united) for entry in assembled.entries)
     return total
 
 

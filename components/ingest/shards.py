@@ -17,6 +17,9 @@ from components.ingest.processes import cores, end_with
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
 
+CHUNKS_WORTH_PROCESSES = 4
+"""Some 2,000 photographs take as long as processes take to start."""
+
 
 def write_shards(
     chunks: Sequence[Chunk], folder: Path, settings: IngestSettings
@@ -33,7 +36,8 @@ def write_shards(
     """
     arguments = beam_arguments(settings.beam_options)
     # A runner that was chosen has ways of its own to use all cores.
-    spread = not settings.beam_options and len(chunks) > 1 and cores() > 1
+    many = len(chunks) > CHUNKS_WORTH_PROCESSES and cores() > 1
+    spread = many and not settings.beam_options
     write = _WriteShardsInProcesses if spread else _WriteShards
     with beam.Pipeline(options=PipelineOptions(arguments)) as pipeline:
         _ = (

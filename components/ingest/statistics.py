@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from components.artifacts.errors import StepError
 from components.artifacts.manifest import read_manifest, write_json, write_manifest
@@ -105,37 +106,28 @@ class Statistics:
         """Examples by label."""
         return sum(self.counts.values(), Counter())
 
-    def add(
-        self,
-        photograph: Measured,
-        split: str,
-        *labels: str,
-        examples: int = 1,
-        examples_by_label: Mapping[str, int] | None = None,
+    def add(self, photograph: Measured, split: str, *labels: str) -> None:
+        """Counts one photograph with its label, or its labels."""
+        self.add_all([photograph], split, dict.fromkeys(labels, 1), 1)
+
+    def add_all(
+        self, photographs: Sequence[Measured], split: str, labels: Mapping[str, int], examples: int
     ) -> None:
-        """Counts one photograph with its label, or its labels.
+        """Counts photographs that have the same labels.
 
         Args:
-            photograph: What is known of it.
-            split: The split it is in.
-            labels: Its labels.
-            examples: Number of its examples: more than one where it is cut into tiles.
-            examples_by_label: Of those, the number with each label; unset, all have all labels.
+            photographs: What is known of them.
+            split: The split they are in.
+            labels: Number of examples by label.
+            examples: Number of examples: more than photographs where those are cut into tiles.
         """
         self.photographs[split] += examples
-        self.converted += photograph.converted
-        counts = self.counts.setdefault(split, Counter())
-        groups = [self.overall]
+        self.converted += sum(photograph.converted for photograph in photographs)
+        self.counts.setdefault(split, Counter()).update(labels)
+        added = _distributions(photographs)
+        self.overall.merge(added)
         for label in labels:
-            counts[label] += examples_by_label[label] if examples_by_label else examples
-            if label not in self.by_label:
-                self.by_label[label] = Distributions()
-            groups.append(self.by_label[label])
-        bins = _bins(photograph)
-        for group in groups:
-            group.formats[photograph.file_format] += 1
-            for histogram, place in zip(group.histograms.values(), bins, strict=True):
-                histogram[place] += 1
+            self.by_label.setdefault(label, Distributions()).merge(added)
 
     def merge(self, other: "Statistics") -> None:
         """Adds the statistics of other photographs."""
@@ -175,17 +167,20 @@ class Statistics:
         )
 
 
-def _bins(photograph: Measured) -> tuple[int, ...]:
-    """The place of a photograph in each distribution, in the order of `EDGES`."""
-    values = (
-        photograph.height,
-        photograph.width,
-        photograph.width / photograph.height,
-        photograph.brightness,
-        photograph.contrast,
-        photograph.sharpness,
+def _distributions(photographs: Sequence[Measured]) -> Distributions:
+    width, height = (
+        np.array([getattr(photograph, name) for photograph in photographs], np.float64)
+        for name in ("width", "height")
     )
-    return tuple(map(bisect_right, EDGES.values(), values))
+    found = Distributions(Counter(photograph.file_format for photograph in photographs))
+    for name, edges in EDGES.items():
+        if name == "aspect":
+            values = width / height
+        else:
+            values = np.array([getattr(photograph, name) for photograph in photographs], np.float64)
+        places = np.searchsorted(edges, values, "right")
+        found.histograms[name] = np.bincount(places, minlength=len(edges) + 1).tolist()
+    return found
 
 
 def read_statistics(folder: Path) -> Statistics:
