@@ -10,6 +10,7 @@ from components.artifacts.evaluation import read_predictions
 from components.artifacts.examples import SPLITS, Examples
 from components.artifacts.model import Model
 from components.evaluate.charts import confusion_matrix, reliability, training_curve
+from components.evaluate.exports import read_exports
 from components.evaluate.history import History, read_history
 from components.evaluate.known_metrics import KNOWN_METRICS
 from components.evaluate.mistakes import worst_mistakes
@@ -73,6 +74,7 @@ def render_report(
         labels=model.labels,
         curves=[Markup(curve) for curve in _curves(history)],
         history=history,
+        exports=read_exports(model.folder),
         confusion=Markup(confusion_matrix(overall["confusion"], model.labels)),
         confused_pairs=_confused_pairs(overall["confusion"]),
         reliability=Markup(reliability(overall["reliability"])),

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.artifacts import model as model_format
 from components.artifacts.evaluation import Evaluation, read_evaluation
+from components.artifacts.manifest import write_json
 from components.evaluate.tests.small_artifacts import (
     fitted,
     png,
@@ -30,6 +32,20 @@ HISTORY = {
         for epoch in range(1, 6)
     ],
     "best_epoch": 4,
+}
+EXPORTS = {
+    "images": 100,
+    "forms": [
+        {"form": "saved_model", "file": ".", "bytes": 4_560_000, "milliseconds": 7.25},
+        {
+            "form": "tflite_int8",
+            "file": "exports/model_int8.tflite",
+            "bytes": 640_000,
+            "milliseconds": 0.5,
+            "largest_difference": 0.0321,
+            "agreement": 0.985,
+        },
+    ],
 }
 SETTINGS = {
     "slices": ["label", "scanner", "room"],
@@ -94,7 +110,9 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights, bias = fitted(images, digits.target[-150:], strength=0.5)
     labels = [str(number) for number in range(10)]
     folder = tmp_path_factory.mktemp("digits") / "model"
-    return write_model(folder, labels, weights, bias, HISTORY)
+    write_model(folder, labels, weights, bias, HISTORY)
+    write_json(folder / model_format.EXPORTS_FILE, EXPORTS)
+    return folder
 
 
 @pytest.fixture(scope="session")

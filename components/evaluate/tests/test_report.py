@@ -11,6 +11,7 @@ import pytest
 
 from components.artifacts.evaluation import read_evaluation
 from components.evaluate.charts import confusion_matrix
+from components.evaluate.exports import read_exports
 from components.evaluate.mistakes import thumbnail
 from components.evaluate.tests.small_artifacts import (
     fitted,
@@ -91,6 +92,28 @@ def test_the_page_tells_the_verdict_the_numbers_and_the_training(digits_run: Any
     assert "fine tune" in texts
 
 
+def test_the_page_tells_of_the_further_forms(digits_run: Any) -> None:
+    texts = Page(digits_run.report).texts
+    start = texts.index("Same label") + 1
+    dash = "\N{EN DASH}"
+    assert texts[start : start + 12] == [
+        *("SavedModel", ".", "4.6 MB", "7.2 ms", dash, dash),
+        *("TensorFlow Lite, int8", "exports/model_int8.tflite", "0.6 MB", "0.5 ms"),
+        *("0.03", "98.5 %"),
+    ]
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"images": 1, "forms": [{"form": "onnx"}]}'])
+def test_forms_that_cannot_be_read_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    assert read_exports(tmp_path) is None
+    assert not caplog.records
+    (tmp_path / "exports.json").write_text(content)
+    assert read_exports(tmp_path) is None
+    assert "without the further forms: cannot read" in caplog.text
+
+
 def test_the_worst_mistakes_are_shown_surest_first_and_enlarged(digits_run: Any) -> None:
     wrong = sorted(
         (max(row["probabilities"]), row["image_path"])
@@ -131,6 +154,7 @@ def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Pat
     assert not {"b", "i", "u", "script"} & {tag for tag, _ in page.elements}
     assert {HOSTILE, "<u>attic</u>", "C:\\cellar"} <= set(page.texts)
     assert "The model has no history.json, so there are no curves to show." in page.texts
+    assert "Export forms" not in page.texts
 
     stored = read_evaluation(evaluation)
     assert verdict == "not blessed"

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,15 @@ from components.artifacts.errors import StepError
 from components.artifacts.manifest import write_json
 from components.artifacts.transformed import TransformedExamples, TransformGraph
 from components.train.exports import onnx, tflite
-from components.train.exports.answers import Answer, ask
+from components.train.exports.answers import ask
 from components.train.exports.comparison import check_agreement, check_exact, compared
 from components.train.exports.images import calibration_images, comparison_images
-from components.train.exports.saved_model import saved_model_answers
 from components.train.settings import ExportForm, TrainSettings
 
 FILES: dict[ExportForm, str] = {
     "tflite": "model.tflite",
     "tflite_int8": "model_int8.tflite",
     "onnx": "model.onnx",
-}
-LOADERS: dict[ExportForm, Callable[[Path], Answer]] = {
-    "tflite": tflite.load,
-    "tflite_int8": tflite.load,
-    "onnx": onnx.load,
 }
 
 _log = logging.getLogger("darkroom.train")
@@ -55,7 +49,7 @@ def write_exports(
     exports = folder / model_format.EXPORTS_FOLDER
     size = _folder_bytes(folder)
     images = comparison_images(source, graph, settings.seed)
-    reference = saved_model_answers(folder, images)
+    reference = ask("saved_model", folder, images)
     row = {"form": "saved_model", "file": ".", "bytes": size}
     rows: list[dict[str, Any]] = [row | {"milliseconds": reference.milliseconds}]
     exports.mkdir()
@@ -63,7 +57,7 @@ def write_exports(
         path = exports / FILES[form]
         with _clear_errors(form):
             path.write_bytes(_content(form, network, source, graph, settings))
-            answers = ask(LOADERS[form](path), images)
+            answers = ask(form, path, images)
         file = path.relative_to(folder).as_posix()
         row = {"form": form, "file": file, "bytes": path.stat().st_size}
         rows.append(row | compared(answers, reference))

@@ -201,13 +201,23 @@ def test_a_real_backbone_in_every_form(tmp_path: Path) -> None:
     for name, content in contents.items():
         path = tmp_path / name
         path.write_bytes(content)
-        load = onnx.load if name.endswith("onnx") else tflite.load
-        row = compared(ask(load(path), photographs), reference)
+        form = "onnx" if name.endswith("onnx") else "tflite"
+        row = compared(ask(form, path, photographs), reference)
         if name == "int8.tflite":
             assert row["agreement"] >= 0.8
         else:
             check_exact(name, row)
     assert len(contents["int8.tflite"]) < 0.5 * len(contents["float.tflite"])
+
+
+def test_a_runtime_that_ends_does_not_take_the_training_along(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(
+        StepError, match=r"^the runtime of the onnx form ends with .*INVALID_PROTOBUF"
+    ) as raised:
+        ask("onnx", path, np.zeros((1, 8, 8, 3), np.uint8))
+    assert "\n" not in str(raised.value)
 
 
 def test_probabilities_that_are_no_numbers_are_caught() -> None:
