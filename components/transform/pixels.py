@@ -84,6 +84,7 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         moments: list[tuple[Array, Array]] = []
         with (Path(self._folder) / task.name).open("wb") as file:
             for images, indices in self._batches(task):
+                _check_labels(indices)
                 self._write(file, images, indices)
                 count += len(images)
                 if task.split == "train":
@@ -108,6 +109,15 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
             raise StepError(f"{error.message}; ingest again") from error
         except tf.errors.InvalidArgumentError as error:
             raise StepError(_name_culprit(task, self._settings, error)) from error
+
+
+def _check_labels(indices: Array) -> None:
+    # Taken on, such a record would teach that none of the labels fits.
+    if (indices < 0).any():
+        raise StepError(
+            "a photograph has a label that is none of the label list, or several at once, which "
+            "cannot be trained on yet: ingest with one label a photograph"
+        )
 
 
 def check_count(counted: tuple[str, int], source: examples.Examples) -> None:

@@ -1,5 +1,6 @@
 """The transform graph: fitted on the training split alone, and the only preprocessing there is."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from PIL import Image
 
 from components.artifacts import transformed
 from components.artifacts.errors import StepError
+from components.artifacts.example_proto import serialized_example
 from components.artifacts.examples import read_examples
+from components.artifacts.tfrecord import write_record
 from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.transform.settings import TransformSettings
 from components.transform.tests.conftest import (
@@ -251,3 +254,12 @@ def test_a_shard_too_many_is_refused(tmp_path: Path) -> None:
     (examples / "test-00000-of-00001.tfrecord").write_bytes(shard.read_bytes())
     with pytest.raises(StepError, match=r"the test split .* holds 5 records, .* states 0 "):
         run_into(examples, tmp_path / "out")
+
+
+def test_a_photograph_of_several_labels_is_refused(examples: Path, tmp_path: Path) -> None:
+    shutil.copytree(examples, tmp_path / "examples")
+    with (tmp_path / "examples" / "train-00000-of-00001.tfrecord").open("ab") as file:
+        both = {"image_bytes": png(pictures("valid")[0][1]), "label": "cat dog", "image_id": "x"}
+        write_record(file, serialized_example(both))
+    with pytest.raises(StepError, match="none of the label list, or several"):
+        run_into(tmp_path / "examples", tmp_path / "out")
