@@ -9,6 +9,8 @@ from components.artifacts.settings import Settings, nearest
 
 STEPS = ("ingest", "transform", "train", "evaluate", "push")
 """The steps of the graph, in order."""
+TUNE = "tune"
+"""The step that comes before `train` where the config has its section; it runs in train's image."""
 
 
 class ResourceSettings(Settings):
@@ -22,6 +24,9 @@ class ResourceSettings(Settings):
     """`nvidia.com/gpu` on Kubeflow; on Vertex a type such as `NVIDIA_TESLA_T4`."""
     accelerator_count: int = pydantic.Field(default=1, ge=1)
     """Number of accelerators, where one is named."""
+    machine: str = "n1-standard-8"
+    """Vertex's name of the machine of a tuning job's trials; a pipeline's steps get one that has
+    what they ask for."""
 
     @pydantic.field_validator("accelerator")
     @classmethod
@@ -47,11 +52,13 @@ class ClusterSettings(Settings):
     @pydantic.model_validator(mode="after")
     def _check_steps(self) -> Self:
         for step in [*self.images, *self.resources]:
-            if step not in STEPS:
-                raise ValueError(f"no step is called '{step}'{nearest(step, STEPS)}")
+            if step not in (*STEPS, TUNE):
+                raise ValueError(f"no step is called '{step}'{nearest(step, (*STEPS, TUNE))}")
         return self
 
     def image(self, step: str) -> str:
         """The image that runs a step."""
+        if step == TUNE and step not in self.images:
+            return self.image("train")
         prefix = f"{self.registry.rstrip('/')}/" if self.registry else ""
         return self.images.get(step, f"{prefix}darkroom-{step}:{self.tag}")

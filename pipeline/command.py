@@ -55,6 +55,54 @@ def run(
         raise StepError(f"not blessed, so not pushed: {'; '.join(reasons)}")
 
 
+@application.command()
+def tune(
+    config: ConfigArgument,
+    data: DataOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of runs; a study in it goes on.")
+    ] = Path("runs"),
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Trials in all, with those already done.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="MIN", help="Minutes after which no trial begins.")
+    ] = None,
+    settings: SetOption = None,
+    vertex_job: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the same search as a Vertex job's YAML instead."),
+    ] = None,
+    transformed: Annotated[
+        str,
+        typer.Option(metavar="URI", help="Outputs of a transform step for it, a gs:// folder."),
+    ] = "",
+) -> None:
+    """Search for the best train settings in the config's tune.space.
+
+    Example: darkroom tune configs/digits-tune.yaml --trials 30
+
+    Photographs are ingested and transformed once. Killed at any moment, it goes on where it was.
+    """
+    from pipeline.config import load_config
+
+    overrides = list(settings or [])
+    overrides += [f"tune.trials={trials}"] if trials is not None else []
+    overrides += [f"tune.timeout={timeout}"] if timeout is not None else []
+    loaded = load_config(config, data, overrides)
+    if vertex_job is not None:
+        from pipeline.vertex_tuning import write_tuning_job
+
+        write_tuning_job(loaded, transformed, vertex_job)
+        print(vertex_job)
+        return
+    from pipeline.tuning import run_tuning
+
+    best = run_tuning(loaded, out)
+    print(f"trials    {best.with_name('trials.csv')}")
+    print(f"best      {best}")
+
+
 @application.command("compile")
 def compile_(
     config: ConfigArgument,

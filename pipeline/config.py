@@ -20,8 +20,10 @@ from components.ingest.storage import is_uri, local_files
 from components.push.settings import PushSettings
 from components.train.embeddings import check_head_only
 from components.train.settings import TrainSettings
+from components.train.tuning.settings import TuneSettings
+from components.train.tuning.space import check_space
 from components.transform.settings import EmbeddingsSettings, TransformSettings
-from pipeline.cluster import STEPS, ClusterSettings
+from pipeline.cluster import STEPS, TUNE, ClusterSettings
 
 
 class Config(Settings):
@@ -36,6 +38,8 @@ class Config(Settings):
     """Photographs to split examples."""
     transform: TransformSettings = TransformSettings()
     """Examples to pixels."""
+    tune: TuneSettings | None = None
+    """Where to search for train's settings, before it trains; left out, they are as they stand."""
     train: TrainSettings = TrainSettings()
     """Pixels to a model."""
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -49,9 +53,18 @@ class Config(Settings):
         """The values of the pipeline's parameters: `data`, and a mapping a step."""
         # A pipeline's parameters know no null; in our settings it is never but the default.
         sections = {
-            step: getattr(self, step).model_dump(mode="json", exclude_none=True) for step in STEPS
+            step: getattr(self, step).model_dump(mode="json", exclude_none=True)
+            for step in self.steps
         }
         return {"data": self.data, **sections}
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of its graph, in order."""
+        if self.tune is None:
+            return STEPS
+        before = STEPS.index("train")
+        return (*STEPS[:before], TUNE, *STEPS[before:])
 
 
 def load_config(path: str, data: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -73,6 +86,8 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
         _override(values, override)
     config = validate_settings(Config, values)
     _check_embeddings(config)
+    if config.tune is not None:
+        check_space(config.tune.space, config.train)
     return config
 
 

@@ -6,14 +6,13 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.artifacts.errors import StepError
 from components.artifacts.journal import JOURNAL_VARIABLE, read_journal
 from components.artifacts.manifest import write_json
-from pipeline.cluster import STEPS
 from pipeline.config import Config, check_inputs
 from pipeline.run_log import logged_to
 
@@ -38,18 +37,22 @@ def run_pipeline(config: Config, out: Path) -> dict[str, Any]:
     check_inputs(config)
     folder = _new_folder(out.absolute(), config.name)
     journal = folder / "journal"
-    journal.mkdir()
     log = folder / "run.log"
     print(f"run {folder.name}; everything it prints is in {log}", flush=True)
     started = datetime.datetime.now(datetime.UTC)
     succeeded = False
     try:
-        with _environment(journal), logged_to(log, sys.stdout):
-            _execute(config, out.absolute(), folder)
+        arguments = local_arguments(config)
+        if config.push.destination is None:
+            arguments["push"]["destination"] = str(out.absolute() / "served" / config.name)
+        with logged_to(log, sys.stdout):
+            from pipeline.graph import build_pipeline
+
+            execute(build_pipeline(config), arguments, folder, log)
         succeeded = True
     finally:
         seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        run = _describe(folder.name, read_journal(journal), succeeded)
+        run = _describe(folder.name, config.steps, read_journal(journal), succeeded)
         run |= {"started": started.isoformat(timespec="seconds"), "seconds": round(seconds, 1)}
         write_json(folder / RUN_FILE, run)
         _copy_report(folder, run)
@@ -87,37 +90,46 @@ def _environment(journal: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _execute(config: Config, out: Path, folder: Path) -> None:
+def local_arguments(config: Config) -> dict[str, Any]:
+    """A config's pipeline arguments, with paths that any process of this machine finds."""
+    data = Path(config.data)
+    arguments = config.arguments()
+    return arguments | {"data": str(data.absolute()) if data.exists() else config.data}
+
+
+def execute(pipeline: Any, arguments: Mapping[str, Any], folder: Path, log: Path) -> None:
+    """Runs a pipeline here, each step in a process of its own.
+
+    Args:
+        pipeline: The pipeline (kfp GraphComponent).
+        arguments: Its parameters' values.
+        folder: Where its steps write, with a folder `journal` in it for their entries.
+        log: Where what is printed goes, for messages.
+
+    Raises:
+        StepError: A step failed.
+    """
     from kfp import local
 
-    from pipeline.graph import build_pipeline
-
-    arguments = config.arguments()
-    arguments["data"] = _absolute(config.data)
-    if config.push.destination is None:
-        arguments["push"]["destination"] = str(out / "served" / config.name)
+    journal = folder / "journal"
+    journal.mkdir(exist_ok=True)
     local.init(
         local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=True
     )
-    with warnings.catch_warnings():
+    with _environment(journal), warnings.catch_warnings():
         # Our images are Python images, though their names do not say so; resources are a
         # cluster's matter.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task")
         warnings.filterwarnings("ignore", message="Task .* settings .* have no effect")
         try:
-            build_pipeline(config)(**arguments)
+            pipeline(**arguments)
         except RuntimeError as error:
-            raise StepError(_failure(folder) or str(error)) from None
+            raise StepError(_failure(journal, log) or str(error)) from None
 
 
-def _absolute(data: str) -> str:
-    return str(Path(data).absolute()) if Path(data).exists() else data
-
-
-def _failure(folder: Path) -> str | None:
+def _failure(journal: Path, log: Path) -> str | None:
     """One line about the step that failed, from its journal entry."""
-    log = folder / "run.log"
-    for entry in read_journal(folder / "journal"):
+    for entry in read_journal(journal):
         if entry["status"] == "failed":
             return f"step {entry['name']} failed: {entry['error']} (log: {log})"
         if entry["status"] == "running":
@@ -125,7 +137,9 @@ def _failure(folder: Path) -> str | None:
     return None
 
 
-def _describe(run_id: str, journal: list[dict[str, Any]], succeeded: bool) -> dict[str, Any]:
+def _describe(
+    run_id: str, steps: Sequence[str], journal: list[dict[str, Any]], succeeded: bool
+) -> dict[str, Any]:
     """The content of `run.json`, from what the steps wrote down."""
     entries = {entry["name"]: entry for entry in journal}
     done = {name: e for name, e in entries.items() if e["status"] == "succeeded"}
@@ -140,7 +154,7 @@ def _describe(run_id: str, journal: list[dict[str, Any]], succeeded: bool) -> di
         "metrics": _metrics(evaluated),
         "examples": ingested.get("counts", {}),
         "rejected": ingested.get("rejected", {}),
-        "steps": [_step(name, entries.get(name), succeeded) for name in STEPS],
+        "steps": [_step(name, entries.get(name), succeeded) for name in steps],
     }
 
 

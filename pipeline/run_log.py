@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.cluster import STEPS
+from pipeline.cluster import STEPS, TUNE
 
-_STEP_LINE = re.compile(rf"\s*(\[(?:{'|'.join(STEPS)})\] .*)")
+_STEP_LINE = re.compile(rf"\s*(\[(?:{'|'.join((*STEPS, TUNE))})\] .*)")
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def logged_to(path: Path, terminal: TextIO) -> Iterator[None]:
 
     kfp prints each step's output as its own, amid some hundred lines of JSON a step.
     """
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8") as file:
         splitter = _Splitter(file, terminal)
         with contextlib.redirect_stdout(splitter), contextlib.redirect_stderr(splitter):
             yield

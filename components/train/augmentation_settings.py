@@ -8,8 +8,8 @@ from components.artifacts.settings import Settings
 class AugmentationSettings(Settings):
     """Random changes to training photographs, in this order; none by default.
 
-    Every photograph draws its own, anew every epoch. A random crop, which comes first, is
-    `transform.crop_margin`'s to set, for it needs photographs stored larger.
+    Every photograph draws its own, anew every epoch. `transform.crop_margin`'s crop comes first,
+    from photographs stored larger.
     """
 
     flip: bool = False
@@ -20,6 +20,9 @@ class AugmentationSettings(Settings):
     """Largest shift either way, as a part of the side."""
     zoom: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Largest zoom in or out, as a part of the side."""
+    crop: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """Largest part of the side that a random crop leaves out; what it keeps is resized. Unlike
+    `transform.crop_margin` it needs no larger photographs, and makes what it keeps less sharp."""
     contrast: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Largest change of contrast, as a factor off 1."""
     brightness: float = pydantic.Field(default=0.0, ge=0, le=1)

@@ -60,7 +60,7 @@ def fit(
         settings: The train step's settings.
         phases: The phases, of which a checkpoint may say that some are done.
         place: Where the training runs and what it leaves.
-        on_epoch: Called after every epoch, when it is saved.
+        on_epoch: Called after every epoch, when it is saved, and before going on after one.
 
     Returns:
         The history: `{"epochs": [{"epoch", "phase", "loss", "accuracy", "val_loss",
@@ -111,6 +111,8 @@ class _Training:
         restored = self._keeper.read()
         if restored is not None:
             self._progress = restored.progress
+            if on_epoch is not None and self._progress.epochs:
+                on_epoch(self._history())
         self._watch = self._begin_watch(anew=restored is None)
         first_step = self._progress.step_of_all
         self._batches = iter(self._place.distributed(lambda: self._stream(first_step)))

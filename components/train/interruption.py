@@ -9,7 +9,8 @@ from typing import Any
 from components.artifacts.errors import StepError
 
 OnEpoch = Callable[[Mapping[str, Any]], None]
-"""Called after every epoch with the history so far; what it raises ends the training."""
+"""Called with the history so far after every epoch, and before a training goes on from its
+checkpoint; what it raises ends the training."""
 
 
 class InterruptedStepError(StepError):

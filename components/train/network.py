@@ -40,13 +40,15 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
     features = backbone(scale(pixels))
     embedding = pooled(features)
     dropped = keras.layers.Dropout(settings.dropout, seed=settings.seed)(embedding)
+    penalty = keras.regularizers.L1L2(settings.l1, settings.l2)
+    if settings.head_width:
+        hidden = keras.layers.Dense(
+            settings.head_width, "relu", kernel_regularizer=penalty, name="hidden"
+        )
+        dropped = hidden(dropped)
     # float32 whatever the policy: probabilities in half precision do not sum to 1.
     head = keras.layers.Dense(
-        len(graph.labels),
-        "softmax",
-        kernel_regularizer=keras.regularizers.L1L2(settings.l1, settings.l2),
-        dtype="float32",
-        name="head",
+        len(graph.labels), "softmax", kernel_regularizer=penalty, dtype="float32", name="head"
     )
     probabilities = head(dropped)
     return Network(

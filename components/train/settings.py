@@ -73,6 +73,8 @@ class TrainSettings(Settings):
     """L2 penalty on the head's weights."""
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Probability given to the labels a photograph does not have."""
+    head_width: int = pydantic.Field(default=0, ge=0)
+    """Units of a hidden layer (ReLU) between embedding and labels; 0: the head has none."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Part of the embedding dropped before the head while training."""
     standardize: bool = False

@@ -22,13 +22,15 @@ def build_augmentation(settings: AugmentationSettings) -> Augment:
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def augment(images: Any, labels: Any, draws: Draws) -> tuple[Any, Any]:
         # Light falls on the scene before anything is hidden or blended.
-        if settings.flip or settings.rotation or settings.translation or settings.zoom:
+        moved = settings.rotation or settings.translation or settings.zoom or settings.crop
+        if settings.flip or moved:
             images = warp(
                 *(images, draws),
                 flip=settings.flip,
                 rotation=settings.rotation,
                 translation=settings.translation,
                 zoom=settings.zoom,
+                crop=settings.crop,
             )
         if settings.contrast or settings.brightness or settings.saturation:
             images = recolour(

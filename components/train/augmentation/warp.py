@@ -1,4 +1,4 @@
-"""Flip, rotation, translation, zoom and shear: one resampling for all of them."""
+"""Flip, rotation, translation, zoom, crop and shear: one resampling for all of them."""
 
 import math
 from typing import Any
@@ -14,6 +14,7 @@ def warp(
     rotation: float = 0.0,
     translation: float = 0.0,
     zoom: float = 0.0,
+    crop: float = 0.0,
     shear: float = 0.0,
 ) -> Any:
     """Moves pixels; what comes in from beyond the edge is the mirror image.
@@ -27,6 +28,7 @@ def warp(
         rotation: Largest rotation either way, as a part of a full turn.
         translation: Largest shift either way along each axis, as a part of the side.
         zoom: Largest zoom in or out, as a part of the side.
+        crop: Largest part of the side that is left out, at a place by chance.
         shear: Largest shift of a pixel either way, as a part of its height over the centre.
 
     Returns:
@@ -37,7 +39,7 @@ def warp(
 
     _, height, width, _ = images.shape
     side = 1.0 - 2.0 * tf.cast(draws.half(), tf.float32) if flip else 1.0
-    if not (rotation or translation or zoom or shear):
+    if not (rotation or translation or zoom or crop or shear):
         return _mirrored(images, side < 0) if flip else images
     angle = draws.uniform(-rotation, rotation) * 2 * math.pi
     scale = 1.0 + draws.uniform(-zoom, zoom)
@@ -50,6 +52,13 @@ def warp(
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     a2 = centre_x * (1 - a0) - centre_y * a1 + width * draws.uniform(-translation, translation)
     b2 = centre_y * (1 - b1) - centre_x * b0 + height * draws.uniform(-translation, translation)
+    if crop:
+        left_out = draws.uniform(0.0, crop)
+        # The crop is of the result: each of its pixels comes from within a part of that.
+        x = (width - 1) * left_out * draws.uniform()
+        y = (height - 1) * left_out * draws.uniform()
+        a2, b2 = a2 + a0 * x + a1 * y, b2 + b0 * x + b1 * y
+        a0, a1, b0, b1 = (part * (1 - left_out) for part in (a0, a1, b0, b1))
     none = tf.zeros_like(a0)
     matrix = tf.stack([a0, a1, a2, b0, b1, b2, none, none], axis=1)
     return keras.ops.image.affine_transform(images, matrix, "bilinear", "reflect")

@@ -23,6 +23,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "rotation": {"rotation": 0.1},
     "translation": {"translation": 0.2},
     "zoom": {"zoom": 0.3},
+    "crop": {"crop": 0.4},
     "contrast": {"contrast": 0.5},
     "brightness": {"brightness": 0.3},
     "saturation": {"saturation": 0.8},
@@ -132,6 +133,24 @@ def test_a_shift_moves_the_picture() -> None:
     assert np.abs(right).max() <= WIDTH * 0.25 + 0.5
     assert down.std() > 1
     assert right.std() > 1
+
+
+def test_a_crop_keeps_a_part_of_the_picture() -> None:
+    """Seen in pixels that say where they are: nothing from beyond the edge, and no stretching."""
+    rows, columns = np.indices((41, 41)) * 6
+    image = np.broadcast_to(np.stack([rows, columns, rows], -1), (COUNT, 41, 41, 3))
+    pixels, _ = batches(image.astype(np.uint8), np.eye(COUNT), {"crop": 0.5}, count=1)[0]
+    ends = pixels.astype(float)[:, [0, -1], [0, -1], :2] / 6  # [N, first and last, (row, column)]
+    kept = ends[:, 1] - ends[:, 0]
+    assert kept[:, 0] == pytest.approx(kept[:, 1], abs=0.5)
+    assert kept.min() >= 20 - 0.5
+    assert np.ptp(kept) > 5
+    assert (ends[:, 0].min(), ends[:, 1].max()) >= (0, 0)
+    assert ends[:, 1].max() <= 40
+    assert np.ptp(ends[:, 0], axis=0).min() > 3
+    # Evenly spaced in between: nothing is mirrored at an edge.
+    inner = pixels.astype(float)[:, :, 20, 0]
+    assert np.abs(np.diff(inner, 2, axis=1)).max() <= 2
 
 
 @pytest.mark.parametrize("flip", [False, True])

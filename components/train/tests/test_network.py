@@ -58,6 +58,15 @@ def test_a_head_on_maps_and_on_embeddings(backbone: str, parameters: int, embedd
     assert np.array_equal(built.model(pixels, training=False), probabilities)
 
 
+def test_a_hidden_layer_is_part_of_the_head() -> None:
+    settings = TrainSettings(backbone="lenet5", weights="none", head_width=16, l2=0.01)
+    built = build_network(settings, graph(32, 10), "none")
+    assert built.model.count_params() == 62_006 - 85 * 10 + 85 * 16 + 17 * 10
+    assert len(built.model.losses) == 2
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    assert built.embedding(pixels)[0].shape == (2, 84)
+
+
 OWN = """
 import keras
 

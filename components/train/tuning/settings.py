@@ -1,12 +1,15 @@
 """Settings of the tune step: where to search, how long, and for what."""
 
-from typing import Literal, Self
+import re
+from typing import Any, Literal, Self
 
 import pydantic
 
 from components.artifacts.settings import Settings
 
 Value = bool | int | float | str
+
+_EXPONENT = re.compile(r"[+-]?\d+\.?\d*[eE][+-]?\d+")
 
 
 class Dimension(Settings):
@@ -27,6 +30,12 @@ class Dimension(Settings):
     @classmethod
     def _list_is_choices(cls, values: object) -> object:
         return {"choices": values} if isinstance(values, list | tuple) else values
+
+    @pydantic.field_validator("choices", mode="before")
+    @classmethod
+    def _read_exponents(cls, choices: object) -> object:
+        # YAML takes 1e-3 for text, where people and kfp write a number.
+        return [*map(_number, choices)] if isinstance(choices, list | tuple) else choices
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
@@ -57,7 +66,8 @@ class TuneSettings(Settings):
 
     space: dict[str, Dimension] = pydantic.Field(min_length=1)
     """Train settings by dotted name, each with a range or choices: `learning_rate: {low: 0.0001,
-    high: 0.01, log: true}`, `batch_size: [16, 32]`, `augmentation.flip: [true, false]`."""
+    high: 0.01, log: true}`, `batch_size: [16, 32]`, `augmentation.flip: [true, false]`, which may
+    also be nested as in `train`."""
     trials: int = pydantic.Field(default=20, ge=1)
     """Trials in all, those before an interruption among them."""
     timeout: float | None = pydantic.Field(default=None, gt=0)
@@ -74,6 +84,11 @@ class TuneSettings(Settings):
     seed: int = pydantic.Field(default=0, ge=0)
     """Seed of the draws."""
 
+    @pydantic.field_validator("space", mode="before")
+    @classmethod
+    def _dotted(cls, space: object) -> object:
+        return _flat(space) if isinstance(space, dict) else space
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
         if self.metric == "val_loss" and "label_smoothing" in self.space:
@@ -87,3 +102,18 @@ class TuneSettings(Settings):
     def direction(self) -> Literal["maximize", "minimize"]:
         """Which way is better."""
         return "maximize" if self.metric == "val_accuracy" else "minimize"
+
+
+def _number(value: object) -> object:
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+def _flat(space: dict[str, Any]) -> dict[str, Any]:
+    """Sections within a space as dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in space.items():
+        if isinstance(value, dict) and value and not set(value) & set(Dimension.model_fields):
+            found |= {f"{name}.{key}": inner for key, inner in _flat(value).items()}
+        else:
+            found[name] = value
+    return found

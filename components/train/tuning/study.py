@@ -1,11 +1,13 @@
 """The study: all trials of a search, in an SQLite file that outlasts the process."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,32 @@ _CONTINUES, _ATTEMPT = "continues", "attempt"
 _MOST_ATTEMPTS = 3
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a study's folder: a trial under way would seem killed to them.
+
+    Raises:
+        StepError: Another process is there, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise StepError(f"cannot write a study to {folder}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StepError(
+                f"another process is tuning in {folder}: wait for it, or end it"
+            ) from None
+        except OSError:
+            pass  # a bucket that is mounted knows no locks
+        yield
+
+
 class Study:
-    """A study in a folder, which is new or goes on.
+    """A study in a folder that is `locked`, which is new or goes on.
 
     Args:
         folder: Where the study stands, or is to stand.
@@ -36,7 +62,7 @@ class Study:
 
     Raises:
         SettingsError: The study in the folder is another one.
-        StepError: The folder cannot be written, or its file is damaged.
+        StepError: The study's file is damaged.
     """
 
     def __init__(self, folder: Path, settings: TuneSettings, identity: Mapping[str, Any]) -> None:
@@ -67,9 +93,27 @@ class Study:
         self._study.sampler = TPESampler(seed=self._settings.seed + len(self.finished))
         trial = self._study.ask(distributions(self._settings.space))
         former = trial.user_attrs.get(_CONTINUES)
+        self._reported: set[int] = set()
         if former is not None:
             _log.info("trial %d is trial %d again, which was killed", trial.number, former)
+            for epoch, value in self._values_of(former).items():
+                self.report(trial, epoch, value)
         return trial
+
+    def report(self, trial: Any, epoch: int, value: float) -> bool:
+        """Records a trial's value after an epoch, and says whether to end the trial there."""
+        if epoch not in self._reported:
+            trial.report(value, epoch)
+            self._reported.add(epoch)
+        return bool(trial.should_prune())
+
+    def _values_of(self, number: int) -> dict[int, float]:
+        """Values by epoch of a trial that was killed, and of those that went on from it."""
+        found: dict[int, float] = {}
+        for trial in self._study.trials:
+            if number in (trial.number, trial.user_attrs.get(_CONTINUES)):
+                found |= trial.intermediate_values
+        return found
 
     def checkpoint_folder(self, trial: Any) -> Path:
         """Where a trial keeps its checkpoint: that of the killed one which it goes on from."""
@@ -156,7 +200,6 @@ def _open(folder: Path, settings: TuneSettings) -> Any:
         # Epochs count from 1, and the first that may be pruned is the one after the warm-up.
         pruner = optuna.pruners.MedianPruner(settings.startup_trials, settings.warmup_epochs + 1)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         return optuna.create_study(
             storage=f"sqlite:///{file.absolute()}",
             study_name=_NAME,
@@ -164,8 +207,6 @@ def _open(folder: Path, settings: TuneSettings) -> Any:
             pruner=pruner,
             load_if_exists=True,
         )
-    except OSError as error:
-        raise StepError(f"cannot write a study to {folder}: {error.strerror}") from error
     except sqlalchemy.exc.DatabaseError as error:
         reason = str(error.orig or error).splitlines()[0]
         raise StepError(f"cannot use {file} ({reason}): delete it to tune from the start") from None

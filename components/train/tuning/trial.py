@@ -1,7 +1,6 @@
 """A trial: one training whose history is all that is wanted of it."""
 
 import contextlib
-import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +12,8 @@ from components.train.settings import TrainSettings
 from components.train.train import train_weights
 
 OnValue = Callable[[int, float], None]
-"""Called after every epoch with its number, from 1, and the trial's value so far."""
+"""Called with the number of the last epoch, from 1, and the trial's value by then: after every
+epoch, and before a killed trial goes on."""
 
 
 def run_trial(
@@ -30,7 +30,7 @@ def run_trial(
     Args:
         source: Transformed examples.
         graph: The graph that gave them.
-        settings: What is trained; its `checkpoints` are not used.
+        settings: What is trained; `checkpoints` and `tensorboard` do not count.
         metric: Name of the value in the history's entries.
         folder: Of the trial's checkpoint; a killed trial goes on from it.
         on_value: What it raises ends the trial.
@@ -42,19 +42,13 @@ def run_trial(
     Raises:
         SettingsError, StepError: As `train` raises them.
     """
-    import keras
 
     def on_epoch(history: Mapping[str, Any]) -> None:
         on_value(len(history["epochs"]), _kept_value(history, metric))
 
     here = cluster or Cluster()
-    own = settings.model_copy(update={"checkpoints": None})
-    try:
-        history = train_weights(source, graph, own, here, folder, on_epoch)
-    finally:
-        # Or each trial's graphs and weights would stay until the process ends.
-        keras.utils.clear_session()
-        gc.collect()
+    own = settings.model_copy(update={"checkpoints": None, "tensorboard": False})
+    history = train_weights(source, graph, own, here, folder, on_epoch)
     return _kept_value(history, metric)
 
 

@@ -19,10 +19,10 @@ from components.train.cluster import read_cluster
 from components.train.identity import training_identity
 from components.train.interruption import InterruptedStepError
 from components.train.settings import TrainSettings
+from components.train.tuning.apart import run_trial_apart
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space, with_values
-from components.train.tuning.study import Study
-from components.train.tuning.trial import quiet_training, run_trial
+from components.train.tuning.study import Study, locked
 
 FAILURES_IN_A_ROW = 3
 """After so many there is more wrong than unlucky settings."""
@@ -57,17 +57,15 @@ def tune(
         SettingsError: The space does not fit the train settings, or the study there is another.
         StepError: No trial has finished, or the process was asked to end.
     """
-    source = read_transformed_examples(transformed_examples)
-    graph = read_transform_graph(transform_graph)
-    best = run_study(source, graph, settings, train, study)
+    best = run_study(transformed_examples, transform_graph, settings, train, study)
     found = best.model_dump(mode="json", exclude_none=True)
     write_manifest(study, "study", {"metric": settings.metric, "train": found})
     return found
 
 
 def run_study(
-    source: TransformedExamples,
-    graph: TransformGraph,
+    transformed_examples: Path,
+    transform_graph: Path,
     settings: TuneSettings,
     train: TrainSettings,
     folder: Path,
@@ -76,8 +74,8 @@ def run_study(
     """Runs trials until there are as many as asked for, or the time is over.
 
     Args:
-        source: Transformed examples.
-        graph: The graph that gave them.
+        transformed_examples: The examples that transform wrote.
+        transform_graph: The graph that transform fitted.
         settings: Where to search, how long, and for what.
         train: What all other settings are.
         folder: Where the study stands, or is to stand.
@@ -93,25 +91,27 @@ def run_study(
     check_space(settings.space, train)
     if read_cluster().workers > 1:
         raise SettingsError(
-            "tuning trains in one process, and TF_CONFIG names several workers: unset it, or tune "
+            "tuning trains on one machine, and TF_CONFIG names several workers: unset it, or tune "
             "on Vertex, where each trial may have several"
         )
-    study = Study(folder, settings, _identity(source, graph, settings, train))
-    tuning = _Tuning(source, graph, settings, train, study, on_better)
-    return tuning.run()
+    source = read_transformed_examples(transformed_examples)
+    graph = read_transform_graph(transform_graph)
+    with locked(folder):
+        study = Study(folder, settings, _identity(source, graph, settings, train))
+        paths = transformed_examples, transform_graph
+        return _Tuning(paths, settings, train, study, on_better).run()
 
 
 class _Tuning:
     def __init__(
         self,
-        source: TransformedExamples,
-        graph: TransformGraph,
+        paths: tuple[Path, Path],
         settings: TuneSettings,
         train: TrainSettings,
         study: Study,
         on_better: OnBetter | None,
     ) -> None:
-        self._source, self._graph, self._settings = source, graph, settings
+        self._paths, self._settings = paths, settings
         self._train, self._study, self._on_better = train, study, on_better
         self._told: int | None = None
 
@@ -138,29 +138,27 @@ class _Tuning:
     def _run_trial(self) -> str | None:
         """Runs the next trial; gives the error of one that failed."""
         import optuna
-        import tensorflow as tf
 
         trial = self._study.next_trial()
 
         def on_value(epoch: int, value: float) -> None:
-            trial.report(value, epoch)
-            if trial.should_prune():
+            if self._study.report(trial, epoch, value):
                 raise optuna.TrialPruned
 
         value: float | None = None
         error: str | None = None
         folder = self._study.checkpoint_folder(trial)
         try:
-            with quiet_training():
-                settings = with_values(self._train, trial.params)
-                metric = self._settings.metric
-                value = run_trial(self._source, self._graph, settings, metric, folder, on_value)
+            settings = with_values(self._train, trial.params)
+            value = run_trial_apart(
+                *(*self._paths, settings, self._settings.metric, folder, on_value)
+            )
         except InterruptedStepError:
             raise  # The study goes on with this trial.
         except optuna.TrialPruned:
             pass
-        except (SettingsError, StepError, tf.errors.ResourceExhaustedError) as failure:
-            error = str(failure).splitlines()[0]
+        except (SettingsError, StepError) as failure:
+            error = str(failure)
         self._show(self._study.end_trial(trial, value, error), error)
         self._tell_best()
         return error
