@@ -49,17 +49,22 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 def component_imports(component: str) -> dict[str, Path]:
     """Every module imported by a component and by the artifacts modules it reaches."""
-    waiting = list((ROOT / "components" / component).glob("*.py"))
+    folder = ROOT / "components" / component
+    waiting = [path for path in folder.rglob("*.py") if "tests" not in path.parts]
     found: dict[str, Path] = {}
     while waiting:
         path = waiting.pop()
         for module in imported_modules(path):
             if module not in found:
                 found[module] = path
-                file = ROOT / (module.replace(".", "/") + ".py")
-                if module.startswith("components.artifacts.") and file.exists():
-                    waiting.append(file)
+                if module.startswith("components.artifacts."):
+                    waiting += files_of(module)
     return found
+
+
+def files_of(module: str) -> list[Path]:
+    place = ROOT / module.replace(".", "/")
+    return [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.exists()]
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
