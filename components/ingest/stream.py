@@ -45,11 +45,13 @@ def stream(source: str, out: str, settings: StreamSettings) -> None:
     """
     if not is_uri(out):
         out = str(Path(out).absolute())
+    is_subscription = _PUBSUB.fullmatch(source) is not None
+    folder = Path() if is_subscription else _checked_folder(source, out)
     try:
-        if _PUBSUB.fullmatch(source):
+        if is_subscription:
             _receive(source, out, settings)
         else:
-            _watch(_checked_folder(source, out), out, settings)
+            _watch(folder, out, settings)
     except Exception as error:
         message = worker_message(error)
         if message is None:
