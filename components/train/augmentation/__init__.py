@@ -2,9 +2,9 @@
 
 They stand in the input pipeline and not in the network, so that an exported model holds nothing
 of them, they run while the device trains, and XLA needs no image operations. Whole batches are
-changed, on uint8 wherever it can be, in the fewest passes over the pixels. Keras's layers of the
-same names cost three to ten times as much, and keep their random state in variables, which a
-parallel `tf.data` reads in no reproducible order.
+changed, on uint8 wherever it can be, in the fewest passes over the pixels. Most of Keras's layers
+of the same names cost three times as much and more, and keep their random state in variables,
+which a parallel `tf.data` reads in no reproducible order.
 """
 
 from components.train.augmentation.augment import Augment, build_augmentation

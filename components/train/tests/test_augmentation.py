@@ -1,6 +1,5 @@
 """Augmentation: every change happens, is reproducible, and does what it says."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,7 @@ import pytest
 from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.train.augmentation import build_augmentation
 from components.train.augmentation.draws import Draws
-from components.train.augmentation.samples import sample_grid, write_png
-from components.train.augmentation_settings import NO_AUGMENTATION, AugmentationSettings
+from components.train.augmentation_settings import AugmentationSettings
 from components.train.datasets import Share, training_stream
 from components.train.tests.conftest import Transformed
 
@@ -296,20 +294,3 @@ def test_a_stream_that_starts_later_gives_what_it_would_have_given(
     (images, labels), (same, same_labels) = next(iter(first.skip(9))), next(iter(later))
     assert np.array_equal(images, same)
     assert np.array_equal(labels, same_labels)
-
-
-def test_sample_grid(images: Array, labels: Array, tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    settings = AugmentationSettings.model_validate(ALL)
-    grid = sample_grid(images[:3], labels[:3], settings, versions=4)
-    assert grid.shape == (3 * HEIGHT, 5 * WIDTH, 3)
-    tiles = grid.reshape(3, HEIGHT, 5, WIDTH, 3).transpose(0, 2, 1, 3, 4)
-    assert np.array_equal(tiles[:, 0], images[:3])
-    for row in tiles:
-        assert len({tile.tobytes() for tile in row}) == 5
-    assert np.array_equal(grid, sample_grid(images[:3], labels[:3], settings, versions=4))
-    plain = sample_grid(images[:3], labels[:3], NO_AUGMENTATION, versions=1)
-    assert np.array_equal(plain[:, :WIDTH], plain[:, WIDTH:])
-    write_png(grid, tmp_path / "grid.png")
-    assert np.array_equal(tf.io.decode_png((tmp_path / "grid.png").read_bytes()), grid)
