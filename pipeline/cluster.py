@@ -37,6 +37,42 @@ class ResourceSettings(Settings):
         return name
 
 
+class KubeflowSettings(Settings):
+    """Where Kubeflow Pipelines is, and as whom runs happen there."""
+
+    host: str = ""
+    """Address of the API, such as `https://kubeflow.example.com/pipeline`."""
+    token_file: str | None = None
+    """File with the bearer token that the API takes; read anew for every command."""
+    namespace: str = ""
+    """Namespace of the runs, where Kubeflow has several users."""
+    experiment: str = "darkroom"
+    """Experiment that holds the runs; made where it is missing."""
+    pipeline_root: str = ""
+    """Where artifacts go, such as `minio://mlpipeline/v2/artifacts`; the cluster's own if empty."""
+    service_account: str = ""
+    """Kubernetes service account of the steps; the cluster's own if empty."""
+
+
+class VertexSettings(Settings):
+    """Which Google Cloud project runs Vertex pipelines, and as whom."""
+
+    project: str = ""
+    """Project id."""
+    location: str = "europe-west4"
+    """Region."""
+    pipeline_root: str = ""
+    """Folder of a bucket for artifacts, such as `gs://my-bucket/darkroom`."""
+    service_account: str = ""
+    """E-mail of the account that the steps run as; the project's default if empty."""
+    network: str = ""
+    """VPC network to peer with, `projects/NUMBER/global/networks/NAME`; none if empty."""
+    encryption_key: str = ""
+    """Customer-managed key, `projects/P/locations/L/keyRings/R/cryptoKeys/K`; none if empty."""
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    """Labels of every run, for finding them and for billing."""
+
+
 class ClusterSettings(Settings):
     """How a compiled pipeline runs on Kubeflow or Vertex."""
 
@@ -48,6 +84,10 @@ class ClusterSettings(Settings):
     """Whole image name by step, for steps that do not use `registry` and `tag`."""
     resources: dict[str, ResourceSettings] = pydantic.Field(default_factory=dict)
     """CPU, memory and accelerators by step."""
+    kfp: KubeflowSettings = KubeflowSettings()
+    """Where Kubeflow is."""
+    vertex: VertexSettings = VertexSettings()
+    """Where Vertex is."""
 
     @pydantic.model_validator(mode="after")
     def _check_steps(self) -> Self:
