@@ -9,7 +9,7 @@ import typer
 
 from components.artifacts.settings import nearest
 
-NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory")
+NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory", "train")
 
 
 def main(
