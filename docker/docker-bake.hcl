@@ -54,7 +54,7 @@ target "base" {
 target "component" {
   name       = component
   inherits   = ["_image"]
-  matrix     = { component = ["ingest", "transform", "train", "evaluate", "push", "serve"] }
+  matrix     = { component = ["ingest", "transform", "train", "evaluate", "push", "notify", "serve"] }
   dockerfile = "components/${component}/Dockerfile"
   contexts = {
     darkroom-build   = "target:darkroom-build"

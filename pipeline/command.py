@@ -1,5 +1,6 @@
 """The `darkroom` command."""
 
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,25 +8,27 @@ import typer
 
 from components.artifacts.errors import DarkroomError, StepError
 from components.artifacts.step import configure_logging, exit_with
+from pipeline.cluster_command import cancel, retry, runs, submit
+from pipeline.options import ConfigArgument, DataOption, SetOption, TargetOption
+from pipeline.schedule_command import schedule, schedules
 
 application = typer.Typer(
     name="darkroom",
-    help="From a pile of labelled photographs to an image classifier in production.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+_shows_tracebacks = False
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="The config's YAML file.")]
-DataOption = Annotated[
-    str | None, typer.Option("--data", metavar="PATH", help="Label folders, or a CSV.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change a setting; may be repeated."),
-]
-TargetOption = Annotated[str, typer.Option("--target", metavar="kfp|vertex", help="Which cluster.")]
+
+@application.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+) -> None:
+    """From a pile of labelled photographs to an image classifier in production."""
+    global _shows_tracebacks
+    _shows_tracebacks = debug
 
 
 @application.command()
@@ -36,17 +39,23 @@ def run(
         "runs"
     ),
     settings: SetOption = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every step, whether anything changed or not.")
+    ] = False,
 ) -> None:
     """Run the whole graph here: no Docker, no cluster.
 
     Example: darkroom run configs/flowers.yaml --data flowers/ --set train.epochs=10
+
+    Steps that nothing changed for since a run in the same DIR are not run again, so that after a
+    failure the same command goes on at the failed step.
 
     Exits with 1 if a step fails, or if the model is not blessed and so not pushed.
     """
     from pipeline.config import load_config
     from pipeline.local import run_pipeline
 
-    result = run_pipeline(load_config(config, data, settings or []), out)
+    result = run_pipeline(load_config(config, data, settings or []), out, not no_cache)
     _print_result(result)
     if not result["blessed"]:
         from components.artifacts.evaluation import read_evaluation
@@ -196,6 +205,12 @@ def labels(
     print(output)
 
 
+for _verb in (submit, runs, cancel, retry):
+    application.command()(_verb)
+application.command()(schedule)
+application.command()(schedules)
+
+
 def _print_result(result: dict[str, Any]) -> None:
     metrics, artifacts = result["metrics"], result["artifacts"]
     print(f"accuracy  {metrics['accuracy']:.3f} on {result['examples']['test']:,} test photographs")
@@ -209,6 +224,8 @@ def main() -> None:
     try:
         application()
     except DarkroomError as error:
+        if _shows_tracebacks:
+            traceback.print_exc()
         exit_with(error)
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from components.artifacts.errors import SettingsError
 from pipeline.config import Config
+from pipeline.custom_job import check_on_vertex
 
 Target = Literal["kfp", "vertex"]
 
@@ -31,7 +32,7 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_name(f".{file.stem}.partial.yaml")
     try:
-        compiler.Compiler().compile(build_pipeline(config), str(aside))
+        compiler.Compiler().compile(build_pipeline(config, target), str(aside))
         # kfp heads the file with a comment that lists settings in an order new every time; without
         # it equal configs give equal files.
         lines = aside.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -43,15 +44,22 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
 
 
 def _check_target(config: Config, target: Target) -> None:
-    """Refuses accelerators named in the other target's words: they would wait for ever."""
-    for step, resources in config.cluster.resources.items():
-        name = resources.accelerator
-        if name is not None and ("/" in name) != (target == "kfp"):
-            expected = "nvidia.com/gpu" if target == "kfp" else "NVIDIA_TESLA_T4"
-            raise SettingsError(
-                f"cluster.resources.{step}.accelerator: {target} knows names such as "
-                f"{expected}, not '{name}'"
-            )
+    """Refuses what would be wrong on the target, or wait there for ever."""
+    cluster = config.cluster
+    if config.train.strategy == "multi_worker" and cluster.workers == 1:
+        raise SettingsError(
+            "train.strategy multi_worker: set cluster.workers to the number of machines, 2 or more"
+        )
+    if cluster.workers > 1 and config.train.strategy not in ("multi_worker", "auto"):
+        raise SettingsError(
+            f"cluster.workers {cluster.workers}: train.strategy is {config.train.strategy}, which "
+            "is for one machine; set it to multi_worker"
+        )
+    for step in config.steps:
+        resources = cluster.resources_of(step)
+        workers = cluster.workers if step == "train" else 1
+        if target == "vertex":
+            check_on_vertex(step, resources, workers)
 
 
 def checked_target(name: str) -> Target:

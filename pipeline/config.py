@@ -6,6 +6,7 @@ from typing import Any
 
 import pydantic
 
+from components.artifacts.backbones import check_image_size
 from components.artifacts.errors import SettingsError
 from components.artifacts.settings import (
     Settings,
@@ -17,6 +18,7 @@ from components.artifacts.settings import (
 from components.evaluate.settings import EvaluateSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.storage import is_uri, local_files
+from components.notify.settings import NotifySettings
 from components.push.settings import PushSettings
 from components.train.embeddings import check_head_only
 from components.train.settings import TrainSettings
@@ -24,6 +26,7 @@ from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space
 from components.transform.settings import EmbeddingsSettings, TransformSettings
 from pipeline.cluster import STEPS, TUNE, ClusterSettings
+from pipeline.triggers.settings import TriggerSettings
 
 
 class Config(Settings):
@@ -46,6 +49,10 @@ class Config(Settings):
     """Metrics, slices and thresholds."""
     push: PushSettings = PushSettings()
     """Where a blessed model goes."""
+    notify: NotifySettings | None = None
+    """Who hears how a run ended; left out, nobody does."""
+    trigger: TriggerSettings | None = None
+    """When new photographs or a fall in quality start a run; for `darkroom trigger`."""
     cluster: ClusterSettings = ClusterSettings()
     """Images and machines, for Kubeflow and Vertex."""
 
@@ -85,6 +92,7 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
     for override in overrides:
         _override(values, override)
     config = validate_settings(Config, values)
+    check_image_size(config.train.backbone, config.transform.size)
     _check_embeddings(config)
     if config.tune is not None:
         check_space(config.tune.space, config.train)

@@ -7,21 +7,16 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
-from components.evaluate.step import evaluate
-from components.ingest.step import ingest
-from components.push.step import push
-from components.train.step import train
-from components.train.tuning.step import tune
-from components.transform.step import transform
+from pipeline.cluster import NOTIFY
+from pipeline.compiling import Target
 from pipeline.config import Config
+from pipeline.steps import FINGERPRINT, components, settle
 
 BLESSED = "blessed"
 """What the evaluate step returns for a model that may be pushed."""
 
-_FUNCTIONS = {step.__name__: step for step in (ingest, transform, tune, train, evaluate, push)}
 
-
-def build_pipeline(config: Config) -> GraphComponent:
+def build_pipeline(config: Config, target: Target | None = None) -> GraphComponent:
     """Builds the pipeline of a config.
 
     Its parameters are the config's `data` and step sections; their defaults are the config's
@@ -29,13 +24,14 @@ def build_pipeline(config: Config) -> GraphComponent:
 
     Args:
         config: The validated config.
+        target: The cluster that it is for; None: this machine.
 
     Returns:
         The pipeline: call it to run here (after `kfp.local.init`), or compile it.
     """
-    steps = _steps(config)
+    steps = components(config, target)
 
-    def darkroom(given: Mapping[str, Any]) -> None:
+    def graph(given: Mapping[str, Any]) -> None:
         prepared = _prepare(steps, given)
         examples = prepared["ingest"].outputs["examples"]
         transformed = prepared["transform"].outputs
@@ -65,17 +61,33 @@ def build_pipeline(config: Config) -> GraphComponent:
                 evaluation=evaluated.outputs["evaluation"],
                 settings=given["push"],
             )
-            # What is served may have changed since: a push is never taken from a cache.
-            tasks["push"].set_caching_options(False)
-        for name, task in tasks.items():
-            _set_resources(task, config, name)
+        if target is not None:
+            for name, task in tasks.items():
+                settle(task, config, name, target)
 
-    return _pipeline(config.name, darkroom, config.arguments())
+    if target is None or config.notify is None:
+        return _pipeline(config.name, graph, config.arguments())
+    cluster = target
+
+    def reported(given: Mapping[str, Any]) -> None:
+        task = steps[NOTIFY](
+            pipeline=config.name,
+            # By itself: within a longer text Kubeflow leaves it as it stands.
+            run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            host=config.cluster.kfp.host,
+            settings=given[NOTIFY],
+        )
+        settle(task, config, NOTIFY, cluster)
+        with dsl.ExitHandler(task, name="run"):
+            graph(given)
+
+    notify = config.notify.model_dump(mode="json", exclude_none=True)
+    return _pipeline(config.name, reported, config.arguments() | {NOTIFY: notify})
 
 
 def build_preparation(config: Config) -> GraphComponent:
     """Builds the part of a config's pipeline that comes before any training."""
-    steps = _steps(config)
+    steps = components(config, target=None)
     arguments = config.arguments()
     needed = {name: arguments[name] for name in ("data", "ingest", "transform")}
     return _pipeline(config.name, lambda given: _prepare(steps, given), needed)
@@ -105,32 +117,15 @@ def _pipeline(
     return pipeline
 
 
-def _steps(config: Config) -> dict[str, Any]:
-    return {
-        name: dsl.component(
-            _FUNCTIONS[name], base_image=config.cluster.image(name), install_kfp_package=False
-        )
-        for name in config.steps
-    }
-
-
 def _prepare(steps: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The tasks that make photographs ready to train with."""
-    ingested = steps["ingest"](data=given["data"], settings=given["ingest"])
-    transformed = steps["transform"](
-        examples=ingested.outputs["examples"], settings=given["transform"]
+    tasks: dict[str, Any] = {}
+    source = {"data": given["data"], "settings": given["ingest"]}
+    if FINGERPRINT in steps:
+        tasks[FINGERPRINT] = steps[FINGERPRINT](**source)
+        source["data_fingerprint"] = tasks[FINGERPRINT].outputs["Output"]
+    tasks["ingest"] = steps["ingest"](**source)
+    tasks["transform"] = steps["transform"](
+        examples=tasks["ingest"].outputs["examples"], settings=given["transform"]
     )
-    return {"ingest": ingested, "transform": transformed}
-
-
-def _set_resources(task: Any, config: Config, step: str) -> None:
-    resources = config.cluster.resources.get(step)
-    if resources is None:
-        return
-    if resources.cpu is not None:
-        task.set_cpu_limit(resources.cpu)
-    if resources.memory is not None:
-        task.set_memory_limit(resources.memory)
-    if resources.accelerator is not None:
-        task.set_accelerator_type(resources.accelerator)
-        task.set_accelerator_limit(resources.accelerator_count)
+    return tasks

@@ -2,61 +2,85 @@
 
 import contextlib
 import datetime
-import os
+import shlex
 import shutil
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from components.artifacts.errors import StepError
-from components.artifacts.journal import JOURNAL_VARIABLE, read_journal
+from components.artifacts.journal import read_journal
 from components.artifacts.manifest import write_json
 from pipeline.config import Config, check_inputs
+from pipeline.execution import JOURNAL, execute
+from pipeline.interruption import InterruptedRunError, interrupted_by_signals
+from pipeline.progress import shown_progress
+from pipeline.reporting import report_run
 from pipeline.run_log import logged_to
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
+CACHE = ".cache"
+"""Beside the runs: what is known of their steps."""
 
 
-def run_pipeline(config: Config, out: Path) -> dict[str, Any]:
+def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[str, Any]:
     """Runs the graph and writes `run.json`.
 
     Args:
         config: The validated config.
         out: Folder of runs; the run gets a folder of its own in it.
+        reads_cache: Whether steps whose inputs, settings and code have not changed since a run in
+            `out` are not run again; a run that failed goes on at the failed step.
 
     Returns:
         The run as `run.json` holds it.
 
     Raises:
         SettingsError: The data or the weights do not exist; nothing has run.
-        StepError: A step failed; `run.json` says which, and the message where the log is.
+        StepError: A step failed, or the run was interrupted; `run.json` says so too.
     """
     check_inputs(config)
-    folder = _new_folder(out.absolute(), config.name)
-    journal = folder / "journal"
+    out = out.absolute()
+    folder = _new_folder(out, config.name)
     log = folder / "run.log"
     print(f"run {folder.name}; everything it prints is in {log}", flush=True)
     started = datetime.datetime.now(datetime.UTC)
-    succeeded = False
+    error: str | None = None
     try:
-        arguments = local_arguments(config)
-        if config.push.destination is None:
-            arguments["push"]["destination"] = str(out.absolute() / "served" / config.name)
-        with logged_to(log, sys.stdout):
-            from pipeline.graph import build_pipeline
-
-            execute(build_pipeline(config), arguments, folder, log)
-        succeeded = True
+        _run_steps(config, out, folder, log, reads_cache)
+    except BaseException as failure:
+        error = str(failure) or type(failure).__name__
+        raise
     finally:
         seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-        run = _describe(folder.name, config.steps, read_journal(journal), succeeded)
+        run = _describe(folder.name, config.steps, read_journal(folder / JOURNAL), error)
         run |= {"started": started.isoformat(timespec="seconds"), "seconds": round(seconds, 1)}
         write_json(folder / RUN_FILE, run)
         _copy_report(folder, run)
+        report_run(config, run | {"folder": str(folder)})
     return run | {"folder": str(folder)}
+
+
+def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: bool) -> None:
+    arguments = local_arguments(config)
+    if config.push.destination is None:
+        arguments["push"]["destination"] = str(out / "served" / config.name)
+    with (
+        shown_progress(config.steps, folder.name, sys.stdout) as progress,
+        logged_to(log, sys.stdout),
+    ):
+        try:
+            with interrupted_by_signals():
+                from pipeline.cache import ContentCache
+                from pipeline.graph import build_pipeline
+
+                cache = ContentCache(out / CACHE, folder, reads_cache, progress.cached)
+                execute(build_pipeline(config), arguments, folder, progress, cache, config.steps)
+        except InterruptedRunError as interrupted:
+            at = f" at step {progress.at_work}" if progress.at_work else ""
+            raise InterruptedRunError(f"{interrupted}{at}", interrupted.exit_code) from None
 
 
 def _new_folder(out: Path, name: str) -> Path:
@@ -69,27 +93,6 @@ def _new_folder(out: Path, name: str) -> Path:
     raise StepError(f"cannot make a new folder for the run in {out}")
 
 
-@contextlib.contextmanager
-def _environment(journal: Path) -> Iterator[None]:
-    """What the steps' processes inherit."""
-    root = str(Path(__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
-    changes = {
-        JOURNAL_VARIABLE: str(journal),
-        "PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root,
-    }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
-
-
 def local_arguments(config: Config) -> dict[str, Any]:
     """A config's pipeline arguments, with paths that any process of this machine finds."""
     data = Path(config.data)
@@ -97,64 +100,27 @@ def local_arguments(config: Config) -> dict[str, Any]:
     return arguments | {"data": str(data.absolute()) if data.exists() else config.data}
 
 
-def execute(pipeline: Any, arguments: Mapping[str, Any], folder: Path, log: Path) -> None:
-    """Runs a pipeline here, each step in a process of its own.
-
-    Args:
-        pipeline: The pipeline (kfp GraphComponent).
-        arguments: Its parameters' values.
-        folder: Where its steps write, with a folder `journal` in it for their entries.
-        log: Where what is printed goes, for messages.
-
-    Raises:
-        StepError: A step failed.
-    """
-    from kfp import local
-
-    journal = folder / "journal"
-    journal.mkdir(exist_ok=True)
-    local.init(
-        local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=True
-    )
-    with _environment(journal), warnings.catch_warnings():
-        # Our images are Python images, though their names do not say so; resources are a
-        # cluster's matter.
-        warnings.filterwarnings("ignore", message="You may be attemping to run a task")
-        warnings.filterwarnings("ignore", message="Task .* settings .* have no effect")
-        try:
-            pipeline(**arguments)
-        except RuntimeError as error:
-            raise StepError(_failure(journal, log) or str(error)) from None
-
-
-def _failure(journal: Path, log: Path) -> str | None:
-    """One line about the step that failed, from its journal entry."""
-    for entry in read_journal(journal):
-        if entry["status"] == "failed":
-            return f"step {entry['name']} failed: {entry['error']} (log: {log})"
-        if entry["status"] == "running":
-            return f"step {entry['name']} was killed, perhaps for want of memory (log: {log})"
-    return None
-
-
 def _describe(
-    run_id: str, steps: Sequence[str], journal: list[dict[str, Any]], succeeded: bool
+    run_id: str, steps: Sequence[str], journal: list[dict[str, Any]], error: str | None
 ) -> dict[str, Any]:
     """The content of `run.json`, from what the steps wrote down."""
     entries = {entry["name"]: entry for entry in journal}
-    done = {name: e for name, e in entries.items() if e["status"] == "succeeded"}
+    done = {name: e for name, e in entries.items() if e["status"] in ("succeeded", "cached")}
     ingested = done.get("ingest", {}).get("result", {})
     evaluated = done.get("evaluate", {})
+    # What to type is what was typed: it goes on at the step that is not done.
+    failure = {"error": error, "next": shlex.join(["darkroom", *sys.argv[1:]])} if error else {}
     return {
         "run_id": run_id,
-        "status": "succeeded" if succeeded else "failed",
+        "status": "failed" if error else "succeeded",
+        **failure,
         "blessed": evaluated.get("result") == "blessed",
         "pushed": done.get("push", {}).get("result"),
         "artifacts": {k: v for entry in done.values() for k, v in entry["artifacts"].items()},
         "metrics": _metrics(evaluated),
         "examples": ingested.get("counts", {}),
         "rejected": ingested.get("rejected", {}),
-        "steps": [_step(name, entries.get(name), succeeded) for name in steps],
+        "steps": [_step(name, entries.get(name), error is None) for name in steps],
     }
 
 
@@ -172,7 +138,7 @@ def _step(name: str, entry: dict[str, Any] | None, run_succeeded: bool) -> dict[
     # A step that was killed could not write down its own end.
     status = "failed" if entry["status"] == "running" else entry["status"]
     step = {"name": name, "seconds": entry.get("seconds", 0.0), "status": status}
-    optional = ("peak_memory_bytes", "error")
+    optional = ("startup_seconds", "peak_memory_bytes", "run", "error")
     return step | {key: entry[key] for key in optional if key in entry}
 
 

@@ -9,11 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from components.artifacts.errors import StepError
+
 State = Literal["pending", "running", "succeeded", "failed", "cancelled", "skipped", "cached"]
 """Where a run or a step stands; only a step is `skipped` or `cached`."""
 
 ENDED: frozenset[State] = frozenset(("succeeded", "failed", "cancelled", "skipped", "cached"))
 """States that nothing follows."""
+
+
+class Unanswered(StepError):
+    """The cluster did not answer, or was busy: the same call may do later."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,8 @@ class StepState:
         state: Where it stands.
         started: When it began; None before.
         finished: When it ended; None before.
-        error: What the cluster says of its failure, or "".
+        error: What the cluster says of its failure, or ""; of a step that has not ended, why it
+            cannot go on.
     """
 
     name: str

@@ -19,7 +19,8 @@ from components.artifacts.step import configure_logging
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from pipeline.config import Config, check_inputs
-from pipeline.local import execute, local_arguments
+from pipeline.execution import execute
+from pipeline.local import local_arguments
 from pipeline.run_log import logged_to
 
 BEST_FILE = "best.yaml"
@@ -52,7 +53,7 @@ def run_tuning(config: Config, out: Path) -> Path:
     print(f"study {folder.name}; everything it prints is in {log}", flush=True)
     with logged_to(log, sys.stdout), _stderr_to(log):
         configure_logging()
-        artifacts = _prepared(config, folder, log)
+        artifacts = _prepared(config, folder)
         _run_trials(config, settings, artifacts, folder)
     return folder / BEST_FILE
 
@@ -101,7 +102,7 @@ def _run_trials(
     )
 
 
-def _prepared(config: Config, folder: Path, log: Path) -> dict[str, str]:
+def _prepared(config: Config, folder: Path) -> dict[str, str]:
     """The artifacts of ingest and transform, which are made once for all of a study's trials."""
     arguments = local_arguments(config)
     made_of = {name: arguments[name] for name in ("data", "ingest", "transform")}
@@ -118,7 +119,7 @@ def _prepared(config: Config, folder: Path, log: Path) -> dict[str, str]:
 
         shutil.rmtree(folder / _PREPARED, ignore_errors=True)
         (folder / _PREPARED).mkdir()
-        execute(build_preparation(config), made_of, folder / _PREPARED, log)
+        execute(build_preparation(config), made_of, folder / _PREPARED)
         entries = read_journal(folder / _PREPARED / "journal")
         artifacts = {name: path for entry in entries for name, path in entry["artifacts"].items()}
         prepared = {"made_of": made_of, "artifacts": artifacts}

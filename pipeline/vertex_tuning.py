@@ -11,13 +11,15 @@ from components.artifacts.manifest import write_text
 from components.artifacts.settings import nearest
 from components.train.tuning.settings import Dimension, TuneSettings, Value
 from components.train.tuning.space import ends, is_whole
-from pipeline.cluster import TUNE, ResourceSettings
+from pipeline.cluster import TUNE
 from pipeline.config import Config
 from pipeline.tuning import tune_settings
 
 PARALLEL_TRIALS = 2
 """More end sooner, and learn less from one another; gcloud's --parallel-trial-count says others."""
 
+_MACHINE = "n1-standard-8"
+"""A trial's, where `cluster.resources` names none."""
 _MOST_VALUES = 1000
 _WHOLE_NUMBERS = ("minValue", "maxValue", "replicaCount")
 _TRIAL = ["python", "-m", "components.train.tuning.vertex_trial"]
@@ -155,9 +157,8 @@ def _text(value: Value) -> str:
 def _machine(config: Config) -> dict[str, Any]:
     from google.cloud.aiplatform_v1.types import AcceleratorType
 
-    resources = config.cluster.resources
-    asked = resources.get(TUNE) or resources.get("train") or ResourceSettings()
-    machine: dict[str, Any] = {"machine_type": asked.machine}
+    asked = config.cluster.resources_of(TUNE)
+    machine: dict[str, Any] = {"machine_type": asked.machine or _MACHINE}
     name = asked.accelerator
     if name is not None:
         known = [kind.name for kind in AcceleratorType if kind.value]

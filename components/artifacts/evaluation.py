@@ -68,7 +68,9 @@ def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
     Yields:
         `image_id`, `image_path`, `label`, `label_index`, `predicted_label`, `probabilities`
         (float32 values exactly, one a label; None is not a number) and `slices` (the values of
-        the features that were sliced by, by name).
+        the features that were sliced by, by name). Where images have several labels, `labels`,
+        `label_indices` and `predicted_labels` are lists in place of the second and the third,
+        `label` is all labels in one text, and an image is in the slice of each label.
     """
     for path in sorted(folder.glob(f"{PREDICTIONS}-*.jsonl")):
         with path.open(encoding="utf-8") as lines:

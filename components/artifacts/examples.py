@@ -42,6 +42,7 @@ class Examples:
         labels: The sorted labels; a label's place here is its index everywhere.
         counts: Number of examples by split.
         columns: Type (`bytes`, `int` or `float`) of every extra input column.
+        multi_label: Whether every example has a list of labels instead of one.
         manifest: The whole manifest.
     """
 
@@ -49,6 +50,7 @@ class Examples:
     labels: tuple[str, ...]
     counts: dict[str, int]
     columns: dict[str, str]
+    multi_label: bool
     manifest: dict[str, Any]
 
     @property
@@ -73,5 +75,6 @@ def read_examples(folder: Path) -> Examples:
         labels=tuple(manifest["labels"]),
         counts=manifest["counts"],
         columns=manifest["columns"],
+        multi_label=manifest.get("multi_label", False),
         manifest=manifest,
     )

@@ -7,10 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.importing import ImportClock
 from components.artifacts.manifest import write_json
 
 JOURNAL_VARIABLE = "DARKROOM_JOURNAL"
 """Environment variable naming the folder that steps write their entries to; unset on a cluster."""
+STARTED_VARIABLE = "DARKROOM_STEP_STARTED"
+"""Environment variable with the time, in seconds, at which the step was given its work."""
 
 
 class JournalEntry:
@@ -26,6 +29,11 @@ class JournalEntry:
         self._path = Path(folder) / f"{step}.json" if folder else None
         self._entry: dict[str, Any] = {"name": step, "artifacts": artifacts}
         self._started = time.time()
+        given = float(os.environ.get(STARTED_VARIABLE, self._started))
+        self._before = max(0.0, self._started - given)
+        self._imports = ImportClock()
+        if self._path is not None:
+            self._imports.start()
         self._write(status="running", started=self._started)
 
     def succeeded(self, result: Any) -> None:
@@ -39,13 +47,31 @@ class JournalEntry:
     def _costs(self) -> dict[str, Any]:
         usage = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         peak_kib = max(resource.getrusage(who).ru_maxrss for who in usage)
-        seconds = round(time.time() - self._started, 3)
-        return {"seconds": seconds, "peak_memory_bytes": peak_kib * 1024}
+        return {
+            "seconds": round(time.time() - self._started, 3),
+            # Until the step's function was called, and the imports that it makes itself.
+            "startup_seconds": round(self._before + self._imports.stop(), 3),
+            "peak_memory_bytes": peak_kib * 1024,
+        }
 
     def _write(self, **fields: Any) -> None:
         self._entry.update(fields)
         if self._path is not None:
             write_json(self._path, self._entry)
+
+
+def write_cached_entry(folder: Path, entry: dict[str, Any], seconds: float) -> None:
+    """Writes the entry of a step that was not run, since its outcome was known.
+
+    Args:
+        folder: The run's journal.
+        entry: The entry of the step when it ran, with the artifacts where they stand now.
+        seconds: What it took to take them over.
+    """
+    started = time.time() - seconds
+    known = {key: entry[key] for key in ("name", "artifacts", "result", "run") if key in entry}
+    cached = {"started": started, "status": "cached", "seconds": round(seconds, 3)}
+    write_json(folder / f"{entry['name']}.json", known | cached)
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:

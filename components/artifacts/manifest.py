@@ -1,12 +1,14 @@
 """Whole or absent: artifacts are written aside, then renamed, with a manifest that ends them."""
 
 import contextlib
+import contextvars
 import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,12 @@ from components.artifacts.errors import StepError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+MADE = "made"
+"""The manifest's entry of how the artifact came about."""
+MAKING: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar(
+    "darkroom_making", default=None
+)
+"""That entry, while a step runs; `components.artifacts.provenance` sets it."""
 
 _CANNOT_RENAME_FOLDERS = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
 """What a bucket mounted as a folder answers, as on Vertex; gcsfuse says EMFILE."""
@@ -71,9 +79,14 @@ def write_manifest(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
     Args:
         folder: The artifact's folder.
         kind: What the artifact is, such as `examples`.
-        content: Counts, digests and how it was made; JSON values.
+        content: Counts, settings and the like; JSON values. Where it has no `digest`, that of the
+            folder's files is added, and within a step how it was made.
     """
     document = {"kind": kind, "format_version": FORMAT_VERSION, **content}
+    if "digest" not in document:
+        document["digest"] = folder_digest(folder)
+    if (made := MAKING.get()) is not None:
+        document[MADE] = made
     write_json(folder / MANIFEST, document)
 
 
@@ -113,13 +126,23 @@ def write_text(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below a folder but its manifest."""
+def folder_digest(folder: Path, but: Collection[str] = ()) -> str:
+    """SHA-256 over the names and contents of all files below a folder but its manifest.
+
+    Args:
+        folder: The folder.
+        but: Further files to leave out, by their path within the folder.
+    """
+    left_out = {folder / MANIFEST, *(folder / name for name in but)}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path not in left_out)
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name != MANIFEST:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{name}\0{content}\n".encode())
+    # On all cores: Python's lock is free while a file is read and hashed.
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for path, content in zip(paths, threads.map(_file_digest, paths), strict=True):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,17 +1,21 @@
 """The one way a step's function is called: by kfp in a container, by kfp here, and from a shell."""
 
 import atexit
+import contextlib
 import gc
 import inspect
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from components.artifacts.errors import DarkroomError
 from components.artifacts.journal import JournalEntry
+from components.artifacts.provenance import making
 from components.artifacts.settings import Settings, validate_settings
 
 OBJECTS_BETWEEN_LOOKS = 50_000
@@ -41,15 +45,55 @@ def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
     atexit.register(gc.freeze)
     entry = JournalEntry(name, {key: str(arguments[key]) for key in output_names(function)})
     try:
-        result = function(**_converted(function, arguments))
+        with _ended_cleanly(), _noted(function, arguments):
+            result = function(**_converted(function, arguments))
     except DarkroomError as error:
         entry.failed(str(error))
         exit_with(error, name)
+    except SystemExit as error:
+        entry.failed(str(error))
+        raise
     except BaseException as error:
         entry.failed(f"{type(error).__name__}: {error}".splitlines()[0])
         raise
     entry.succeeded(result)
     return result
+
+
+@contextlib.contextmanager
+def _ended_cleanly() -> Iterator[None]:
+    """Lets SIGTERM, a cluster's way to end a step, end it as an error does: nothing is left half.
+
+    The train step takes the signal over while it can save itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: Any) -> NoReturn:
+    # No library that handles errors takes this for one.
+    raise SystemExit("the step was asked to end")
+
+
+def _noted(
+    function: Callable[..., Any], arguments: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[None]:
+    """Has the artifacts' manifests say what the step is and what they are made of."""
+    models, outputs = settings_models(function), output_names(function)
+    inputs = {
+        name: Path(arguments[name])
+        for name, hint in get_type_hints(function).items()
+        if hint is Path and name in arguments and name not in outputs
+    }
+    settings = {name: arguments[name] for name in models if name in arguments}
+    component = function.__module__.split(".")[1]
+    return making(function.__name__, component, inputs, settings)
 
 
 def output_names(function: Callable[..., Any]) -> list[str]:

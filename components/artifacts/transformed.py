@@ -24,6 +24,7 @@ IMAGE = "image"
 EMBEDDING = "embedding"
 """In place of pixels: the 2 * D bytes of a float16 vector, little-endian; for `decode_raw`."""
 LABEL_INDEX = "label_index"
+"""Place of the label in the label list; of each label, where photographs have several."""
 PIXEL_MEAN = "pixel_mean"
 PIXEL_VARIANCE = "pixel_variance"
 
@@ -38,6 +39,7 @@ class TransformGraph:
         image_size: Height and width of the pixels it gives.
         pixel_mean: Mean of the training split's pixels by channel, 0 to 255.
         pixel_variance: Their variance.
+        multi_label: Whether photographs may have several labels.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class TransformGraph:
     image_size: tuple[int, int]
     pixel_mean: tuple[float, float, float]
     pixel_variance: tuple[float, float, float]
+    multi_label: bool = False
 
     @property
     def function_folder(self) -> Path:
@@ -115,6 +118,7 @@ def read_transform_graph(folder: Path) -> TransformGraph:
         image_size=(height, width),
         pixel_mean=tuple(manifest["pixel_mean"]),
         pixel_variance=tuple(manifest["pixel_variance"]),
+        multi_label=manifest.get("multi_label", False),
     )
 
 

@@ -1,4 +1,4 @@
-"""Calibration of the top probability, as a TFMA metric.
+"""Calibration of probabilities, and of the top one as a TFMA metric.
 
 Of the images it is 90 % sure of, are 90 % right? TFMA calibrates two-class models only.
 """
@@ -30,6 +30,22 @@ def calibration_error(bins: Sequence[Sequence[float]]) -> float:
     return sum(abs(right - probability) for _, probability, right in bins) / total
 
 
+def binned(probabilities: _Bins, right: _Bins) -> _Bins:
+    """Sums by bin, float64 [BINS, 3], as `calibration_error` takes them.
+
+    Args:
+        probabilities: [N].
+        right: Whether what they are the probabilities of is so, bool [N].
+    """
+    finite = np.isfinite(probabilities)
+    # Not-a-number falls in the first bin, and makes the error not-a-number as it should.
+    scaled = np.where(finite, probabilities, 0) * BINS
+    places = np.minimum(scaled.astype(np.int64), BINS - 1)
+    columns = (np.ones(len(places)), probabilities, right)
+    sums = [np.bincount(places, column.astype(np.float64), BINS) for column in columns]
+    return np.stack(sums, axis=1)
+
+
 class _BinTopProbability(beam.CombineFn):  # type: ignore[misc]
     """Sums by bin of the top probability, as `calibration_error` takes them; float64 [BINS, 3]."""
 
@@ -41,12 +57,8 @@ class _BinTopProbability(beam.CombineFn):  # type: ignore[misc]
 
     def add_input(self, bins: _Bins, element: Any) -> _Bins:
         probabilities = np.asarray(element.predictions)
-        top = int(np.argmax(probabilities))
-        probability = float(probabilities[top])
-        # Not-a-number falls in the first bin, and makes the error not-a-number as it should.
-        place = min(int(probability * BINS), BINS - 1) if np.isfinite(probability) else 0
-        bins[place] += (1, probability, top == np.ravel(element.labels)[0])
-        return bins
+        top = np.argmax(probabilities, keepdims=True)
+        return bins + binned(probabilities[top], top == np.ravel(element.labels))
 
     def merge_accumulators(self, accumulators: Iterable[_Bins]) -> _Bins:
         bins: _Bins = np.sum(list(accumulators), axis=0)

@@ -105,7 +105,7 @@ def confusion_matrix(entries: Sequence[tuple[str, str, int]], labels: Sequence[s
 
 
 def reliability(bins: Sequence[Sequence[float | None]]) -> str:
-    """Accuracy by the probability of the predicted label; on the dashed line they are equal.
+    """How often a label is right by its probability; on the dashed line they are equal.
 
     Args:
         bins: As `calibration.calibration_error` takes them; None is not a number.
@@ -123,7 +123,7 @@ def reliability(bins: Sequence[Sequence[float | None]]) -> str:
                 axes.text((place + 0.5) * width, height + 0.015, text, ha="center", fontsize=7)
         axes.plot([0, 1], [0, 1], color=_INK, linestyle="--", linewidth=1)
         axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="probability", ylabel="accuracy")
-        return _svg(figure, "Reliability: accuracy by the probability of the predicted label")
+        return _svg(figure, "Reliability: how often a label is right by its probability")
 
 
 def _figure(width: float, height: float) -> Any:

@@ -10,7 +10,7 @@ from components.artifacts.examples import HEIGHT, LABEL, WIDTH, Examples, read_e
 from components.artifacts.manifest import write_json, write_manifest, write_text, written_aside
 from components.artifacts.model import Model, read_model
 from components.artifacts.settings import nearest
-from components.evaluate.known_metrics import TOP_K, TOP_K_ACCURACY
+from components.evaluate.known_metrics import OF_SEVERAL_LABELS, TOP_K, TOP_K_ACCURACY
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
 
@@ -65,11 +65,12 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
                 f"setting 'evaluate.slices': the examples have no feature '{name}' to slice by"
                 f"{nearest(name, features)}"
             )
-    if TOP_K_ACCURACY in settings.thresholds and len(model.labels) <= TOP_K:
-        raise SettingsError(
-            f"setting 'evaluate.thresholds.{TOP_K_ACCURACY}' needs more than {TOP_K} labels; "
-            f"the model has {len(model.labels)}"
+    if examples.multi_label != (model.thresholds is not None):
+        theirs, ours = ("several", "one") if examples.multi_label else ("one", "several")
+        raise StepError(
+            f"the examples have {theirs} label(s) an image, the model gives {ours}; train it again"
         )
+    _check_thresholds(model, settings)
     if not examples.counts.get("test"):
         raise StepError(
             f"the test split of {examples.folder} is empty; give it a share in ingest.split"
@@ -77,6 +78,23 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     unknown = [label for label in examples.labels if label not in model.labels]
     if unknown:
         raise StepError(f"the model does not know the label '{unknown[0]}'; train it again")
+
+
+def _check_thresholds(model: Model, settings: EvaluateSettings) -> None:
+    """Refuses bounds on what a model of its kind is not measured by."""
+    several = model.thresholds is not None
+    of_the_other_kind = {TOP_K_ACCURACY} if several else OF_SEVERAL_LABELS
+    for name in settings.thresholds:
+        if name in of_the_other_kind:
+            kind = "one label" if several else "several labels"
+            raise SettingsError(
+                f"setting 'evaluate.thresholds.{name}' is for images of {kind} each"
+            )
+    if TOP_K_ACCURACY in settings.thresholds and len(model.labels) <= TOP_K:
+        raise SettingsError(
+            f"setting 'evaluate.thresholds.{TOP_K_ACCURACY}' needs more than {TOP_K} labels; "
+            f"the model has {len(model.labels)}"
+        )
 
 
 def _evaluate_into(
@@ -92,6 +110,7 @@ def _evaluate_into(
     overall = results[0]
     content = {
         "labels": list(model.labels),
+        "multi_label": model.thresholds is not None,
         "count": overall["count"],
         "metrics": overall["metrics"],
         "blessed": verdict.blessed,

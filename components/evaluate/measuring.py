@@ -52,9 +52,18 @@ def _run_pipeline(
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from components.evaluate.one_label import OneLabel
     from components.evaluate.prediction import BATCH_SIZE, Predict
-    from components.evaluate.slice_metrics import MeasureSlices
+    from components.evaluate.several_labels import SeveralLabels
+    from components.evaluate.slice_metrics import Measures, MeasureSlices
 
+    measures: Measures
+    if model.thresholds is None:
+        measures = OneLabel(model.labels)
+    else:
+        measures = SeveralLabels(model.labels, model.thresholds)
+    multi_label = model.thresholds is not None
+    predict = Predict(str(model.folder), model.labels, settings.slices, multi_label)
     options = PipelineOptions(beam_arguments(settings.beam_options))
     with beam.Pipeline(options=options) as pipeline:
         rows = (
@@ -63,7 +72,7 @@ def _run_pipeline(
             | "Spread shards" >> beam.Reshuffle()
             | "Read" >> beam.FlatMap(read_records)
             | "Batch" >> beam.BatchElements(BATCH_SIZE, BATCH_SIZE)
-            | "Predict" >> beam.ParDo(Predict(str(model.folder), model.labels, settings.slices))
+            | "Predict" >> beam.ParDo(predict)
         )
         _ = (
             rows
@@ -73,7 +82,7 @@ def _run_pipeline(
         )
         _ = (
             rows
-            | "Measure" >> MeasureSlices(model.labels, settings.slices)
+            | "Measure" >> MeasureSlices(measures, settings.slices)
             | "Results to lines" >> beam.Map(json.dumps)
             | "Write results" >> beam.io.WriteToText(str(folder / "results"))
         )

@@ -12,7 +12,8 @@ from apache_beam.utils.shared import Shared
 from components.artifacts.errors import StepError
 from components.artifacts.example_proto import parsed_example
 from components.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
-from components.artifacts.model import FROM_EXAMPLES
+from components.artifacts.examples import LABELS as ALL_LABELS
+from components.artifacts.model import FROM_EXAMPLES, LABELS, split_labels
 
 BATCH_SIZE = 64
 """Records a call: bounds the decoded images that are in memory at once."""
@@ -27,10 +28,13 @@ class Predict(beam.DoFn):  # type: ignore[misc]
     gives another number of probabilities than there are labels, and a record it cannot read.
     """
 
-    def __init__(self, model_folder: str, labels: Sequence[str], slices: Sequence[str]) -> None:
+    def __init__(
+        self, model_folder: str, labels: Sequence[str], slices: Sequence[str], multi_label: bool
+    ) -> None:
         self._model_folder = model_folder
         self._label_indices = {label: index for index, label in enumerate(labels)}
         self._slices = tuple(slices)
+        self._multi_label = multi_label
         self._shared = Shared()
 
     def process(self, records: Sequence[bytes]) -> Iterator[Row]:
@@ -45,22 +49,35 @@ class Predict(beam.DoFn):  # type: ignore[misc]
                 f"the model gives {width} probabilities for {len(self._label_indices)} labels; "
                 "train it again"
             )
-        for record, label, probabilities in zip(
-            records, outputs["label"], outputs["probabilities"], strict=True
-        ):
-            yield self._row(record, label.decode(), probabilities.tolist())
+        answers = outputs[LABELS if self._multi_label else "label"]
+        rows = zip(records, answers, outputs["probabilities"], strict=True)
+        for record, answer, probabilities in rows:
+            yield self._row(record, answer.decode(), probabilities.tolist())
 
-    def _row(self, record: bytes, predicted_label: str, probabilities: list[float]) -> Row:
+    def _row(self, record: bytes, answer: str, probabilities: list[float]) -> Row:
         example = parsed_example(record)
+        values = {name: _slice_value(example, name) for name in self._slices}
         label = _text(example[LABEL][0])
-        return {
+        row = {
             "image_id": _text(example[IMAGE_ID][0]),
             "image_path": _text(example[IMAGE_PATH][0]),
             "label": label,
-            "label_index": self._label_indices[label],
-            "predicted_label": predicted_label,
             "probabilities": probabilities,
-            "slices": {name: _slice_value(example, name) for name in self._slices},
+            "slices": values,
+        }
+        if not self._multi_label:
+            return row | {
+                "label_index": self._label_indices[label],
+                "predicted_label": answer,
+            }
+        labels = [_text(label) for label in example[ALL_LABELS]]
+        if LABEL in values:
+            # An image is in the slice of each of its labels.
+            values[LABEL] = labels
+        return row | {
+            "labels": labels,
+            "label_indices": [self._label_indices[label] for label in labels],
+            "predicted_labels": split_labels(answer, tuple(self._label_indices)),
         }
 
 
@@ -90,7 +107,7 @@ def _answers(signature: Any, records: Sequence[bytes]) -> dict[str, Any]:
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
-def _slice_value(example: Mapping[str, list[Any]], name: str) -> str | int | float | None:
+def _slice_value(example: Mapping[str, list[Any]], name: str) -> Any:
     """The value of a feature; None where the example has none."""
     values = example.get(name, [])
     if not values:

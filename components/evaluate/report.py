@@ -75,12 +75,15 @@ def render_report(
         curves=[Markup(curve) for curve in _curves(history)],
         history=history,
         exports=read_exports(model.folder),
-        confusion=Markup(confusion_matrix(overall["confusion"], model.labels)),
-        confused_pairs=_confused_pairs(overall["confusion"]),
+        several=model.thresholds is not None,
+        confusion=Markup(_confusion(overall, model)),
+        confused_pairs=_confused_pairs(overall.get("confusion", [])),
         reliability=Markup(reliability(overall["reliability"])),
         bins=_bins(overall["reliability"]),
         slices=_slice_tables(results[1:]),
-        mistakes=worst_mistakes(read_predictions(folder), examples.shards("test"), MISTAKES),
+        mistakes=worst_mistakes(
+            read_predictions(folder), examples.shards("test"), model.labels, MISTAKES
+        ),
         facts=_facts(examples, model, settings),
     )
 
@@ -97,6 +100,12 @@ def _curves(history: History | None) -> list[str]:
         training_curve(history, "loss", "Loss"),
         training_curve(history, "accuracy", "Accuracy"),
     ]
+
+
+def _confusion(overall: Mapping[str, Any], model: Model) -> str:
+    """The confusion matrix; empty where images have several labels, and it no meaning."""
+    entries = overall.get("confusion")
+    return "" if entries is None else confusion_matrix(entries, model.labels)
 
 
 def _confused_pairs(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:

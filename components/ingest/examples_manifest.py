@@ -32,6 +32,7 @@ def examples_manifest(
         counts[entry.split] += entry.examples
     return {
         "labels": labels_of(entries, settings),
+        "multi_label": any(entry.labels for entry in entries),
         "counts": {split: counts[split] for split in SPLITS},
         "columns": {**columns, **(TILE_COLUMNS if settings.tiles else {})},
         "rejected": dict(Counter(rejection.reason for rejection in rejections)),

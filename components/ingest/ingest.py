@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import examples as examples_format
 from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import write_manifest, written_aside
+from components.artifacts.manifest import folder_digest, write_manifest, written_aside
 from components.artifacts.settings import nearest
 from components.ingest.rejection import COPY_REASONS, Rejection, write_rejections
 from components.ingest.settings import IngestSettings
@@ -48,6 +48,7 @@ def ingest(
     from components.ingest.assembly import assemble
     from components.ingest.card import PAGE, Contents
     from components.ingest.examples_manifest import examples_manifest, labels_of
+    from components.ingest.index import INDEX_FILE
     from components.ingest.validation import find, read_previous, settle_findings
 
     expected = read_previous(settings.expectations)
@@ -75,11 +76,10 @@ def ingest(
         )
         _write_statistics(statistics, card)
         settle_findings(findings, statistics / PAGE)
-        write_manifest(
-            aside,
-            examples_format.KIND,
-            examples_manifest(data, table.columns, assembled.entries, rejections, settings),
-        )
+        made = examples_manifest(data, table.columns, assembled.entries, rejections, settings)
+        # The index knows the files' times too, and the same photographs make the same examples.
+        made["digest"] = folder_digest(aside, but=(INDEX_FILE,))
+        write_manifest(aside, examples_format.KIND, made)
     return {"counts": counts, "rejected": dict(reasons)}
 
 

@@ -9,8 +9,12 @@ def ingest(
     examples: Output[Dataset],
     rejected: Output[Artifact],
     statistics: Output[Artifact],
+    data_fingerprint: str = "",  # noqa: ARG001
 ) -> None:
-    """Turns labelled photographs into split TFRecord examples."""
+    """Turns labelled photographs into split TFRecord examples.
+
+    A cluster's cache goes by `data_fingerprint`; nothing else is done with it.
+    """
     from components.artifacts.step import run_step
     from components.ingest.ingest import ingest
 

@@ -7,10 +7,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import SettingsError
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystem import FileMetadata
 
 
 def is_uri(path: str) -> bool:
@@ -43,11 +46,23 @@ def matching_files(pattern: str) -> list[str]:
     Raises:
         SettingsError: The bucket does not exist, or may not be listed.
     """
+    return sorted(file.path for file in listed_files(pattern))
+
+
+def listed_files(pattern: str) -> "list[FileMetadata]":
+    """The files that a pattern matches, each with its size and the time it was last written.
+
+    Args:
+        pattern: As `matching_files` takes it.
+
+    Raises:
+        SettingsError: The bucket does not exist, or may not be listed.
+    """
     from apache_beam.io.filesystems import FileSystems
 
     with _clear_errors(pattern):
         (result,) = FileSystems.match([pattern])
-        return sorted(metadata.path for metadata in result.metadata_list)
+        return list(result.metadata_list)
 
 
 @contextmanager

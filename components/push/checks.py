@@ -1,7 +1,7 @@
 """What a model must pass before it serves: all its doors are there, and give the same answers."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> Non
 
     Raises:
         StepError: It is not blessed or not the evaluated one, a signature is missing, or a
-            signature's probabilities differ from those that the evaluation wrote.
+            signature's probabilities differ from those that the evaluation wrote, or its labels
+            from those that the thresholds make of them.
     """
     if not evaluation.blessed:
         raise StepError(f"the model is not blessed: {'; '.join(evaluation.reasons)}")
@@ -39,12 +40,20 @@ def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> Non
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(model.folder))
-    _check_signatures(loaded.signatures)
-    _check_answers(loaded.signatures, evaluation, _samples(examples))
+    expected = model_format.signature_outputs(multi_label=model.thresholds is not None)
+    _check_signatures(loaded.signatures, expected)
+    records = _samples(examples)
+    answers = _answers(loaded.signatures, records)
+    _check_probabilities(answers, evaluation, records)
+    if model.thresholds is not None:
+        _check_labels(answers, model.labels, model.thresholds)
+    _log.info("%d photographs: the same answers from every signature", len(records))
 
 
-def _check_signatures(signatures: Mapping[str, Any]) -> None:
-    for name, outputs in model_format.SIGNATURE_OUTPUTS.items():
+def _check_signatures(
+    signatures: Mapping[str, Any], expected: Mapping[str, frozenset[str]]
+) -> None:
+    for name, outputs in expected.items():
         if name not in signatures:
             raise StepError(f"the model has no signature '{name}'")
         missing = outputs - set(signatures[name].structured_outputs)
@@ -63,8 +72,8 @@ def _samples(examples: Examples) -> list[bytes]:
     return records
 
 
-def _check_answers(
-    signatures: Mapping[str, Any], evaluation: Evaluation, records: list[bytes]
+def _check_probabilities(
+    answers: Mapping[str, Mapping[str, Any]], evaluation: Evaluation, records: list[bytes]
 ) -> None:
     import numpy as np
 
@@ -74,18 +83,35 @@ def _check_answers(
     if unknown:
         raise StepError(f"{evaluation.folder} has no prediction for test image {unknown[0]}")
     expected = np.array([stored[image_id] for image_id in image_ids])
-    for name, answered in _answers(signatures, records).items():
-        difference = float(np.abs(answered - expected).max())
+    for name, answer in answers.items():
+        difference = float(np.abs(answer["probabilities"] - expected).max())
         if not difference <= TOLERANCE:
             raise StepError(
                 f"signature '{name}' differs from the evaluation by {difference:.2g} in a "
                 f"probability (at most {TOLERANCE:g}): training-serving skew, not pushed"
             )
-    _log.info("%d photographs: the same answers from every signature", len(records))
 
 
-def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, Any]:
-    """Probabilities [N, K] of the records' images by signature."""
+def _check_labels(
+    answers: Mapping[str, Mapping[str, Any]], labels: Sequence[str], thresholds: Sequence[float]
+) -> None:
+    """Compares what each signature names with its own probabilities and the thresholds stated."""
+    import numpy as np
+
+    for name, answer in answers.items():
+        over = answer["probabilities"] >= np.array(thresholds, np.float32)
+        for text, row in zip(answer[model_format.LABELS], over, strict=True):
+            given = model_format.split_labels(text.decode(), labels)
+            expected = [label for label, has in zip(labels, row, strict=True) if has]
+            if given != expected:
+                raise StepError(
+                    f"signature '{name}' gives the labels {given}, and the thresholds in the "
+                    f"manifest make {expected} of its probabilities; train again"
+                )
+
+
+def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, dict[str, Any]]:
+    """All that each signature gives for the records' images, as arrays by name."""
     import tempfile
 
     import tensorflow as tf
@@ -107,6 +133,6 @@ def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, A
             ),
         }
         return {
-            name: signatures[name](**arguments)["probabilities"].numpy()
+            name: {key: value.numpy() for key, value in signatures[name](**arguments).items()}
             for name, arguments in inputs.items()
         }

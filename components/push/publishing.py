@@ -26,11 +26,12 @@ def publish(model: Model, destination: Path) -> Path:
     Raises:
         StepError: The destination cannot be written, or the copy is not the original.
     """
-    versions = served_versions(destination)
     digest = model.manifest["digest"]
-    if versions and _digest(destination / str(versions[-1])) == digest:
-        return destination / str(versions[-1])
-    version = destination / str(max([0, *versions, *_withdrawn_versions(destination)]) + 1)
+    newest, served = serving(destination)
+    if newest is not None and served == digest:
+        return newest
+    taken = (*served_versions(destination), *_withdrawn_versions(destination))
+    version = destination / str(max(taken, default=0) + 1)
     # Another push may have taken the number meanwhile: its version is never replaced.
     with written_aside(version, replace=False) as aside:
         shutil.copytree(model.folder, aside, dirs_exist_ok=True)
@@ -60,6 +61,19 @@ def withdraw(destination: Path) -> tuple[int, int]:
     newest = destination / str(versions[-1])
     newest.rename(destination / f"{_WITHDRAWN}{newest.name}")
     return versions[-1], versions[-2]
+
+
+def serving(destination: Path) -> tuple[Path | None, str | None]:
+    """The newest version's folder and its model's digest; None for what is not there.
+
+    Args:
+        destination: Folder of versions.
+    """
+    versions = served_versions(destination)
+    if not versions:
+        return None, None
+    newest = destination / str(versions[-1])
+    return newest, _digest(newest)
 
 
 def served_versions(destination: Path) -> list[int]:

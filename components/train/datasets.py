@@ -11,16 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from components.artifacts.errors import StepError
-from components.artifacts.transformed import (
-    IMAGE,
-    LABEL_INDEX,
-    TransformedExamples,
-    TransformGraph,
-)
+from components.artifacts.transformed import IMAGE, TransformedExamples, TransformGraph
 from components.train.augmentation import build_augmentation
 from components.train.augmentation.draws import Draws
 from components.train.augmentation_settings import NO_AUGMENTATION, AugmentationSettings
 from components.train.embeddings import embeddings_parser
+from components.train.label_vectors import label_features, label_vectors
 
 SHUFFLE_BYTES = 256 * 2**20
 """Memory the shuffle buffer may take, so that it does not grow with the dataset."""
@@ -64,7 +60,8 @@ def training_stream(
         augmentation: Random changes to the photographs, after the crop.
 
     Returns:
-        A tf.data.Dataset of (images uint8 [N, H, W, 3], one-hot labels float32 [N, K]).
+        A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K]), one-hot or,
+        where photographs have several, multi-hot.
 
     Raises:
         StepError: The split is empty.
@@ -113,8 +110,8 @@ def evaluation_stream(
         share: The part of the global batches to give.
 
     Returns:
-        A tf.data.Dataset of (images uint8 [N, H, W, 3], one-hot labels float32 [N, K], weights
-        float32 [N]): all batches are full, and what fills up the last has weight 0.
+        A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K] as in training,
+        weights float32 [N]): all batches are full, and what fills up the last has weight 0.
 
     Raises:
         StepError: The split is empty.
@@ -148,15 +145,14 @@ def count_labels(source: TransformedExamples, graph: TransformGraph) -> Any:
     """Training examples by label, int64 [K], in one pass that decodes no pixels."""
     import tensorflow as tf
 
-    features = {LABEL_INDEX: tf.io.FixedLenFeature([], tf.int64)}
-    dataset = tf.data.TFRecordDataset([str(shard) for shard in source.shards("train")])
-    indices = dataset.batch(256).map(lambda r: tf.io.parse_example(r, features)[LABEL_INDEX])
-    size = len(graph.labels)
+    features = label_features(graph)
+    records = tf.data.TFRecordDataset([str(shard) for shard in source.shards("train")]).batch(256)
 
     def add(sums: Any, some: Any) -> Any:
-        return sums + tf.math.bincount(some, minlength=size, dtype=tf.int64)
+        vectors = label_vectors(tf.io.parse_example(some, features), graph)
+        return sums + tf.cast(tf.reduce_sum(vectors, 0), tf.int64)
 
-    return indices.reduce(tf.zeros([size], tf.int64), add).numpy()
+    return records.reduce(tf.zeros([len(graph.labels)], tf.int64), add).numpy()
 
 
 def _count(source: TransformedExamples, split: str) -> int:
@@ -179,18 +175,15 @@ def _parser(source: TransformedExamples, graph: TransformGraph, split: str) -> P
     import tensorflow as tf
 
     if source.embeddings is not None:
-        return embeddings_parser(source.embeddings.size, len(graph.labels))
+        return embeddings_parser(source.embeddings.size, graph)
     height, width = source.stored_size[split]
-    features = {
-        IMAGE: tf.io.FixedLenFeature([], tf.string),
-        LABEL_INDEX: tf.io.FixedLenFeature([], tf.int64),
-    }
+    features = {IMAGE: tf.io.FixedLenFeature([], tf.string)} | label_features(graph)
 
     def parse(records: Any) -> tuple[Any, Any]:
         parsed = tf.io.parse_example(records, features)
         pixels = tf.io.decode_raw(parsed[IMAGE], tf.uint8)
         images = tf.reshape(pixels, [records.shape[0], height, width, 3])
-        return images, tf.one_hot(parsed[LABEL_INDEX], len(graph.labels))
+        return images, label_vectors(parsed, graph)
 
     return parse
 

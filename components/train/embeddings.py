@@ -7,11 +7,12 @@ from typing import Any
 from components.artifacts.errors import SettingsError, StepError
 from components.artifacts.transformed import (
     EMBEDDING,
-    LABEL_INDEX,
     Embeddings,
+    TransformGraph,
     weights_digest,
 )
 from components.train.augmentation_settings import AugmentationSettings
+from components.train.label_vectors import label_features, label_vectors
 from components.train.network import Network
 from components.train.settings import TrainSettings
 
@@ -74,29 +75,26 @@ def head_network(network: Network) -> Network:
     return dataclasses.replace(network, model=keras.Model(embedding, probabilities))
 
 
-def embeddings_parser(size: int, label_count: int) -> Callable[[Any], tuple[Any, Any]]:
+def embeddings_parser(size: int, graph: TransformGraph) -> Callable[[Any], tuple[Any, Any]]:
     """Gives what parses a batch of records.
 
     Args:
         size: Values an embedding.
-        label_count: Number of labels.
+        graph: States the labels.
 
     Returns:
-        A function from serialized records, string [N], to (embeddings float32 [N, size], one-hot
-        labels float32 [N, label_count]).
+        A function from serialized records, string [N], to (embeddings float32 [N, size], labels
+        float32 [N, K]).
     """
     import tensorflow as tf
 
-    features = {
-        EMBEDDING: tf.io.FixedLenFeature([], tf.string),
-        LABEL_INDEX: tf.io.FixedLenFeature([], tf.int64),
-    }
+    features = {EMBEDDING: tf.io.FixedLenFeature([], tf.string)} | label_features(graph)
 
     def parse(records: Any) -> tuple[Any, Any]:
         parsed = tf.io.parse_example(records, features)
         values = tf.cast(tf.io.decode_raw(parsed[EMBEDDING], tf.float16), tf.float32)
         embeddings = tf.reshape(values, [records.shape[0], size])
-        return embeddings, tf.one_hot(parsed[LABEL_INDEX], label_count)
+        return embeddings, label_vectors(parsed, graph)
 
     return parse
 

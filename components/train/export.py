@@ -1,7 +1,7 @@
 """The export: a SavedModel with the public signatures, the transform graph inside."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from components.train.warm_start import WEIGHTS
 _log = logging.getLogger("darkroom.train")
 
 Signature = Callable[..., dict[str, Any]]
+Thresholds = Sequence[float] | None
 
 
-def export(embedding_model: Any, graph: TransformGraph, folder: Path) -> None:
+def export(
+    embedding_model: Any, graph: TransformGraph, folder: Path, thresholds: Thresholds = None
+) -> None:
     """Writes a SavedModel that loads with plain TensorFlow.
 
     Args:
@@ -23,6 +26,7 @@ def export(embedding_model: Any, graph: TransformGraph, folder: Path) -> None:
             float32 [N, D], probabilities float32 [N, K]).
         graph: The transform graph, which becomes part of the model.
         folder: Where `saved_model.pb` is to stand.
+        thresholds: By label, where photographs may have several.
     """
     import tensorflow as tf
 
@@ -34,14 +38,18 @@ def export(embedding_model: Any, graph: TransformGraph, folder: Path) -> None:
     setattr(module, WEIGHTS, [variable.value for variable in weights])
     known = {id(variable) for variable in weights}
     module.seeds = [v.value for v in embedding_model.variables if id(v) not in known]
-    signatures = _signatures(module.transform_graph.transform_fn, embedding_model, graph)
+    transform = module.transform_graph.transform_fn
+    signatures = _signatures(transform, embedding_model, graph, thresholds)
     tf.saved_model.save(module, str(folder), signatures=signatures)
     labels = "".join(f"{label}\n" for label in graph.labels)
     (folder / model_format.LABELS_FILE).write_text(labels, encoding="utf-8")
 
 
 def _signatures(
-    transform: Callable[[dict[str, Any]], dict[str, Any]], network: Any, graph: TransformGraph
+    transform: Callable[[dict[str, Any]], dict[str, Any]],
+    network: Any,
+    graph: TransformGraph,
+    thresholds: Thresholds,
 ) -> dict[str, Any]:
     """The signatures by name; each refuses a batch in which one image cannot be decoded."""
     import tensorflow as tf
@@ -58,7 +66,7 @@ def _signatures(
 
     def predict(input_images: Any) -> dict[str, Any]:
         _, probabilities = network(input_images, training=False)
-        return _prediction(probabilities, graph.labels)
+        return _prediction(probabilities, graph.labels, thresholds)
 
     def serving_default(image_bytes: Any) -> dict[str, Any]:
         return predict(pixels(image_bytes))
@@ -102,13 +110,35 @@ def _signatures(
     }
 
 
-def _prediction(probabilities: Any, labels: tuple[str, ...]) -> dict[str, Any]:
+def _prediction(
+    probabilities: Any, labels: tuple[str, ...], thresholds: Thresholds
+) -> dict[str, Any]:
     import tensorflow as tf
 
     label_index = tf.argmax(probabilities, axis=1, output_type=tf.int64)
-    return {
+    prediction = {
         "label": tf.gather(tf.constant(labels), label_index),
         "label_index": label_index,
         "probability": tf.reduce_max(probabilities, axis=1),
         "probabilities": probabilities,
     }
+    if thresholds is None:
+        return prediction
+    return prediction | {
+        model_format.LABELS: _over_thresholds(probabilities, labels, thresholds),
+    }
+
+
+def _over_thresholds(
+    probabilities: Any, labels: tuple[str, ...], thresholds: Sequence[float]
+) -> Any:
+    """The names over their thresholds, in one text an image, string [N]."""
+    import tensorflow as tf
+
+    hits = tf.where(probabilities >= tf.constant(thresholds, tf.float32))
+    return tf.strings.unsorted_segment_join(
+        tf.gather(tf.constant(labels), hits[:, 1]),
+        hits[:, 0],
+        tf.shape(probabilities)[0],
+        model_format.labels_separator(labels),
+    )

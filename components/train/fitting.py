@@ -13,7 +13,6 @@ from components.artifacts.errors import StepError
 from components.artifacts.transformed import TransformedExamples, TransformGraph
 from components.train.checkpoint import Checkpoint, Progress, variable_values
 from components.train.datasets import (
-    count_labels,
     epoch_steps,
     evaluation_steps,
     evaluation_stream,
@@ -28,7 +27,7 @@ from components.train.interruption import (
 from components.train.keeping import Keeper
 from components.train.loop import Loop
 from components.train.network import Network
-from components.train.objective import Objective, balanced_weights
+from components.train.objective import build_objective
 from components.train.optimizer import build_optimizer
 from components.train.phases import Phase, rate_factors, set_trainable
 from components.train.place import Place, clear_errors
@@ -96,7 +95,7 @@ class _Training:
         self._call_steps, self._call_seconds = 1, 0.0
         self._seeds_spread = False
         self._progress = Progress()
-        self._objective = _objective(settings, source, graph)
+        self._objective = build_objective(settings, source, graph)
         share = place.share(settings.batch_size)
         self._valid_steps = evaluation_steps(source, "valid", share)
         self._valid = place.distributed(lambda: evaluation_stream(source, graph, "valid", share))
@@ -104,7 +103,7 @@ class _Training:
         def stream(step: int) -> Any:
             return training_stream(source, graph, share, settings.seed, step, settings.augmentation)
 
-        self._stream, self._labels = stream, graph.labels
+        self._stream, self._labels = stream, None if graph.multi_label else graph.labels
 
     def run(self, on_epoch: OnEpoch | None) -> dict[str, Any]:
         self._on_epoch = on_epoch
@@ -310,12 +309,3 @@ def _best(epochs: Sequence[Mapping[str, Any]], monitor: str) -> int:
     """Index of the first of the best epochs."""
     sign = -1 if monitor == "val_accuracy" else 1
     return min(range(len(epochs)), key=lambda index: sign * epochs[index][monitor])
-
-
-def _objective(
-    settings: TrainSettings, source: TransformedExamples, graph: TransformGraph
-) -> Objective:
-    if settings.class_weights == "none":
-        return Objective(settings.label_smoothing)
-    weights = balanced_weights(count_labels(source, graph))
-    return Objective(settings.label_smoothing, weights)

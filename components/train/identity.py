@@ -34,6 +34,7 @@ def training_identity(
     return {
         "settings": settings.model_dump(mode="json", exclude=set(MAY_CHANGE)),
         "labels": list(graph.labels),
+        "multi_label": graph.multi_label,
         "counts": dict(source.counts),
         "data": data.hexdigest()[:16],
         "warm_start": warm_start,

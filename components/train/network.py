@@ -48,7 +48,11 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
         dropped = hidden(dropped)
     # float32 whatever the policy: probabilities in half precision do not sum to 1.
     head = keras.layers.Dense(
-        len(graph.labels), "softmax", kernel_regularizer=penalty, dtype="float32", name="head"
+        len(graph.labels),
+        "sigmoid" if graph.multi_label else "softmax",
+        kernel_regularizer=penalty,
+        dtype="float32",
+        name="head",
     )
     probabilities = head(dropped)
     return Network(

@@ -65,7 +65,7 @@ def train(
         return best
     _log.info("best epoch %d: valid accuracy %.3f", best["epoch"], best["val_accuracy"])
     with written_aside(model) as aside:
-        _export(source, graph, settings, folder / BEST_WEIGHTS, aside)
+        facts = _export(source, graph, settings, folder / BEST_WEIGHTS, aside)
         write_json(aside / model_format.HISTORY_FILE, history)
         content = {
             "labels": list(graph.labels),
@@ -74,7 +74,7 @@ def train(
             "best_epoch": best["epoch"],
             "settings": settings.model_dump(mode="json"),
         }
-        write_manifest(aside, model_format.KIND, content)
+        write_manifest(aside, model_format.KIND, content | facts)
     remove_checkpoint(folder)
     if folder != checkpoints:
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -135,18 +135,30 @@ def _export(
     settings: TrainSettings,
     best_weights: Path,
     to: Path,
-) -> None:
-    """Exports a network built anew, outside any strategy, so that nothing of one is saved."""
+) -> dict[str, Any]:
+    """Exports a network built anew, outside any strategy, so that nothing of one is saved.
+
+    Returns:
+        What the manifest says of a multi-label model; nothing of any other.
+    """
     from components.train.export import export
     from components.train.network import build_network
+    from components.train.thresholds import choose_thresholds
 
     if source.embeddings is None:
         network = build_network(settings, graph, weights=RANDOM)
     else:
         network = head_network(build_network(settings, graph, settings.weights))
     network.model.load_weights(best_weights)
-    export(network.embedding, graph, to)
+    thresholds = None
+    if graph.multi_label:
+        thresholds = choose_thresholds(network.model, source, graph, settings.batch_size)
+    export(network.embedding, graph, to, thresholds)
     if settings.export:
         from components.train.exports.writing import write_exports
 
-        write_exports(network.embedding, source, graph, settings, to)
+        write_exports(network.embedding, source, graph, settings, to, thresholds)
+    if thresholds is None:
+        return {}
+    separator = model_format.labels_separator(graph.labels)
+    return {"thresholds": list(thresholds), "labels_separator": separator}

@@ -36,6 +36,9 @@ def former_weights(settings: TrainSettings, graph: TransformGraph) -> list[Any] 
     theirs = model.manifest["settings"]
     if model.labels != tuple(graph.labels):
         return _scratch(model.folder, f"its {len(model.labels)} labels are others")
+    if (model.thresholds is not None) != graph.multi_label:
+        several = "several labels" if model.thresholds else "one label"
+        return _scratch(model.folder, f"it gives a photograph {several}")
     for name in ("backbone", "alpha"):
         if theirs.get(name) != getattr(settings, name):
             return _scratch(model.folder, f"its {name} is {theirs.get(name)}")

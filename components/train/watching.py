@@ -21,11 +21,12 @@ class Watch:
 
     Args:
         folder: Where checkpoints live.
-        labels: The labels, in the order of the probabilities.
+        labels: The labels, in the order of the probabilities; None where photographs have several,
+            so that none is taken for another.
         anew: Whether the training begins, so that what an earlier one wrote is to go.
     """
 
-    def __init__(self, folder: Path, labels: Sequence[str], anew: bool) -> None:
+    def __init__(self, folder: Path, labels: Sequence[str] | None, anew: bool) -> None:
         import tensorflow as tf
 
         logs = folder / FOLDER
@@ -77,9 +78,10 @@ class Watch:
         with self._valid.as_default(step):
             for name in ("loss", "accuracy"):
                 tf.summary.scalar(name, entry[f"val_{name}"])
-            tf.summary.image("confusion", confusion_image(confusion)[np.newaxis])
-            if len(self._labels) <= _LABELS_IN_TABLE:
-                tf.summary.text("confusion_table", confusion_table(confusion, self._labels))
+            if self._labels is not None:
+                tf.summary.image("confusion", confusion_image(confusion)[np.newaxis])
+                if len(self._labels) <= _LABELS_IN_TABLE:
+                    tf.summary.text("confusion_table", confusion_table(confusion, self._labels))
         self._train.flush()
         self._valid.flush()
 

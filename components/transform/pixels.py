@@ -16,7 +16,12 @@ from components.artifacts.example_proto import parsed_example, serialized_exampl
 from components.artifacts.tfrecord import read_records, write_record
 from components.transform.embeddings import Embedder
 from components.transform.moments import Array, image_moments, moments_batch
-from components.transform.preprocessing import crop_centre, decode_and_resize, label_index
+from components.transform.preprocessing import (
+    crop_centre,
+    decode_and_resize,
+    label_index,
+    label_indicator,
+)
 from components.transform.settings import TransformSettings
 
 TASK_BYTES = 64 * 2**20
@@ -65,10 +70,17 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
     shard.
     """
 
-    def __init__(self, folder: str, settings: TransformSettings, labels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        settings: TransformSettings,
+        labels: Sequence[str],
+        multi_label: bool = False,
+    ) -> None:
         self._folder = folder
         self._settings = settings
         self._labels = tuple(labels)
+        self._multi_label = multi_label
         self._embedder: Embedder | None = None
         self._shared = Shared()
 
@@ -83,9 +95,8 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         count = 0
         moments: list[tuple[Array, Array]] = []
         with (Path(self._folder) / task.name).open("wb") as file:
-            for images, indices in self._batches(task):
-                _check_labels(indices)
-                self._write(file, images, indices)
+            for images, labels in self._batches(task):
+                self._write(file, images, _indices(labels))
                 count += len(images)
                 if task.split == "train":
                     moments.append(image_moments(crop_centre(images, self._settings)))
@@ -94,30 +105,33 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
             mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
             yield moments_batch(mean, variance)
 
-    def _write(self, file: BinaryIO, images: Array, indices: Array) -> None:
+    def _write(self, file: BinaryIO, images: Array, indices: Sequence[int | list[int]]) -> None:
         name, contents = transformed.IMAGE, images
         if self._embedder is not None:
             name, contents = transformed.EMBEDDING, self._embedder(images)
         for content, index in zip(contents, indices, strict=True):
-            features = {name: content.tobytes(), transformed.LABEL_INDEX: int(index)}
+            features = {name: content.tobytes(), transformed.LABEL_INDEX: index}
             write_record(file, serialized_example(features))
 
     def _batches(self, task: Task) -> Iterator[tuple[Array, Array]]:
         try:
-            yield from pixel_dataset(task, self._settings, self._labels).as_numpy_iterator()
+            yield from pixel_dataset(
+                task, self._settings, self._labels, self._multi_label
+            ).as_numpy_iterator()
         except tf.errors.DataLossError as error:
             raise StepError(f"{error.message}; ingest again") from error
         except tf.errors.InvalidArgumentError as error:
             raise StepError(_name_culprit(task, self._settings, error)) from error
 
 
-def _check_labels(indices: Array) -> None:
+def _indices(labels: Array) -> list[int | list[int]]:
+    """Index by photograph, or indices where photographs have several labels."""
+    several = labels.ndim == 2
+    known = labels.any(axis=1) if several else labels >= 0
     # Taken on, such a record would teach that none of the labels fits.
-    if (indices < 0).any():
-        raise StepError(
-            "a photograph has a label that is none of the label list, or several at once, which "
-            "cannot be trained on yet: ingest with one label a photograph"
-        )
+    if not known.all():
+        raise StepError("a photograph has a label that is none of the label list; ingest again")
+    return [np.flatnonzero(row).tolist() for row in labels] if several else labels.tolist()
 
 
 def check_count(counted: tuple[str, int], source: examples.Examples) -> None:
@@ -135,14 +149,26 @@ def check_count(counted: tuple[str, int], source: examples.Examples) -> None:
         )
 
 
-def pixel_dataset(task: Task, settings: TransformSettings, labels: Sequence[str]) -> Any:
+def pixel_dataset(
+    task: Task, settings: TransformSettings, labels: Sequence[str], multi_label: bool = False
+) -> Any:
     """The photographs of a task as a dataset, decoded on all cores.
 
+    Args:
+        task: The task.
+        settings: Image size and how to resize.
+        labels: The pinned labels.
+        multi_label: Whether examples have a list of labels instead of one.
+
     Returns:
-        A tf.data.Dataset of (pixels uint8 [N, H, W, 3], label indices int64 [N]), with the crop
-        margin in the training split.
+        A tf.data.Dataset of (pixels uint8 [N, H, W, 3], label indices int64 [N] or, multi-label,
+        which labels there are, bool [N, K]), with the crop margin in the training split.
     """
-    features = {name: tf.io.FixedLenFeature([], tf.string) for name in transformed.GRAPH_INPUTS}
+    features: dict[str, Any] = {examples.IMAGE_BYTES: tf.io.FixedLenFeature([], tf.string)}
+    if multi_label:
+        features[examples.LABELS] = tf.io.RaggedFeature(tf.string)
+    else:
+        features[examples.LABEL] = tf.io.FixedLenFeature([], tf.string)
     height, width = settings.size_with_margin
     batch_size = max(1, min(64, BATCH_BYTES // (height * width * 3)))
 
@@ -151,7 +177,12 @@ def pixel_dataset(task: Task, settings: TransformSettings, labels: Sequence[str]
         pixels = decode_and_resize(example[examples.IMAGE_BYTES], settings)
         if task.split != "train":
             pixels = crop_centre(pixels, settings)
+        if multi_label:
+            return pixels, label_indicator(example[examples.LABELS], labels)
         return pixels, example[examples.LABEL]
+
+    def place(pixels: Any, label: Any) -> tuple[Any, Any]:
+        return pixels, label if multi_label else label_index(label, labels)
 
     open_shards = max(1, min(len(task.shards), OPEN_SHARDS))
     return (
@@ -160,7 +191,7 @@ def pixel_dataset(task: Task, settings: TransformSettings, labels: Sequence[str]
         # It has no Python control flow, and looking for some takes a tenth of a second a task.
         .map(tf.autograph.experimental.do_not_convert(decode), num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch_size)
-        .map(lambda pixels, label: (pixels, label_index(label, labels)))
+        .map(place)
         .prefetch(1)
     )
 

@@ -35,8 +35,8 @@ def preprocessing_function(
 
     Returns:
         A function from `image_bytes` and `label`, both string [N], to `image` string [N],
-        the H * W * 3 pixel bytes of each, `label_index` int64 [N] (-1 for any other label), and
-        the moments, float32 [N, 3].
+        the H * W * 3 pixel bytes of each, `label_index` int64 [N] (-1 for any text but a single
+        label), and the moments, float32 [N, 3].
     """
 
     def preprocess(inputs: Tensors) -> Tensors:
@@ -89,6 +89,15 @@ def label_index(label: Any, labels: Sequence[str]) -> Any:
     matches = tf.equal(label[:, tf.newaxis], tf.constant(list(labels)))
     place = tf.argmax(tf.cast(matches, tf.uint8), axis=1)
     return tf.where(tf.reduce_any(matches, axis=1), place, tf.constant(-1, tf.int64))
+
+
+def label_indicator(names: Any, labels: Sequence[str]) -> Any:
+    """Which of the pinned labels are in an example's list, string [n]; bool [K].
+
+    All False where one of the names is no label, since the others would teach that it is absent.
+    """
+    matches = tf.equal(names[:, tf.newaxis], tf.constant(list(labels)))
+    return tf.reduce_any(matches, axis=0) & tf.reduce_all(tf.reduce_any(matches, axis=1))
 
 
 def _resize(image: Any, settings: TransformSettings) -> Any:

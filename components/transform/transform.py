@@ -58,6 +58,7 @@ def transform(
         facts = {
             "image_size": list(settings.size),
             "labels": list(source.labels),
+            "multi_label": source.multi_label,
             "settings": settings.model_dump(mode="json"),
         }
         _log.info("%s images at %d x %d pixels", f"{sum(source.counts.values()):,}", *settings.size)
@@ -102,7 +103,7 @@ def _write_records(
 
     options = PipelineOptions(beam_arguments(settings.beam_options))
     fitted = temporary / "moments"
-    write = WriteRecords(str(records), settings, source.labels)
+    write = WriteRecords(str(records), settings, source.labels, source.multi_label)
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(str(temporary)):
         moments, counts = (
             pipeline

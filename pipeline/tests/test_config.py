@@ -65,8 +65,16 @@ def test_inputs_that_do_not_exist_are_named(tmp_path: Path) -> None:
     check_inputs(config)
 
 
-EMBEDDINGS = ["transform.embeddings={backbone: MobileNetV2, alpha: 0.35, weights: w.h5}"]
+EMBEDDINGS = [
+    "transform.image_size=32",
+    "transform.embeddings={backbone: MobileNetV2, alpha: 0.35, weights: w.h5}",
+]
 HEAD_ONLY = ["train={backbone: MobileNetV2, alpha: 0.35, weights: w.h5}"]
+
+
+def test_photographs_too_small_for_the_backbone_stop_before_any_step() -> None:
+    with pytest.raises(SettingsError, match="ResNet50V2 takes images of at least 32x32"):
+        load_config(DIGITS, overrides=["train.backbone=ResNet50V2"])
 
 
 def test_embeddings_are_a_section_that_may_be_left_out() -> None:

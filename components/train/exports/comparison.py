@@ -1,9 +1,11 @@
 """Whether a form answers as the SavedModel does."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from components.artifacts.errors import StepError
 from components.train.exports.answers import Answers
@@ -16,24 +18,37 @@ LEAST_AGREEMENT = 0.97
 _log = logging.getLogger("darkroom.train")
 
 
-def compared(answers: Answers, reference: Answers) -> dict[str, float]:
+def compared(
+    answers: Answers, reference: Answers, thresholds: Sequence[float] | None = None
+) -> dict[str, float]:
     """Measures a form against the SavedModel.
 
     Args:
         answers: What the form answers.
         reference: What the SavedModel answers to the same images.
+        thresholds: By label, where images may have several.
 
     Returns:
         `largest_difference` between two probabilities, `agreement`: the part of the images that
-        get the same first label, and `milliseconds`.
+        get the same first label or, with thresholds, the same labels; and `milliseconds`.
     """
     difference = np.abs(answers.probabilities - reference.probabilities)
-    same = answers.probabilities.argmax(axis=1) == reference.probabilities.argmax(axis=1)
+    same = _named(answers, thresholds) == _named(reference, thresholds)
     return {
         "largest_difference": float(difference.max()),
-        "agreement": float(same.mean()),
+        "agreement": float(same.all(axis=1).mean()),
         "milliseconds": answers.milliseconds,
     }
+
+
+def _named(answers: Answers, thresholds: Sequence[float] | None) -> npt.NDArray[Any]:
+    """The first label, int64 [N, 1], or which labels, bool [N, K]."""
+    named: npt.NDArray[Any]
+    if thresholds is None:
+        named = answers.probabilities.argmax(axis=1, keepdims=True)
+    else:
+        named = answers.probabilities >= np.array(thresholds, np.float32)
+    return named
 
 
 def check_exact(form: str, row: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def write_exports(
     graph: TransformGraph,
     settings: TrainSettings,
     folder: Path,
+    thresholds: Sequence[float] | None = None,
 ) -> None:
     """Writes the forms of `train.export` and `exports.json`, and compares each with the SavedModel.
 
@@ -41,6 +42,7 @@ def write_exports(
         graph: The graph that gave them.
         settings: The train step's settings.
         folder: Where the SavedModel of the same network stands.
+        thresholds: By label, where photographs may have several.
 
     Raises:
         StepError: The network cannot be written in a form, or a float form does not give the
@@ -60,10 +62,13 @@ def write_exports(
             answers = ask(form, path, images)
         file = path.relative_to(folder).as_posix()
         row = {"form": form, "file": file, "bytes": path.stat().st_size}
-        rows.append(row | compared(answers, reference))
+        rows.append(row | compared(answers, reference, thresholds))
         _check(form, rows[-1], len(images))
     # So that the folder can go to a device by itself.
     shutil.copyfile(folder / model_format.LABELS_FILE, exports / model_format.LABELS_FILE)
+    if thresholds is not None:
+        lines = "".join(f"{threshold!r}\n" for threshold in thresholds)
+        (exports / model_format.THRESHOLDS_FILE).write_text(lines, encoding="utf-8")
     write_json(folder / model_format.EXPORTS_FILE, {"images": len(images), "forms": rows})
 
 

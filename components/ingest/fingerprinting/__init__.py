@@ -1,0 +1,1 @@
+"""What a cluster's cache of the ingest step goes by."""

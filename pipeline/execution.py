@@ -1,0 +1,197 @@
+"""A pipeline run here through kfp's local runner, each step in a process of its own."""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.artifacts.errors import StepError
+from components.artifacts.journal import JOURNAL_VARIABLE, STARTED_VARIABLE, read_journal
+from components.artifacts.provenance import (
+    CHANGED,
+    COMMIT_VARIABLE,
+    RUN_VARIABLE,
+    code_version,
+)
+from pipeline.cluster import STEPS
+from pipeline.progress import Progress
+from pipeline.step_process import StepProcess
+
+if TYPE_CHECKING:
+    from pipeline.cache import ContentCache
+
+JOURNAL = "journal"
+LOGS = "logs"
+
+
+def execute(
+    pipeline: Any,
+    arguments: Mapping[str, Any],
+    folder: Path,
+    progress: Progress | None = None,
+    cache: "ContentCache | None" = None,
+    steps: Sequence[str] = STEPS,
+) -> None:
+    """Runs a pipeline here.
+
+    Args:
+        pipeline: The pipeline (kfp GraphComponent).
+        arguments: Its parameters' values.
+        folder: Where its steps write, with a folder `journal` in it for their entries and a
+            folder `logs` for what each prints.
+        progress: Told how the steps get on.
+        cache: Outcomes that are known; None: every step runs.
+        steps: Those that may run, in order.
+
+    Raises:
+        StepError: A step failed.
+    """
+    from kfp import local
+    from kfp.local import cache as kfp_cache
+    from kfp.local import subprocess_task_handler as kfp_runner
+
+    for name in (JOURNAL, LOGS):
+        (folder / name).mkdir(exist_ok=True)
+    local.init(
+        local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=True
+    )
+    runner = _Runner(folder, steps, progress or Progress(steps), cache)
+    with _environment(folder), warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        # Our images are Python images, though their names do not say so; resources are a
+        # cluster's matter.
+        warnings.filterwarnings("ignore", message="You may be attemping to run a task")
+        warnings.filterwarnings("ignore", message="Task .* settings .* have no effect")
+        stack.callback(runner.end)
+        stack.enter_context(_set(kfp_runner, "run_local_subprocess", runner.run))
+        if cache is not None:
+            stack.enter_context(_set(kfp_cache, "get_local_cache", lambda: cache))
+        try:
+            pipeline(**arguments)
+        except RuntimeError as error:
+            raise StepError(_failure(folder) or str(error)) from None
+
+
+class _Runner:
+    """Runs the steps' commands, in place of kfp's own way to start a process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        steps: Sequence[str],
+        progress: Progress,
+        cache: "ContentCache | None",
+    ) -> None:
+        self._folder, self._steps = folder, steps
+        self._progress, self._cache = progress, cache
+        self._processes: dict[str, StepProcess] = {}
+
+    def run(self, full_command: Sequence[str], env_vars: Mapping[str, str] | None = None) -> int:
+        """Runs the command of a lightweight component.
+
+        Args:
+            full_command: `sh -ec SCRIPT PROGRAM --executor_input JSON --function_to_execute STEP`.
+            env_vars: What the component sets.
+
+        Returns:
+            The exit code.
+        """
+        *_, program, _option, executor_input, _option, step = full_command
+        self._progress.started(step)
+        process = self._process(step)
+        for following in self._steps[self._steps.index(step) + 1 :][:1]:
+            self._process(following)
+        if self._cache is not None:
+            self._cache.begin(_outputs(executor_input))
+        environment = {**(env_vars or {}), STARTED_VARIABLE: str(time.time())}
+        with (self._folder / LOGS / f"{step}.log").open("a", encoding="utf-8") as log:
+
+            def on_line(line: str) -> None:
+                log.write(line)
+                log.flush()
+                sys.stdout.write(line)
+
+            code = process.work(program, full_command[-4:], environment, on_line)
+        del self._processes[step]
+        self._progress.ended(step, "succeeded" if code == 0 else "failed")
+        return code
+
+    def end(self) -> None:
+        """Ends whatever still runs, and removes what it has left half written."""
+        at_work = self._processes.pop(self._progress.at_work or "", None)
+        for process in self._processes.values():
+            process.kill()
+        try:
+            if at_work is not None:
+                at_work.end()
+        finally:
+            self._remove_partial()
+
+    def _remove_partial(self) -> None:
+        for path in [*self._folder.rglob(".*.partial*")]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _process(self, step: str) -> StepProcess:
+        if step not in self._processes:
+            self._processes[step] = StepProcess(step)
+        return self._processes[step]
+
+
+def _outputs(executor_input: str) -> dict[str, str]:
+    """Where a step is to write its artifacts, by name."""
+    artifacts = json.loads(executor_input)["outputs"].get("artifacts", {})
+    return {name: listed["artifacts"][0]["uri"] for name, listed in artifacts.items()}
+
+
+@contextlib.contextmanager
+def _set(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Puts something of ours in the place of a library's."""
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+@contextlib.contextmanager
+def _environment(folder: Path) -> Iterator[None]:
+    """What the steps' processes inherit."""
+    root = str(Path(__file__).resolve().parent.parent)
+    inherited = os.environ.get("PYTHONPATH")
+    code = code_version()
+    changes = {
+        JOURNAL_VARIABLE: str(folder / JOURNAL),
+        RUN_VARIABLE: folder.name,
+        COMMIT_VARIABLE: f"{code['commit'] or ''}{CHANGED if code['changed'] else ''}",
+        "PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root,
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
+def _failure(folder: Path) -> str | None:
+    """One line about the step that failed, from its journal entry."""
+    for entry in read_journal(folder / JOURNAL):
+        log = folder / LOGS / f"{entry['name']}.log"
+        if entry["status"] == "failed":
+            return f"step {entry['name']} failed: {entry['error']} (log: {log})"
+        if entry["status"] == "running":
+            return f"step {entry['name']} was killed, perhaps for want of memory (log: {log})"
+    return None

@@ -1,0 +1,13 @@
+from pipeline.tests.kubeflow_fixtures import (  # noqa: F401
+    kfp_package,
+    kubeflow,
+    kubeflow_settings,
+    server,
+)
+from pipeline.tests.vertex_fixtures import (  # noqa: F401
+    account_keys,
+    tls_keys,
+    vertex,
+    vertex_server,
+    vertex_settings,
+)

@@ -1,0 +1,313 @@
+"""What the stand-in for Vertex keeps, and what it refuses: runs, schedules, operations."""
+
+import base64
+import collections
+import datetime
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+from google.cloud.aiplatform_v1.types import (
+    PipelineJob,
+    PipelineState,
+    PipelineTaskDetail,
+    Schedule,
+    pipeline_service,
+    schedule_service,
+)
+from google.longrunning import operations_pb2
+from google.protobuf import empty_pb2, json_format
+from google.rpc import code_pb2, status_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+PROJECT = "my-project"
+LOCATION = "europe-west4"
+PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
+ACCOUNT = f"steps@{PROJECT}.iam.gserviceaccount.com"
+"""The only account that the caller may let steps run as."""
+
+Method = tuple[Any, Callable[[Any], Any]]
+"""What a method takes, and what does it."""
+
+_PAGE = 2
+_ENDED = (
+    PipelineState.PIPELINE_STATE_SUCCEEDED,
+    PipelineState.PIPELINE_STATE_FAILED,
+    PipelineState.PIPELINE_STATE_CANCELLED,
+)
+_TYPES = {
+    str: pipeline_spec_pb2.ParameterType.STRING,
+    dict: pipeline_spec_pb2.ParameterType.STRUCT,
+}
+
+
+class RefusedError(Exception):
+    """What a call is answered with instead of a result."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.reason = code, message, reason
+
+
+class VertexServices:
+    """Vertex's services in one project and region.
+
+    Attributes:
+        jobs: Runs by resource name.
+        schedules: Schedules by resource name.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, PipelineJob] = {}
+        self.schedules: dict[str, Schedule] = {}
+        self._operations: dict[str, tuple[operations_pb2.Operation, Callable[[], Any]]] = {}
+        self._looked_at: collections.Counter[str] = collections.Counter()
+        self._numbers = itertools.count(1)
+        self._now = datetime.datetime.now(datetime.UTC)
+
+    def methods(self) -> dict[str, Method]:
+        """What is called by which path."""
+        runs, schedules = pipeline_service, schedule_service
+        return {
+            **_under(
+                "google.cloud.aiplatform.v1.PipelineService",
+                CreatePipelineJob=(runs.CreatePipelineJobRequest, self._create_job),
+                GetPipelineJob=(runs.GetPipelineJobRequest, self._get_job),
+                ListPipelineJobs=(runs.ListPipelineJobsRequest, self._list_jobs),
+                CancelPipelineJob=(runs.CancelPipelineJobRequest, self._cancel_job),
+            ),
+            **_under(
+                "google.cloud.aiplatform.v1.ScheduleService",
+                CreateSchedule=(schedules.CreateScheduleRequest, self._create_schedule),
+                UpdateSchedule=(schedules.UpdateScheduleRequest, self._update_schedule),
+                ListSchedules=(schedules.ListSchedulesRequest, self._list_schedules),
+                PauseSchedule=(schedules.PauseScheduleRequest, self._pause_schedule),
+                ResumeSchedule=(schedules.ResumeScheduleRequest, self._resume_schedule),
+                DeleteSchedule=(schedules.DeleteScheduleRequest, self._delete_schedule),
+            ),
+            **_under(
+                "google.longrunning.Operations",
+                GetOperation=(operations_pb2.GetOperationRequest, self._get_operation),
+            ),
+        }
+
+    def advance(
+        self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = ""
+    ) -> None:
+        """Brings a run into a state; `tasks` has those of its tasks, in their order."""
+        job = self.jobs[f"{PARENT}/pipelineJobs/{run_id}"]
+        job.state = PipelineState[f"PIPELINE_STATE_{state}"]
+        if job.state in _ENDED:
+            job.end_time = self._time()
+        if state == "FAILED":
+            job.error = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=error)
+        # Vertex lists the run itself as a task, too.
+        job.job_detail.task_details = [
+            self._task(number, name, task, error)
+            for number, (name, task) in enumerate({run_id: "RUNNING", **(tasks or {})}.items())
+        ]
+
+    def _task(self, number: int, name: str, state: str, error: str) -> PipelineTaskDetail:
+        task = PipelineTaskDetail(
+            task_id=number, task_name=name, state=PipelineTaskDetail.State[state]
+        )
+        task.create_time = task.start_time = self._time()
+        if state == "FAILED":
+            task.error = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=error)
+        if state in ("SUCCEEDED", "RUNNING", "FAILED"):
+            worker = f"projects/123/locations/{LOCATION}/customJobs/77{number}"
+            task.executor_detail.container_detail.main_job = worker
+        return task
+
+    def _create_job(self, request: Any) -> PipelineJob:
+        _check_parent(request.parent)
+        require(re.fullmatch(r"[a-z][-a-z0-9]{0,127}", request.pipeline_job_id), "pipeline_job_id")
+        name = f"{request.parent}/pipelineJobs/{request.pipeline_job_id}"
+        if name in self.jobs:
+            raise RefusedError(
+                grpc.StatusCode.ALREADY_EXISTS, f"Requested entity already exists: {name}"
+            )
+        _check_job(request.pipeline_job)
+        job = PipelineJob(request.pipeline_job)
+        job.name, job.create_time = name, self._time()
+        job.state = PipelineState.PIPELINE_STATE_PENDING
+        job.labels["vertex-ai-pipelines-run-billing-id"] = str(next(self._numbers))
+        self.jobs[name] = job
+        return job
+
+    def _get_job(self, request: Any) -> PipelineJob:
+        _check_parent(request.name)
+        job = self.jobs.get(request.name)
+        if job is None:
+            raise RefusedError(grpc.StatusCode.NOT_FOUND, "The PipelineJob does not exist.")
+        if job.state == PipelineState.PIPELINE_STATE_CANCELLING:
+            self._looked_at[job.name] += 1
+            if self._looked_at[job.name] > 1:
+                job.state, job.end_time = PipelineState.PIPELINE_STATE_CANCELLED, self._time()
+        return job
+
+    def _list_jobs(self, request: Any) -> Any:
+        _check_parent(request.parent)
+        require(request.order_by == "create_time desc", "order_by")
+        field, value = _condition(request.filter)
+        require(field == "pipeline_name", "filter")
+        found = [
+            job for job in self.jobs.values() if job.pipeline_spec["pipelineInfo"]["name"] == value
+        ]
+        found.sort(key=lambda job: job.create_time.timestamp(), reverse=True)
+        page, token = _page(found, request)
+        answer = pipeline_service.ListPipelineJobsResponse(next_page_token=token)
+        for job in page:
+            masked = PipelineJob()
+            request.read_mask.MergeMessage(PipelineJob.pb(job), PipelineJob.pb(masked))
+            answer.pipeline_jobs.append(masked)
+        return answer
+
+    def _cancel_job(self, request: Any) -> empty_pb2.Empty:
+        _check_parent(request.name)
+        job = self.jobs[request.name]
+        if job.state in (*_ENDED, PipelineState.PIPELINE_STATE_CANCELLING):
+            raise RefusedError(
+                grpc.StatusCode.FAILED_PRECONDITION, f"The PipelineJob is {job.state.name}."
+            )
+        job.state = PipelineState.PIPELINE_STATE_CANCELLING
+        return empty_pb2.Empty()
+
+    def _create_schedule(self, request: Any) -> Schedule:
+        _check_parent(request.parent)
+        _check_schedule(request.schedule)
+        schedule = Schedule(request.schedule)
+        schedule.name = f"{request.parent}/schedules/{next(self._numbers)}"
+        schedule.create_time, schedule.state = self._time(), Schedule.State.ACTIVE
+        self.schedules[schedule.name] = schedule
+        return schedule
+
+    def _update_schedule(self, request: Any) -> Schedule:
+        standing = self.schedules[request.schedule.name]
+        require(request.update_mask.paths, "update_mask")
+        for path in request.update_mask.paths:
+            require(path in Schedule.meta.fields, f"update_mask: {path}")
+            setattr(standing, path, getattr(request.schedule, path))
+        _check_schedule(standing)
+        return standing
+
+    def _list_schedules(self, request: Any) -> Any:
+        _check_parent(request.parent)
+        field, value = _condition(request.filter)
+        require(field in ("display_name", "create_pipeline_job_request"), "filter")
+        found = [
+            schedule
+            for schedule in self.schedules.values()
+            if (schedule.display_name == value if field == "display_name" else field in schedule)
+        ]
+        page, token = _page(found, request)
+        return schedule_service.ListSchedulesResponse(schedules=page, next_page_token=token)
+
+    def _pause_schedule(self, request: Any) -> empty_pb2.Empty:
+        self.schedules[request.name].state = Schedule.State.PAUSED
+        return empty_pb2.Empty()
+
+    def _resume_schedule(self, request: Any) -> empty_pb2.Empty:
+        schedule = self.schedules[request.name]
+        schedule.state, schedule.catch_up = Schedule.State.ACTIVE, request.catch_up
+        return empty_pb2.Empty()
+
+    def _delete_schedule(self, request: Any) -> operations_pb2.Operation:
+        name = f"{request.name}/operations/{next(self._numbers)}"
+        operation = operations_pb2.Operation(name=name)
+        self._operations[name] = (operation, lambda: self.schedules.pop(request.name, None))
+        return operation
+
+    def _get_operation(self, request: Any) -> operations_pb2.Operation:
+        operation, finish = self._operations[request.name]
+        finish()
+        operation.done = True
+        operation.response.Pack(empty_pb2.Empty())
+        return operation
+
+    def _time(self) -> datetime.datetime:
+        """A time later than any before."""
+        self._now += datetime.timedelta(seconds=1)
+        return self._now
+
+
+def require(met: Any, field: str) -> None:
+    """Refuses a request whose field is not as it must be."""
+    if not met:
+        raise RefusedError(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"List of found errors:\t1.Field: {field}; Message: Required field is not set or "
+            "wrong.\t",
+        )
+
+
+def _check_parent(name: str) -> None:
+    if not name.startswith(f"projects/{PROJECT}/"):
+        raise RefusedError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"Permission denied on resource project {name.split('/')[1]}.",
+            "CONSUMER_INVALID",
+        )
+    require(name.startswith(PARENT), "parent")
+
+
+def _check_job(job: PipelineJob) -> None:
+    """Refuses a job as Vertex does, and one whose IR is none."""
+    pipeline = json_format.MessageToDict(PipelineJob.pb(job).pipeline_spec)
+    spec = pipeline_spec_pb2.PipelineSpec()
+    try:
+        json_format.ParseDict(pipeline, spec)
+    except json_format.ParseError as error:
+        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"pipeline_spec: {error}") from None
+    require(spec.pipeline_info.name, "pipeline_job.pipeline_spec.pipelineInfo.name")
+    require(spec.schema_version, "pipeline_job.pipeline_spec.schemaVersion")
+    require(
+        job.runtime_config.gcs_output_directory.startswith("gs://"),
+        "pipeline_job.runtime_config.gcs_output_directory",
+    )
+    for name, value in PipelineJob.pb(job).runtime_config.parameter_values.items():
+        declared = spec.root.input_definitions.parameters
+        require(name in declared, f"parameter {name}")
+        kind = type(json_format.MessageToDict(value))
+        require(declared[name].parameter_type == _TYPES.get(kind), f"parameter {name}")
+    key = job.encryption_spec.kms_key_name
+    require(not key or f"/locations/{LOCATION}/" in key, "pipeline_job.encryption_spec")
+    if job.service_account not in ("", ACCOUNT):
+        raise RefusedError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"You do not have permission to act as service_account: {job.service_account}. "
+            "(or it may not exist).",
+        )
+
+
+def _check_schedule(schedule: Schedule) -> None:
+    require(schedule.display_name, "schedule.display_name")
+    require(schedule.max_concurrent_run_count >= 1, "schedule.max_concurrent_run_count")
+    require(
+        re.fullmatch(r"(C?RON_?)?TZ=[\w/+-]+( \S+){5}|\S+( \S+){4}", schedule.cron), "schedule.cron"
+    )
+    if "create_pipeline_job_request" in schedule:
+        _check_parent(schedule.create_pipeline_job_request.parent)
+        _check_job(schedule.create_pipeline_job_request.pipeline_job)
+
+
+def _condition(text: str) -> tuple[str, str]:
+    """A filter's field and value: those that are sent, of all that Vertex knows."""
+    match = re.fullmatch(r'(\w+)(?:="([^"]*)"|:\*)', text)
+    require(match, "filter")
+    assert match is not None
+    return match[1], match[2]
+
+
+def _page(found: list[Any], request: Any) -> tuple[list[Any], str]:
+    """A small page, whatever size was asked for, as a server may."""
+    start = int(base64.b64decode(request.page_token or b"MA=="))
+    end = min(start + _PAGE, len(found))
+    token = base64.b64encode(str(end).encode()).decode() if end < len(found) else ""
+    return found[start:end], token
+
+
+def _under(service: str, **methods: Method) -> dict[str, Method]:
+    return {f"/{service}/{name}": method for name, method in methods.items()}

@@ -1,0 +1,1 @@
+"""Runs that start themselves: new photographs, a fall in quality, and never two at once."""

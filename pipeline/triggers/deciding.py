@@ -1,0 +1,54 @@
+"""Whether a run is due."""
+
+import dataclasses
+import datetime
+
+from pipeline.resources import seconds
+from pipeline.triggers.settings import TriggerSettings
+from pipeline.triggers.starts import Start
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """Whether a run starts, and why or why not.
+
+    Attributes:
+        due: Whether it does.
+        reason: In words.
+    """
+
+    due: bool
+    reason: str
+
+
+def decide(
+    settings: TriggerSettings,
+    new_photographs: int,
+    last: Start | None,
+    now: datetime.datetime,
+    quality: str = "",
+) -> Decision:
+    """Decides whether a run is due.
+
+    Args:
+        settings: The config's `trigger`.
+        new_photographs: Photographs that came or changed since the last start.
+        last: The last start, if any.
+        now: The time.
+        quality: What is wrong with the model in production, in words; "" if nothing is known.
+    """
+    if last is not None:
+        next_time = last.time + datetime.timedelta(seconds=seconds(settings.minimum_interval))
+        if now < next_time:
+            at = next_time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+            return Decision(
+                False,
+                f"the last run started less than {settings.minimum_interval} "
+                f"ago; the next may at {at}",
+            )
+    if quality:
+        return Decision(True, quality)
+    said = f"{new_photographs:,} new photographs"
+    if new_photographs < settings.minimum_new_photographs:
+        return Decision(False, f"{said}, and {settings.minimum_new_photographs:,} are needed")
+    return Decision(True, said)

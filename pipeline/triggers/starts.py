@@ -1,0 +1,127 @@
+"""The starts of a pipeline's runs, numbered: whoever creates the next number starts the run."""
+
+import dataclasses
+import datetime
+import json
+import uuid
+from collections.abc import Iterable
+
+from pipeline.triggers.store import Store
+
+ABANDONED_AFTER = datetime.timedelta(minutes=15)
+"""After so long a start that names no run is of a trigger that died on its way."""
+
+_SEEN_BYTES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """A start that was claimed.
+
+    Attributes:
+        number: Its number, from 1.
+        time: When it was claimed.
+        reason: Why, in words.
+        run: The run's id; "" before the cluster gave one.
+    """
+
+    number: int
+    time: datetime.datetime
+    reason: str
+    run: str = ""
+
+    def stands(self, now: datetime.datetime) -> bool:
+        """Whether it started a run, or may yet."""
+        return bool(self.run) or now - self.time < ABANDONED_AFTER
+
+
+class Starts:
+    """The starts of one pipeline.
+
+    Args:
+        store: Where they are kept: `000007.claim`, `000007.seen` and `000007.run`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def last(self, now: datetime.datetime) -> Start | None:
+        """The last start that stands; None if there was none."""
+        for number in sorted(self._numbers(), reverse=True):
+            start = self._read(number)
+            if start is not None and start.stands(now):
+                return start
+        return None
+
+    def seen(self, start: Start | None) -> frozenset[int]:
+        """The marks of the photographs that were there at a start."""
+        content = self._store.read(_name(start.number, "seen")) if start else None
+        return frozenset(_unpacked(content or b""))
+
+    def claim(
+        self, reason: str, photographs: frozenset[int], last: Start | None, now: datetime.datetime
+    ) -> Start | None:
+        """Claims the next start.
+
+        Args:
+            reason: Why a run is to start.
+            photographs: Marks of the photographs that are there.
+            last: The start that the decision went by.
+            now: The time.
+
+        Returns:
+            The start; None if another trigger claimed one meanwhile.
+        """
+        numbers = self._numbers()
+        if any(
+            number > (last.number if last else 0) and self._stands(number, now)
+            for number in numbers
+        ):
+            return None
+        number = max(numbers, default=0) + 1
+        claim = {"time": now.isoformat(), "reason": reason, "token": uuid.uuid4().hex}
+        content = json.dumps(claim).encode()
+        name = _name(number, "claim")
+        if not self._store.create(name, content) and self._store.read(name) != content:
+            return None
+        self._store.create(_name(number, "seen"), _packed(photographs))
+        return Start(number, now, reason)
+
+    def started(self, start: Start, run: str) -> None:
+        """Writes down the run of a start."""
+        self._store.create(_name(start.number, "run"), run.encode())
+
+    def give_up(self, start: Start) -> None:
+        """Takes a start back whose run the cluster refused, so that the next trigger tries."""
+        for kind in ("seen", "claim"):
+            self._store.delete(_name(start.number, kind))
+
+    def _stands(self, number: int, now: datetime.datetime) -> bool:
+        start = self._read(number)
+        return start is not None and start.stands(now)
+
+    def _read(self, number: int) -> Start | None:
+        content = self._store.read(_name(number, "claim"))
+        if content is None:
+            return None
+        claim = json.loads(content)
+        run = self._store.read(_name(number, "run")) or b""
+        time = datetime.datetime.fromisoformat(claim["time"])
+        return Start(number, time, claim["reason"], run.decode())
+
+    def _numbers(self) -> list[int]:
+        claims = [name for name in self._store.names() if name.endswith(".claim")]
+        return [int(name.removesuffix(".claim")) for name in claims]
+
+
+def _name(number: int, kind: str) -> str:
+    return f"{number:06d}.{kind}"
+
+
+def _packed(marks: Iterable[int]) -> bytes:
+    return b"".join(mark.to_bytes(_SEEN_BYTES) for mark in sorted(marks))
+
+
+def _unpacked(content: bytes) -> list[int]:
+    places = range(0, len(content), _SEEN_BYTES)
+    return [int.from_bytes(content[place : place + _SEEN_BYTES]) for place in places]
