@@ -11,6 +11,7 @@ from components.artifacts.step import configure_logging, exit_with
 from pipeline.cluster_command import cancel, retry, runs, submit
 from pipeline.options import ConfigArgument, DataOption, SetOption, TargetOption
 from pipeline.schedule_command import schedule, schedules
+from pipeline.trigger_command import trigger
 
 application = typer.Typer(
     name="darkroom",
@@ -209,6 +210,7 @@ for _verb in (submit, runs, cancel, retry):
     application.command()(_verb)
 application.command()(schedule)
 application.command()(schedules)
+application.command()(trigger)
 
 
 def _print_result(result: dict[str, Any]) -> None:

@@ -66,10 +66,9 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
                 f"{nearest(name, features)}"
             )
     if examples.multi_label != (model.thresholds is not None):
-        theirs, ours = ("several", "one") if examples.multi_label else ("one", "several")
-        raise StepError(
-            f"the examples have {theirs} label(s) an image, the model gives {ours}; train it again"
-        )
+        one, several = "one label an image", "several labels an image"
+        theirs, its = (several, one) if examples.multi_label else (one, several)
+        raise StepError(f"the examples have {theirs}, the model gives {its}; train it again")
     _check_thresholds(model, settings)
     if not examples.counts.get("test"):
         raise StepError(

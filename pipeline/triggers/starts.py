@@ -88,8 +88,11 @@ class Starts:
         return Start(number, now, reason)
 
     def started(self, start: Start, run: str) -> None:
-        """Writes down the run of a start."""
+        """Writes down the run of a start; what earlier ones had seen is no more of use."""
         self._store.create(_name(start.number, "run"), run.encode())
+        for name in self._store.names():
+            if name.endswith(".seen") and name < _name(start.number, "seen"):
+                self._store.delete(name)
 
     def give_up(self, start: Start) -> None:
         """Takes a start back whose run the cluster refused, so that the next trigger tries."""

@@ -5,10 +5,10 @@ import datetime
 import tempfile
 from pathlib import Path
 
-from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.errors import DarkroomError, SettingsError
 from pipeline.compiling import Target, compile_pipeline
 from pipeline.config import Config
-from pipeline.orchestrator import Orchestrator, Run
+from pipeline.orchestrator import Orchestrator, Run, Unanswered
 from pipeline.triggers.deciding import decide
 from pipeline.triggers.photographs import photograph_marks
 from pipeline.triggers.settings import TriggerSettings
@@ -97,7 +97,10 @@ def start_if_due(
         return Answer("another trigger was first")
     try:
         run = _submitted(config, cluster, target)
-    except StepError:
+    except Unanswered:
+        # It may have started all the same: until the start counts as abandoned, none does again.
+        raise
+    except DarkroomError:
         starts.give_up(start)
         raise
     starts.started(start, run.id)

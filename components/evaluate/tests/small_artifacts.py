@@ -33,7 +33,10 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
 def write_examples(
     folder: Path, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]
 ) -> Path:
-    """Writes rows of `image_bytes`, `image_path`, `label` and columns as the test split."""
+    """Writes rows of `image_bytes`, `image_path`, `label` and columns as the test split.
+
+    Rows with `labels` too make the examples multi-label.
+    """
     folder.mkdir(parents=True)
     files = [
         (folder / f"test-{shard:05}-of-{SHARDS:05}.tfrecord").open("wb") for shard in range(SHARDS)
@@ -45,7 +48,8 @@ def write_examples(
     for file in files:
         file.close()
     content = {
-        "labels": sorted({row["label"] for row in rows}),
+        "labels": sorted({name for row in rows for name in row.get("labels", [row["label"]])}),
+        "multi_label": any("labels" in row for row in rows),
         "counts": {"train": 0, "valid": 0, "test": len(rows)},
         "columns": dict(columns),
     }
@@ -60,6 +64,7 @@ def write_model(
     bias: npt.NDArray[np.float32],
     history: Mapping[str, Any] | None = None,
     sure_of_dark: bool = True,
+    thresholds: Sequence[float] | None = None,
 ) -> Path:
     """Writes a SavedModel with softmax(pixels @ weights + bias) over square grey images.
 
@@ -70,6 +75,7 @@ def write_model(
         bias: float32 [K].
         history: Content of `history.json`; none is written without.
         sure_of_dark: False for not-a-number where an image is nearly black.
+        thresholds: Makes it a multi-label model, with a sigmoid.
     """
     import tensorflow as tf
 
@@ -88,17 +94,27 @@ def write_model(
 
             images = tf.map_fn(pixels_of, image_bytes, tf.TensorSpec((side, side, 1), tf.float32))
             pixels = tf.reshape(images, (-1, side * side))
-            probabilities = tf.nn.softmax(pixels @ self.weights + self.bias)
+            activation = tf.nn.softmax if thresholds is None else tf.nn.sigmoid
+            probabilities = activation(pixels @ self.weights + self.bias)
             if not sure_of_dark:
                 dark = tf.reduce_max(pixels, axis=1, keepdims=True) < 0.1
                 probabilities = tf.where(dark, np.nan, probabilities)
             index = tf.argmax(probabilities, axis=1)
-            return {
+            answer = {
                 "label": tf.gather(tf.constant(list(labels)), index),
                 "label_index": index,
                 "probability": tf.reduce_max(probabilities, axis=1),
                 "probabilities": probabilities,
             }
+            if thresholds is None:
+                return answer
+            hits = tf.where(probabilities >= tf.constant(thresholds))
+            names = tf.gather(tf.constant(list(labels)), hits[:, 1])
+            joined = tf.strings.unsorted_segment_join(
+                *(names, hits[:, 0], tf.shape(probabilities)[0]),
+                model_format.labels_separator(labels),
+            )
+            return answer | {model_format.LABELS: joined}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
         def from_examples(self, examples: Any) -> dict[str, Any]:
@@ -119,6 +135,8 @@ def write_model(
     if history is not None:
         write_json(folder / model_format.HISTORY_FILE, history)
     content = {"labels": list(labels), "image_size": [side, side], "digest": f"digest of {folder}"}
+    if thresholds is not None:
+        content["thresholds"] = list(thresholds)
     write_manifest(folder, model_format.KIND, content)
     return folder
 

@@ -1,0 +1,125 @@
+"""The triggers by HTTP: storage events, a clock's looks, and a monitor's word on quality.
+
+`python -m pipeline.triggers.server`, as Cloud Run starts it, takes the config's file from
+DARKROOM_CONFIG, the cluster from DARKROOM_TARGET (`kfp` or `vertex`) and its port from PORT.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from components.artifacts.errors import DarkroomError, SettingsError
+from pipeline.compiling import Target, checked_target
+from pipeline.config import Config, load_config
+from pipeline.orchestrator import Orchestrator
+from pipeline.resources import seconds
+from pipeline.triggers.debouncing import wait_for_more
+from pipeline.triggers.store import Store
+from pipeline.triggers.triggering import Answer, start_if_due, trigger_settings, trigger_store
+
+_NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
+
+
+class Doors:
+    """The ways in, all to the one way of starting a run.
+
+    Args:
+        config: The validated config.
+        cluster: Where runs go.
+        target: What to compile for.
+        store: What all triggers of the pipeline share.
+    """
+
+    def __init__(self, config: Config, cluster: Orchestrator, target: Target, store: Store) -> None:
+        self._start = lambda quality: start_if_due(config, cluster, target, store, quality)
+        self._config = config
+        self._store = store
+
+    def application(self) -> Starlette:
+        """The doors as an ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/events", self._event, methods=["POST"]),
+                Route("/look", self._look, methods=["POST"]),
+                Route("/quality", self._quality, methods=["POST"]),
+                Route("/healthz", self._healthy),
+            ]
+        )
+
+    async def _event(self, request: Request) -> JSONResponse:
+        """A CloudEvent of Cloud Storage, as Eventarc sends it."""
+        from cloudevents.exceptions import GenericException
+        from cloudevents.http import from_http
+
+        try:
+            event = from_http(dict(request.headers), await request.body())
+        except GenericException as error:
+            return JSONResponse({"error": f"not a CloudEvent: {error}"}, 400)
+        if event["type"] != _NEW_OBJECT or not self._is_ours(event.data or {}):
+            return JSONResponse({"reason": "not of this pipeline's data"})
+        return await _answered(lambda: self._after_more(event["id"]))
+
+    async def _look(self, request: Request) -> JSONResponse:
+        """A clock's: what an event missed, or a minimum held back, is found here."""
+        return await _answered(lambda: self._start(""))
+
+    async def _quality(self, request: Request) -> JSONResponse:
+        """A monitor's word: `{"reason": "accuracy fell to 0.81"}`."""
+        try:
+            reason = (await request.json())["reason"]
+        except (ValueError, KeyError, TypeError):
+            return JSONResponse({"error": 'expected {"reason": "..."}'}, 400)
+        return await _answered(lambda: self._start(str(reason)))
+
+    async def _healthy(self, request: Request) -> JSONResponse:
+        return JSONResponse({"pipeline": self._config.name})
+
+    def _after_more(self, event_id: str) -> Answer:
+        wait = seconds(trigger_settings(self._config).debounce)
+        if not wait_for_more(self._store, event_id, wait):
+            return Answer("an earlier event looks for this one too")
+        return self._start("")
+
+    def _is_ours(self, data: Mapping[str, Any]) -> bool:
+        place = f"gs://{data.get('bucket')}/{data.get('name')}"
+        folder, _, pattern = self._config.data.partition("*")
+        if pattern or place == self._config.data:
+            return place.startswith(folder)
+        return place.startswith(f"{folder.rstrip('/')}/")
+
+
+async def _answered(work: Callable[[], Answer]) -> JSONResponse:
+    """What became of it. A failure's status makes the sender send it again."""
+    try:
+        answer = await run_in_threadpool(work)
+    except DarkroomError as error:
+        return JSONResponse({"error": str(error)}, 500 if isinstance(error, SettingsError) else 503)
+    run = {"run": answer.run.id, "address": answer.run.address} if answer.run else {}
+    return JSONResponse({"reason": answer.reason, **run})
+
+
+def main() -> None:
+    """Serves the doors."""
+    import uvicorn
+
+    from components.artifacts.step import exit_with
+    from pipeline.targets import cluster_of
+
+    try:
+        config = load_config(os.environ.get("DARKROOM_CONFIG", "config.yaml"))
+        target = checked_target(os.environ.get("DARKROOM_TARGET", "vertex"))
+        doors = Doors(config, cluster_of(config, target), target, trigger_store(config))
+    except DarkroomError as error:
+        exit_with(error, "trigger")
+    port = int(os.environ.get("PORT", "8080"))
+    uvicorn.run(doors.application(), host="0.0.0.0", port=port, log_level="info")
+
+
+if __name__ == "__main__":
+    main()
