@@ -31,7 +31,7 @@ variable "CA_CERTIFICATES" {
 }
 
 group "default" {
-  targets = ["component"]
+  targets = ["component", "trigger"]
 }
 
 target "_image" {
@@ -63,6 +63,23 @@ target "component" {
   tags = [join("/", compact([REGISTRY, "darkroom-${component}:${TAG}"]))]
   labels = {
     "org.opencontainers.image.title"    = "darkroom ${component}"
+    "org.opencontainers.image.source"   = SOURCE
+    "org.opencontainers.image.revision" = REVISION
+    "org.opencontainers.image.version"  = TAG
+  }
+}
+
+# What starts runs: no step, and so no component.
+target "trigger" {
+  inherits   = ["_image"]
+  dockerfile = "deploy/trigger/Dockerfile"
+  contexts = {
+    darkroom-build   = "target:darkroom-build"
+    darkroom-runtime = "target:darkroom-runtime"
+  }
+  tags = [join("/", compact([REGISTRY, "darkroom-trigger:${TAG}"]))]
+  labels = {
+    "org.opencontainers.image.title"    = "darkroom trigger"
     "org.opencontainers.image.source"   = SOURCE
     "org.opencontainers.image.revision" = REVISION
     "org.opencontainers.image.version"  = TAG

@@ -1,5 +1,7 @@
 """The `darkroom` command."""
 
+import json
+import sys
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
@@ -169,6 +171,32 @@ def rollback(
 
     withdrawn, serving = withdraw(destination)
     print(f"version {withdrawn} withdrawn; version {serving} serves")
+
+
+@application.command()
+def lineage(
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """Show where a model comes from: its run, data, settings, code and images.
+
+    Example: darkroom lineage runs/served/flowers
+
+    Its manifest alone says so, wherever its folder was copied to. Any artifact has a lineage.
+    """
+    from pipeline.lineage import lineage_tree, read_lineage
+
+    found = read_lineage(model_dir)
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    # A file's lines are as long as they are.
+    width = None if sys.stdout.isatty() else 10_000
+    Console(highlight=False, width=width).print(lineage_tree(found))
 
 
 @application.command()

@@ -102,6 +102,7 @@ class StepsTable:
         self._tail: list[str] = []
 
     def show(self, run: Run, tail: Callable[[], list[str]]) -> None:
+        """Takes what the next drawing is to show."""
         self._run, self._tail = run, tail()
 
     def __rich__(self) -> "RenderableType":

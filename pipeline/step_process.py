@@ -29,14 +29,7 @@ _IMPORTS = {
     "transform": ("components.transform.pixels", "components.transform.moments"),
     "tune": ("tensorflow", "keras", "optuna"),
     "train": ("tensorflow", "keras"),
-    "evaluate": (
-        "components.evaluate.one_label",
-        "components.evaluate.slice_metrics",
-        "components.evaluate.prediction",
-        "tensorflow",
-        "matplotlib.figure",
-        "jinja2",
-    ),
+    "evaluate": ("components.evaluate.one_label", "components.evaluate.report", "tensorflow"),
     "push": ("tensorflow",),
 }
 """What a step spends its first seconds with. It imports the rest, and these, by itself."""

@@ -1,71 +1,97 @@
 """The compiled files are as they were: a change of them is seen in review.
 
 After a change that is meant, write them anew:
-`darkroom compile configs/digits.yaml --target kfp -o tests/golden/digits.kfp.yaml`, and vertex.
+`darkroom compile configs/digits.yaml --target kfp -o tests/golden/digits.kfp.yaml`, and so for
+vertex, and for tests/golden/cluster-config.yaml (`cluster.kfp.yaml`, `cluster.vertex.yaml`).
 """
 
+import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.conftest import ROOT, Finished
 
+GOLDEN = ROOT / "tests" / "golden"
+CONFIGS = {"digits": ROOT / "configs" / "digits.yaml", "cluster": GOLDEN / "cluster-config.yaml"}
 TARGETS = ["kfp", "vertex"]
+needs_pipeline_components = pytest.mark.skipif(
+    find_spec("google_cloud_pipeline_components") is None,
+    reason="google-cloud-pipeline-components is not installed",
+)
+COMPILED = [
+    ("digits", "kfp"),
+    ("digits", "vertex"),
+    ("cluster", "kfp"),
+    pytest.param("cluster", "vertex", marks=needs_pipeline_components),
+]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_compiled_digits_are_the_golden_file(
-    command: Callable[..., Finished], target: str, tmp_path: Path
+def read(file: Path) -> list[dict[str, Any]]:
+    return [dict(document) for document in yaml.safe_load_all(file.read_text())]
+
+
+@pytest.mark.parametrize(("config", "target"), COMPILED)
+def test_the_compiled_file_is_the_golden_one(
+    command: Callable[..., Finished], config: str, target: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "pipeline.yaml"
-    finished = command("compile", "configs/digits.yaml", "--target", target, "-o", file)
+    finished = command("compile", CONFIGS[config], "--target", target, "-o", file)
     assert (finished.code, finished.error) == (0, "")
-    assert file.read_text() == (ROOT / "tests" / "golden" / f"digits.{target}.yaml").read_text()
+    assert file.read_text() == (GOLDEN / f"{config}.{target}.yaml").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]
 
 
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.*.yaml")), ids=lambda path: path.name)
+def test_the_file_is_a_pipeline_by_kfps_own_protos(file: Path) -> None:
+    """An unknown or wrongly typed field fails; so does a pod that Kubeflow could not read."""
+    from google.protobuf import json_format
+    from kfp import components
+    from kfp.kubernetes import kubernetes_executor_config_pb2
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    pipeline, *platforms = read(file)
+    spec = json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())
+    assert set(spec.components) >= {"comp-ingest", "comp-train", "comp-push"}
+    for executor in pipeline["deploymentSpec"]["executors"].values():
+        kind = pipeline_spec_pb2.PipelineDeploymentConfig.ExecutorSpec()
+        assert json_format.ParseDict(executor, kind).container.image
+    for platform in platforms:
+        json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+        for pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            kind = kubernetes_executor_config_pb2.KubernetesExecutorConfig()
+            json_format.ParseDict(pod, kind)
+    loaded = components.load_component_from_file(str(file))
+    assert loaded.pipeline_spec.root.dag.tasks["train"].inputs.parameters["settings"]
+    assert len(platforms) == ("platforms" in json_format.MessageToDict(loaded.platform_spec))
+
+
+def tasks(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """All tasks, those within the condition too."""
+    graphs = [pipeline["root"], *pipeline["components"].values()]
+    return {name: t for g in graphs if "dag" in g for name, t in g["dag"]["tasks"].items()}
+
+
 @pytest.mark.parametrize("target", TARGETS)
-def test_images_and_machines_are_the_clusters(
-    command: Callable[..., Finished], target: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "pipeline.yaml"
-    accelerator = "nvidia.com/gpu" if target == "kfp" else "NVIDIA_TESLA_T4"
-    train = f"{{cpu: '4', memory: 16Gi, accelerator: {accelerator}, accelerator_count: 2}}"
-    settings = [
-        "cluster.registry=registry.example/team/",
-        "cluster.images.push=registry.example/own/push:3",
-        f"cluster.resources.train={train}",
-    ]
-    options = [part for setting in settings for part in ("--set", setting)]
-    command("compile", "configs/digits.yaml", "--target", target, "-o", file, *options)
-    (document,) = yaml.safe_load_all(file.read_text())
-    executors = document["deploymentSpec"]["executors"]
-    images = {name.removeprefix("exec-"): e["container"]["image"] for name, e in executors.items()}
-    assert images == {
-        step: f"registry.example/team/darkroom-{step}:0.1.0"
-        for step in ("ingest", "transform", "train", "evaluate")
-    } | {"push": "registry.example/own/push:3"}
-    resources = executors["exec-train"]["container"]["resources"]
-    assert resources["resourceCpuLimit"] == "4"
-    assert resources["resourceMemoryLimit"] == "16Gi"
-    assert resources["accelerator"]["resourceType"] == accelerator
-    assert resources["accelerator"]["resourceCount"] == "2"
-    assert "resources" not in executors["exec-ingest"]["container"]
-
-
-def test_accelerators_are_named_as_the_target_names_them(
-    command: Callable[..., Finished], tmp_path: Path
-) -> None:
-    override = "cluster.resources.train.accelerator=nvidia.com/gpu"
-    finished = command(
-        *("compile", "configs/digits.yaml", "--target", "vertex"),
-        *("-o", tmp_path / "x.yaml", "--set", override),
-    )
-    assert finished.code == 2
-    assert "vertex knows names such as NVIDIA_TESLA_T4, not 'nvidia.com/gpu'" in finished.error
-    assert not list(tmp_path.iterdir())
+def test_no_step_is_cached_by_a_path(target: str) -> None:
+    """Ingest goes by what a step of every run found at the path; what follows, by artifacts."""
+    (pipeline,) = read(GOLDEN / f"digits.{target}.yaml")
+    found = tasks(pipeline)
+    options = {name: task.get("cachingOptions", {}) for name, task in found.items()}
+    cached = {name for name, option in options.items() if option.get("enableCache")}
+    assert cached == {"ingest", "transform", "train", "evaluate"}
+    fingerprint = found["ingest"]["inputs"]["parameters"]["data_fingerprint"]
+    assert fingerprint["taskOutputParameter"]["producerTask"] == "fingerprint"
+    assert found["fingerprint"]["inputs"] == {
+        "parameters": {
+            "data": {"componentInputParameter": "data"},
+            "settings": {"componentInputParameter": "ingest"},
+        }
+    }
 
 
 def test_vertex_takes_the_file(command: Callable[..., Finished], tmp_path: Path) -> None:
@@ -73,8 +99,7 @@ def test_vertex_takes_the_file(command: Callable[..., Finished], tmp_path: Path)
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
 
-    file = tmp_path / "pipeline.yaml"
-    command("compile", "configs/digits.yaml", "--target", "vertex", "-o", file)
+    file = GOLDEN / "digits.vertex.yaml"
     job = aiplatform.PipelineJob(
         display_name="digits",
         template_path=str(file),
@@ -86,3 +111,77 @@ def test_vertex_takes_the_file(command: Callable[..., Finished], tmp_path: Path)
     )
     values = job.to_dict()["runtimeConfig"]["parameterValues"]
     assert values == {"data": "gs://bucket/flowers", "train": {"epochs": 3}}
+
+
+def test_a_pipeline_names_the_images_that_a_build_pushed(
+    command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    digest = f"sha256:{'1' * 64}"
+    built = {
+        "ingest": {
+            "containerimage.digest": digest,
+            "image.name": "registry.example:5000/team/darkroom-ingest:0.1.0",
+        },
+        "buildx.build.provenance/ingest": {},
+    }
+    (tmp_path / "images.json").write_text(json.dumps(built))
+    file = tmp_path / "pipeline.yaml"
+    settings = ["--set", f"cluster.images_file={tmp_path / 'images.json'}"]
+    command("compile", CONFIGS["digits"], "--target", "kfp", "-o", file, *settings)
+    (pipeline,) = read(file)
+    executors = pipeline["deploymentSpec"]["executors"]
+    pushed = f"registry.example:5000/team/darkroom-ingest@{digest}"
+    assert executors["exec-ingest"]["container"]["image"] == pushed
+    assert executors["exec-fingerprint"]["container"]["image"] == pushed
+    assert executors["exec-train"]["container"]["image"] == "darkroom-train:0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "says"),
+    [
+        (
+            "vertex",
+            ["resources.train.accelerator=nvidia.com/gpu"],
+            "vertex knows names such as NVIDIA_TESLA_T4, not 'nvidia.com/gpu'",
+        ),
+        ("vertex", ["resources.train.timeout=2h"], "set cluster.resources.train.machine"),
+        (
+            "vertex",
+            ["resources.train={accelerator: tpu-v4-podslice, topology: 2x2x1}"],
+            "Vertex trains on no tpu-v4-podslice; on tpu-v5-lite-podslice",
+        ),
+        ("vertex", ["workers=2"], "set cluster.resources.train.machine"),
+        ("kfp", ["workers=2"], "need a folder on one of cluster.kfp.pods.train.volumes"),
+        ("kfp", ["images_file=nowhere.json"], "cluster.images_file nowhere.json: No such file"),
+    ],
+)
+def test_what_a_target_cannot_give_is_refused_in_one_line(
+    command: Callable[..., Finished],
+    target: str,
+    settings: list[str],
+    says: str,
+    tmp_path: Path,
+) -> None:
+    options = [part for setting in settings for part in ("--set", f"cluster.{setting}")]
+    file = tmp_path / "x.yaml"
+    finished = command("compile", CONFIGS["digits"], "--target", target, "-o", file, *options)
+    (line,) = finished.error.splitlines()
+    assert finished.code == 2
+    assert says in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_workers_and_the_strategy_agree(
+    command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    for override, says in (
+        ("train.strategy=multi_worker", "set cluster.workers to the number of machines"),
+        ("train.strategy=mirrored", "train.strategy is mirrored, which is for one machine"),
+    ):
+        workers = [] if "multi" in override else ["--set", "cluster.workers=2"]
+        finished = command(
+            *("compile", CONFIGS["digits"], "--target", "kfp", "-o", tmp_path / "x.yaml"),
+            *("--set", override, *workers),
+        )
+        assert finished.code == 2
+        assert says in finished.error

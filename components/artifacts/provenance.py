@@ -37,7 +37,11 @@ _SUMMARY = ("kind", "digest", "data", "counts", "rejected", "image_size", "setti
 
 @contextlib.contextmanager
 def making(
-    step: str, component: str, inputs: Mapping[str, Path], settings: Mapping[str, Any]
+    step: str,
+    component: str,
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, str],
+    settings: Mapping[str, Any],
 ) -> Iterator[None]:
     """Notes how the artifacts whose manifests are written meanwhile come about.
 
@@ -45,6 +49,7 @@ def making(
         step: The step's name.
         component: The folder of its code.
         inputs: Its input artifacts by name.
+        outputs: Where its output artifacts go; on a cluster, the run's id is in there.
         settings: Its settings, by the parameters' names; JSON values.
     """
     made = {
@@ -58,6 +63,7 @@ def making(
         "files": {
             key: {"path": str(path), "digest": _digest(path)} for key, path in named_files(settings)
         },
+        "outputs": dict(outputs),
         "inputs": {name: _summary(folder) for name, folder in inputs.items()},
     }
     token = MAKING.set(made)

@@ -85,7 +85,8 @@ def _noted(
     function: Callable[..., Any], arguments: Mapping[str, Any]
 ) -> contextlib.AbstractContextManager[None]:
     """Has the artifacts' manifests say what the step is and what they are made of."""
-    models, outputs = settings_models(function), output_names(function)
+    models = settings_models(function)
+    outputs = {name: str(arguments[name]) for name in output_names(function)}
     inputs = {
         name: Path(arguments[name])
         for name, hint in get_type_hints(function).items()
@@ -93,7 +94,7 @@ def _noted(
     }
     settings = {name: arguments[name] for name in models if name in arguments}
     component = function.__module__.split(".")[1]
-    return making(function.__name__, component, inputs, settings)
+    return making(function.__name__, component, inputs, outputs, settings)
 
 
 def output_names(function: Callable[..., Any]) -> list[str]:

@@ -1,17 +1,27 @@
 """Versions of a model in a folder that TF Serving, KServe and `darkroom serve` watch."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import folder_digest, read_manifest, written_aside
+from components.artifacts.manifest import (
+    MANIFEST,
+    folder_digest,
+    read_manifest,
+    write_json,
+    written_aside,
+)
 from components.artifacts.model import KIND, Model
 
+PUSHED = "pushed"
+"""Entry of a pushed model's manifest: what it was measured as, and how it came to be pushed."""
 _WITHDRAWN = ".withdrawn-"
 """Prefix of a version that was rolled back; a server takes only plain numbers for versions."""
 
 
-def publish(model: Model, destination: Path) -> Path:
+def publish(model: Model, destination: Path, record: Mapping[str, Any]) -> Path:
     """Makes a model the newest version at a destination, all at once.
 
     Pushing the model that already serves again, as a retried step does, changes nothing.
@@ -19,6 +29,7 @@ def publish(model: Model, destination: Path) -> Path:
     Args:
         model: The checked model.
         destination: Folder of versions.
+        record: What the version's manifest says of the push; JSON values.
 
     Returns:
         The version's folder, `<destination>/<version>`.
@@ -37,6 +48,7 @@ def publish(model: Model, destination: Path) -> Path:
         shutil.copytree(model.folder, aside, dirs_exist_ok=True)
         if folder_digest(aside) != digest:
             raise StepError(f"the copy of {model.folder} in {destination} is damaged; push again")
+        write_json(aside / MANIFEST, {**model.manifest, PUSHED: record})
     return version
 
 

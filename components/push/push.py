@@ -2,10 +2,11 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
-from components.artifacts.evaluation import read_evaluation
+from components.artifacts.evaluation import Evaluation, read_evaluation
 from components.artifacts.examples import read_examples
-from components.artifacts.manifest import write_manifest, written_aside
+from components.artifacts.manifest import MADE, MAKING, write_manifest, written_aside
 from components.artifacts.model import read_model
 from components.push.settings import PushSettings
 
@@ -34,10 +35,11 @@ def push(
     from components.push.publishing import publish
 
     checked = read_model(model)
-    check_model(checked, read_evaluation(evaluation), read_examples(examples))
+    measured = read_evaluation(evaluation)
+    check_model(checked, measured, read_examples(examples))
     with written_aside(pushed) as aside:
         destination = Path(settings.destination or pushed)
-        published = publish(checked, Path(settings.destination or aside))
+        published = publish(checked, Path(settings.destination or aside), _record(measured))
         version = destination / published.name
         content = {
             "destination": str(destination),
@@ -48,3 +50,15 @@ def push(
         write_manifest(aside, "pushed", content)
     _log.info("version %s at %s", version.name, version)
     return str(version)
+
+
+def _record(measured: Evaluation) -> dict[str, Any]:
+    """What a served model says of itself, wherever it is copied to."""
+    made = {name: value for name, value in (MAKING.get() or {}).items() if name != "inputs"}
+    evaluation = {
+        "digest": measured.manifest.get("digest"),
+        "count": measured.count,
+        "metrics": measured.metrics,
+        "settings": measured.manifest["settings"],
+    }
+    return {"evaluation": evaluation, MADE: made}

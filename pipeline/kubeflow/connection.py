@@ -6,6 +6,7 @@ that wants a sign-in five times, five seconds apart.
 """
 
 import functools
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -118,6 +119,7 @@ class Connection:
         configuration = kfp_server_api.Configuration(host=self.host)
         # Ours are bounded, wait, and never make a thing twice.
         configuration.retries = False
+        configuration.ssl_ca_cert = os.environ.get("SSL_CERT_FILE")
         configuration.api_key_prefix["authorization"] = "Bearer"
 
         def read_token(configuration: Any) -> None:

@@ -26,8 +26,14 @@ def refusal(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
         return Unanswered(
             f"Kubeflow at {settings.host} is too busy ({status}: {message}); try again later"
         )
-    if status in (301, 302, 303, 307, 308, 401):
+    if status == 401:
         return StepError(_unauthenticated(settings))
+    if 300 <= status < 400:
+        return StepError(
+            f"{settings.host} sends us on to {error.headers.get('Location', '')}: where that "
+            "is a sign-in, the token of cluster.kfp.token_file is missing or has expired; where it "
+            "is Kubeflow, it belongs into cluster.kfp.host"
+        )
     if status == 403:
         namespace = settings.namespace or "of the runs (set cluster.kfp.namespace to yours)"
         return StepError(

@@ -43,7 +43,7 @@ def read_run(raw: Any, host: str) -> Run:
         state=state,
         address=f"{host}/#/runs/details/{raw.run_id}",
         created=raw.created_at,
-        finished=_time(raw.finished_at) if state in ENDED else None,
+        finished=_time(raw.finished_at),
         steps=_steps(raw, state),
         error=_error(raw),
     )
@@ -94,7 +94,7 @@ def _step(name: str, image: str, task: Any, tasks: Sequence[Any], run_state: Sta
         name,
         state,
         started=_time(task.start_time),
-        finished=_time(task.end_time) if state in ENDED else None,
+        finished=_time(task.end_time),
         error=error,
     )
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-Outcome = Literal["succeeds", "goes_on", "fails", "cached", "no_image", "left_out"]
+Outcome = Literal["succeeds", "goes_on", "fails", "cached", "no_image", "left_out", "retries"]
 
 STEPS = ("ingest", "transform", "tune", "train", "evaluate", "push")
 """The order of the steps; others come before them."""
@@ -117,6 +117,9 @@ class StoodInRun:
             if work == "FAILED":
                 task["error"] = {"code": 2, "message": f"{step}: Error (exit code 1)"}
             yield task
+            if self.outcomes.get(step) == "retries":
+                first = self._task("executor(0)", "FAILED", begun, begun, [])
+                yield first | {"error": {"code": 14, "message": "The node was preempted"}}
             yield self._task(step, state, begun, end, [f"{step}/executor"])
 
     def _task(

@@ -9,6 +9,7 @@ import dataclasses
 import http.server
 import json
 import re
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -241,7 +242,7 @@ def _page(key: str, items: list[dict[str, Any]], query: Mapping[str, str]) -> di
 
 
 @contextlib.contextmanager
-def kubeflow_server() -> Iterator[KubeflowServer]:
+def kubeflow_server(tls: ssl.SSLContext | None = None) -> Iterator[KubeflowServer]:
     """Serves on a port of its own."""
     state = KubeflowServer()
 
@@ -278,7 +279,9 @@ def kubeflow_server() -> Iterator[KubeflowServer]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    state.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -2,6 +2,7 @@
 
 import http.server
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from components.artifacts.errors import SettingsError, StepError
 from pipeline.cluster import KubeflowSettings
 from pipeline.kubeflow import Kubeflow, connection
 from pipeline.orchestrator import Unanswered
-from pipeline.tests.kubeflow_server import KubeflowServer
+from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server
 
 ARGUMENTS = {"data": "/gcs/digits"}
 
@@ -123,6 +124,24 @@ def test_a_server_without_tls(server: KubeflowServer) -> None:
         Kubeflow(KubeflowSettings(host=host)).run("run-0")
 
 
+def test_an_authority_of_one_s_own(
+    tls_keys: tuple[bytes, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose certificate no public authority has signed."""
+    (tmp_path / "key.pem").write_bytes(tls_keys[0])
+    (tmp_path / "certificate.pem").write_bytes(tls_keys[1])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with kubeflow_server(context) as server:
+        host = server.url.replace("127.0.0.1", "localhost")
+        with pytest.raises(StepError, match=r"certificate verify failed.*SSL_CERT_FILE names"):
+            Kubeflow(KubeflowSettings(host=host)).run("run-0")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        with pytest.raises(StepError, match="wants a token"):
+            Kubeflow(KubeflowSettings(host=host)).run("run-0")
+
+
 @pytest.fixture
 def web_server() -> Iterator[tuple[list[int], str]]:
     """A web server that is no Kubeflow; what it answers with, and its address."""
@@ -149,7 +168,7 @@ def web_server() -> Iterator[tuple[list[int], str]]:
     ("status", "message"),
     [
         (200, "answers with a web page"),
-        (302, "wants a token"),
+        (302, r"sends us on to /dex/auth: where that is a sign-in, the token .* has expired"),
         (404, "no Kubeflow Pipelines API .* often ends in /pipeline"),
     ],
 )

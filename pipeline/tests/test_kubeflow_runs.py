@@ -84,6 +84,17 @@ def test_a_failure_names_its_step_and_a_retry_keeps_the_rest(
         kubeflow.retry(run.id)
 
 
+def test_a_step_s_second_attempt_makes_good_the_first(
+    kubeflow: Kubeflow, kfp_package: Path, server: KubeflowServer
+) -> None:
+    server.outcomes["train"] = "retries"
+    run = submitted(kubeflow, kfp_package)
+    while states(run)["train"] != "running":
+        run = kubeflow.run(run.id)
+    assert not any(step.error for step in run.steps)
+    assert states(ended(kubeflow, run))["train"] == "succeeded"
+
+
 def test_a_cancelled_run_ends_and_can_be_tried_again(kubeflow: Kubeflow, kfp_package: Path) -> None:
     run = submitted(kubeflow, kfp_package)
     kubeflow.run(run.id)

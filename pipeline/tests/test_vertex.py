@@ -8,14 +8,15 @@ from typing import Any
 import grpc
 import pytest
 import yaml
-from google.cloud.aiplatform_v1.types import PipelineJob
+from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState
 from google.protobuf import json_format
 
 from components.artifacts.errors import SettingsError, StepError
+from components.artifacts.settings import validate_settings
 from pipeline.cluster import VertexSettings
 from pipeline.orchestrator import Run
+from pipeline.tests.vertex_checks import ACCOUNT, PARENT
 from pipeline.tests.vertex_server import VertexServer
-from pipeline.tests.vertex_services import ACCOUNT, PARENT
 from pipeline.vertex import Vertex
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
@@ -202,7 +203,7 @@ def test_cancel_waits_for_the_end(vertex: Vertex, vertex_server: VertexServer) -
 
     vertex.cancel(run.id)
 
-    assert vertex.run(run.id).state == "cancelled"
+    assert job_of(vertex_server, run).state == PipelineState.PIPELINE_STATE_CANCELLED
     with pytest.raises(StepError, match="has ended already: it is cancelled"):
         vertex.cancel(run.id)
 
@@ -218,6 +219,8 @@ def test_retry_keeps_what_succeeded(vertex: Vertex, vertex_server: VertexServer)
 
     again = vertex.retry(run.id)
 
+    labels = vertex_server.asked("CreatePipelineJob")[-1].pipeline_job.labels
+    assert {*labels} == {"team", "darkroom"}, "Vertex's own are not sent back"
     first, second = job_of(vertex_server, run), job_of(vertex_server, again)
     for field in ("pipeline_spec", "runtime_config", "service_account", "network"):
         assert getattr(PipelineJob.pb(first), field) == getattr(PipelineJob.pb(second), field)
@@ -263,6 +266,21 @@ def test_settings_that_lead_nowhere(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         Vertex(vertex_settings.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pipeline_root", "my-bucket/darkroom"),
+        ("network", "projects/my-project/global/networks/inside"),
+        ("encryption_key", "key"),
+        ("labels", {"Team": "vision"}),
+    ],
+)
+def test_settings_that_vertex_would_refuse_later(key: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"setting 'cluster.vertex.{key}': ") as raised:
+        validate_settings(VertexSettings, {key: value}, "cluster.vertex")
+    assert "\n" not in str(raised.value)
 
 
 def test_submit_does_not_wait_for_the_sdk(vertex_settings: VertexSettings) -> None:

@@ -62,7 +62,6 @@ REFUSALS = {
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(api, "CALL_SECONDS", 3.0)
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -200,6 +199,10 @@ def revoking() -> Iterator[str]:
     ("message", "expected"),
     [
         ("", ""),
+        (
+            "PermissionError: denied to steps@p.iam.gserviceaccount.com",
+            "denied to steps@p.iam.gserviceaccount.com",
+        ),
         ("PermissionError: [Errno 13] Permission denied: '/data'", "denied: '/data'"),
         ("The replica workerpool0-0 exited with a non-zero status of 1.", "status of 1"),
         (

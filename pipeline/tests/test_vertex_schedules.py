@@ -69,12 +69,14 @@ def test_a_change_is_made_in_place(
 
     changed = scheduled(vertex, Recurrence("30 4 * * *", "Europe/Zurich"))
     assert (changed.id, changed.recurrence.cron, changed.paused) == (made.id, "30 4 * * *", True)
-    assert vertex_server.requests[-1].update_mask.paths == ["cron"]
+    assert vertex_server.asked("UpdateSchedule")[-1].update_mask.paths == ["cron"]
 
     package = tmp_path / "digits.yaml"
     package.write_text(PACKAGE.read_text(encoding="utf-8").replace("darkroom-train:", "train:"))
     changed = vertex.schedule(package, "digits", {}, changed.recurrence)
-    assert vertex_server.requests[-1].update_mask.paths == ["create_pipeline_job_request"]
+    assert vertex_server.asked("UpdateSchedule")[-1].update_mask.paths == [
+        "create_pipeline_job_request"
+    ]
     assert changed.pipeline == yaml.safe_load(package.read_text(encoding="utf-8"))
     assert changed.arguments == {}
 

@@ -44,8 +44,8 @@ def vertex_server(
     tls_keys: Keys, account_keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator["VertexServer"]:
     """A stand-in for Vertex, and a key file of an account that it takes."""
+    from pipeline.tests.vertex_checks import PROJECT
     from pipeline.tests.vertex_server import VertexServer
-    from pipeline.tests.vertex_services import PROJECT
 
     account = {
         "type": "service_account",
@@ -67,7 +67,7 @@ def vertex_server(
 @pytest.fixture
 def vertex_settings(vertex_server: "VertexServer") -> VertexSettings:
     """Settings, all of them, that lead to the stand-in."""
-    from pipeline.tests.vertex_services import ACCOUNT, LOCATION, PARENT, PROJECT
+    from pipeline.tests.vertex_checks import ACCOUNT, LOCATION, PARENT, PROJECT
 
     return VertexSettings(
         project=PROJECT,

@@ -16,7 +16,8 @@ from google.auth import jwt
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pipeline.tests.vertex_services import Method, RefusedError, VertexServices, require
+from pipeline.tests.vertex_checks import RefusedError, require
+from pipeline.tests.vertex_services import Method, VertexServices
 
 
 @dataclasses.dataclass
@@ -45,13 +46,12 @@ class VertexServer(VertexServices):
     Attributes:
         endpoint: Where it is.
         calls: How often each method was called.
-        requests: What was asked, in order.
     """
 
     def __init__(self, key: bytes, certificate: bytes, account_certificate: bytes) -> None:
         super().__init__()
         self.calls: collections.Counter[str] = collections.Counter()
-        self.requests: list[Any] = []
+        self._requests: list[tuple[str, Any]] = []
         self._troubles: dict[str, Trouble] = {}
         self._account_certificate = account_certificate
         self._lock = threading.RLock()
@@ -63,6 +63,10 @@ class VertexServer(VertexServices):
 
     def stop(self) -> None:
         self._server.stop(grace=None)
+
+    def asked(self, method: str) -> list[Any]:
+        """The requests of a method, in their order."""
+        return [request for called, request in self._requests if called == method]
 
     def refuse(
         self,
@@ -82,7 +86,7 @@ class VertexServer(VertexServices):
     ) -> Any:
         with self._lock:
             self.calls[method] += 1
-            self.requests.append(request)
+            self._requests.append((method, request))
             self._check_token(metadata.get("authorization", ""))
             trouble = self._troubles.get(method)
             if trouble is not None and trouble.times:

@@ -1,4 +1,4 @@
-"""What the stand-in for Vertex keeps, and what it refuses: runs, schedules, operations."""
+"""What the stand-in for Vertex keeps and does: runs, schedules, operations."""
 
 import base64
 import collections
@@ -18,15 +18,19 @@ from google.cloud.aiplatform_v1.types import (
     schedule_service,
 )
 from google.longrunning import operations_pb2
-from google.protobuf import empty_pb2, json_format
+from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
-from kfp.pipeline_spec import pipeline_spec_pb2
 
-PROJECT = "my-project"
-LOCATION = "europe-west4"
-PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
-ACCOUNT = f"steps@{PROJECT}.iam.gserviceaccount.com"
-"""The only account that the caller may let steps run as."""
+from pipeline.tests.vertex_checks import (
+    LOCATION,
+    PARENT,
+    RefusedError,
+    check_job,
+    check_parent,
+    check_schedule,
+    condition,
+    require,
+)
 
 Method = tuple[Any, Callable[[Any], Any]]
 """What a method takes, and what does it."""
@@ -37,18 +41,6 @@ _ENDED = (
     PipelineState.PIPELINE_STATE_FAILED,
     PipelineState.PIPELINE_STATE_CANCELLED,
 )
-_TYPES = {
-    str: pipeline_spec_pb2.ParameterType.STRING,
-    dict: pipeline_spec_pb2.ParameterType.STRUCT,
-}
-
-
-class RefusedError(Exception):
-    """What a call is answered with instead of a result."""
-
-    def __init__(self, code: grpc.StatusCode, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.reason = code, message, reason
 
 
 class VertexServices:
@@ -122,14 +114,14 @@ class VertexServices:
         return task
 
     def _create_job(self, request: Any) -> PipelineJob:
-        _check_parent(request.parent)
+        check_parent(request.parent)
         require(re.fullmatch(r"[a-z][-a-z0-9]{0,127}", request.pipeline_job_id), "pipeline_job_id")
         name = f"{request.parent}/pipelineJobs/{request.pipeline_job_id}"
         if name in self.jobs:
             raise RefusedError(
                 grpc.StatusCode.ALREADY_EXISTS, f"Requested entity already exists: {name}"
             )
-        _check_job(request.pipeline_job)
+        check_job(request.pipeline_job)
         job = PipelineJob(request.pipeline_job)
         job.name, job.create_time = name, self._time()
         job.state = PipelineState.PIPELINE_STATE_PENDING
@@ -138,7 +130,7 @@ class VertexServices:
         return job
 
     def _get_job(self, request: Any) -> PipelineJob:
-        _check_parent(request.name)
+        check_parent(request.name)
         job = self.jobs.get(request.name)
         if job is None:
             raise RefusedError(grpc.StatusCode.NOT_FOUND, "The PipelineJob does not exist.")
@@ -149,9 +141,9 @@ class VertexServices:
         return job
 
     def _list_jobs(self, request: Any) -> Any:
-        _check_parent(request.parent)
+        check_parent(request.parent)
         require(request.order_by == "create_time desc", "order_by")
-        field, value = _condition(request.filter)
+        field, value = condition(request.filter)
         require(field == "pipeline_name", "filter")
         found = [
             job for job in self.jobs.values() if job.pipeline_spec["pipelineInfo"]["name"] == value
@@ -166,7 +158,7 @@ class VertexServices:
         return answer
 
     def _cancel_job(self, request: Any) -> empty_pb2.Empty:
-        _check_parent(request.name)
+        check_parent(request.name)
         job = self.jobs[request.name]
         if job.state in (*_ENDED, PipelineState.PIPELINE_STATE_CANCELLING):
             raise RefusedError(
@@ -176,8 +168,8 @@ class VertexServices:
         return empty_pb2.Empty()
 
     def _create_schedule(self, request: Any) -> Schedule:
-        _check_parent(request.parent)
-        _check_schedule(request.schedule)
+        check_parent(request.parent)
+        check_schedule(request.schedule)
         schedule = Schedule(request.schedule)
         schedule.name = f"{request.parent}/schedules/{next(self._numbers)}"
         schedule.create_time, schedule.state = self._time(), Schedule.State.ACTIVE
@@ -190,12 +182,12 @@ class VertexServices:
         for path in request.update_mask.paths:
             require(path in Schedule.meta.fields, f"update_mask: {path}")
             setattr(standing, path, getattr(request.schedule, path))
-        _check_schedule(standing)
+        check_schedule(standing)
         return standing
 
     def _list_schedules(self, request: Any) -> Any:
-        _check_parent(request.parent)
-        field, value = _condition(request.filter)
+        check_parent(request.parent)
+        field, value = condition(request.filter)
         require(field in ("display_name", "create_pipeline_job_request"), "filter")
         found = [
             schedule
@@ -231,74 +223,6 @@ class VertexServices:
         """A time later than any before."""
         self._now += datetime.timedelta(seconds=1)
         return self._now
-
-
-def require(met: Any, field: str) -> None:
-    """Refuses a request whose field is not as it must be."""
-    if not met:
-        raise RefusedError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            f"List of found errors:\t1.Field: {field}; Message: Required field is not set or "
-            "wrong.\t",
-        )
-
-
-def _check_parent(name: str) -> None:
-    if not name.startswith(f"projects/{PROJECT}/"):
-        raise RefusedError(
-            grpc.StatusCode.PERMISSION_DENIED,
-            f"Permission denied on resource project {name.split('/')[1]}.",
-            "CONSUMER_INVALID",
-        )
-    require(name.startswith(PARENT), "parent")
-
-
-def _check_job(job: PipelineJob) -> None:
-    """Refuses a job as Vertex does, and one whose IR is none."""
-    pipeline = json_format.MessageToDict(PipelineJob.pb(job).pipeline_spec)
-    spec = pipeline_spec_pb2.PipelineSpec()
-    try:
-        json_format.ParseDict(pipeline, spec)
-    except json_format.ParseError as error:
-        raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"pipeline_spec: {error}") from None
-    require(spec.pipeline_info.name, "pipeline_job.pipeline_spec.pipelineInfo.name")
-    require(spec.schema_version, "pipeline_job.pipeline_spec.schemaVersion")
-    require(
-        job.runtime_config.gcs_output_directory.startswith("gs://"),
-        "pipeline_job.runtime_config.gcs_output_directory",
-    )
-    for name, value in PipelineJob.pb(job).runtime_config.parameter_values.items():
-        declared = spec.root.input_definitions.parameters
-        require(name in declared, f"parameter {name}")
-        kind = type(json_format.MessageToDict(value))
-        require(declared[name].parameter_type == _TYPES.get(kind), f"parameter {name}")
-    key = job.encryption_spec.kms_key_name
-    require(not key or f"/locations/{LOCATION}/" in key, "pipeline_job.encryption_spec")
-    if job.service_account not in ("", ACCOUNT):
-        raise RefusedError(
-            grpc.StatusCode.PERMISSION_DENIED,
-            f"You do not have permission to act as service_account: {job.service_account}. "
-            "(or it may not exist).",
-        )
-
-
-def _check_schedule(schedule: Schedule) -> None:
-    require(schedule.display_name, "schedule.display_name")
-    require(schedule.max_concurrent_run_count >= 1, "schedule.max_concurrent_run_count")
-    require(
-        re.fullmatch(r"(C?RON_?)?TZ=[\w/+-]+( \S+){5}|\S+( \S+){4}", schedule.cron), "schedule.cron"
-    )
-    if "create_pipeline_job_request" in schedule:
-        _check_parent(schedule.create_pipeline_job_request.parent)
-        _check_job(schedule.create_pipeline_job_request.pipeline_job)
-
-
-def _condition(text: str) -> tuple[str, str]:
-    """A filter's field and value: those that are sent, of all that Vertex knows."""
-    match = re.fullmatch(r'(\w+)(?:="([^"]*)"|:\*)', text)
-    require(match, "filter")
-    assert match is not None
-    return match[1], match[2]
 
 
 def _page(found: list[Any], request: Any) -> tuple[list[Any], str]:

@@ -37,8 +37,9 @@ class Doors:
     """
 
     def __init__(self, config: Config, cluster: Orchestrator, target: Target, store: Store) -> None:
-        self._start = lambda quality: start_if_due(config, cluster, target, store, quality)
         self._config = config
+        self._cluster = cluster
+        self._target = target
         self._store = store
 
     def application(self) -> Starlette:
@@ -65,7 +66,7 @@ class Doors:
             return JSONResponse({"reason": "not of this pipeline's data"})
         return await _answered(lambda: self._after_more(event["id"]))
 
-    async def _look(self, request: Request) -> JSONResponse:
+    async def _look(self, _: Request) -> JSONResponse:
         """A clock's: what an event missed, or a minimum held back, is found here."""
         return await _answered(lambda: self._start(""))
 
@@ -77,8 +78,11 @@ class Doors:
             return JSONResponse({"error": 'expected {"reason": "..."}'}, 400)
         return await _answered(lambda: self._start(str(reason)))
 
-    async def _healthy(self, request: Request) -> JSONResponse:
+    async def _healthy(self, _: Request) -> JSONResponse:
         return JSONResponse({"pipeline": self._config.name})
+
+    def _start(self, quality: str) -> Answer:
+        return start_if_due(self._config, self._cluster, self._target, self._store, quality)
 
     def _after_more(self, event_id: str) -> Answer:
         wait = seconds(trigger_settings(self._config).debounce)

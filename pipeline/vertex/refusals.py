@@ -75,8 +75,11 @@ def one_line(text: str) -> str:
 
 def _credentials(error: BaseException, text: str) -> str:
     if isinstance(error, DefaultCredentialsError):
-        return f"no Google Cloud credentials are here that can be used: {_LOG_IN}"
+        return f"no Google Cloud credentials are here that can be used ({text}): {_LOG_IN}"
     detail = text.partition(f"{_NO_TOKEN} with error: ")[2] or text
+    # google.auth's errors are pairs of a message and the answer that it is made from.
+    words = re.match(r"\(+'([^']+)'", detail)
+    detail = words[1] if words else detail
     return f"the Google Cloud credentials are expired or not taken ({detail}): {_LOG_IN}"
 
 
@@ -102,6 +105,8 @@ def _role(text: str, project: str) -> str:
     """The role that a missing permission is of, where, and for whom; "" if it is none of ours."""
     roles = (role for pattern, role in _ROLES if re.search(pattern, text, re.IGNORECASE))
     role = next(roles, "")
+    if not role:
+        return ""
     account = re.search(_ACCOUNT, text)
     bucket = re.search(_BUCKET, text, re.IGNORECASE)
     if role.endswith("bucket") and bucket:

@@ -198,6 +198,7 @@ def test_a_photograph_under_two_labels_is_reported(
         "tulip/both.png": "conflicting_labels",
     }
     assert ingested.statistics["united"] == 0
+    assert not ingested.examples.multi_label
     assert not any("labels" in record for record in ingested.all_records)
 
 
@@ -209,6 +210,7 @@ def test_a_photograph_under_two_labels_is_kept_with_both(
     )
     assert ingested.reasons == {"tulip/both.png": "duplicate"}
     assert ingested.examples.labels == ("rose", "tulip")
+    assert ingested.examples.multi_label
     labels = {r["image_path"][0]: (r["label"], r["labels"]) for r in ingested.all_records}
     assert labels[b"rose/both.png"] == ([b"rose tulip"], [b"rose", b"tulip"])
     assert labels[b"rose/1.png"] == ([b"rose"], [b"rose"])

@@ -25,8 +25,24 @@ class Candidate:
     evaluation: Path
 
 
-def save_model(folder: Path, sharpness: float = 1.0, skew: float = 0.0, without: str = "") -> None:
-    """Saves a classifier of brightness; `skew` shifts what `with_key` answers."""
+def save_model(
+    folder: Path,
+    sharpness: float = 1.0,
+    skew: float = 0.0,
+    without: str = "",
+    thresholds: tuple[float, float] | None = None,
+    stated: tuple[float, float] | None = None,
+) -> None:
+    """Saves a classifier of brightness.
+
+    Args:
+        folder: The artifact.
+        sharpness: How steep its answer is.
+        skew: Shifts what `with_key` answers.
+        without: A signature to leave out.
+        thresholds: Of a multi-label model, as its graph has them.
+        stated: As its manifest has them, where those are others.
+    """
     import tensorflow as tf
 
     text = tf.TensorSpec([None], tf.string)
@@ -46,12 +62,17 @@ def save_model(folder: Path, sharpness: float = 1.0, skew: float = 0.0, without:
         light = tf.sigmoid(module.sharpness * (brightness - 0.5) + shift)
         probabilities = tf.stack([1 - light, light], 1)
         index = tf.argmax(probabilities, 1)
-        return {
+        given = {
             "label": tf.gather(LABELS, index),
             "label_index": index,
             "probability": tf.reduce_max(probabilities, 1),
             "probabilities": probabilities,
         }
+        if thresholds is None:
+            return given
+        dark, light_too = tf.unstack(probabilities >= tf.constant(thresholds), axis=1)
+        names = [tf.where(dark, "dark", ""), tf.where(light_too, "light", "")]
+        return given | {"labels": tf.strings.strip(tf.strings.join(names, " "))}
 
     def from_examples(examples: Any) -> dict[str, Any]:
         names = ("image_bytes", "image_id")
@@ -88,7 +109,10 @@ def save_model(folder: Path, sharpness: float = 1.0, skew: float = 0.0, without:
         for name, (function, specifications) in functions.items()
     }
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    write_manifest(folder, "model", {"labels": LABELS, "digest": folder_digest(folder)})
+    content: dict[str, Any] = {"labels": LABELS, "digest": folder_digest(folder)}
+    if stated or thresholds:
+        content["thresholds"] = stated or thresholds
+    write_manifest(folder, "model", content)
 
 
 def save_examples(folder: Path) -> None:

@@ -100,6 +100,23 @@ def test_refusals_leave_the_destination_as_it_was(candidate: Candidate, tmp_path
     refused(dataclasses.replace(candidate, model=changed), "changed after it was exported")
 
 
+def test_a_multi_label_model_gives_the_labels_that_its_thresholds_say(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    destination = tmp_path / "served"
+    made = another(candidate, tmp_path / "made", sharpness=8.0, thresholds=(0.5, 0.25))
+    assert run_push(made, destination, tmp_path).name == "1"
+    other = {"sharpness": 8.0, "thresholds": (0.5, 0.25), "stated": (0.5, 0.75)}
+    moved = another(candidate, tmp_path / "moved", **other)
+    message = r"signature 'serving_default' gives the labels .*'light'\], and the thresholds"
+    with pytest.raises(StepError, match=message):
+        run_push(moved, destination, tmp_path)
+    without = another(candidate, tmp_path / "without", stated=(0.5, 0.5))
+    with pytest.raises(StepError, match="signature 'serving_default' does not give 'labels'"):
+        run_push(without, destination, tmp_path)
+    assert served_versions(destination) == [1]
+
+
 def test_a_destination_that_cannot_be_written_is_one_line(
     candidate: Candidate, tmp_path: Path
 ) -> None:

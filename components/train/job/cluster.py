@@ -107,7 +107,9 @@ def _clear_errors(verb: str) -> Iterator[None]:
         yield
     except ApiException as error:
         if error.status == 429 or error.status >= 500:
-            raise UnavailableError(f"the Kubernetes API does not answer: {_message(error)}") from None
+            raise UnavailableError(
+                f"the Kubernetes API does not answer: {_message(error)}"
+            ) from None
         message = _message(error)
         if error.status == 403:
             raise StepError(

@@ -13,6 +13,7 @@ from components.artifacts import transformed
 from components.artifacts.errors import StepError
 from components.artifacts.example_proto import serialized_example
 from components.artifacts.examples import read_examples
+from components.artifacts.manifest import write_manifest
 from components.artifacts.tfrecord import write_record
 from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.transform.settings import TransformSettings
@@ -256,10 +257,39 @@ def test_a_shard_too_many_is_refused(tmp_path: Path) -> None:
         run_into(examples, tmp_path / "out")
 
 
-def test_a_photograph_of_several_labels_is_refused(examples: Path, tmp_path: Path) -> None:
+def test_a_photograph_of_no_known_label_is_refused(examples: Path, tmp_path: Path) -> None:
     shutil.copytree(examples, tmp_path / "examples")
     with (tmp_path / "examples" / "train-00000-of-00001.tfrecord").open("ab") as file:
         both = {"image_bytes": png(pictures("valid")[0][1]), "label": "cat dog", "image_id": "x"}
         write_record(file, serialized_example(both))
-    with pytest.raises(StepError, match="none of the label list, or several"):
+    with pytest.raises(StepError, match="none of the label list; ingest again"):
         run_into(tmp_path / "examples", tmp_path / "out")
+
+
+def write_several(folder: Path, lists: list[list[str]]) -> Path:
+    """Multi-label examples: a photograph for every list of labels."""
+    folder.mkdir()
+    with (folder / "train-00000-of-00001.tfrecord").open("wb") as file:
+        for names in lists:
+            record = {"image_bytes": png(pictures("valid")[0][1]), "label": " ".join(names)}
+            write_record(file, serialized_example(record | {"labels": names}))
+    counts = {"train": len(lists), "valid": 0, "test": 0}
+    content = {"labels": LABELS, "multi_label": True, "counts": counts, "columns": {}}
+    write_manifest(folder, "examples", content)
+    return folder
+
+
+def test_records_hold_the_index_of_every_label(tmp_path: Path) -> None:
+    lists = [["cat", "élan"], ["dog"], ["cat", "dog", "élan"]]
+    graph, records = run_into(write_several(tmp_path / "examples", lists), tmp_path / "out")
+    indices = [record["label_index"] for record in stored(records, "train")]
+    assert indices == [[0, 2], [1], [0, 1, 2]]
+    assert read_transform_graph(graph).multi_label
+    assert read_transformed_examples(records).manifest["multi_label"] is True
+
+
+@pytest.mark.parametrize("names", [["cat", "wolf"], []])
+def test_a_list_with_a_label_that_is_none_is_refused(tmp_path: Path, names: list[str]) -> None:
+    examples = write_several(tmp_path / "examples", [["cat"], names])
+    with pytest.raises(StepError, match="none of the label list; ingest again"):
+        run_into(examples, tmp_path / "out")

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from pipeline import following
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster import KubeflowSettings, VertexSettings
 from pipeline.command import main
 from pipeline.tests.kubeflow_server import KubeflowServer
 
@@ -17,10 +19,10 @@ ROOT = Path(__file__).parents[2]
 
 
 class Shell:
-    """Calls `darkroom` with a config that leads to the stand-in.
+    """Calls `darkroom` with a config that leads to a stand-in.
 
     Args:
-        settings: Where that is.
+        cluster: The config's section of that name.
         config: The config's file, to be written.
         capsys: What is printed.
         monkeypatch: For the command line.
@@ -28,15 +30,14 @@ class Shell:
 
     def __init__(
         self,
-        settings: KubeflowSettings,
+        cluster: dict[str, Any],
         config: Path,
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         text = (ROOT / "configs" / "digits.yaml").read_text()
-        kfp = f"{{host: '{settings.host}', token_file: {settings.token_file}}}"
-        config.write_text(f"{text}\ncluster: {{kfp: {kfp}}}\n")
-        self.config = str(config)
+        config.write_text(f"{text}\n{yaml.safe_dump({'cluster': cluster})}")
+        self.config, self._target = str(config), next(iter(cluster))
         self._capsys = capsys
         self._monkeypatch = monkeypatch
 
@@ -58,7 +59,7 @@ class Shell:
         )
 
     def _line(self, verb: str, *arguments: str) -> list[str]:
-        return [verb, self.config, *arguments, "--target", "kfp"]
+        return [verb, self.config, *arguments, "--target", self._target]
 
 
 @pytest.fixture
@@ -70,7 +71,8 @@ def darkroom(
 ) -> Shell:
     monkeypatch.setattr(following, "FIRST_INTERVAL", 0.01)
     monkeypatch.setattr(following, "INTERVAL", 0.02)
-    return Shell(kubeflow_settings, tmp_path / "digits.yaml", capsys, monkeypatch)
+    cluster = {"kfp": kubeflow_settings.model_dump(exclude_defaults=True)}
+    return Shell(cluster, tmp_path / "digits.yaml", capsys, monkeypatch)
 
 
 def test_a_run_is_submitted_and_followed(darkroom: Shell, server: KubeflowServer) -> None:
@@ -164,3 +166,25 @@ def test_what_submit_costs_beside_the_network(darkroom: Shell) -> None:
     spent = after.children_user - before.children_user
     spent += after.children_system - before.children_system
     assert spent < 3.0
+
+
+def test_the_verbs_are_the_same_on_vertex(
+    vertex_settings: VertexSettings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = {"vertex": vertex_settings.model_dump(exclude_defaults=True)}
+    darkroom = Shell(cluster, tmp_path / "digits.yaml", capsys, monkeypatch)
+    code, out, err = darkroom("submit")
+    assert (code, err) == (0, "")
+    run, address = (line.split()[1] for line in out.splitlines())
+    assert address.startswith("https://console.cloud.google.com/vertex-ai/")
+    code, out, _ = darkroom("runs")
+    assert code == 0
+    assert out.split()[0] == run
+    assert darkroom("cancel", run) == (0, f"cancelled {run}\n", "")
+    code, _, err = darkroom("retry", "no-such-run")
+    assert code == 1
+    assert err.startswith("[darkroom] error: ")
+    assert err.count("\n") == 1

@@ -1,0 +1,156 @@
+"""From a model back to its run, data, settings, code and images, by its manifest alone."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.artifacts.errors import StepError
+from components.artifacts.manifest import MADE, MANIFEST, folder_digest
+from components.ingest.index import INDEX_FILE
+from components.push.publishing import PUSHED, serving
+from pipeline.local import RUN_FILE
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+_DIGITS_SHOWN = 12
+_LEFT_OUT = ("format_version", "columns", "pixel_mean", "pixel_variance")
+
+
+def read_lineage(folder: Path) -> dict[str, Any]:
+    """Reads how an artifact came about.
+
+    Args:
+        folder: A model or another artifact, a folder of pushed versions, or a run's folder.
+
+    Returns:
+        What its manifest says, with `folder` and whether it is `intact`: its files are those of
+        its digest. `made` leads to its run, code and image and, in `inputs`, to what it was made
+        of, each with a `made` of its own. JSON values.
+
+    Raises:
+        StepError: There is no manifest, or it cannot be read.
+    """
+    artifact = _artifact(folder)
+    try:
+        manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
+        kind, digest = manifest["kind"], manifest.get("digest")
+    except FileNotFoundError:
+        raise StepError(
+            f"{folder} has no {MANIFEST}: give a model's folder, or where models are pushed"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StepError(f"cannot read {artifact / MANIFEST}: {error}") from None
+    found = {name: value for name, value in manifest.items() if name not in _LEFT_OUT}
+    intact = folder_digest(artifact, but=(INDEX_FILE,) if kind == "examples" else ()) == digest
+    return {"folder": str(artifact), "intact": intact if digest else None, **found}
+
+
+def _artifact(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise StepError(f"{folder} is no folder: give a model's, or where models are pushed")
+    if (folder / MANIFEST).exists():
+        return folder
+    newest, _ = serving(folder)
+    if newest is not None:
+        return newest
+    try:
+        run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        return Path(run["artifacts"]["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder
+
+
+def lineage_tree(lineage: Mapping[str, Any]) -> "Tree":
+    """The lineage for people.
+
+    Args:
+        lineage: What `read_lineage` gave.
+    """
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text(f"{lineage['kind']} {lineage['folder']}"))
+    if lineage["intact"] is False:
+        tree.add(Text("its files were CHANGED since it was made"))
+    if PUSHED in lineage:
+        pushed = lineage[PUSHED]
+        lines = _made_lines(pushed[MADE])[:1]
+        lines.append(f"evaluated: {_values(pushed['evaluation']['metrics'])}")
+        lines.append(f"as set: {_values(pushed['evaluation']['settings'])}")
+        _add_lines(tree.add(Text(PUSHED)), lines)
+    _add_artifact(tree, lineage, [], [])
+    return tree
+
+
+def _add_artifact(
+    tree: "Tree", artifact: Mapping[str, Any], said: Sequence[str], steps: list[Mapping[str, Any]]
+) -> None:
+    """Adds what is to be said of an artifact.
+
+    Args:
+        tree: Where to.
+        artifact: The artifact.
+        said: Lines that stand above it, on the way to the root.
+        steps: The steps that are shown, by what manifests say of them.
+    """
+    from rich.text import Text
+
+    made = artifact.get(MADE) or {}
+    lines = [f"digest: {_short(artifact.get('digest'))}"]
+    for name in ("data", "counts", "rejected", "image_size"):
+        if name in artifact:
+            lines.append(f"{name.replace('_', ' ')}: {_values(artifact[name])}")
+    if made and made in steps:
+        _add_lines(tree, [*lines, f"made: by {made['step']}, as above"])
+        return
+    steps.append(made)
+    lines += [line for line in _made_lines(made) if line not in said]
+    if "settings" in artifact:
+        lines.append(f"settings: {_values(artifact['settings'])}")
+    for key, file in made.get("files", {}).items():
+        lines.append(f"{key}: {file['path']}, digest {_short(file['digest'])}")
+    _add_lines(tree, lines)
+    for name, source in made.get("inputs", {}).items():
+        _add_artifact(tree.add(Text(name)), source, [*said, *lines], steps)
+
+
+def _made_lines(made: Mapping[str, Any]) -> list[str]:
+    if not made:
+        return ["made outside a step, or by a release that did not say how"]
+    code = made["code"]
+    commit = f"commit {_short(code['commit'])}{' with changes' if code['changed'] else ''}, "
+    packages = ", ".join(f"{name} {number}" for name, number in made["packages"].items())
+    place = made["run"] or next(iter(made["outputs"].values()), "no named run")
+    return [
+        f"made: by {made['step']} in {place}, {made['started']}, source {_short(code['source'])}",
+        f"code: {commit if code['commit'] else ''}version {code['version'] or 'unknown'}",
+        f"image: {made['image'] or 'none, run in an environment'}",
+        f"with: Python {made['python']}, {packages}",
+    ]
+
+
+def _add_lines(tree: "Tree", lines: Sequence[str]) -> None:
+    from rich.text import Text
+
+    for line in lines:
+        tree.add(Text(line))
+
+
+def _values(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{key} {shown}" for key, shown in _leaves(value)) or "none"
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        elif value is not None and value != []:
+            yield f"{above}{key}", f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _short(digest: str | None) -> str:
+    return digest[:_DIGITS_SHOWN] if digest else "unknown"

@@ -1,0 +1,98 @@
+"""A model's folder alone leads back to its photographs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from components.artifacts.errors import StepError
+from components.artifacts.manifest import write_manifest, written_aside
+from components.artifacts.model import read_model
+from components.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making
+from components.push.publishing import publish
+from pipeline.lineage import lineage_tree, read_lineage
+
+COMMIT = "0123456789abcdef"
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model made of examples that were made of photographs, each by a step of its own."""
+    monkeypatch.setenv(RUN_VARIABLE, "flowers-1")
+    monkeypatch.setenv(COMMIT_VARIABLE, f"{COMMIT}-changed")
+    monkeypatch.setenv(IMAGE_VARIABLE, "darkroom-train@sha256:abc")
+    weights = tmp_path / "weights.h5"
+    weights.write_text("weights")
+    examples, folder = tmp_path / "run" / "examples", tmp_path / "run" / "model"
+    with making("ingest", "ingest", {}, {}, {}), written_aside(examples) as aside:
+        (aside / "train-0.tfrecord").write_text("photographs")
+        (aside / "index.json").write_text("1")
+        write_manifest(aside, "examples", {"data": "flowers/", "digest": "d1", "counts": {}})
+    settings = {"settings": {"epochs": 3, "weights": str(weights)}}
+    with (
+        making("train", "train", {"examples": examples}, {}, settings),
+        written_aside(folder) as aside,
+    ):
+        (aside / "saved_model.pb").write_text("model")
+        write_manifest(aside, "model", {"labels": ["a", "b"], "settings": {"epochs": 3}})
+    return folder
+
+
+def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -> None:
+    record = {
+        "evaluation": {"metrics": {"accuracy": 0.9}, "settings": {}},
+        "made": read_lineage(model)["made"],
+    }
+    publish(read_model(model), tmp_path / "served", record)
+    moved = tmp_path / "another machine"
+    shutil.move(tmp_path / "served", moved)
+    shutil.rmtree(tmp_path / "run")
+    lineage = read_lineage(moved)
+    assert lineage["intact"] is True
+    assert lineage["folder"] == str(moved / "1")
+    made = lineage["made"]
+    assert (made["step"], made["run"]) == ("train", "flowers-1")
+    assert made["image"] == "darkroom-train@sha256:abc"
+    assert made["code"]["commit"] == COMMIT
+    assert made["code"]["changed"] is True
+    assert set(made["files"]) == {"settings.weights"}
+    source = made["inputs"]["examples"]
+    assert (source["data"], source["digest"]) == ("flowers/", "d1")
+    assert source["made"]["step"] == "ingest"
+    assert source["made"]["code"]["source"] != made["code"]["source"]
+
+    console = Console(width=200, record=True)
+    console.print(lineage_tree(lineage))
+    shown = console.export_text()
+    for part in ("flowers-1", "commit 0123456789ab with changes", "data: flowers/", "epochs 3"):
+        assert part in shown
+    assert "accuracy 0.9" in shown
+    assert "CHANGED" not in shown
+
+
+def test_a_model_changed_since_is_told(model: Path) -> None:
+    (model / "saved_model.pb").write_text("another model")
+    lineage = read_lineage(model)
+    assert lineage["intact"] is False
+    console = Console(width=200, record=True)
+    console.print(lineage_tree(lineage))
+    assert "CHANGED" in console.export_text()
+
+
+def test_what_has_no_lineage_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="is no folder"):
+        read_lineage(tmp_path / "none")
+    with pytest.raises(StepError, match=r"has no manifest\.json: give a model's folder"):
+        read_lineage(tmp_path)
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(StepError, match="cannot read"):
+        read_lineage(tmp_path)
+
+
+def test_a_model_of_a_release_without_lineage_is_shown(tmp_path: Path) -> None:
+    with written_aside(tmp_path / "model") as aside:
+        write_manifest(aside, "model", {"labels": []})
+    console = Console(width=200, record=True)
+    console.print(lineage_tree(read_lineage(tmp_path / "model")))
+    assert "did not say how" in console.export_text()

@@ -1,0 +1,243 @@
+"""A step is taken from the cache only where its outcome is known, and changes nothing else."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+
+from components.artifacts.journal import JOURNAL_VARIABLE, JournalEntry, read_journal
+from components.artifacts.manifest import write_manifest, written_aside
+from pipeline.cache import ContentCache
+from pipeline.data_digest import data_digest
+
+
+def artifact(folder: Path, content: str, kind: str = "examples") -> Any:
+    with written_aside(folder) as aside:
+        (aside / "records").write_text(content)
+        write_manifest(aside, kind, {})
+    return dsl.Dataset(name=folder.name, uri=str(folder))
+
+
+def key(cache: ContentCache, step: str, **arguments: Any) -> str:
+    command = ["sh", "-ec", "", "", "--executor_input", "{}", "--function_to_execute", step]
+    return cache.compute_key(f"comp-{step}", "image", command, arguments)
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Callable[..., ContentCache]:
+    """Begins a run; its cache is that of the folder of runs."""
+
+    def begin(name: str, reads: bool = True) -> ContentCache:
+        (tmp_path / name / "journal").mkdir(parents=True)
+        return ContentCache(tmp_path / ".cache", tmp_path / name, reads, lambda *_: None)
+
+    return begin
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs a step named train in a run, as far as its cache sees of it."""
+
+    def run(cache: ContentCache, known: str, name: str) -> dict[str, Any]:
+        folder = tmp_path / name
+        monkeypatch.setenv(JOURNAL_VARIABLE, str(folder / "journal"))
+        model = artifact(folder / "train" / "model", "weights", "model")
+        entry = JournalEntry("train", {"model": model.uri})
+        entry.succeeded({"accuracy": 0.9})
+        outputs = {"model": model, "Output": 0.5}
+        cache.put(known, outputs)
+        return outputs
+
+    return run
+
+
+def test_a_key_follows_content_and_nothing_else(
+    begun: Callable[..., ContentCache], tmp_path: Path
+) -> None:
+    cache = begun("a")
+    weights = tmp_path / "weights.h5"
+    weights.write_text("1")
+    settings = {"epochs": 3, "weights": str(weights), "checkpoints": str(tmp_path / "kept")}
+    examples = artifact(tmp_path / "examples", "1")
+    first = key(cache, "train", examples=examples, settings=settings)
+    assert first
+    elsewhere = artifact(tmp_path / "copy", "1")
+    assert key(cache, "train", examples=elsewhere, settings=settings) == first
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "training.npz").write_text("where it writes is no input")
+    assert key(cache, "train", examples=examples, settings=settings) == first
+
+    others = artifact(tmp_path / "others", "2")
+    keys = {first, key(cache, "train", examples=others, settings=settings)}
+    keys.add(key(cache, "train", examples=examples, settings=settings | {"epochs": 4}))
+    keys.add(key(cache, "evaluate", examples=examples, settings=settings))
+    before = weights.stat()
+    weights.write_text("2")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    keys.add(key(cache, "train", examples=examples, settings=settings))
+    assert len(keys) == 5
+
+
+def test_a_key_follows_the_users_own_network(
+    begun: Callable[..., ContentCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"backbone": "my_networks:tiny"}
+    keys = set()
+    for name, content in (("my_networks", "1"), ("my_networks", "2"), ("beside_it", "3")):
+        (tmp_path / f"{name}.py").write_text(content)
+        keys.add(key(begun(f"run-{content}"), "train", settings=settings))
+    assert len(keys) == 3
+
+
+def test_what_is_not_known_always_runs(begun: Callable[..., ContentCache], tmp_path: Path) -> None:
+    cache = begun("a")
+    (tmp_path / "foreign").mkdir()
+    foreign = dsl.Dataset(name="examples", uri=str(tmp_path / "foreign"))
+    assert key(cache, "train", examples=foreign, settings={}) == ""
+    assert key(cache, "ingest", data=str(tmp_path / "nowhere"), settings={}) == ""
+    assert key(cache, "notify", settings={}) == ""
+    assert cache.get("") is None
+
+
+def test_a_known_outcome_stands_in_the_next_runs_folder(
+    begun: Callable[..., ContentCache], train: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    train(begun("a"), "k", "a")
+    taken = begun("b").get("k")
+    assert taken is not None
+    assert taken["Output"] == 0.5
+    model = Path(taken["model"].uri)
+    assert model.is_relative_to(tmp_path / "b")
+    assert (model / "records").read_text() == "weights"
+    (entry,) = read_journal(tmp_path / "b" / "journal")
+    assert (entry["status"], entry["run"], entry["result"]) == ("cached", "a", {"accuracy": 0.9})
+    assert entry["artifacts"] == {"model": str(model)}
+
+    shutil.rmtree(tmp_path / "a")
+    assert begun("c").get("k") is not None
+    for run in ("b", "c"):
+        shutil.rmtree(tmp_path / run)
+    assert begun("d").get("k") is None
+
+
+def test_an_outcome_that_is_no_more_what_it_was_is_not_taken(
+    begun: Callable[..., ContentCache], train: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    model = Path(train(begun("a"), "k", "a")["model"].uri)
+    assert begun("b", reads=False).get("k") is None
+    artifact(model, "other weights", "model")
+    assert begun("c").get("k") is None
+    (tmp_path / ".cache" / "k.json").write_text("{")
+    assert begun("d").get("k") is None
+
+
+def test_what_an_attempt_left_unfinished_is_handed_on(
+    begun: Callable[..., ContentCache], tmp_path: Path
+) -> None:
+    first = begun("a")
+    settings = {"epochs": 3}
+    key(first, "train", settings=settings)
+    left = {name: str(tmp_path / "a" / name) for name in ("checkpoints", "rejected")}
+    first.begin(left)
+    Path(left["checkpoints"]).mkdir()
+    (Path(left["checkpoints"]) / "training.npz").write_text("epoch 2")
+    artifact(Path(left["rejected"]), "whole", "rejected")
+
+    second = begun("b")
+    key(second, "train", settings=settings)
+    now = {name: str(tmp_path / "b" / name) for name in left}
+    second.begin(now)
+    assert (Path(now["checkpoints"]) / "training.npz").read_text() == "epoch 2"
+    assert not Path(now["rejected"]).exists()
+
+    other = begun("c")
+    key(other, "train", settings={"epochs": 4})
+    other.begin({"checkpoints": str(tmp_path / "c" / "checkpoints")})
+    assert not (tmp_path / "c" / "checkpoints").exists()
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "photographs"
+    for number, label in enumerate(("rose", "tulip", "rose")):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        (folder / label / f"{number}.jpg").write_bytes(bytes([number]) * 100)
+    return folder
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system gives every change a time of its own by now."""
+    real = time.time
+    monkeypatch.setattr("pipeline.data_digest.time.time", lambda: real() + 10)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_changed_photograph_is_never_missed(photographs: Path) -> None:
+    digests = [data_digest(str(photographs), {})]
+    assert data_digest(str(photographs), {}) == digests[0]
+    changed = photographs / "rose" / "0.jpg"
+    times = changed.stat()
+    time.sleep(0.02)
+    changed.write_bytes(b"x" * 100)
+    os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert changed.stat().st_mtime_ns == times.st_mtime_ns
+    digests.append(data_digest(str(photographs), {}))
+    changed.rename(photographs / "tulip" / "0.jpg")
+    digests.append(data_digest(str(photographs), {}))
+    (photographs / "tulip" / "0.jpg").unlink()
+    digests.append(data_digest(str(photographs), {}))
+    assert len(set(digests)) == 4
+
+
+def test_a_photograph_changed_twice_at_once_is_not_missed(photographs: Path) -> None:
+    """Both changes may bear the same time, so the content counts."""
+    changed = photographs / "rose" / "0.jpg"
+    changed.write_bytes(b"x" * 100)
+    first = data_digest(str(photographs), {})
+    changed.write_bytes(b"y" * 100)
+    assert data_digest(str(photographs), {}) != first
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_tables_photographs_and_rows_count(photographs: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("image,label\nphotographs/rose/0.jpg,rose\nphotographs/tulip/1.jpg,tulip\n")
+    first = data_digest(str(table), {})
+    (photographs / "rose" / "2.jpg").write_text("in no row")
+    assert data_digest(str(table), {}) == first
+    time.sleep(0.02)
+    (photographs / "rose" / "0.jpg").write_bytes(b"y" * 100)
+    second = data_digest(str(table), {})
+    table.write_text(table.read_text().replace(",tulip", ",lily"))
+    assert len({first, second, data_digest(str(table), {})}) == 3
+
+
+def test_a_push_is_known_only_while_it_serves(
+    begun: Callable[..., ContentCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = tmp_path / "served" / "1"
+    artifact(version, "weights", "model")
+    digest = json.loads((version / "manifest.json").read_text())["digest"]
+    cache = begun("a")
+    monkeypatch.setenv(JOURNAL_VARIABLE, str(tmp_path / "a" / "journal"))
+    with written_aside(tmp_path / "a" / "pushed") as aside:
+        place = {"destination": str(version.parent), "path": str(version), "digest": digest}
+        write_manifest(aside, "pushed", place)
+    pushed = dsl.Artifact(name="pushed", uri=str(tmp_path / "a" / "pushed"))
+    JournalEntry("push", {"pushed": pushed.uri}).succeeded(str(version))
+    cache.put("k", {"pushed": pushed})
+    assert begun("b").get("k") is not None
+    artifact(tmp_path / "served" / "2", "newer weights", "model")
+    assert begun("c").get("k") is None
+    shutil.rmtree(tmp_path / "served" / "2")
+    assert begun("d").get("k") is not None
+    shutil.rmtree(version)
+    assert begun("e").get("k") is None
