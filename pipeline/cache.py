@@ -5,7 +5,6 @@ digests in its input artifacts' manifests, the photographs, its settings and the
 files they name, its component's code, and the installed packages.
 """
 
-import contextlib
 import hashlib
 import importlib.machinery
 import json
@@ -22,18 +21,17 @@ from typing import Any
 from kfp.local import cache as kfp_cache
 
 from components.artifacts.contents import artifact_digest, content_digest, named_files
-from components.artifacts.errors import DarkroomError
+from components.artifacts.errors import DarkroomError, StepError
 from components.artifacts.journal import read_journal, write_cached_entry
 from components.artifacts.manifest import MANIFEST, read_manifest, write_json
 from components.artifacts.provenance import source_digest
 from pipeline.cluster import STEPS, TUNE
 from pipeline.data_digest import data_digest
+from pipeline.step_process import component_of
 
 UNKNOWN = ""
 """The key of a step whose outcome does not follow from what is known: it always runs."""
 
-_COMPONENTS = {TUNE: "train"}
-"""The component that a step's code is in, where they differ in name."""
 _OWN_CODE = re.compile(r"([A-Za-z_]\w*)(\.\w+)*:[A-Za-z_]\w*")
 
 OnCached = Callable[[str, str], None]
@@ -53,6 +51,7 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
     def __init__(self, root: Path, folder: Path, reads: bool, on_cached: OnCached) -> None:
         super().__init__(str(root))
         self._folder, self._reads, self._on_cached = folder, reads, on_cached
+        self._asked: tuple[str, Mapping[str, Any]] = ("", {})
         self._key = UNKNOWN
 
     def compute_key(
@@ -65,12 +64,8 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         custom_cache_key: str | None = None,  # noqa: ARG002
     ) -> str:
         """The key of a step with its arguments; images matter only on a cluster."""
-        self._key = UNKNOWN
-        step = full_command[-1]  # --function_to_execute NAME
-        if step in (*STEPS, TUNE):
-            # What is wrong with them, the step itself says.
-            with contextlib.suppress(DarkroomError, OSError):
-                self._key = _key(step, arguments)
+        self._asked = full_command[-1], arguments  # --function_to_execute NAME
+        self._key = _key(*self._asked)
         return self._key
 
     def get(self, key: str) -> dict[str, Any] | None:
@@ -98,9 +93,9 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
         return outputs
 
     def put(self, key: str, outputs: Mapping[str, Any]) -> None:
-        """Keeps the outcome of a step that has run."""
-        if not key:
-            return
+        """Keeps the outcome of a step that has run, if it is of what its key was of."""
+        if not key or (key == self._key and _key(*self._asked) != key):
+            return  # a file has changed while the step worked
         ran = read_journal(self._folder / "journal")[-1]
         document = {
             "journal": ran | {"run": self._folder.name},
@@ -153,30 +148,33 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
 
 
 def _key(step: str, arguments: Mapping[str, Any]) -> str:
-    known: dict[str, Any] = {
-        "step": step,
-        "code": source_digest(_COMPONENTS.get(step, step)),
-        "packages": _packages(),
-        "arguments": {},
-        "files": {},
-    }
-    for name, value in arguments.items():
-        if hasattr(value, "uri"):
-            digest = artifact_digest(Path(value.uri))
-            if digest is None:
-                return UNKNOWN
-            known["arguments"][name] = digest
-            continue
-        known["arguments"][name] = value
-        known["files"] |= {
-            f"{name}.{key}": content_digest(path)
-            for key, path in named_files(value)
-            if name != "data"
+    if step not in (*STEPS, TUNE):
+        return UNKNOWN
+    try:
+        known = {
+            "step": step,
+            "code": source_digest(component_of(step)),
+            "packages": _packages(),
+            "arguments": {name: _content(name, value) for name, value in arguments.items()},
         }
-        known["files"] |= dict(_own_code(value))
-    if "data" in arguments:
-        known["data"] = data_digest(arguments["data"], arguments["settings"])
+        if "data" in arguments:
+            known["data"] = data_digest(arguments["data"], arguments["settings"])
+    except (DarkroomError, OSError):  # the step itself says what is wrong
+        return UNKNOWN
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _content(name: str, value: Any) -> Any:
+    """What an argument is, with the content of what it names."""
+    if hasattr(value, "uri"):
+        digest = artifact_digest(Path(value.uri))
+        if digest is None:
+            raise StepError(f"{value.uri} has no digest")
+        return digest
+    if name == "data":
+        return value
+    files = {key: content_digest(path) for key, path in named_files(value)}
+    return [value, files, dict(_own_code(value))]
 
 
 def _stands(entry: Mapping[str, Any]) -> bool:

@@ -103,6 +103,8 @@ class _Runner:
         """
         *_, program, _option, executor_input, _option, step = full_command
         self._progress.started(step)
+        if step in self._processes and not self._processes[step].is_current:
+            self._processes.pop(step).kill()
         process = self._process(step)
         for following in self._steps[self._steps.index(step) + 1 :][:1]:
             self._process(following)

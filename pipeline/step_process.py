@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.artifacts.provenance import source_digest
 from components.artifacts.step import OBJECTS_BETWEEN_LOOKS, configure_logging
+from pipeline.cluster import TUNE
 
 SECONDS_TO_END = 30.0
 """How long a step that was asked to end may take to: a training saves itself first."""
@@ -35,6 +37,11 @@ _IMPORTS = {
 """What a step spends its first seconds with. It imports the rest, and these, by itself."""
 
 
+def component_of(step: str) -> str:
+    """The component that a step's code is in."""
+    return "train" if step == TUNE else step
+
+
 class StepProcess:
     """A process that waits for a step's work.
 
@@ -43,6 +50,8 @@ class StepProcess:
     """
 
     def __init__(self, step: str) -> None:
+        self._component = component_of(step)
+        self._source = source_digest(self._component)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.step_process", step],
             stdin=subprocess.PIPE,
@@ -55,6 +64,11 @@ class StepProcess:
             start_new_session=True,
             env=os.environ | {"_KFP_RUNTIME": "true"},
         )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the step's code is still what the process has imported, or may have."""
+        return source_digest(self._component) == self._source
 
     def work(
         self,

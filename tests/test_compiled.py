@@ -7,7 +7,6 @@ vertex, and for tests/golden/cluster-config.yaml (`cluster.kfp.yaml`, `cluster.v
 
 import json
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,14 @@ from tests.conftest import ROOT, Finished
 GOLDEN = ROOT / "tests" / "golden"
 CONFIGS = {"digits": ROOT / "configs" / "digits.yaml", "cluster": GOLDEN / "cluster-config.yaml"}
 TARGETS = ["kfp", "vertex"]
-needs_pipeline_components = pytest.mark.skipif(
-    find_spec("google_cloud_pipeline_components") is None,
-    reason="google-cloud-pipeline-components is not installed",
-)
-COMPILED = [
-    ("digits", "kfp"),
-    ("digits", "vertex"),
-    ("cluster", "kfp"),
-    pytest.param("cluster", "vertex", marks=needs_pipeline_components),
-]
 
 
 def read(file: Path) -> list[dict[str, Any]]:
     return [dict(document) for document in yaml.safe_load_all(file.read_text())]
 
 
-@pytest.mark.parametrize(("config", "target"), COMPILED)
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_the_compiled_file_is_the_golden_one(
     command: Callable[..., Finished], config: str, target: str, tmp_path: Path
 ) -> None:

@@ -64,7 +64,8 @@ class TrainSettings(Settings):
     patience: int | None = pydantic.Field(default=None, ge=1)
     """Epochs without a better `monitor` after which a phase ends early; unset: never."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` weighs a photograph's loss by how rare its label is in the training split."""
+    """`balanced` weighs a photograph's loss by how rare its label is in the training split; where
+    photographs have several, having a label weighs as much in all as not having it."""
     weight_decay: float = pydantic.Field(default=0.0, ge=0)
     """AdamW's weight decay, on all trained weights but biases and norms."""
     l1: float = pydantic.Field(default=0.0, ge=0)
@@ -72,7 +73,8 @@ class TrainSettings(Settings):
     l2: float = pydantic.Field(default=0.0, ge=0)
     """L2 penalty on the head's weights."""
     label_smoothing: float = pydantic.Field(default=0.0, ge=0, lt=1)
-    """Probability given to the labels a photograph does not have."""
+    """Probability given to the labels a photograph does not have; where photographs have several,
+    half of it, and as much is taken from those it has."""
     head_width: int = pydantic.Field(default=0, ge=0)
     """Units of a hidden layer (ReLU) between embedding and labels; 0: the head has none."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)

@@ -2,7 +2,6 @@
 
 import json
 import types
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +179,6 @@ def test_vertex_s_worker_pools_are_so_by_its_own_protos() -> None:
     }
 
 
-@pytest.mark.skipif(
-    find_spec("google_cloud_pipeline_components") is None,
-    reason="google-cloud-pipeline-components is not installed",
-)
 def test_a_tpu_is_a_machine_on_vertex() -> None:
     from kfp import dsl
 

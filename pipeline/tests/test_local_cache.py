@@ -138,6 +138,19 @@ def test_an_outcome_that_is_no_more_what_it_was_is_not_taken(
     assert begun("d").get("k") is None
 
 
+def test_an_outcome_of_a_file_that_changed_meanwhile_is_not_kept(
+    begun: Callable[..., ContentCache], train: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.h5"
+    for meanwhile, kept in (("before", True), ("after", False)):
+        weights.write_text("before")
+        cache = begun(meanwhile)
+        known = key(cache, "train", settings={"weights": str(weights), "seed": int(kept)})
+        weights.write_text(meanwhile)
+        train(cache, known, meanwhile)
+        assert (begun(f"{meanwhile}-again").get(known) is not None) is kept
+
+
 def test_what_an_attempt_left_unfinished_is_handed_on(
     begun: Callable[..., ContentCache], tmp_path: Path
 ) -> None:

@@ -61,7 +61,7 @@ REFUSALS = {
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(api, "PATIENCE_SECONDS", 4.0)
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -149,28 +149,41 @@ def test_no_credentials(
 
 
 def test_a_login_that_has_expired(
-    vertex_settings: VertexSettings,
-    vertex_server: VertexServer,
-    revoking: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    vertex_settings: VertexSettings, vertex_server: VertexServer, revoking: str, login: Path
 ) -> None:
-    login = {
-        "type": "external_account_authorized_user",
-        "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
-        "refresh_token": "once",
-        "token_url": revoking,
-        "token_info_url": revoking,
-        "client_id": "id",
-        "client_secret": "secret",
-    }
-    (tmp_path / "login.json").write_text(json.dumps(login))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "login.json"))
+    login.write_text(login.read_text().replace("TOKENS", revoking))
 
-    with pytest.raises(StepError, match=r"expired or revoked.*gcloud auth application-default"):
+    with pytest.raises(StepError, match=r"expired or revoked\).*gcloud auth application-default"):
         Vertex(vertex_settings).runs("digits", 1)
 
     assert not vertex_server.calls, "and nobody was asked again and again"
+
+
+def test_a_login_that_cannot_be_refreshed_for_now(
+    vertex_settings: VertexSettings, login: Path
+) -> None:
+    login.write_text(login.read_text().replace("TOKENS", "http://localhost:1/token"))
+
+    with pytest.raises(Unanswered, match=r"no token is to be had .*; check the network$"):
+        Vertex(vertex_settings).runs("digits", 1)
+
+
+@pytest.fixture
+def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's login, refreshed at TOKENS, in place of the account's key."""
+    values = {
+        "type": "external_account_authorized_user",
+        "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
+        "refresh_token": "once",
+        "token_url": "TOKENS",
+        "token_info_url": "TOKENS",
+        "client_id": "id",
+        "client_secret": "secret",
+    }
+    file = tmp_path / "login.json"
+    file.write_text(json.dumps(values))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    return file
 
 
 @pytest.fixture

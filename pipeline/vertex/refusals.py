@@ -12,6 +12,7 @@ _LOG_IN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATIO
 # How gRPC words a failure of the credentials that it asked for a token.
 _NO_TOKEN = "Getting metadata from plugin failed"
 
+_NO_NETWORK = r"Max retries exceeded|Connection aborted|timed out"
 _BUCKET = r"bucket[\s:]*[`'\"\\]*(?:gs://)?(?P<bucket>[a-z0-9][a-z0-9._-]+)"
 _ACCOUNT = r"[\w.-]+@[\w.-]+\.gserviceaccount\.com"
 _USER = "roles/aiplatform.user on the project"
@@ -40,7 +41,7 @@ def refusal(error: BaseException, project: str, host: str) -> StepError:
     """
     text = one_line(getattr(error, "message", None) or str(error))
     if is_about_credentials(error):
-        return StepError(_credentials(error, text))
+        return _no_token(error, text)
     if isinstance(error, exceptions.ResourceExhausted):
         return Unanswered(
             f"Vertex's quota is used up: {text}; wait for runs to end, or ask for more at "
@@ -73,14 +74,18 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).rstrip(". ")
 
 
-def _credentials(error: BaseException, text: str) -> str:
+def _no_token(error: BaseException, text: str) -> StepError:
     if isinstance(error, DefaultCredentialsError):
-        return f"no Google Cloud credentials are here that can be used ({text}): {_LOG_IN}"
+        return StepError(
+            f"no Google Cloud credentials are here that can be used ({text}): {_LOG_IN}"
+        )
     detail = text.partition(f"{_NO_TOKEN} with error: ")[2] or text
+    if re.search(_NO_NETWORK, detail):
+        return Unanswered(f"no token is to be had for Vertex: {detail}; check the network")
     # google.auth's errors are pairs of a message and the answer that it is made from.
     words = re.match(r"\(+'([^']+)'", detail)
     detail = words[1] if words else detail
-    return f"the Google Cloud credentials are expired or not taken ({detail}): {_LOG_IN}"
+    return StepError(f"the Google Cloud credentials are expired or not taken ({detail}): {_LOG_IN}")
 
 
 def _fix(text: str, project: str, error: BaseException | None) -> str:

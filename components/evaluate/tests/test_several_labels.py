@@ -94,7 +94,7 @@ def chosen_rows(run: Run, of_slice: dict[str, Any]) -> list[dict[str, Any]]:
     def fits(row: dict[str, Any]) -> bool:
         if "label" in of_slice:
             return of_slice["label"] in row["labels"]
-        return of_slice.items() <= row["slices"].items()
+        return all(row["slices"][name] == value for name, value in of_slice.items())
 
     return [row for row in run.evaluation.predictions() if fits(row)]
 
@@ -214,14 +214,16 @@ def test_what_is_not_a_number_is_no_label(examples: Path, tmp_path: Path) -> Non
 def test_what_does_not_fit_together_is_refused(
     run: Run, digits_examples: Path, digits_model: Path, tmp_path: Path
 ) -> None:
-    def refused(error: type[Exception], message: str, *inputs: Any, **thresholds: float) -> None:
+    def refused(
+        error: type[Exception], message: str, examples: Path, model: Path, **thresholds: float
+    ) -> None:
         with pytest.raises(error, match=message):
-            run_evaluate(*inputs, {"thresholds": thresholds}, tmp_path)
+            run_evaluate(examples, model, {"thresholds": thresholds}, tmp_path)
 
     pair = run.examples, run.model
-    refused(SettingsError, r"top_3_accuracy' is for images of one label", *pair, top_3_accuracy=1)
+    refused(SettingsError, "top_3_accuracy' is for images of one label", *pair, top_3_accuracy=1)
     pair = digits_examples, digits_model
-    refused(SettingsError, r"lowest_f1' is for images of several labels", *pair, lowest_f1=0.5)
+    refused(SettingsError, "lowest_f1' is for images of several labels", *pair, lowest_f1=0.5)
     refused(StepError, "have several labels an image", run.examples, digits_model)
     refused(StepError, "have one label an image", digits_examples, run.model)
     assert list(tmp_path.iterdir()) == []

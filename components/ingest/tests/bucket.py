@@ -20,6 +20,7 @@ class Bucket(FileSystem):  # type: ignore[misc]
     """Beam's file system interface over a mapping: flat names, as a bucket has."""
 
     objects: ClassVar[dict[str, bytes]] = {}
+    times: ClassVar[dict[str, float]] = {}
 
     @classmethod
     def scheme(cls) -> str:
@@ -40,7 +41,7 @@ class Bucket(FileSystem):  # type: ignore[misc]
             raise BeamIOError("List failed", {dir_or_prefix: PermissionError("403 Forbidden:\nno")})
         for path, data in self.objects.items():
             if path.startswith(dir_or_prefix):
-                yield FileMetadata(path, len(data))
+                yield FileMetadata(path, len(data), self.times.get(path, 0.0))
 
     def exists(self, path: str) -> bool:
         if path.startswith("shelf://locked"):

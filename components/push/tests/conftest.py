@@ -152,6 +152,7 @@ def save_evaluation(folder: Path, model: Path, examples: Path, blessed: bool = T
         "blessed": blessed,
         "reasons": [] if blessed else ["accuracy 0.4 is below 0.5"],
         "model_digest": folder_digest(model),
+        "settings": {},
     }
     write_manifest(folder, EVALUATION_KIND, content)
 
