@@ -86,7 +86,7 @@ def code_version() -> dict[str, Any]:
 def source_digest(component: str) -> str:
     """SHA-256 over the code that a component runs: its own files and the shared formats."""
     digest = hashlib.sha256()
-    for folder in ("artifacts", component):
+    for folder in filter(None, ("artifacts", component)):
         root = _ROOT / "components" / folder
         for path in sorted(root.rglob("*")):
             inner = path.relative_to(root).parts

@@ -93,7 +93,8 @@ def _noted(
         if hint is Path and name in arguments and name not in outputs
     }
     settings = {name: arguments[name] for name in models if name in arguments}
-    component = function.__module__.split(".")[1]
+    # `components.<name>.<module>`
+    component = function.__module__.partition(".")[2].partition(".")[0]
     return making(function.__name__, component, inputs, outputs, settings)
 
 

@@ -80,11 +80,13 @@ def test_a_change_is_made_in_place(
     assert changed.pipeline == yaml.safe_load(package.read_text(encoding="utf-8"))
     assert changed.arguments == {}
 
-    alone = Vertex(vertex_settings.model_copy(update={"network": "", "labels": {"team": "x"}}))
-    alone.schedule(package, "digits", {}, changed.recurrence)
+    for changes in ({"network": ""}, {"network": "", "labels": {"team": "x"}}):
+        other = Vertex(vertex_settings.model_copy(update=changes))
+        other.schedule(package, "digits", {}, changed.recurrence)
+        other.schedule(package, "digits", {}, changed.recurrence)
     job = standing(vertex_server).create_pipeline_job_request.pipeline_job
     assert (job.network, job.labels["team"]) == ("", "x")
-    assert vertex_server.calls["UpdateSchedule"] == 3
+    assert vertex_server.calls["UpdateSchedule"] == 4
 
 
 def test_a_lost_answer_makes_no_second_schedule(

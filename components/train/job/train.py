@@ -87,15 +87,23 @@ def _shared(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class _Cancelled(BaseException):
+    """SIGTERM came: no error of the cluster's, which a caller may pass over."""
+
+
 @contextlib.contextmanager
 def _ended_by_signal() -> Iterator[None]:
     """Ends by an exception on SIGTERM, so that a cancelled run leaves no job behind."""
 
     def end(*_: Any) -> None:
-        raise StepError("the run was cancelled, and the TFJob with it")
+        # Once: what is to be cleaned up then must not be interrupted.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Cancelled
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except _Cancelled:
+        raise StepError("the run was cancelled, and the TFJob with it") from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -27,7 +27,8 @@ class Cluster(ThreadingHTTPServer):
         refused: Answer to a creation, instead of taking it.
         busy: Looks that are answered with 503.
         fails: Whether the workers fail.
-        never_ends: Whether the job goes on for ever.
+        never_ends: Whether the job goes on for ever, and a list of its pods takes until `go_on`.
+        listing: Set when such a list was asked for.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Cluster(ThreadingHTTPServer):
         self.busy = 0
         self.fails = False
         self.never_ends = False
+        self.listing, self.go_on = threading.Event(), threading.Event()
 
     def status(self) -> dict[str, Any]:
         self.looks += 1
@@ -101,6 +103,10 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(503, "etcd is busy")
         elif path.startswith(f"{JOBS}/"):
             self.answer(200, self.server.created[0] | {"status": self.server.status()})
+        elif path == PODS and self.server.never_ends:
+            self.server.listing.set()
+            self.server.go_on.wait(60)
+            self.answer(200, {"items": []})
         elif path == PODS:
             failed = {"metadata": {"name": "x-chief-0"}, "status": {"phase": "Failed"}}
             self.answer(200, {"items": [failed]})
@@ -233,10 +239,11 @@ def test_a_refused_job_is_one_line(
 def test_a_cancelled_run_leaves_no_job(cluster: Cluster, tmp_path: Path) -> None:
     cluster.never_ends = True
     process = start(cluster, tmp_path)
-    while cluster.looks < 2 and process.poll() is None:
-        pass
+    # In the midst of a call whose refusal the step would pass over.
+    assert cluster.listing.wait(60)
     process.terminate()
     code, error = finish(process)
+    cluster.go_on.set()
     assert code == 1
     assert "cancelled" in error.splitlines()[-1]
     assert cluster.deleted == [cluster.created[0]["metadata"]["name"]]
