@@ -4,13 +4,13 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from components.artifacts.errors import StepError
 from components.artifacts.transformed import TransformedExamples, TransformGraph
+from components.train.call_length import CallLength
 from components.train.checkpoint import Checkpoint, Progress, variable_values
 from components.train.datasets import (
     epoch_steps,
@@ -18,6 +18,7 @@ from components.train.datasets import (
     evaluation_stream,
     training_stream,
 )
+from components.train.early_stopping import best, out_of_patience
 from components.train.interruption import (
     InterruptedStepError,
     Interruption,
@@ -36,9 +37,6 @@ from components.train.settings import TrainSettings
 from components.train.watching import Watch
 
 _log = logging.getLogger("darkroom.train")
-
-CALL_SECONDS = (0.3, 1.5)
-"""How long a call of several steps is to take: short enough to be interrupted in time."""
 
 
 def fit(
@@ -92,7 +90,7 @@ class _Training:
         self._keeper = Keeper(place, network.model)
         self._line = ProgressLine(place.cluster.is_chief)
         self._steps = epoch_steps(source, settings.batch_size)
-        self._call_steps, self._call_seconds = 1, 0.0
+        self._call, self._call_seconds = CallLength(), 0.0
         self._seeds_spread = False
         self._progress = Progress()
         self._objective = build_objective(settings, source, graph)
@@ -185,13 +183,13 @@ class _Training:
         left = self._steps - progress.step
         if every is not None:
             left = min(left, every - progress.step % every)
-        count = min(self._call_steps, left)
+        count = min(self._call.steps, left)
         called = time.monotonic()
         sums, (stops, seconds) = self._loop.train(
             self._batches, count, (float(self._interruption.asked), self._call_seconds)
         )
         self._call_seconds = time.monotonic() - called
-        self._adapt_call(seconds / self._place.cluster.workers)
+        self._call.adapt(seconds / self._place.cluster.workers)
         step = progress.step + count
         if sums.steps < step:
             raise self._not_a_number(f"step {sums.steps + 1}")
@@ -216,14 +214,6 @@ class _Training:
                 f"checkpoint in {self._place.folder} is written: run the same again to go on"
             )
 
-    def _adapt_call(self, seconds: float) -> None:
-        """Makes calls longer or shorter, by what all workers measured, so that all do the same."""
-        shortest, longest = CALL_SECONDS
-        if seconds < shortest:
-            self._call_steps *= 2
-        elif seconds > longest:
-            self._call_steps = max(1, self._call_steps // 2)
-
     def _entry(self, phase: Phase, begun: float) -> dict[str, Any]:
         """The history's entry of the epoch, with a validation."""
         assert self._progress.sums is not None
@@ -246,7 +236,7 @@ class _Training:
     def _finish_epoch(self, phase: Phase, entry: dict[str, Any]) -> None:
         progress = self._progress
         epochs = (*progress.epochs, entry)
-        best_epoch = epochs[_best(epochs, self._settings.monitor)]["epoch"]
+        best_epoch = epochs[best(epochs, self._settings.monitor)]["epoch"]
         self._progress = dataclasses.replace(
             progress,
             epoch=progress.epoch + 1,
@@ -271,14 +261,11 @@ class _Training:
         return {"epochs": list(self._progress.epochs), "best_epoch": self._progress.best_epoch}
 
     def _stopped_early(self, phase: Phase) -> bool:
-        patience = self._settings.patience
-        if patience is None:
-            return False
+        monitor, patience = self._settings.monitor, self._settings.patience
         epochs = self._progress.epochs
         own = epochs[len(epochs) - self._progress.epoch :]
-        stopped = len(own) - 1 - _best(own, self._settings.monitor) >= patience
+        stopped = out_of_patience(own, monitor, patience)
         if stopped and self._is_chief:
-            monitor = self._settings.monitor
             _log.info("%s ends early: no better %s in %d epochs", phase.name, monitor, patience)
         return stopped
 
@@ -303,9 +290,3 @@ class _Training:
             f"the loss is not a number at {moment} of epoch {len(self._progress.epochs) + 1}: "
             "lower train.learning_rate (the checkpoint and the best weights before it are kept)"
         )
-
-
-def _best(epochs: Sequence[Mapping[str, Any]], monitor: str) -> int:
-    """Index of the first of the best epochs."""
-    sign = -1 if monitor == "val_accuracy" else 1
-    return min(range(len(epochs)), key=lambda index: sign * epochs[index][monitor])
