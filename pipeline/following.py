@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from components.artifacts.errors import StepError
-from pipeline.orchestrator import ENDED, Orchestrator, Run, StepState, Unanswered
+from pipeline.orchestrator import ENDED, Orchestrator, Run, StepState, UnansweredError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -141,7 +141,7 @@ def _look(cluster: Orchestrator, run: Run) -> Run:
     while True:
         try:
             return cluster.run(run.id)
-        except Unanswered:
+        except UnansweredError:
             if time.monotonic() > until:
                 raise
             time.sleep(INTERVAL)
@@ -155,7 +155,7 @@ def _tail(cluster: Orchestrator, run: Run) -> list[str]:
         return []
     try:
         return cluster.log_tail(run.id, step.name, TAIL_LINES)
-    except Unanswered:
+    except UnansweredError:
         return []
 
 

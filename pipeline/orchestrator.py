@@ -18,7 +18,7 @@ ENDED: frozenset[State] = frozenset(("succeeded", "failed", "cancelled", "skippe
 """States that nothing follows."""
 
 
-class Unanswered(StepError):
+class UnansweredError(StepError):
     """The cluster did not answer, or was busy: the same call may do later."""
 
 

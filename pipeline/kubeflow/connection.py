@@ -16,7 +16,7 @@ from typing import Any
 from components.artifacts.errors import SettingsError, StepError
 from pipeline.cluster import KubeflowSettings
 from pipeline.kubeflow.refusals import refusal, unreachable
-from pipeline.orchestrator import Unanswered
+from pipeline.orchestrator import UnansweredError
 
 WAITS = (0.5, 1.0, 2.0)
 """Seconds before each further try, where the server does not name its own."""
@@ -57,7 +57,7 @@ class Connection:
             **keywords: Its options, and `subject`: what is asked for, such as `run 123`.
 
         Raises:
-            Unanswered: No try was answered.
+            UnansweredError: No try was answered.
             StepError: The server refuses.
         """
         return self.make(functools.partial(call, *arguments), lambda: None, **keywords)
@@ -71,13 +71,13 @@ class Connection:
             **keywords: As `ask` takes them.
 
         Raises:
-            Unanswered: No try was answered.
+            UnansweredError: No try was answered.
             StepError: The server refuses.
         """
         for wait in WAITS:
             try:
                 return self._once(call, **keywords)
-            except Unanswered as error:
+            except UnansweredError as error:
                 time.sleep(_wait_asked_for(error) or wait * random.uniform(0.8, 1.2))
             if (made := find()) is not None:
                 return made
@@ -176,7 +176,7 @@ def _checked_host(host: str) -> str:
     return host.rstrip("/")
 
 
-def _wait_asked_for(error: Unanswered) -> float:
+def _wait_asked_for(error: UnansweredError) -> float:
     """The seconds that a busy server names; 0 if it names none."""
     headers = getattr(error.__cause__, "headers", None) or {}
     text = headers.get("Retry-After", "")

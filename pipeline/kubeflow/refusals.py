@@ -5,7 +5,7 @@ from typing import Any
 
 from components.artifacts.errors import StepError
 from pipeline.cluster import KubeflowSettings
-from pipeline.orchestrator import Unanswered
+from pipeline.orchestrator import UnansweredError
 
 LOST_STATUSES = frozenset((429, 502, 503, 504))
 """Answers after which the same call may do later."""
@@ -23,7 +23,7 @@ def refusal(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
     """
     status, message = error.status, server_message(error.body)
     if status in LOST_STATUSES:
-        return Unanswered(
+        return UnansweredError(
             f"Kubeflow at {settings.host} is too busy ({status}: {message}); try again later"
         )
     if status == 401:
@@ -53,7 +53,7 @@ def refusal(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
     return StepError(f"Kubeflow refuses{f' {subject}' if subject else ''} ({status}): {message}")
 
 
-def unreachable(error: Exception, host: str) -> Unanswered:
+def unreachable(error: Exception, host: str) -> UnansweredError:
     """The error for people of a connection that did not come about, or broke."""
     import urllib3.exceptions as kinds
 
@@ -65,7 +65,7 @@ def unreachable(error: Exception, host: str) -> Unanswered:
         reason = "no answer in time"
     else:
         reason = " ".join(str(error).split())
-    return Unanswered(
+    return UnansweredError(
         f"cannot reach Kubeflow at {host}: {reason}; check cluster.kfp.host, the network and, "
         "where it is used, kubectl port-forward"
     )

@@ -106,6 +106,13 @@ def test_train_must_agree_with_the_embeddings(override: str, message: str) -> No
 
 def test_every_section_is_a_pipeline_argument() -> None:
     arguments = load_config(DIGITS).arguments()
-    assert set(arguments) == set(Config.model_fields) - {"name", "cluster", "tune", "notify", "trigger"}
+    elsewhere = {"name", "cluster", "tune", "notify", "trigger"}
+    assert set(arguments) == set(Config.model_fields) - elsewhere
+        "name",
+        "cluster",
+        "tune",
+        "notify",
+        "trigger",
+    }
     tuned = load_config(DIGITS, overrides=["tune.space.epochs=[3, 5]"]).arguments()
     assert set(tuned) == {*arguments, "tune"}

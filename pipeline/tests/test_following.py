@@ -16,7 +16,7 @@ from components.artifacts.errors import StepError
 from pipeline import following
 from pipeline.following import check_succeeded, follow
 from pipeline.kubeflow import Kubeflow
-from pipeline.orchestrator import Run, StepState, Unanswered
+from pipeline.orchestrator import Run, StepState, UnansweredError
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
@@ -84,7 +84,7 @@ def test_a_cluster_that_is_away_for_a_while(
     monkeypatch.setattr(following, "PATIENCE", 0.05)
     run = kubeflow.submit(kfp_package, "digits", {}, True)
     server.fail(503, times=1000)
-    with pytest.raises(Unanswered, match="too busy"):
+    with pytest.raises(UnansweredError, match="too busy"):
         follow(kubeflow, run, io.StringIO())
 
 

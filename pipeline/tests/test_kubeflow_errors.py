@@ -12,7 +12,7 @@ import pytest
 from components.artifacts.errors import SettingsError, StepError
 from pipeline.cluster import KubeflowSettings
 from pipeline.kubeflow import Kubeflow, connection
-from pipeline.orchestrator import Unanswered
+from pipeline.orchestrator import UnansweredError
 from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server
 
 ARGUMENTS = {"data": "/gcs/digits"}
@@ -26,7 +26,9 @@ def test_a_busy_server_is_asked_again(
     server.fail(429)
     assert kubeflow.run(run.id).state == "running"
     server.fail(503, "upstream connect error", times=4)
-    with pytest.raises(Unanswered, match=r"too busy \(503: upstream connect error\); try again"):
+    with pytest.raises(
+        UnansweredError, match=r"too busy \(503: upstream connect error\); try again"
+    ):
         kubeflow.run(run.id)
 
 
@@ -112,9 +114,9 @@ def test_no_one_at_the_address() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         host = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(Unanswered, match=f"cannot reach Kubeflow at {host}: nothing answers"):
+    with pytest.raises(UnansweredError, match=f"cannot reach Kubeflow at {host}: nothing answers"):
         Kubeflow(KubeflowSettings(host=host)).run("run-0")
-    with pytest.raises(Unanswered, match="no machine has that name"):
+    with pytest.raises(UnansweredError, match="no machine has that name"):
         Kubeflow(KubeflowSettings(host="http://no-such-host.invalid")).run("run-0")
 
 

@@ -16,7 +16,7 @@ import pytest
 from components.artifacts.errors import SettingsError, StepError
 from components.notify.tests.servers import serving
 from pipeline.config import Config, load_config
-from pipeline.orchestrator import Run, Unanswered
+from pipeline.orchestrator import Run, UnansweredError
 from pipeline.tests.bucket_server import BucketServer
 from pipeline.triggers.deciding import decide
 from pipeline.triggers.settings import TriggerSettings
@@ -196,8 +196,8 @@ def test_a_run_that_may_have_started_is_not_started_twice(
     photographs: Path, tmp_path: Path
 ) -> None:
     settings = config(photographs, tmp_path)
-    with pytest.raises(Unanswered):
-        start(settings, Cluster(tmp_path, Unanswered("no answer")))
+    with pytest.raises(UnansweredError):
+        start(settings, Cluster(tmp_path, UnansweredError("no answer")))
     assert start(settings, Cluster(tmp_path)).run is None
 
 

@@ -71,7 +71,5 @@ def test_a_bucket_that_refuses_is_one_line(bucket: BucketServer) -> None:
 
 
 def test_other_places_are_refused() -> None:
-    with pytest.raises(
-        SettingsError, match=r"'trigger\.state': minio://b/x: expected gs:"
-    ):
+    with pytest.raises(SettingsError, match=r"'trigger\.state': minio://b/x: expected gs:"):
         store_at("minio://b/x")

@@ -12,7 +12,7 @@ import pytest
 
 from components.artifacts.errors import StepError
 from pipeline.cluster import VertexSettings
-from pipeline.orchestrator import Unanswered
+from pipeline.orchestrator import UnansweredError
 from pipeline.tests.test_vertex import submitted
 from pipeline.tests.vertex_fixtures import Keys
 from pipeline.tests.vertex_server import VertexServer
@@ -101,7 +101,7 @@ def test_a_quota_that_stays_used_up(vertex: Vertex, vertex_server: VertexServer)
         "CreatePipelineJob", grpc.StatusCode.RESOURCE_EXHAUSTED, message, times=100
     )
 
-    with pytest.raises(Unanswered, match=r"pipeline_job_create_requests; .*/iam-admin/quotas"):
+    with pytest.raises(UnansweredError, match=r"pipeline_job_create_requests; .*/iam-admin/quotas"):
         submitted(vertex)
 
     assert 1 < vertex_server.calls["CreatePipelineJob"] < 100
@@ -112,7 +112,7 @@ def test_a_quota_that_stays_used_up(vertex: Vertex, vertex_server: VertexServer)
 def test_a_server_that_stays_away(vertex: Vertex, vertex_server: VertexServer) -> None:
     vertex_server.stop()
 
-    with pytest.raises(Unanswered, match=f"does not answer at {vertex_server.endpoint}: "):
+    with pytest.raises(UnansweredError, match=f"does not answer at {vertex_server.endpoint}: "):
         submitted(vertex)
 
 
@@ -120,7 +120,7 @@ def test_a_region_that_does_not_exist_is_not_waited_for(vertex_settings: VertexS
     nowhere = vertex_settings.model_copy(update={"endpoint": "mars-aiplatform.invalid"})
     started = time.monotonic()
 
-    with pytest.raises(Unanswered, match=r"check the network and the setting .*location"):
+    with pytest.raises(UnansweredError, match=r"check the network and the setting .*location"):
         Vertex(nowhere).runs("digits", 1)
 
     assert time.monotonic() - started < api.PATIENCE_SECONDS / 2
@@ -164,7 +164,7 @@ def test_a_login_that_cannot_be_refreshed_for_now(
 ) -> None:
     login.write_text(login.read_text().replace("TOKENS", "http://localhost:1/token"))
 
-    with pytest.raises(Unanswered, match=r"no token is to be had .*; check the network$"):
+    with pytest.raises(UnansweredError, match=r"no token is to be had .*; check the network$"):
         Vertex(vertex_settings).runs("digits", 1)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from components.artifacts.errors import DarkroomError, SettingsError
 from pipeline.compiling import Target, compile_pipeline
 from pipeline.config import Config
-from pipeline.orchestrator import Orchestrator, Run, Unanswered
+from pipeline.orchestrator import Orchestrator, Run, UnansweredError
 from pipeline.triggers.deciding import decide
 from pipeline.triggers.photographs import photograph_marks
 from pipeline.triggers.settings import TriggerSettings
@@ -97,7 +97,7 @@ def start_if_due(
         return Answer("another trigger was first")
     try:
         run = _submitted(config, cluster, target)
-    except Unanswered:
+    except UnansweredError:
         # It may have started all the same: until the start counts as abandoned, none does again.
         raise
     except DarkroomError:

@@ -16,7 +16,7 @@ from google.cloud.aiplatform_v1.services.pipeline_service import PipelineService
 from google.cloud.aiplatform_v1.services.schedule_service import ScheduleServiceClient
 
 from pipeline.cluster import VertexSettings
-from pipeline.orchestrator import Unanswered
+from pipeline.orchestrator import UnansweredError
 from pipeline.vertex.refusals import is_about_credentials, refusal
 
 Answer = TypeVar("Answer")
@@ -81,7 +81,7 @@ class Api:
         except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
             raise refusal(error, self.project, self._host) from error
         except TimeoutError as error:
-            raise Unanswered(
+            raise UnansweredError(
                 f"{self._host} has not done yet what it was asked: look again later"
             ) from error
 

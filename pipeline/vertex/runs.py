@@ -12,7 +12,7 @@ from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import field_mask_pb2
 
 from components.artifacts.errors import StepError
-from pipeline.orchestrator import ENDED, Run, Unanswered
+from pipeline.orchestrator import ENDED, Run, UnansweredError
 from pipeline.vertex.api import CALL_SECONDS, Api
 from pipeline.vertex.job import pipeline_of, same_again, uses_cache
 from pipeline.vertex.states import run_of, state_of
@@ -78,7 +78,7 @@ def cancel(api: Api, run_id: str) -> None:
     while state_of(get(api, run_id)) not in ENDED:
         if time.monotonic() > deadline:
             address = run_of(job, api).address
-            raise Unanswered(f"Vertex has not ended run {run_id} yet; see {address}")
+            raise UnansweredError(f"Vertex has not ended run {run_id} yet; see {address}")
         time.sleep(pause)
         pause = min(pause * 1.5, 10.0)
 
