@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the components' images without a Docker engine, as docker-bake.hcl does with one.
-# Usage: [VARIABLE=...] docker/build-with-buildah.sh [COMPONENT ...]     (default: all)
+# Builds the images without a Docker engine, as docker-bake.hcl does with one.
+# Usage: [VARIABLE=...] docker/build-with-buildah.sh [IMAGE ...]     (default: all)
 # The variables are docker-bake.hcl's. Without BASE_IMAGE, a Debian base is made and kept.
+# With IMAGES_FILE, it pushes each image and writes that file, which `cluster.images_file` reads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,11 +15,11 @@ export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot}
 registry=${REGISTRY:-localhost}
 tag=${TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)}
 base=${BASE_IMAGE:-localhost/darkroom-debian:bookworm}
-components=("$@")
+images=("$@")
 if (($# == 0)); then
-  components=(components/*/Dockerfile)
-  components=("${components[@]#components/}")
-  components=("${components[@]%/Dockerfile}")
+  for file in components/*/Dockerfile deploy/*/Dockerfile; do
+    images+=("$(basename "$(dirname "$file")")")
+  done
 fi
 
 secrets=()
@@ -35,13 +36,26 @@ for stage in build runtime; do
     --build-arg "BASE_IMAGE=$base" "${secrets[@]}" --tag "localhost/darkroom-$stage:$tag" .
 done
 
-for component in "${components[@]}"; do
-  buildah build --file "components/$component/Dockerfile" "${secrets[@]}" \
+for image in "${images[@]}"; do
+  folder=components/$image
+  [[ -d $folder ]] || folder=deploy/$image
+  buildah build --file "$folder/Dockerfile" "${secrets[@]}" \
     --build-context "darkroom-build=container-image://localhost/darkroom-build:$tag" \
     --build-context "darkroom-runtime=container-image://localhost/darkroom-runtime:$tag" \
-    --label "org.opencontainers.image.title=darkroom $component" \
+    --label "org.opencontainers.image.title=darkroom $image" \
     --label "org.opencontainers.image.source=${SOURCE:-}" \
     --label "org.opencontainers.image.revision=${REVISION:-}" \
     --label "org.opencontainers.image.version=$tag" \
-    --tag "$registry/darkroom-$component:$tag" .
+    --tag "$registry/darkroom-$image:$tag" .
 done
+
+[[ -n ${IMAGES_FILE:-} ]] || exit 0
+digest=$(mktemp)
+trap 'rm -f "$digest"' EXIT
+entries=()
+for image in "${images[@]}"; do
+  name=$registry/darkroom-$image:$tag
+  buildah push --digestfile "$digest" "$name"
+  entries+=("\"$image\": {\"containerimage.digest\": \"$(<"$digest")\", \"image.name\": \"$name\"}")
+done
+(IFS=, && printf '{%s}\n' "${entries[*]}") >"$IMAGES_FILE"

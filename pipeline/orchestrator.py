@@ -96,6 +96,8 @@ class Schedule:
         pipeline: The pipeline it runs, as compiled: IR as a mapping.
         arguments: Values of the pipeline's parameters.
         ours: Whether Darkroom made it.
+        place: As whom its runs happen and where they leave what they make, in the words of the
+            cluster's settings; what is left to the cluster may be missing.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Schedule:
     pipeline: Mapping[str, Any]
     arguments: Mapping[str, Any]
     ours: bool
+    place: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Orchestrator(Protocol):
@@ -112,6 +115,10 @@ class Orchestrator(Protocol):
 
     Every method raises a StepError of one line for what the cluster refuses, naming the fix.
     """
+
+    @property
+    def place(self) -> Mapping[str, str]:
+        """What `Schedule.place` is to be by the settings; only what they say."""
 
     def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
         """Starts a run of a compiled pipeline."""

@@ -38,7 +38,7 @@ class ClusterSchedule:
         """
         standing = find_schedule(self.cluster, self.config.name)
         with self._package() as package:
-            if standing is not None and not drift(standing, package, recurrence):
+            if standing is not None and not self._differs(standing, package, recurrence):
                 return "unchanged"
             self.cluster.schedule(package, self.config.name, {}, recurrence)
         return "created" if standing is None else "changed"
@@ -54,7 +54,7 @@ class ClusterSchedule:
         """
         standing = self._standing()
         with self._package() as package:
-            return drift(standing, package, recurrence)
+            return self._differs(standing, package, recurrence)
 
     def pause(self, paused: bool) -> None:
         """Pauses the schedule, or lets it go on.
@@ -73,6 +73,9 @@ class ClusterSchedule:
         """
         self._standing()
         self.cluster.delete(self.config.name)
+
+    def _differs(self, standing: Schedule, package: Path, recurrence: Recurrence | None) -> str:
+        return drift(standing, package, recurrence, self.cluster.place)
 
     def _standing(self) -> Schedule:
         schedule = find_schedule(self.cluster, self.config.name)
@@ -103,16 +106,23 @@ def find_schedule(cluster: Orchestrator, name: str) -> Schedule | None:
     return next((schedule for schedule in found if schedule.ours), None)
 
 
-def drift(standing: Schedule, package: Path, recurrence: Recurrence | None) -> str:
+def drift(
+    standing: Schedule,
+    package: Path,
+    recurrence: Recurrence | None,
+    place: Mapping[str, str],
+) -> str:
     """What differs between a schedule and the config, as a unified diff; "" if nothing.
 
     Args:
         standing: The schedule on the cluster.
         package: The config, compiled.
         recurrence: When it ought to start runs; None to compare only what it runs.
+        place: As whom, and where, as far as the settings say.
     """
-    there = _document(standing.recurrence, standing.arguments, standing.pipeline)
-    here = _document(recurrence or standing.recurrence, {}, read_package(package))
+    where = {key: standing.place.get(key, "") for key in place}
+    there = _document(standing.recurrence, standing.arguments, standing.pipeline, where)
+    here = _document(recurrence or standing.recurrence, {}, read_package(package), place)
     if there == here:
         return ""
     return difference(*(yaml.safe_dump(text, allow_unicode=True) for text in (there, here)))
@@ -131,13 +141,17 @@ def read_package(package: Path) -> dict[str, Any]:
 
 
 def _document(
-    recurrence: Recurrence, arguments: Mapping[str, Any], pipeline: Mapping[str, Any]
+    recurrence: Recurrence,
+    arguments: Mapping[str, Any],
+    pipeline: Mapping[str, Any],
+    place: Mapping[str, str],
 ) -> dict[str, Any]:
     return {
         "cron": recurrence.cron,
         "time_zone": recurrence.time_zone,
         "max_concurrency": recurrence.max_concurrency,
         "catch_up": recurrence.catch_up,
+        "place": dict(place),
         "arguments": _plain(arguments),
         "pipeline": _plain(pipeline),
     }

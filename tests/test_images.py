@@ -142,9 +142,9 @@ def test_final_stage_takes_its_own_code_only(component: str):
     _, final = component_stages(component)
     assert final.all("COPY") == [
         "--from=build /opt/venv /opt/venv",
-        "components/__init__.py components/",
-        "components/artifacts components/artifacts",
-        f"components/{component} components/{component}",
+        "components/__init__.py /app/components/",
+        "components/artifacts /app/components/artifacts",
+        f"components/{component} /app/components/{component}",
     ]
 
 

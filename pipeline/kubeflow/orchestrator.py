@@ -37,6 +37,13 @@ class Kubeflow:
         self._connection = Connection(settings)
         self._schedules = RecurringRuns(self._connection)
 
+    @property
+    def place(self) -> Mapping[str, str]:
+        """The service account and the folder of artifacts, where they are set."""
+        settings = self._connection.settings
+        said = {key: getattr(settings, key) for key in ("service_account", "pipeline_root")}
+        return {key: text for key, text in said.items() if text}
+
     def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
         """Starts a run of a compiled pipeline."""
         import kfp_server_api as api

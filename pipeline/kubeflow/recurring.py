@@ -172,6 +172,10 @@ class RecurringRuns:
             pipeline=raw.pipeline_spec or {},
             arguments=(raw.runtime_config and raw.runtime_config.parameters) or {},
             ours=_mark(raw) is not None,
+            place={
+                "service_account": raw.service_account or "",
+                "pipeline_root": (raw.runtime_config and raw.runtime_config.pipeline_root) or "",
+            },
         )
 
 

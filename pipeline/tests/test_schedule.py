@@ -66,6 +66,8 @@ def test_the_next_times_follow_the_time_zone() -> None:
 class MemoryCluster:
     """The schedules of a cluster, kept as a cluster keeps them: whole numbers become floats."""
 
+    place: Mapping[str, str] = {}
+
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.kept: dict[str, Schedule] = {}

@@ -9,11 +9,14 @@ from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 
 from components.artifacts.errors import StepError
 from pipeline.cluster import VertexSettings
+from pipeline.config import load_config
 from pipeline.orchestrator import Recurrence, Schedule
+from pipeline.schedules import ClusterSchedule
 from pipeline.tests.test_vertex import PACKAGE
 from pipeline.tests.vertex_server import VertexServer
 from pipeline.vertex import Vertex
 
+ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1", "Europe/Zurich")
 ARGUMENTS = {"data": "gs://my-bucket/photographs"}
 
@@ -87,6 +90,22 @@ def test_a_change_is_made_in_place(
     job = standing(vertex_server).create_pipeline_job_request.pipeline_job
     assert (job.network, job.labels["team"]) == ("", "x")
     assert vertex_server.calls["UpdateSchedule"] == 4
+
+
+def test_a_change_of_the_labels_alone_is_seen_and_made(
+    vertex: Vertex, vertex_settings: VertexSettings, vertex_server: VertexServer
+) -> None:
+    config = load_config(str(ROOT / "configs" / "digits.yaml"))
+    assert ClusterSchedule(vertex, config, "vertex").change(WEEKLY) == "created"
+    moved = Vertex(vertex_settings.model_copy(update={"labels": {"team": "growers"}}))
+    schedule = ClusterSchedule(moved, config, "vertex")
+
+    assert "+  labels.team: growers" in schedule.drift(None).splitlines()
+    assert schedule.change(WEEKLY) == "changed"
+
+    job = standing(vertex_server).create_pipeline_job_request.pipeline_job
+    assert job.labels["team"] == "growers"
+    assert schedule.change(WEEKLY) == "unchanged"
 
 
 def test_a_lost_answer_makes_no_second_schedule(

@@ -35,6 +35,13 @@ class Vertex:
         self._settings = settings
         self._connected: Api | None = None
 
+    @property
+    def place(self) -> Mapping[str, str]:
+        """Account, network, key, labels and the folder of artifacts, where they are set."""
+        from pipeline.vertex.job import pipeline_job, place_of
+
+        return place_of(pipeline_job({}, "", {}, self._settings))
+
     def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
         """Starts a run of a compiled pipeline; see `pipeline.orchestrator.Orchestrator`."""
         from pipeline.vertex import runs

@@ -125,3 +125,15 @@ def arguments_of(job: PipelineJob) -> dict[str, Any]:
     """The values of the pipeline's parameters that a job was given."""
     values = PipelineJob.pb(job).runtime_config.parameter_values
     return {name: json_format.MessageToDict(value) for name, value in values.items()}
+
+
+def place_of(job: PipelineJob) -> dict[str, str]:
+    """As whom a job runs and where it leaves what it makes, as far as it says."""
+    said = {
+        "pipeline_root": job.runtime_config.gcs_output_directory,
+        "service_account": job.service_account,
+        "network": job.network,
+        "encryption_key": job.encryption_spec.kms_key_name,
+        **{f"labels.{key}": text for key, text in job.labels.items() if key != MARK},
+    }
+    return {key: text for key, text in said.items() if text}

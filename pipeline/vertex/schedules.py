@@ -9,7 +9,7 @@ from google.protobuf import field_mask_pb2
 from components.artifacts.errors import StepError
 from pipeline.orchestrator import Recurrence, Schedule
 from pipeline.vertex.api import CALL_SECONDS, Api
-from pipeline.vertex.job import MARK, arguments_of, pipeline_of
+from pipeline.vertex.job import MARK, arguments_of, pipeline_of, place_of
 
 DELETE_SECONDS = 300.0
 """How long the removal of a schedule is waited for."""
@@ -172,4 +172,5 @@ def _read(schedule: VertexSchedule) -> Schedule:
         pipeline=pipeline_of(job),
         arguments=arguments_of(job),
         ours=_is_ours(schedule),
+        place=place_of(job),
     )
