@@ -9,7 +9,7 @@ import typer
 
 from components.artifacts.settings import nearest
 
-NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory", "train")
+NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory", "train", "orchestrate")
 
 
 def main(

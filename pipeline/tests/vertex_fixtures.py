@@ -25,7 +25,7 @@ class Keys(NamedTuple):
 @pytest.fixture(scope="session")
 def tls_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
     """The stand-in's TLS key, whose certificate gRPC trusts for as long as the tests run."""
-    keys = _made_keys()
+    keys = made_keys()
     roots = tmp_path_factory.mktemp("tls") / "roots.pem"
     roots.write_bytes(keys.certificate)
     with pytest.MonkeyPatch.context() as patch:
@@ -36,7 +36,7 @@ def tls_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
 @pytest.fixture(scope="session")
 def account_keys() -> Keys:
     """The key of the account that calls."""
-    return _made_keys()
+    return made_keys()
 
 
 @pytest.fixture
@@ -44,20 +44,10 @@ def vertex_server(
     tls_keys: Keys, account_keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator["VertexServer"]:
     """A stand-in for Vertex, and a key file of an account that it takes."""
-    from pipeline.tests.vertex_checks import PROJECT
     from pipeline.tests.vertex_server import VertexServer
 
-    account = {
-        "type": "service_account",
-        "project_id": PROJECT,
-        "private_key_id": "1",
-        "private_key": account_keys.key.decode(),
-        "client_email": f"trigger@{PROJECT}.iam.gserviceaccount.com",
-        "client_id": "1",
-        "token_uri": "https://localhost:1/token",
-    }
     key_file = tmp_path / "account.json"
-    key_file.write_text(json.dumps(account))
+    key_file.write_text(account_file(account_keys))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key_file))
     server = VertexServer(*tls_keys, account_keys.certificate)
     yield server
@@ -87,7 +77,24 @@ def vertex(vertex_settings: VertexSettings) -> Vertex:
     return Vertex(vertex_settings)
 
 
-def _made_keys() -> Keys:
+def account_file(keys: Keys) -> str:
+    """The key file of a service account that signs with these keys."""
+    from pipeline.tests.vertex_checks import PROJECT
+
+    account = {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "private_key_id": "1",
+        "private_key": keys.key.decode(),
+        "client_email": f"trigger@{PROJECT}.iam.gserviceaccount.com",
+        "client_id": "1",
+        "token_uri": "https://localhost:1/token",
+    }
+    return json.dumps(account)
+
+
+def made_keys() -> Keys:
+    """A new key, with a certificate for localhost that it signed itself."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
