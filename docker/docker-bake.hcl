@@ -85,3 +85,20 @@ target "trigger" {
     "org.opencontainers.image.version"  = TAG
   }
 }
+
+# Beam's workers on other machines, for Dataflow, Flink or Spark; in no group, since few need them:
+# docker buildx bake -f docker/docker-bake.hcl default worker
+target "worker" {
+  name       = "${component}-worker"
+  inherits   = ["_image"]
+  matrix     = { component = ["ingest", "transform"] }
+  dockerfile = "docker/worker.Dockerfile"
+  contexts   = { darkroom-component = "target:${component}" }
+  tags       = [join("/", compact([REGISTRY, "darkroom-${component}-worker:${TAG}"]))]
+  labels = {
+    "org.opencontainers.image.title"    = "darkroom ${component} worker"
+    "org.opencontainers.image.source"   = SOURCE
+    "org.opencontainers.image.revision" = REVISION
+    "org.opencontainers.image.version"  = TAG
+  }
+}

@@ -18,6 +18,8 @@ TUNE = "tune"
 """The step that comes before `train` where the config has its section; it runs in train's image."""
 NOTIFY = "notify"
 """The step that ends every run on a cluster where the config has its section."""
+WORKERS = {"ingest": "ingest-worker", "transform": "transform-worker"}
+"""By step, the image of its Beam workers on other machines: the step's own, made to start them."""
 DEFAULT = "default"
 """In place of a step's name: what holds for every step that does not say otherwise."""
 
@@ -125,7 +127,7 @@ class ClusterSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check_steps(self) -> Self:
-        _check_names(self.images, (*STEPS, TUNE, NOTIFY))
+        _check_names(self.images, (*STEPS, TUNE, NOTIFY, *WORKERS.values()))
         _check_names([*self.resources, *self.kfp.pods], (*STEPS, TUNE, NOTIFY, DEFAULT))
         return self
 

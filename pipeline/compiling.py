@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.artifacts.errors import SettingsError
+from pipeline.beam_workers import with_workers
 from pipeline.config import Config
 from pipeline.custom_job import check_on_vertex
 
@@ -25,6 +26,7 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
     if file.suffix not in (".yaml", ".yml"):
         raise SettingsError(f"--output {file}: the name must end in .yaml")
     _check_target(config, target)
+    config = with_workers(config)
     from kfp import compiler
 
     from pipeline.graph import build_pipeline

@@ -119,7 +119,8 @@ def _prepared(config: Config, folder: Path) -> dict[str, str]:
 
         shutil.rmtree(folder / _PREPARED, ignore_errors=True)
         (folder / _PREPARED).mkdir()
-        execute(build_preparation(config), made_of, folder / _PREPARED)
+        preparation = build_preparation(config)
+        execute(preparation, made_of, folder / _PREPARED, steps=("ingest", "transform"))
         entries = read_journal(folder / _PREPARED / "journal")
         artifacts = {name: path for entry in entries for name, path in entry["artifacts"].items()}
         prepared = {"made_of": made_of, "artifacts": artifacts}

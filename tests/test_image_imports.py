@@ -37,8 +37,9 @@ def installed_packages(group: str) -> set[str]:
     return {name for name, _ in seen}
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported_modules(path: Path, *, at_start: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body if at_start else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -62,6 +63,27 @@ def component_imports(component: str) -> dict[str, Path]:
     return found
 
 
+def trigger_imports() -> Iterator[tuple[Path, str]]:
+    """What the command imports anywhere, and what components do when it loads their settings."""
+    waiting = [path for path in (ROOT / "pipeline").rglob("*.py") if "tests" not in path.parts]
+    seen: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            at_start = ROOT / "pipeline" not in path.parents
+            for module in imported_modules(path, at_start=at_start):
+                waiting += files_of(module)
+                yield path, module
+
+
+def assert_has_package(installed: set[str], module: str, path: Path) -> None:
+    top = module.partition(".")[0]
+    if top not in ("components", "pipeline") and top not in sys.stdlib_module_names:
+        providers = {name.lower().replace("_", "-") for name in PROVIDERS().get(top, [])}
+        assert providers & installed, f"{path}: its image has no package for {module}"
+
+
 def files_of(module: str) -> list[Path]:
     place = ROOT / module.replace(".", "/")
     return [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.exists()]
@@ -71,11 +93,13 @@ def files_of(module: str) -> list[Path]:
 def test_image_holds_every_package_its_component_imports(component: str):
     installed = installed_packages(component)
     for module, path in component_imports(component).items():
-        top = module.partition(".")[0]
-        if top == "components" or top in sys.stdlib_module_names:
-            continue
-        providers = {name.lower().replace("_", "-") for name in PROVIDERS().get(top, [])}
-        assert providers & installed, f"{path}: group {component} has no package for {module}"
+        assert_has_package(installed, module, path)
+
+
+def test_trigger_holds_every_package_the_command_imports():
+    installed = installed_packages("trigger")
+    for path, module in trigger_imports():
+        assert_has_package(installed, module, path)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

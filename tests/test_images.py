@@ -1,7 +1,9 @@
 """What the image files promise, read from their text: building them takes minutes and buildah."""
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cluster import ClusterSettings
+from pipeline.images import pushed_images
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "docker" / "base.Dockerfile"
@@ -76,11 +79,13 @@ RUNNABLE = {
     if path.name in ("step.py", "__main__.py") and path.parent.name != "artifacts"
 }
 DOCKERFILES = sorted(path.parent.name for path in ROOT.glob("components/*/Dockerfile"))
-every_image = pytest.mark.parametrize("component", DOCKERFILES)
+every_component = pytest.mark.parametrize("component", DOCKERFILES)
+every_image = pytest.mark.parametrize("component", [*DOCKERFILES, "trigger"])
 
 
 def component_stages(component: str) -> tuple[Stage, Stage]:
-    build, final = stages(ROOT / "components" / component / "Dockerfile")
+    folder = "deploy" if component == "trigger" else "components"
+    build, final = stages(ROOT / folder / component / "Dockerfile")
     return build, final
 
 
@@ -105,7 +110,7 @@ def test_image_installs_its_own_dependency_group_only(component: str):
     assert component in PROJECT["dependency-groups"]
 
 
-@every_image
+@every_component
 def test_group_of_a_step_holds_kfp(component: str):
     # On a cluster the container's command is `python3 -m kfp.dsl.executor_main`.
     if (ROOT / "components" / component / "step.py").exists():
@@ -137,7 +142,7 @@ def test_final_stage_has_no_build_tools(component: str):
         assert not re.search(BUILD_TOOLS, text), f"{name} {text}"
 
 
-@every_image
+@every_component
 def test_final_stage_takes_its_own_code_only(component: str):
     _, final = component_stages(component)
     assert final.all("COPY") == [
@@ -148,11 +153,60 @@ def test_final_stage_takes_its_own_code_only(component: str):
     ]
 
 
-@every_image
+@every_component
 def test_image_answers_as_the_component_from_a_shell(component: str):
     _, final = component_stages(component)
     (entrypoint,) = final.all("ENTRYPOINT")
     assert json.loads(entrypoint) == ["python", "-m", f"components.{component}"]
+
+
+@every_image
+def test_bytecode_is_made_of_what_may_be_imported_at_a_start(component: str):
+    build, _ = component_stages(component)
+    (install,) = build.all("RUN")
+    assert install.endswith('-m compileall -q -j 0 -x "${UNCOMPILED}" /opt/venv/lib')
+    (environment,) = base_stage("build").all("ENV")
+    pattern = re.search(r"UNCOMPILED='(.*?)'", environment)
+    assert pattern
+    left_out = {
+        module
+        for module in (
+            "numpy/tests/test_lazyloading.py",
+            "google/cloud/aiplatform_v1beta1/types/model.py",
+            "google/cloud/aiplatform_v1/types/model.py",
+            "google/cloud/storage/blob.py",
+            "google/protobuf/message.py",
+            "keras/src/testing/test_case.py",
+        )
+        if re.search(pattern[1], f"/opt/venv/lib/python3.11/site-packages/{module}")
+    }
+    assert left_out == {
+        "numpy/tests/test_lazyloading.py",
+        "google/cloud/aiplatform_v1beta1/types/model.py",
+    }
+
+
+def test_images_that_buildah_pushed_are_named_by_digest(tmp_path: Path):
+    buildah = tmp_path / "buildah"
+    # Everything but the engine: it answers every command, and a push with a digest.
+    buildah.write_text(
+        '#!/bin/bash\n[[ $1 == push ]] && echo -n "sha256:$(basename "$4")" >"$3"\nexit 0\n'
+    )
+    buildah.chmod(0o755)
+    file = tmp_path / "images.json"
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "REGISTRY": "there:5000/dr",
+        "TAG": "7",
+        "IMAGES_FILE": str(file),
+    }
+    script = ROOT / "docker" / "build-with-buildah.sh"
+    subprocess.run([script], env=environment, check=True, capture_output=True)
+    assert dict(pushed_images(file)) == {
+        image: (f"there:5000/dr/darkroom-{image}", f"sha256:darkroom-{image}:7")
+        for image in [*DOCKERFILES, "trigger"]
+    }
 
 
 def test_images_are_named_as_the_compiled_pipeline_names_them():

@@ -78,7 +78,7 @@ def test_a_changed_threshold_judges_again_and_trains_no_more(
 def test_a_served_model_says_where_it_comes_from(
     first: Finished, command: Callable[..., Finished], tmp_path: Path
 ) -> None:
-    shutil.copytree(Path(first.run["pushed"]).parent, tmp_path / "served")
+    shutil.copytree(first.run["pushed"], tmp_path / "served" / "1")
     shown = command("lineage", tmp_path / "served", "--json")
     assert shown.code == 0, shown.error
     lineage = json.loads(shown.output)

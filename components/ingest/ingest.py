@@ -11,6 +11,7 @@ from components.artifacts import examples as examples_format
 from components.artifacts.errors import SettingsError, StepError
 from components.artifacts.manifest import folder_digest, write_manifest, written_aside
 from components.artifacts.settings import nearest
+from components.artifacts.workers_elsewhere import options_beside
 from components.ingest.rejection import COPY_REASONS, Rejection, write_rejections
 from components.ingest.settings import IngestSettings
 from components.ingest.sources import Table, read_source
@@ -41,7 +42,8 @@ def ingest(
         Counts of examples by split, and of rejected rows by reason.
 
     Raises:
-        SettingsError: `data` does not exist or `group_by` names no column.
+        SettingsError: `data` does not exist, `group_by` names no column, or the workers that
+            `beam_options` ask for do not reach the step's files.
         StepError: No usable image, one single label, an empty split, too many rejected rows, or
             a finding whose severity is `error`.
     """
@@ -51,6 +53,8 @@ def ingest(
     from components.ingest.index import INDEX_FILE
     from components.ingest.validation import find, read_previous, settle_findings
 
+    beam_options = options_beside(examples, settings.beam_options)
+    settings = settings.model_copy(update={"beam_options": beam_options})
     expected = read_previous(settings.expectations)
     with written_aside(examples) as aside:
         # Within the folder being written, since every worker can open files there.

@@ -1,6 +1,8 @@
 """Chunks spread over the workers of a Beam runner."""
 
 import os
+import pickle
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -11,6 +13,16 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import StepError
+from components.artifacts.workers_elsewhere import (
+    Workers,
+    check_reached,
+    pipeline_on,
+    put,
+    shared_folder,
+    take,
+    take_all,
+    workers_elsewhere,
+)
 from components.ingest.chunk import Chunk
 from components.ingest.outcomes import write_outcomes
 from components.ingest.processes import cores, end_with
@@ -22,9 +34,13 @@ def run(chunks: Sequence[Chunk], folder: Path, settings: IngestSettings) -> None
 
     Args:
         chunks: The chunks.
-        folder: A folder that all workers share.
+        folder: Where the shards go.
         settings: The ingest step's settings.
     """
+    workers = workers_elsewhere(settings.beam_options)
+    if workers is not None:
+        _run_elsewhere(chunks, folder, settings, workers)
+        return
     arguments = beam_arguments(settings.beam_options)
     # A runner that was chosen has ways of its own to use all cores.
     own = settings.beam_options or cores() == 1
@@ -36,6 +52,60 @@ def run(chunks: Sequence[Chunk], folder: Path, settings: IngestSettings) -> None
             | "Spread chunks" >> beam.Reshuffle()
             | "Write shards" >> beam.ParDo(write(str(folder), settings))
         )
+
+
+def _run_elsewhere(
+    chunks: Sequence[Chunk], folder: Path, settings: IngestSettings, workers: Workers
+) -> None:
+    """Leaves the chunks to workers on other machines, by way of a folder shared with them."""
+    rows = [row for chunk in chunks for row in chunk.rows]
+    check_reached([location for row in rows for location in (row.location, row.mask)], workers)
+    with shared_folder(workers) as shared:
+        # In files, since the rows of a million photographs are more than a job may state.
+        with tempfile.TemporaryDirectory() as temporary:
+            given = [Path(temporary) / str(chunk.number) for chunk in chunks]
+            for path, chunk in zip(given, chunks, strict=True):
+                path.write_bytes(pickle.dumps(chunk))
+            put(given, f"{shared}/chunks")
+        with pipeline_on(workers) as pipeline:
+            write_elsewhere(pipeline, [path.name for path in given], shared, settings)
+        take_all(f"{shared}/written", folder)
+
+
+def write_elsewhere(
+    pipeline: beam.Pipeline, names: Sequence[str], shared: str, settings: IngestSettings
+) -> None:
+    """Adds to a pipeline what workers on other machines do.
+
+    Args:
+        pipeline: The pipeline.
+        names: The chunks' files in the folder `chunks` of the shared folder.
+        shared: The shared folder; what is written goes into its folder `written`.
+        settings: The ingest step's settings.
+    """
+    _ = (
+        pipeline
+        | "List chunks" >> beam.Create(names)
+        | "Spread chunks" >> beam.Reshuffle()
+        | "Write shards" >> beam.ParDo(_WriteShardsElsewhere(shared, settings))
+    )
+
+
+class _WriteShardsElsewhere(beam.DoFn):  # type: ignore[misc]
+    """Writes a chunk's shards on a machine that does not have the step's folder."""
+
+    def __init__(self, shared: str, settings: IngestSettings) -> None:
+        self._shared = shared
+        self._settings = settings
+
+    def process(self, name: str) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            given, written = (Path(temporary) / part for part in ("given", "written"))
+            given.mkdir()
+            written.mkdir()
+            (path,) = take([f"{self._shared}/chunks/{name}"], given)
+            write_outcomes(pickle.loads(path.read_bytes()), written, self._settings)
+            put(sorted(written.iterdir()), f"{self._shared}/written")
 
 
 class _WriteShards(beam.DoFn):  # type: ignore[misc]

@@ -1,8 +1,6 @@
 """Reading where the data lies: local paths as they are, URIs through Beam's file systems."""
 
 import glob
-import logging
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,14 +9,12 @@ from typing import IO, TYPE_CHECKING
 
 from components.artifacts.beam_options import beam_arguments
 from components.artifacts.errors import SettingsError
+from components.artifacts.file_systems import clear_errors, copy_from, is_uri
 
 if TYPE_CHECKING:
     from apache_beam.io.filesystem import FileMetadata
 
-
-def is_uri(path: str) -> bool:
-    """Whether a path is for Beam's file systems, such as `gs://bucket/flowers`."""
-    return "://" in path
+__all__ = ["is_uri", "listed_files", "local_files", "matching_files", "opened", "use_options"]
 
 
 def use_options(beam_options: Sequence[str]) -> None:
@@ -60,7 +56,7 @@ def listed_files(pattern: str) -> "list[FileMetadata]":
     """
     from apache_beam.io.filesystems import FileSystems
 
-    with _clear_errors(pattern):
+    with clear_errors(f"cannot read {pattern}", SettingsError):
         (result,) = FileSystems.match([pattern])
         return list(result.metadata_list)
 
@@ -74,44 +70,12 @@ def opened(location: str) -> Iterator[IO[bytes]]:
     """
     file: IO[bytes]
     with ExitStack() as stack:
-        with _clear_errors(location):
+        with clear_errors(f"cannot read {location}", SettingsError):
             if is_uri(location):
                 # Fetched whole, so that a connection lost half-way is this error too.
                 file = stack.enter_context(tempfile.TemporaryFile())
-                _fetch(location, file)
+                copy_from(location, file)
+                file.seek(0)
             else:
                 file = stack.enter_context(Path(location).open("rb"))
         yield file
-
-
-def _fetch(uri: str, target: IO[bytes]) -> None:
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        shutil.copyfileobj(file, target)
-    target.seek(0)
-
-
-@contextmanager
-def _clear_errors(location: str) -> Iterator[None]:
-    """One line for every way a file system may fail; each client has exceptions of its own."""
-    retries = logging.getLogger("apache_beam.utils.retry")
-    level = retries.level
-    # It logs a traceback for each of its retries, which would bury the one line that matters.
-    retries.setLevel(logging.ERROR)
-    try:
-        yield
-    except Exception as error:
-        raise SettingsError(f"cannot read {location}: {_cause(error)}") from error
-    finally:
-        retries.setLevel(level)
-
-
-def _cause(error: Exception) -> str:
-    # Beam wraps a client's own error, and that again, in errors that only list others.
-    while details := getattr(error, "exception_details", None):
-        error = next(iter(details.values()))
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__

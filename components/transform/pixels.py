@@ -61,6 +61,28 @@ def plan_tasks(source: examples.Examples) -> list[Task]:
     return tasks
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a task came to, beside its shard.
+
+    Attributes:
+        count: Number of its records.
+        mean: Mean of each training photograph's pixels by channel, float64 [N, 3].
+        variance: Their variance, likewise.
+    """
+
+    count: int
+    mean: Array
+    variance: Array
+
+
+def outputs(task: Task, written: Written) -> Iterator[Any]:
+    """A task's outputs: its split and count as `counts`, the moments as a record batch."""
+    yield beam.pvalue.TaggedOutput("counts", (task.split, written.count))
+    if len(written.mean):
+        yield moments_batch(written.mean, written.variance)
+
+
 class WriteRecords(beam.DoFn):  # type: ignore[misc]
     """Does a task; yields the moments of training photographs as a record batch.
 
@@ -92,18 +114,20 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
 
     def process(self, task: Task) -> Iterator[Any]:
         """Writes the task's shard."""
+        yield from outputs(task, self.write(task, Path(self._folder)))
+
+    def write(self, task: Task, folder: Path) -> Written:
+        """Writes the task's shard into a folder."""
         count = 0
-        moments: list[tuple[Array, Array]] = []
-        with (Path(self._folder) / task.name).open("wb") as file:
+        # Without a training photograph there are none to concatenate.
+        moments: list[tuple[Array, Array]] = [(np.zeros((0, 3)), np.zeros((0, 3)))]
+        with (folder / task.name).open("wb") as file:
             for images, labels in self._batches(task):
                 self._write(file, images, _indices(labels))
                 count += len(images)
                 if task.split == "train":
                     moments.append(image_moments(crop_centre(images, self._settings)))
-        yield beam.pvalue.TaggedOutput("counts", (task.split, count))
-        if moments:
-            mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
-            yield moments_batch(mean, variance)
+        return Written(count, *(np.concatenate(parts) for parts in zip(*moments, strict=True)))
 
     def _write(self, file: BinaryIO, images: Array, indices: Sequence[int | list[int]]) -> None:
         name, contents = transformed.IMAGE, images

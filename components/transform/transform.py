@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from components.artifacts.examples import SPLITS, Examples, read_examples
 from components.artifacts.manifest import write_manifest, written_aside
 from components.artifacts.tfrecord import read_records
 from components.artifacts.worker_errors import worker_message
+from components.artifacts.workers_elsewhere import options_beside, workers_elsewhere
 from components.transform.settings import EmbeddingsSettings, TransformSettings
 
 _log = logging.getLogger("darkroom.transform")
@@ -38,9 +40,12 @@ def transform(
         The training split's pixel mean and variance by channel.
 
     Raises:
-        SettingsError: The weights file that embeddings need does not exist.
+        SettingsError: The weights file that embeddings need does not exist, or the workers that
+            `beam_options` ask for do not reach the step's files.
         StepError: The examples are missing, not whole or damaged, or there is nothing to train on.
     """
+    beam_options = options_beside(transformed_examples, settings.beam_options)
+    settings = settings.model_copy(update={"beam_options": beam_options})
     source = read_examples(examples)
     made_by = _made_by(settings.embeddings) if settings.embeddings else None
     if not source.counts.get("train"):
@@ -101,13 +106,22 @@ def _write_records(
     from components.transform.moments import adapter_config, dataset_moments, read_moments
     from components.transform.pixels import WriteRecords, check_count, plan_tasks
 
-    options = PipelineOptions(beam_arguments(settings.beam_options))
-    fitted = temporary / "moments"
-    write = WriteRecords(str(records), settings, source.labels, source.multi_label)
+    tasks, fitted = plan_tasks(source), temporary / "moments"
+    write: beam.DoFn = WriteRecords(str(records), settings, source.labels, source.multi_label)
+    beam_options: Sequence[str] = settings.beam_options
+    if (workers := workers_elsewhere(beam_options)) is not None:
+        from components.transform.elsewhere import ReadWritten, write_elsewhere
+
+        written = temporary / "written"
+        written.mkdir()
+        write_elsewhere(tasks, write, workers, records, written)
+        # What is left to do is small, and needs no folder that others reach.
+        write, beam_options = ReadWritten(str(written)), ()
+    options = PipelineOptions(beam_arguments(beam_options))
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(str(temporary)):
         moments, counts = (
             pipeline
-            | "List tasks" >> beam.Create(plan_tasks(source))
+            | "List tasks" >> beam.Create(tasks)
             | "Spread tasks" >> beam.Reshuffle()
             | "Write records"
             >> beam.ParDo(write)

@@ -101,25 +101,3 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
     assert "File too large" in last
     assert not any(path.exists() for path in outputs.values())
     assert not list((tmp_path / "out").glob(".*"))
-
-
-def test_dataflow_options_are_built_right() -> None:
-    """What `beam_options` say reaches Beam's Dataflow options, with our own image for workers."""
-    from apache_beam.options.pipeline_options import (
-        GoogleCloudOptions,
-        PipelineOptions,
-        StandardOptions,
-        WorkerOptions,
-    )
-
-    from components.artifacts.beam_options import beam_arguments
-
-    image = "europe-docker.pkg.dev/my-project/darkroom/darkroom-ingest:0.1.0"
-    given = ["--runner", "DataflowRunner", "--project=my-project", "--region", "europe-west4"]
-    given += [f"--sdk_container_image={image}", "--temp_location=gs://bucket/tmp"]
-    options = PipelineOptions(beam_arguments(given))
-    assert options.view_as(StandardOptions).runner == "DataflowRunner"
-    assert options.view_as(GoogleCloudOptions).project == "my-project"
-    assert options.view_as(GoogleCloudOptions).region == "europe-west4"
-    assert options.view_as(GoogleCloudOptions).temp_location == "gs://bucket/tmp"
-    assert options.view_as(WorkerOptions).sdk_container_image == image
