@@ -7,7 +7,7 @@ ARG UV_VERSION=0.13.9
 # Bytecode nearly doubles a package that is all Python: none for what no component imports at its
 # start, packages' own tests and clients generated from an API (some 0.2 GB with apache-beam[gcp]).
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    UNCOMPILED='/(tests|kubernetes|vertexai|google/(genai|cloud/(?!aiplatform_v1/|bigquery|dataflow|storage)[^/]+))/' \
+    UNCOMPILED='/(tests|kubernetes|vertexai|google/(genai|cloud/(?!bigquery|dataflow|storage)[^/]+))/' \
     UV_LINK_MODE=copy \
     UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_PYTHON=python3.11 \

@@ -172,7 +172,6 @@ def test_bytecode_is_made_of_what_may_be_imported_at_a_start(component: str):
         module
         for module in (
             "numpy/tests/test_lazyloading.py",
-            "google/cloud/aiplatform_v1beta1/types/model.py",
             "google/cloud/aiplatform_v1/types/model.py",
             "google/cloud/storage/blob.py",
             "google/protobuf/message.py",
@@ -182,7 +181,7 @@ def test_bytecode_is_made_of_what_may_be_imported_at_a_start(component: str):
     }
     assert left_out == {
         "numpy/tests/test_lazyloading.py",
-        "google/cloud/aiplatform_v1beta1/types/model.py",
+        "google/cloud/aiplatform_v1/types/model.py",
     }
 
 

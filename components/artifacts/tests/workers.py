@@ -18,7 +18,7 @@ def start_bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (folder / "bucket").mkdir(parents=True)
     (folder / "workers").mkdir()
     monkeypatch.setenv(disk_bucket.ROOT, str(folder))
-    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     worker = f"{sys.executable} -m apache_beam.runners.worker.sdk_worker_main"
     return [
         "--runner=PortableRunner",
