@@ -10,10 +10,10 @@ import typer
 
 from components.artifacts.errors import DarkroomError, StepError
 from components.artifacts.step import configure_logging, exit_with
-from pipeline.cluster_command import cancel, retry, runs, submit
-from pipeline.options import ConfigArgument, DataOption, SetOption, TargetOption
-from pipeline.schedule_command import schedule, schedules
-from pipeline.trigger_command import trigger
+from pipeline.verbs.cluster import cancel, retry, runs, submit
+from pipeline.verbs.options import ConfigArgument, DataOption, SetOption, TargetOption
+from pipeline.verbs.schedule import schedule, schedules
+from pipeline.verbs.trigger import trigger
 
 application = typer.Typer(
     name="darkroom",
@@ -56,7 +56,7 @@ def run(
     Exits with 1 if a step fails, or if the model is not blessed and so not pushed.
     """
     from pipeline.config import load_config
-    from pipeline.local import run_pipeline
+    from pipeline.local.running import run_pipeline
 
     result = run_pipeline(load_config(config, data, settings or []), out, not no_cache)
     _print_result(result)
@@ -127,7 +127,7 @@ def compile_(
 
     Example: darkroom compile configs/flowers.yaml --target kfp -o flowers.yaml
     """
-    from pipeline.compiling import checked_target, compile_pipeline
+    from pipeline.compiling.compiling import checked_target, compile_pipeline
     from pipeline.config import load_config
 
     compile_pipeline(load_config(config, data, settings or []), checked_target(target), output)

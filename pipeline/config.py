@@ -25,7 +25,7 @@ from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space
 from components.transform.settings import EmbeddingsSettings, TransformSettings
-from pipeline.cluster import STEPS, TUNE, ClusterSettings
+from pipeline.cluster.settings import STEPS, TUNE, ClusterSettings
 from pipeline.triggers.settings import TriggerSettings
 
 

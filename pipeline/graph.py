@@ -7,10 +7,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
-from pipeline.cluster import NOTIFY
-from pipeline.compiling import Target
+from pipeline.cluster.settings import NOTIFY
+from pipeline.compiling.compiling import Target
+from pipeline.compiling.steps import FINGERPRINT, components, settle
 from pipeline.config import Config
-from pipeline.steps import FINGERPRINT, components, settle
 
 BLESSED = "blessed"
 """What the evaluate step returns for a model that may be pushed."""

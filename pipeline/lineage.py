@@ -9,7 +9,7 @@ from components.artifacts.errors import StepError
 from components.artifacts.manifest import MADE, MANIFEST, folder_digest
 from components.ingest.index import INDEX_FILE
 from components.push.publishing import PUSHED, serving
-from pipeline.local import RUN_FILE
+from pipeline.local.running import RUN_FILE
 
 if TYPE_CHECKING:
     from rich.tree import Tree

@@ -1,6 +1,6 @@
 """Which class speaks to which cluster: the one place that knows both."""
 
-from pipeline.compiling import Target
+from pipeline.compiling.compiling import Target
 from pipeline.config import Config
 from pipeline.orchestrator import Orchestrator
 

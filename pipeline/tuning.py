@@ -19,9 +19,9 @@ from components.artifacts.step import configure_logging
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from pipeline.config import Config, check_inputs
-from pipeline.execution import execute
-from pipeline.local import local_arguments
-from pipeline.run_log import logged_to
+from pipeline.local.execution import execute
+from pipeline.local.run_log import logged_to
+from pipeline.local.running import local_arguments
 
 BEST_FILE = "best.yaml"
 LOG_FILE = "tune.log"

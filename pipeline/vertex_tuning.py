@@ -11,7 +11,7 @@ from components.artifacts.manifest import write_text
 from components.artifacts.settings import nearest
 from components.train.tuning.settings import Dimension, TuneSettings, Value
 from components.train.tuning.space import ends, is_whole
-from pipeline.cluster import TUNE
+from pipeline.cluster.settings import TUNE
 from pipeline.config import Config
 from pipeline.tuning import tune_settings
 

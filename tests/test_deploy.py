@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.cluster import ClusterSettings
+from pipeline.cluster.settings import ClusterSettings
 from pipeline.config import load_config
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster import ClusterSettings
-from pipeline.images import pushed_images
+from pipeline.cluster.images import pushed_images
+from pipeline.cluster.settings import ClusterSettings
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "docker" / "base.Dockerfile"

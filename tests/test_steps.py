@@ -10,7 +10,7 @@ import pytest
 from kfp import dsl
 
 from components.artifacts.step import output_names, settings_model
-from pipeline.cluster import STEPS
+from pipeline.cluster.settings import STEPS
 from pipeline.config import Config, load_config
 
 ROOT = Path(__file__).parent.parent

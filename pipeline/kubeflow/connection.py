@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster.settings import KubeflowSettings
 from pipeline.kubeflow.refusals import refusal, unreachable
 from pipeline.orchestrator import UnansweredError
 

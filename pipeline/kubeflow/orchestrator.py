@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components.artifacts.errors import StepError
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster.settings import KubeflowSettings
+from pipeline.compiling.package import read_package
 from pipeline.kubeflow.connection import Connection
 from pipeline.kubeflow.experiments import experiment_id, find_experiment, name_filter
 from pipeline.kubeflow.logs import log_tail
@@ -17,7 +18,6 @@ from pipeline.kubeflow.package import check_arguments, pipeline_name, without_ca
 from pipeline.kubeflow.recurring import RecurringRuns
 from pipeline.kubeflow.runs import read_run
 from pipeline.orchestrator import ENDED, Recurrence, Run, Schedule
-from pipeline.schedules import read_package
 
 _PAGE = 50
 _NEWEST_FIRST = "created_at desc"

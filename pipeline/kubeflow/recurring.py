@@ -14,12 +14,12 @@ from typing import Any
 
 from components.artifacts.errors import StepError
 from components.artifacts.settings import nearest
+from pipeline.compiling.package import read_package
 from pipeline.kubeflow.connection import Connection
 from pipeline.kubeflow.cron import five_fields, kubeflow_cron
 from pipeline.kubeflow.experiments import experiment_id, name_filter
 from pipeline.kubeflow.package import check_arguments
 from pipeline.orchestrator import Recurrence, Schedule
-from pipeline.schedules import read_package
 
 _MARK = "Made by Darkroom from a config; change it there. darkroom: "
 _PAGE = 100

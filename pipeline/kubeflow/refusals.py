@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from components.artifacts.errors import StepError
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster.settings import KubeflowSettings
 from pipeline.orchestrator import UnansweredError
 
 LOST_STATUSES = frozenset((429, 502, 503, 504))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster import KubeflowSettings
-from pipeline.compiling import compile_pipeline
+from pipeline.cluster.settings import KubeflowSettings
+from pipeline.compiling.compiling import compile_pipeline
 from pipeline.config import load_config
 from pipeline.kubeflow import Kubeflow, connection
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer, kubeflow_server

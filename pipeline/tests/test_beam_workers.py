@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.beam_workers import with_workers
-from pipeline.compiling import compile_pipeline
+from pipeline.compiling.beam_workers import with_workers
+from pipeline.compiling.compiling import compile_pipeline
 from pipeline.config import Config
 
 ROOT = Path(__file__).parents[2]

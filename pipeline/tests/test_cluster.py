@@ -10,10 +10,10 @@ import yaml
 
 from components.artifacts.errors import SettingsError
 from components.artifacts.settings import validate_settings
-from pipeline.accelerators import GPUS, checked_accelerator, kubernetes_device
-from pipeline.cluster import ClusterSettings
-from pipeline.custom_job import custom_job
-from pipeline.training_job import training_job
+from pipeline.cluster.accelerators import GPUS, checked_accelerator, kubernetes_device
+from pipeline.cluster.settings import ClusterSettings
+from pipeline.compiling.custom_job import custom_job
+from pipeline.compiling.training_job import training_job
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipeline import following
-from pipeline.cluster import KubeflowSettings, VertexSettings
+from pipeline.cluster.settings import KubeflowSettings, VertexSettings
 from pipeline.command import main
 from pipeline.tests.kubeflow_server import KubeflowServer
 

@@ -12,7 +12,7 @@ from components.artifacts.evaluation import KIND
 from components.artifacts.manifest import write_manifest
 from components.notify.step import notify
 from components.notify.tests.servers import WebServer, serving
-from pipeline.compiling import Target, compile_pipeline
+from pipeline.compiling.compiling import Target, compile_pipeline
 from pipeline.config import Config, load_config
 from pipeline.reporting import report_run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster.settings import KubeflowSettings
 from pipeline.kubeflow import Kubeflow, connection
 from pipeline.orchestrator import UnansweredError
 from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server

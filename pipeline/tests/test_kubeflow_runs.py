@@ -6,7 +6,7 @@ import kfp
 import pytest
 
 from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster.settings import KubeflowSettings
 from pipeline.kubeflow import Kubeflow
 from pipeline.orchestrator import ENDED, Run
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer

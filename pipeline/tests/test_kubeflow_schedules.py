@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster import KubeflowSettings
+from pipeline.cluster.settings import KubeflowSettings
+from pipeline.compiling.package import read_package
 from pipeline.kubeflow import Kubeflow
 from pipeline.kubeflow.cron import five_fields, kubeflow_cron
 from pipeline.orchestrator import Recurrence, Schedule
-from pipeline.schedules import read_package
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 MONDAYS = Recurrence("0 3 * * 1")

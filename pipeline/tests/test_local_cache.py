@@ -13,8 +13,8 @@ from kfp import dsl
 
 from components.artifacts.journal import JOURNAL_VARIABLE, JournalEntry, read_journal
 from components.artifacts.manifest import write_manifest, written_aside
-from pipeline.cache import ContentCache
-from pipeline.data_digest import data_digest
+from pipeline.local.cache import ContentCache
+from pipeline.local.data_digest import data_digest
 
 
 def artifact(folder: Path, content: str, kind: str = "examples") -> Any:
@@ -189,7 +189,7 @@ def photographs(tmp_path: Path) -> Path:
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file system gives every change a time of its own by now."""
     real = time.time
-    monkeypatch.setattr("pipeline.data_digest.time.time", lambda: real() + 10)
+    monkeypatch.setattr("pipeline.local.data_digest.time.time", lambda: real() + 10)
 
 
 @pytest.mark.usefixtures("settled")

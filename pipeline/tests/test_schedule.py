@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from components.artifacts.errors import SettingsError, StepError
+from pipeline.compiling.package import read_package
 from pipeline.config import Config, load_config
 from pipeline.orchestrator import Recurrence, Schedule
-from pipeline.recurrence import checked_recurrence, next_runs
-from pipeline.schedules import ClusterSchedule, read_package
+from pipeline.schedules.cluster_schedule import ClusterSchedule
+from pipeline.schedules.recurrence import checked_recurrence, next_runs
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1")

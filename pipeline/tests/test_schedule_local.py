@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.local_systemd import on_calendar
+from pipeline.schedules.systemd import on_calendar
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = ("--cron", "0 3 * * 1")
@@ -190,9 +190,9 @@ def test_a_crontab_keeps_the_lines_of_others(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
 def test_the_crontab_line_is_what_a_shell_runs(tmp_path: Path) -> None:
     """As cron runs it: up to an unescaped %, by sh."""
-    from pipeline.local_crontab import Crontab
-    from pipeline.local_schedule import LocalSchedule
     from pipeline.orchestrator import Recurrence
+    from pipeline.schedules.crontab import Crontab
+    from pipeline.schedules.local_schedule import LocalSchedule
 
     folder = tmp_path / "100% ours"
     folder.mkdir()

@@ -13,7 +13,7 @@ from google.protobuf import json_format
 
 from components.artifacts.errors import SettingsError, StepError
 from components.artifacts.settings import validate_settings
-from pipeline.cluster import VertexSettings
+from pipeline.cluster.settings import VertexSettings
 from pipeline.orchestrator import Run
 from pipeline.tests.vertex_checks import ACCOUNT, PARENT
 from pipeline.tests.vertex_server import VertexServer
@@ -288,7 +288,7 @@ def test_submit_does_not_wait_for_the_sdk(vertex_settings: VertexSettings) -> No
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from pipeline.cluster import VertexSettings\n"
+        "from pipeline.cluster.settings import VertexSettings\n"
         "from pipeline.vertex import Vertex\n"
         "assert not [name for name in sys.modules if name in ('google.auth', 'grpc')]\n"
         f"settings = VertexSettings.model_validate_json({vertex_settings.model_dump_json()!r})\n"

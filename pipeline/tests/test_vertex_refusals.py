@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from components.artifacts.errors import StepError
-from pipeline.cluster import VertexSettings
+from pipeline.cluster.settings import VertexSettings
 from pipeline.orchestrator import UnansweredError
 from pipeline.tests.test_vertex import submitted
 from pipeline.tests.vertex_fixtures import Keys

@@ -8,10 +8,10 @@ import yaml
 from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 
 from components.artifacts.errors import StepError
-from pipeline.cluster import VertexSettings
+from pipeline.cluster.settings import VertexSettings
 from pipeline.config import load_config
 from pipeline.orchestrator import Recurrence, Schedule
-from pipeline.schedules import ClusterSchedule
+from pipeline.schedules.cluster_schedule import ClusterSchedule
 from pipeline.tests.test_vertex import PACKAGE
 from pipeline.tests.vertex_server import VertexServer
 from pipeline.vertex import Vertex

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pipeline.cluster import VertexSettings
+from pipeline.cluster.settings import VertexSettings
 from pipeline.vertex import Vertex
 
 if TYPE_CHECKING:

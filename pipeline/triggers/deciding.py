@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 
-from pipeline.resources import seconds
+from pipeline.cluster.resources import seconds
 from pipeline.triggers.settings import TriggerSettings
 from pipeline.triggers.starts import Start
 

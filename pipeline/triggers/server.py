@@ -15,10 +15,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from components.artifacts.errors import DarkroomError, SettingsError
-from pipeline.compiling import Target, checked_target
+from pipeline.cluster.resources import seconds
+from pipeline.compiling.compiling import Target, checked_target
 from pipeline.config import Config, load_config
 from pipeline.orchestrator import Orchestrator
-from pipeline.resources import seconds
 from pipeline.triggers.debouncing import wait_for_more
 from pipeline.triggers.store import Store
 from pipeline.triggers.triggering import Answer, start_if_due, trigger_settings, trigger_store

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from components.artifacts.errors import DarkroomError, SettingsError
-from pipeline.compiling import Target, compile_pipeline
+from pipeline.compiling.compiling import Target, compile_pipeline
 from pipeline.config import Config
 from pipeline.orchestrator import Orchestrator, Run, UnansweredError
 from pipeline.triggers.deciding import decide

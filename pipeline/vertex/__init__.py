@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.artifacts.errors import SettingsError
-from pipeline.cluster import VertexSettings
+from pipeline.cluster.settings import VertexSettings
 from pipeline.orchestrator import Recurrence, Run, Schedule
 
 if TYPE_CHECKING:

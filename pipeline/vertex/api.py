@@ -15,7 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
 from google.cloud.aiplatform_v1.services.schedule_service import ScheduleServiceClient
 
-from pipeline.cluster import VertexSettings
+from pipeline.cluster.settings import VertexSettings
 from pipeline.orchestrator import UnansweredError
 from pipeline.vertex.refusals import is_about_credentials, refusal
 

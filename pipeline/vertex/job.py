@@ -9,8 +9,8 @@ from google.protobuf import json_format
 
 from components.artifacts.errors import SettingsError
 from components.artifacts.settings import nearest
-from pipeline.cluster import VertexSettings
-from pipeline.schedules import read_package
+from pipeline.cluster.settings import VertexSettings
+from pipeline.compiling.package import read_package
 
 MARK = "darkroom"
 """The label of what Darkroom made."""

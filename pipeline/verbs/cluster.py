@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.options import ConfigArgument, DataOption, SetOption, TargetOption
+from pipeline.verbs.options import ConfigArgument, DataOption, SetOption, TargetOption
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -35,7 +35,7 @@ def submit(
 
     Ctrl-C ends the waiting, not the run.
     """
-    from pipeline.compiling import checked_target, compile_pipeline
+    from pipeline.compiling.compiling import checked_target, compile_pipeline
 
     loaded, cluster = _cluster(config, target, settings, data)
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +100,7 @@ def retry(
 def _cluster(
     config: str, target: str, settings: list[str] | None, data: str | None = None
 ) -> "tuple[Config, Orchestrator]":
-    from pipeline.compiling import checked_target
+    from pipeline.compiling.compiling import checked_target
     from pipeline.config import load_config
     from pipeline.targets import cluster_of
 

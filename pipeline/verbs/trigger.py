@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.options import ConfigArgument, DataOption, SetOption, TargetOption
+from pipeline.verbs.options import ConfigArgument, DataOption, SetOption, TargetOption
 
 
 def trigger(
@@ -24,7 +24,7 @@ def trigger(
     For a CronJob, or a monitor with --quality "accuracy fell to 0.81". Of several at once, one
     starts the run. It exits with 0 whether a run was due or not.
     """
-    from pipeline.compiling import checked_target
+    from pipeline.compiling.compiling import checked_target
     from pipeline.config import load_config
     from pipeline.targets import cluster_of
     from pipeline.triggers.triggering import start_if_due, trigger_store

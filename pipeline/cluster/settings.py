@@ -8,9 +8,9 @@ from typing import Any, Self, TypeVar
 import pydantic
 
 from components.artifacts.settings import Settings, nearest, validate_settings
-from pipeline.images import pushed_images
-from pipeline.pods import PodSettings
-from pipeline.resources import ResourceSettings
+from pipeline.cluster.images import pushed_images
+from pipeline.cluster.pods import PodSettings
+from pipeline.cluster.resources import ResourceSettings
 
 STEPS = ("ingest", "transform", "train", "evaluate", "push")
 """The steps of the graph, in order."""

@@ -19,12 +19,12 @@ from components.artifacts.provenance import (
     RUN_VARIABLE,
     code_version,
 )
-from pipeline.cluster import STEPS
-from pipeline.progress import Progress
-from pipeline.step_process import StepProcess
+from pipeline.cluster.settings import STEPS
+from pipeline.local.progress import Progress
+from pipeline.local.step_process import StepProcess
 
 if TYPE_CHECKING:
-    from pipeline.cache import ContentCache
+    from pipeline.local.cache import ContentCache
 
 JOURNAL = "journal"
 LOGS = "logs"
@@ -167,7 +167,7 @@ def _set(module: Any, name: str, value: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _environment(folder: Path) -> Iterator[None]:
     """What the steps' processes inherit."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     code = code_version()
     changes = {

@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from components.artifacts.errors import SettingsError
-from pipeline.accelerators import kubernetes_device
-from pipeline.cluster import ClusterSettings
-from pipeline.pods import PodSettings, Secret, Volume
-from pipeline.resources import ResourceSettings, seconds
+from pipeline.cluster.accelerators import kubernetes_device
+from pipeline.cluster.pods import PodSettings, Secret, Volume
+from pipeline.cluster.resources import ResourceSettings, seconds
+from pipeline.cluster.settings import ClusterSettings
 
 
 def training_job(cluster: ClusterSettings) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from components.artifacts.errors import SettingsError
-from pipeline.accelerators import is_tpu, vertex_tpu_machine
-from pipeline.cluster import VertexSettings
-from pipeline.resources import ResourceSettings, seconds
+from pipeline.cluster.accelerators import is_tpu, vertex_tpu_machine
+from pipeline.cluster.resources import ResourceSettings, seconds
+from pipeline.cluster.settings import VertexSettings
 
 _LONGEST = "7d"
 _DISK_GB = 100

@@ -13,11 +13,11 @@ from components.artifacts.errors import StepError
 from components.artifacts.journal import read_journal
 from components.artifacts.manifest import write_json
 from pipeline.config import Config, check_inputs
-from pipeline.execution import JOURNAL, execute
-from pipeline.interruption import InterruptedRunError, interrupted_by_signals
-from pipeline.progress import shown_progress
+from pipeline.local.execution import JOURNAL, execute
+from pipeline.local.interruption import InterruptedRunError, interrupted_by_signals
+from pipeline.local.progress import shown_progress
+from pipeline.local.run_log import logged_to
 from pipeline.reporting import report_run
-from pipeline.run_log import logged_to
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
@@ -73,8 +73,8 @@ def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: 
     ):
         try:
             with interrupted_by_signals():
-                from pipeline.cache import ContentCache
                 from pipeline.graph import build_pipeline
+                from pipeline.local.cache import ContentCache
 
                 cache = ContentCache(out / CACHE, folder, reads_cache, progress.cached)
                 execute(build_pipeline(config), arguments, folder, progress, cache, config.steps)

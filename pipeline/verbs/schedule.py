@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from components.artifacts.errors import SettingsError
-from pipeline.options import ConfigArgument, DataOption, SetOption
+from pipeline.verbs.options import ConfigArgument, DataOption, SetOption
 
 if TYPE_CHECKING:
     from pipeline.config import Config
-    from pipeline.drift import Change
     from pipeline.orchestrator import Recurrence
+    from pipeline.schedules.drift import Change
 
 LOCAL = "local"
 """The target that is this machine."""
@@ -63,7 +63,7 @@ def schedule(
     --install then installs.
     """
     from pipeline.config import load_config
-    from pipeline.recurrence import checked_recurrence
+    from pipeline.schedules.recurrence import checked_recurrence
 
     action = _action({"--diff": diff, "--pause": pause, "--resume": resume, "--delete": delete})
     if action is None and cron is None:
@@ -76,7 +76,7 @@ def schedule(
     loaded = load_config(config, data, settings or [])
     place: _Place
     if target == LOCAL:
-        from pipeline.local_schedule import ScheduleHere, timekeeper
+        from pipeline.schedules.local_schedule import ScheduleHere, timekeeper
 
         arguments = _run_arguments(config, data, settings or [], out)
         place = here = ScheduleHere(timekeeper(), loaded.name, arguments, time_zone)
@@ -101,12 +101,12 @@ def schedules(config: ConfigArgument, target: ScheduleTargetOption) -> None:
 
     loaded = load_config(config)
     if target == LOCAL:
-        from pipeline.local_schedule import timekeeper
+        from pipeline.schedules.local_schedule import timekeeper
 
         entries = timekeeper().entries()
         lines = [_line(e.name, e.cron, e.time_zone or "here", e.paused) for e in entries]
     else:
-        from pipeline.compiling import checked_target
+        from pipeline.compiling.compiling import checked_target
         from pipeline.targets import cluster_of
 
         lines = [
@@ -126,8 +126,8 @@ class _Place(Protocol):
 
 
 def _on_cluster(config: "Config", target: str) -> _Place:
-    from pipeline.compiling import checked_target
-    from pipeline.schedules import ClusterSchedule
+    from pipeline.compiling.compiling import checked_target
+    from pipeline.schedules.cluster_schedule import ClusterSchedule
     from pipeline.targets import cluster_of
 
     checked = checked_target(target)
@@ -141,7 +141,7 @@ def _carry_out(
     recurrence: "Recurrence | None",
     now: datetime.datetime,
 ) -> None:
-    from pipeline.recurrence import next_runs
+    from pipeline.schedules.recurrence import next_runs
 
     if action == "--diff":
         difference = place.drift(recurrence)

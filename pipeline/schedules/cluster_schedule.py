@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from components.artifacts.errors import StepError
-from pipeline.compiling import Target, compile_pipeline
+from pipeline.compiling.compiling import Target, compile_pipeline
+from pipeline.compiling.package import read_package
 from pipeline.config import Config
-from pipeline.drift import Change, difference
 from pipeline.orchestrator import Orchestrator, Recurrence, Schedule
+from pipeline.schedules.drift import Change, difference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,18 +127,6 @@ def drift(
     if there == here:
         return ""
     return difference(*(yaml.safe_dump(text, allow_unicode=True) for text in (there, here)))
-
-
-def read_package(package: Path) -> dict[str, Any]:
-    """A compiled pipeline as a mapping.
-
-    A file of two documents, as settings of kfp-kubernetes make it, becomes one mapping with the
-    keys `pipeline_spec` and `platform_spec`, as Kubeflow keeps it.
-    """
-    documents = list(yaml.safe_load_all(package.read_text(encoding="utf-8")))
-    if len(documents) == 1:
-        return dict(documents[0])
-    return dict(zip(("pipeline_spec", "platform_spec"), documents, strict=True))
 
 
 def _document(

@@ -14,12 +14,12 @@ from components.train.job.step import train as train_as_job
 from components.train.step import train
 from components.train.tuning.step import tune
 from components.transform.step import transform
-from pipeline.cluster import NOTIFY
-from pipeline.compiling import Target
+from pipeline.cluster.settings import NOTIFY
+from pipeline.compiling.compiling import Target
+from pipeline.compiling.custom_job import custom_job, is_custom_job
+from pipeline.compiling.placing import place_on_kubeflow, place_on_vertex, set_retries
+from pipeline.compiling.training_job import training_job
 from pipeline.config import Config
-from pipeline.custom_job import custom_job, is_custom_job
-from pipeline.placing import place_on_kubeflow, place_on_vertex, set_retries
-from pipeline.training_job import training_job
 
 FINGERPRINT = "fingerprint"
 """The step that comes before `ingest` on a cluster; it runs in ingest's image."""

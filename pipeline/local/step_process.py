@@ -1,7 +1,7 @@
 """A step's own process: it imports what the step needs, and then waits for its work.
 
 While one step works, the process of the next is started, so that its imports are done when its
-turn comes. `python -m pipeline.step_process STEP` is that process.
+turn comes. `python -m pipeline.local.step_process STEP` is that process.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import Any
 
 from components.artifacts.provenance import source_digest
 from components.artifacts.step import OBJECTS_BETWEEN_LOOKS, configure_logging
-from pipeline.cluster import TUNE
+from pipeline.cluster.settings import TUNE
 
 SECONDS_TO_END = 30.0
 """How long a step that was asked to end may take to: a training saves itself first."""
@@ -53,7 +53,7 @@ class StepProcess:
         self._component = component_of(step)
         self._source = source_digest(self._component)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.step_process", step],
+            [sys.executable, "-m", "pipeline.local.step_process", step],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from components.artifacts.errors import SettingsError, StepError
-from pipeline.drift import Change, difference
 from pipeline.orchestrator import Recurrence
+from pipeline.schedules.drift import Change, difference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Timekeeper(Protocol):
 
 def timekeeper() -> Timekeeper:
     """What this machine has: systemd where it runs, else crontab where there is one."""
-    from pipeline.local_crontab import Crontab
-    from pipeline.local_systemd import Systemd
+    from pipeline.schedules.crontab import Crontab
+    from pipeline.schedules.systemd import Systemd
 
     # The mark of a machine that systemd started, by sd_booted(3).
     if not Path("/run/systemd/system").is_dir() and shutil.which("crontab"):

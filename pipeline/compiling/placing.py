@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline.accelerators import kubernetes_device
-from pipeline.pods import PodSettings
-from pipeline.resources import ResourceSettings, seconds
+from pipeline.cluster.accelerators import kubernetes_device
+from pipeline.cluster.pods import PodSettings
+from pipeline.cluster.resources import ResourceSettings, seconds
 
 
 def place_on_kubeflow(task: Any, resources: ResourceSettings, pod: PodSettings) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from components.artifacts.errors import SettingsError
-from pipeline.beam_workers import with_workers
+from pipeline.compiling.beam_workers import with_workers
+from pipeline.compiling.custom_job import check_on_vertex
 from pipeline.config import Config
-from pipeline.custom_job import check_on_vertex
 
 Target = Literal["kfp", "vertex"]
 

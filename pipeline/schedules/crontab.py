@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from components.artifacts.errors import SettingsError
-from pipeline.local_schedule import LocalEntry, LocalSchedule, call
+from pipeline.schedules.local_schedule import LocalEntry, LocalSchedule, call
 
 _PAUSED = "#paused# "
 _ENTRY = re.compile(

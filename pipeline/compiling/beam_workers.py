@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from components.artifacts.beam_options import option_values, runner_elsewhere
-from pipeline.cluster import WORKERS, ClusterSettings
+from pipeline.cluster.settings import WORKERS, ClusterSettings
 from pipeline.config import Config
 
 

@@ -25,9 +25,9 @@ from components.artifacts.errors import DarkroomError, StepError
 from components.artifacts.journal import read_journal, write_cached_entry
 from components.artifacts.manifest import MANIFEST, read_manifest, write_json
 from components.artifacts.provenance import source_digest
-from pipeline.cluster import STEPS, TUNE
-from pipeline.data_digest import data_digest
-from pipeline.step_process import component_of
+from pipeline.cluster.settings import STEPS, TUNE
+from pipeline.local.data_digest import data_digest
+from pipeline.local.step_process import component_of
 
 UNKNOWN = ""
 """The key of a step whose outcome does not follow from what is known: it always runs."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.cluster import STEPS, TUNE
+from pipeline.cluster.settings import STEPS, TUNE
 
 _STEP_LINE = re.compile(rf"\s*(\[(?:{'|'.join((*STEPS, TUNE))})\] .*)")
 

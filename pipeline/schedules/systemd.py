@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.local_schedule import LocalEntry, LocalSchedule, call
-from pipeline.recurrence import parse_cron
+from pipeline.schedules.local_schedule import LocalEntry, LocalSchedule, call
+from pipeline.schedules.recurrence import parse_cron
 
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _SERVICE = """\

@@ -1,0 +1,1 @@
+"""What a config says of its cluster: images, machines, pods, accounts."""

@@ -1,0 +1,1 @@
+"""The graph as the file that a cluster runs."""

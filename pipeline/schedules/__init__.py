@@ -1,0 +1,1 @@
+"""Recurring runs: on a cluster, by systemd or by cron."""

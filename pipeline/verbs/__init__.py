@@ -1,0 +1,1 @@
+"""The verbs of `darkroom` that have to do with clusters."""
