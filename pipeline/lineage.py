@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.artifacts.errors import StepError
+from components.artifacts.examples import KIND as EXAMPLES
+from components.artifacts.examples import examples_digest
 from components.artifacts.manifest import MADE, MANIFEST, folder_digest
-from components.ingest.index import INDEX_FILE
 from components.push.publishing import PUSHED, serving
 from pipeline.local.running import RUN_FILE
 
@@ -43,7 +44,7 @@ def read_lineage(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StepError(f"cannot read {artifact / MANIFEST}: {error}") from None
     found = {name: value for name, value in manifest.items() if name not in _LEFT_OUT}
-    intact = folder_digest(artifact, but=(INDEX_FILE,) if kind == "examples" else ()) == digest
+    intact = (examples_digest if kind == EXAMPLES else folder_digest)(artifact) == digest
     return {"folder": str(artifact), "intact": intact if digest else None, **found}
 
 

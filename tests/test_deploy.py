@@ -231,7 +231,9 @@ def test_the_trigger_s_image_holds_what_it_imports() -> None:
     """The command, all settings and steps: whole folders, and the group of what they import."""
     dockerfile = (DEPLOY / "trigger" / "Dockerfile").read_text()
     assert "--group trigger " in dockerfile
-    assert {"COPY components components", "COPY pipeline pipeline"} <= set(dockerfile.splitlines())
+    assert {"COPY components /app/components", "COPY pipeline /app/pipeline"} <= set(
+        dockerfile.splitlines()
+    )
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {"!components", "!pipeline"} <= set(ignored)
     heavy = {"tensorflow", "keras", "tensorflow_transform"}

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -126,15 +126,15 @@ def write_text(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def folder_digest(folder: Path, but: Collection[str] = ()) -> str:
+def folder_digest(folder: Path, pattern: str = "*") -> str:
     """SHA-256 over the names and contents of all files below a folder but its manifest.
 
     Args:
         folder: The folder.
-        but: Further files to leave out, by their path within the folder.
+        pattern: What the names of the files look like.
     """
-    left_out = {folder / MANIFEST, *(folder / name for name in but)}
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path not in left_out)
+    manifest = folder / MANIFEST
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file() and path != manifest)
     digest = hashlib.sha256()
     # On all cores: Python's lock is free while a file is read and hashed.
     with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 import pydantic
 
+from components.artifacts.beam_options import runner_elsewhere
 from components.artifacts.settings import Settings, nearest
 from components.evaluate.known_metrics import KNOWN_METRICS
 
@@ -55,8 +56,16 @@ class EvaluateSettings(Settings):
     less moves an accuracy by a tenth."""
 
     beam_options: tuple[str, ...] = ()
-    """Beam's own options, such as `["--runner", "DataflowRunner", ...]`; in this process where
-    empty."""
+    """Beam's own options, for workers on this machine such as `["--direct_num_workers=4"]`; in
+    this process where empty."""
+
+    @pydantic.field_validator("beam_options")
+    @classmethod
+    def _check_beam_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        runner = runner_elsewhere(options)
+        if runner is not None:
+            raise ValueError(f"{runner}'s workers do not reach the model: leave the runner out")
+        return options
 
     @pydantic.field_validator("thresholds", mode="before")
     @classmethod

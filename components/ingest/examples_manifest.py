@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from components.artifacts.examples import SPLITS
+from components.artifacts.examples import SPLITS, examples_digest
 from components.artifacts.tiles import TILE_COLUMNS
 from components.ingest.chunk import Entry
 from components.ingest.rejection import Rejection
@@ -12,6 +13,7 @@ from components.ingest.settings import IngestSettings
 
 
 def examples_manifest(
+    folder: Path,
     data: str,
     columns: Mapping[str, str],
     entries: Sequence[Entry],
@@ -21,6 +23,7 @@ def examples_manifest(
     """The content of the manifest.
 
     Args:
+        folder: Where the examples stand, whole.
         data: Where the rows came from.
         columns: Type by name of the extra columns.
         entries: The examples.
@@ -38,6 +41,7 @@ def examples_manifest(
         "rejected": dict(Counter(rejection.reason for rejection in rejections)),
         "data": data,
         "settings": settings.model_dump(mode="json"),
+        "digest": examples_digest(folder),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import examples as examples_format
 from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import folder_digest, write_manifest, written_aside
+from components.artifacts.manifest import write_manifest, written_aside
 from components.artifacts.settings import nearest
 from components.artifacts.workers_elsewhere import options_beside
 from components.ingest.rejection import COPY_REASONS, Rejection, write_rejections
@@ -50,7 +50,6 @@ def ingest(
     from components.ingest.assembly import assemble
     from components.ingest.card import PAGE, Contents
     from components.ingest.examples_manifest import examples_manifest, labels_of
-    from components.ingest.index import INDEX_FILE
     from components.ingest.validation import find, read_previous, settle_findings
 
     beam_options = options_beside(examples, settings.beam_options)
@@ -80,10 +79,11 @@ def ingest(
         )
         _write_statistics(statistics, card)
         settle_findings(findings, statistics / PAGE)
-        made = examples_manifest(data, table.columns, assembled.entries, rejections, settings)
-        # The index knows the files' times too, and the same photographs make the same examples.
-        made["digest"] = folder_digest(aside, but=(INDEX_FILE,))
-        write_manifest(aside, examples_format.KIND, made)
+        write_manifest(
+            aside,
+            examples_format.KIND,
+            examples_manifest(aside, data, table.columns, assembled.entries, rejections, settings),
+        )
     return {"counts": counts, "rejected": dict(reasons)}
 
 

@@ -99,7 +99,7 @@ class WindowFolder:
             write_rejections(folder, rejections)
             rows = FileSystems.join(self.location, ROWS_FILE)
             content = examples_manifest(
-                rows, table.columns, assembled.entries, rejections, self.settings
+                folder, rows, table.columns, assembled.entries, rejections, self.settings
             )
             write_manifest(folder, KIND, content)
             names = [file.name for file in folder.iterdir() if file.name != MANIFEST]
