@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar
 
 import pydantic
 
+from components.artifacts.provenance import IMAGE_VARIABLE
 from components.artifacts.settings import Settings, nearest, validate_settings
 from pipeline.cluster.images import pushed_images
 from pipeline.cluster.pods import PodSettings
@@ -150,8 +151,13 @@ class ClusterSettings(Settings):
         return f"{prefix + name if prefix else repository}@{digest}"
 
     def resources_of(self, step: str) -> ResourceSettings:
-        """What a step asks for; `tune` what `train` does, unless it has a section of its own."""
-        return _settings_of(ResourceSettings, self.resources, step, "cluster.resources")
+        """What a step asks for; `tune` what `train` does, unless it has a section of its own.
+
+        A variable tells the step its image, for the manifests of what it makes.
+        """
+        asked = _settings_of(ResourceSettings, self.resources, step, "cluster.resources")
+        environment = {IMAGE_VARIABLE: self.image(step), **asked.environment}
+        return asked.model_copy(update={"environment": environment})
 
     def pod_of(self, step: str) -> PodSettings:
         """A step's pod on Kubeflow; that of `tune` as `train`'s, unless it has a section."""
