@@ -61,7 +61,13 @@ def main(transformed: str, side: int, weights: str, epochs: int) -> None:
         on_train_begin=lambda _: ends.append(time.perf_counter()),
         on_epoch_end=lambda _, __: ends.append(time.perf_counter()),
     )
-    model.compile("adam", keras.losses.CategoricalCrossentropy(label_smoothing=0.1), ["accuracy"])
+    # XLA is Keras's own choice here, and the slower one on a CPU.
+    model.compile(
+        "adam",
+        keras.losses.CategoricalCrossentropy(label_smoothing=0.1),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
     model.fit(
         dataset(transformed, "train", side),
         validation_data=dataset(transformed, "valid", side),

@@ -44,7 +44,10 @@ def test_a_step_s_own_keys_go_before_those_of_default() -> None:
         "tune": ("8", 0),
         "push": ("2", 3),
     }
-    assert (asked["train"].environment, asked["push"].environment) == ({"A": "1"}, {})
+    assert {step: dict(asked[step].environment) for step in ("train", "push")} == {
+        "train": {"DARKROOM_IMAGE": "darkroom-train:0.1.0", "A": "1"},
+        "push": {"DARKROOM_IMAGE": "darkroom-push:0.1.0"},
+    }
 
 
 @pytest.mark.parametrize(
