@@ -12,6 +12,7 @@ export UV_COMPILE_BYTECODE := 1
 
 BUILDER ?= docker
 TEST_PROCESSES ?= 2
+COMMIT = $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-changed)
 
 .PHONY: help setup run test lint bench images clean
 
@@ -44,9 +45,9 @@ bench: setup ## Measure against peers, side by side (some minutes)
 
 images: ## Build every component's image; BUILDER=docker or BUILDER=buildah
 ifeq ($(BUILDER),docker)
-	REVISION=$$(git rev-parse HEAD) docker buildx bake --file docker/docker-bake.hcl --load
+	REVISION=$(COMMIT) docker buildx bake --file docker/docker-bake.hcl --load
 else ifeq ($(BUILDER),buildah)
-	REVISION=$$(git rev-parse HEAD) docker/build-with-buildah.sh
+	REVISION=$(COMMIT) docker/build-with-buildah.sh
 else
 	$(error BUILDER is docker or buildah, not '$(BUILDER)')
 endif

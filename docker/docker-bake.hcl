@@ -60,6 +60,7 @@ target "component" {
     darkroom-build   = "target:darkroom-build"
     darkroom-runtime = "target:darkroom-runtime"
   }
+  args = { REVISION = REVISION }
   tags = [join("/", compact([REGISTRY, "darkroom-${component}:${TAG}"]))]
   labels = {
     "org.opencontainers.image.title"    = "darkroom ${component}"

@@ -6,7 +6,7 @@ FROM apache/beam_python3.11_sdk:2.77.0 AS beam
 FROM darkroom-component
 # Dataflow mounts folders that only root can write (a worker of it has a machine to itself).
 # hadolint ignore=DL3002
-USER root
+USER 0
 COPY --from=beam /opt/apache/beam /opt/apache/beam
 # It asks pip whether Beam is installed, and would otherwise make an environment without ours.
 RUN python -m ensurepip

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import tomllib
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from components.artifacts.provenance import COMMIT_VARIABLE
 from pipeline.cluster.images import pushed_images
 from pipeline.cluster.settings import ClusterSettings
 
@@ -160,6 +162,15 @@ def test_image_answers_as_the_component_from_a_shell(component: str):
     assert json.loads(entrypoint) == ["python", "-m", f"components.{component}"]
 
 
+@every_component
+def test_image_of_a_step_knows_the_commit_of_its_code(component: str):
+    _, final = component_stages(component)
+    if (ROOT / "components" / component / "step.py").exists():
+        assert final.all("ARG") == ["REVISION"]
+        assert f"{COMMIT_VARIABLE}=${{REVISION}}" in final.all("ENV")
+    assert "args = { REVISION = REVISION }" in BAKE
+
+
 @every_image
 def test_bytecode_is_made_of_what_may_be_imported_at_a_start(component: str):
     build, _ = component_stages(component)
@@ -235,3 +246,25 @@ def test_base_image_is_named_alike_and_has_the_project_s_python():
     assert image.startswith(f"python:{python}-")
     (environment,) = base_stage("build").all("ENV")
     assert f"UV_PYTHON=python{python}" in environment.split()
+
+
+@pytest.mark.parametrize(("command", "state"), [("true", "SUCCESS"), ("false", "FAILURE")])
+def test_a_step_runs_in_its_image_and_leaves_no_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, state: str
+):
+    buildah = tmp_path / "buildah"
+    # Everything but the engine: it notes each command, and runs what a container would.
+    buildah.write_text(
+        f'#!/bin/bash\necho "$@" >>{tmp_path}/calls\n'
+        '[[ $1 == from ]] && echo made\n[[ $1 == run ]] && exec "${@: -1}"\nexit 0\n'
+    )
+    buildah.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    program = runpy.run_path(str(ROOT / "docker" / "run_in_images.py"))
+    task = program["BuildahTask"]("there/train:1", [command], "/gcs", None, {"A": "b"})
+    assert task.run().name == state
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        "from --pull-never there/train:1",
+        f"run --isolation chroot --volume /gcs:/gcs --env=A=b made -- {command}",
+        "rm made",
+    ]
