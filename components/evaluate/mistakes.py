@@ -1,9 +1,7 @@
 """The mistakes a model is most sure of, with the photographs."""
 
-import base64
 import dataclasses
 import heapq
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from components.artifacts.example_proto import parsed_example
 from components.artifacts.examples import IMAGE_BYTES, IMAGE_ID
 from components.artifacts.tfrecord import read_records
+from components.artifacts.thumbnails import thumbnail
 
 NONE = "no label"
 THUMBNAIL_SIDE = 160
@@ -99,40 +98,5 @@ def _thumbnails(shards: Iterable[Path], image_ids: set[str]) -> dict[str, str | 
             example = parsed_example(record)
             image_id = example[IMAGE_ID][0].decode()
             if image_id in image_ids:
-                thumbnails[image_id] = thumbnail(example[IMAGE_BYTES][0])
+                thumbnails[image_id] = thumbnail(example[IMAGE_BYTES][0], THUMBNAIL_SIDE)
     return thumbnails
-
-
-def thumbnail(image_bytes: bytes) -> str | None:
-    """A small JPEG of an encoded image as a data URI; None where Pillow cannot read it.
-
-    Images of a few pixels, such as 8 x 8 digits, are enlarged so that their pixels show.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(image_bytes)) as image:
-            image.draft("RGB", (2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
-            picture = _on_white(image)
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
-    scale = THUMBNAIL_SIDE // max(picture.size)
-    if scale > 1:
-        size = (picture.width * scale, picture.height * scale)
-        picture = picture.resize(size, Image.Resampling.NEAREST)
-    else:
-        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=80, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
-
-
-def _on_white(image: Any) -> Any:
-    """An RGB copy, with white where it is transparent."""
-    from PIL import Image
-
-    if image.mode.startswith("I"):  # 16 bits a pixel, which `convert` would cut off at 255
-        image = image.point(lambda value: value / 256).convert("L")
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")

@@ -10,14 +10,16 @@ from typing import Any
 from components.artifacts.example_proto import parsed_example
 from components.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
 from components.artifacts.tfrecord import read_records
+from components.artifacts.thumbnails import thumbnail
 from components.ingest.chunk import Entry
 from components.ingest.files import read_file
 from components.ingest.rejection import Reason, RejectedError, Rejection
-from components.ingest.thumbnails import thumbnail
 
 RECORDS_READ = 4000
 """Most records that are looked at for samples, so that a million photographs cost no more."""
 FEWEST_A_SHARD = 16
+SIDE = 112
+"""Longer side of a picture, in pixels: the card's 300 stay within its 3 MB."""
 
 _ORDER = (Reason.CONFLICTING_LABELS, Reason.NEAR_DUPLICATE, Reason.DUPLICATE)
 
@@ -95,7 +97,7 @@ def _spread(shards: Sequence[Path]) -> list[Path]:
 
 def _picture(example: Mapping[str, list[Any]], label: str) -> Picture:
     image = example[IMAGE_PATH][0].decode()
-    return Picture(image, label, thumbnail(example[IMAGE_BYTES][0]))
+    return Picture(image, label, thumbnail(example[IMAGE_BYTES][0], SIDE))
 
 
 def compared_copies(
@@ -127,7 +129,7 @@ def _comparison(copy: Rejection, kept: Entry | None) -> Comparison:
     image, label = str(copy.row.get("image")), str(copy.row.get("label"))
     location = str(copy.row.get("location", image))
     data = _readable(location)
-    refused = Picture(image, label, thumbnail(data))
+    refused = Picture(image, label, thumbnail(data, SIDE))
     if kept is None:
         return Comparison(copy.reason, copy.detail, refused, None)
     if hashlib.sha256(data).hexdigest() != kept.image_id:
@@ -138,7 +140,7 @@ def _comparison(copy: Rejection, kept: Entry | None) -> Comparison:
         copy.reason,
         copy.detail,
         refused,
-        Picture(kept.image, kept.label, thumbnail(data) if same else None),
+        Picture(kept.image, kept.label, thumbnail(data, SIDE) if same else None),
     )
 
 

@@ -1,0 +1,39 @@
+"""The windows that a stream leaves, and the rows that make them."""
+
+import json
+from pathlib import Path
+
+from components.artifacts.example_proto import parsed_example
+from components.artifacts.examples import SPLITS, Examples, read_examples
+from components.artifacts.tfrecord import read_records
+from components.ingest.tests.pictures import encoded, gradient
+
+
+def row(folder: Path, number: int, label: str, **columns: object) -> str:
+    """Writes a photograph, and gives the message that announces it."""
+    path = folder / f"{number}.png"
+    path.write_bytes(encoded(gradient(number), "PNG"))
+    return json.dumps({"image": str(path), "label": label, **columns})
+
+
+def windows(out: Path) -> list[Examples]:
+    return [read_examples(folder) for folder in sorted(out.iterdir())]
+
+
+def records(examples: Examples) -> dict[str, list[bytes]]:
+    return {
+        split: [record for shard in examples.shards(split) for record in read_records(shard)]
+        for split in SPLITS
+    }
+
+
+def rejected(window: Examples) -> list[tuple[str, str]]:
+    """Image (or text, where a row has none) and reason."""
+    lines = (window.folder / "rejected.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [(r["row"].get("image") or r["row"]["text"], r["reason"]) for r in rows]
+
+
+def images(window: Examples) -> set[str]:
+    every = [parsed_example(record) for group in records(window).values() for record in group]
+    return {Path(example["image_path"][0].decode()).stem for example in every}
