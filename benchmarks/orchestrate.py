@@ -1,13 +1,9 @@
 """What the commands around the steps cost: compile, submit, a rerun, the steps' own start-up."""
 
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +12,9 @@ import yaml
 
 from benchmarks.graph import DATA, WEIGHTS
 from benchmarks.processes import RUNS, spread, verdict
-from benchmarks.timing import ROOT, table
+from benchmarks.timing import ROOT, table, wall_seconds
 
 DIGITS, FLOWERS = "configs/digits.yaml", "configs/flowers.yaml"
-_DARKROOM = [sys.executable, "-m", "pipeline.command"]
 
 
 def measure() -> str:
@@ -31,8 +26,9 @@ def measure() -> str:
 
 def _compiling(folder: str) -> Iterator[list[str]]:
     for target in ("kfp", "vertex"):
-        command = ["compile", DIGITS, "--target", target, "-o", f"{folder}/{target}.yaml"]
-        taken = [_seconds(command) for _ in range(RUNS + 1)][1:]
+        file = f"{folder}/{target}.yaml"
+        command = ["pipeline.command", "compile", DIGITS, "--target", target, "-o", file]
+        taken = [wall_seconds(command) for _ in range(RUNS + 1)][1:]
         median = statistics.median(taken)
         yield [f"darkroom compile --target {target}, s", spread(taken), verdict(median, 5, False)]
 
@@ -43,15 +39,15 @@ def _submitting(folder: str) -> Iterator[list[str]]:
         with stand_in(Path(folder)) as (cluster, environment):
             text = (ROOT / DIGITS).read_text()
             config.write_text(f"{text}\n{yaml.safe_dump({'cluster': {target: cluster}})}")
-            command = ["submit", str(config), "--target", target]
-            taken = [_seconds(command, environment) for _ in range(RUNS + 1)][1:]
+            command = ["pipeline.command", "submit", str(config), "--target", target]
+            taken = [wall_seconds(command, environment) for _ in range(RUNS + 1)][1:]
         median = statistics.median(taken)
         figure = f"darkroom submit --target {target}, with compiling, to a server here, s"
         yield [figure, spread(taken), verdict(median, 3, False)]
 
 
 def _running(folder: str) -> Iterator[list[str]]:
-    digits = _run(DIGITS, f"{folder}/digits")
+    _, digits = _run(DIGITS, f"{folder}/digits")
     started = sum(step["startup_seconds"] for step in digits["steps"])
     part = started / digits["seconds"]
     yield ["digits: steps' start-up / wall time", f"{part:.2f}", verdict(part, 0.3, False)]
@@ -59,29 +55,17 @@ def _running(folder: str) -> Iterator[list[str]]:
     given = ["--data", DATA, "--set", f"train.weights={WEIGHTS}", "--set", "train.epochs=1"]
     given += ["--set", "train.fine_tune_epochs=0", "--set", "evaluate.thresholds={}"]
     _run(FLOWERS, f"{folder}/flowers", *given)
-    began = time.perf_counter()
-    again = _run(FLOWERS, f"{folder}/flowers", *given)
-    taken = time.perf_counter() - began
+    taken, again = _run(FLOWERS, f"{folder}/flowers", *given)
     states = ", ".join(sorted({step["status"] for step in again["steps"]}))
     yield [f"flowers: a rerun without a change ({states}), s", f"{taken:.1f}", "at most 15"]
 
 
-def _run(config: str, out: str, *arguments: str) -> dict[str, Any]:
-    """`darkroom run`, and the run.json it left last."""
-    _seconds(["run", config, "--out", out, *arguments])
+def _run(config: str, out: str, *arguments: str) -> tuple[float, dict[str, Any]]:
+    """Seconds of `darkroom run`, and the run.json it left last."""
+    taken = wall_seconds(["pipeline.command", "run", config, "--out", out, *arguments])
     file = max(Path(out).glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     run: dict[str, Any] = json.loads(file.read_text())
-    return run
-
-
-def _seconds(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> float:
-    began = time.perf_counter()
-    command = [*_DARKROOM, *arguments]
-    env = {**os.environ, **(environment or {})}
-    subprocess.run(command, check=True, cwd=ROOT, env=env, capture_output=True)
-    taken = time.perf_counter() - began
-    print(f"{' '.join(arguments[:4])}: {taken:.2f} s", file=sys.stderr, flush=True)
-    return taken
+    return taken, run
 
 
 @contextmanager

@@ -1,24 +1,38 @@
 """Timing of whole processes: what a user waits for."""
 
-import statistics
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def median_seconds(arguments: list[str], runs: int = 5) -> tuple[float, float, float]:
-    """Median, least and most wall seconds of `python -m ...`, after one run to warm the disk."""
-    seconds = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        command = [sys.executable, "-m", *arguments]
-        subprocess.run(command, capture_output=True, check=False, cwd=ROOT)
-        seconds.append(time.perf_counter() - started)
-    counted = seconds[1:]
-    return statistics.median(counted), min(counted), max(counted)
+def wall_seconds(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, exit_code: int = 0
+) -> float:
+    """Wall seconds of `python -m ...`.
+
+    Raises:
+        RuntimeError: It ended with another exit code; the message ends with its own last lines.
+    """
+    started = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    if ended.returncode != exit_code:
+        command = " ".join(arguments)
+        raise RuntimeError(f"{command} exited with {ended.returncode}:\n{ended.stderr[-2000:]}")
+    print(f"{' '.join(arguments[:5])}: {seconds:.2f} s", file=sys.stderr, flush=True)
+    return seconds
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
