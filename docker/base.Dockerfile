@@ -22,9 +22,11 @@ WORKDIR /darkroom
 COPY pyproject.toml uv.lock ./
 
 FROM ${BASE_IMAGE} AS runtime
-# Kubeflow's launcher writes artifacts below /gcs, /minio or /s3, as the image's own user.
+# Kubeflow's launcher writes artifacts below /gcs, /minio or /s3, as the image's own user, which is
+# not to change the code (buildah would give it a folder that WORKDIR makes).
 RUN useradd --create-home --uid 10001 --user-group darkroom \
-    && install --directory --owner=darkroom --group=darkroom /gcs /minio /s3
+    && install --directory --owner=darkroom --group=darkroom /gcs /minio /s3 \
+    && install --directory /app
 ENV PATH=/opt/venv/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONPATH=/app \

@@ -83,7 +83,7 @@ class Distributions:
 
 @dataclasses.dataclass
 class Statistics:
-    """Statistics that add up: a part's and the whole's are of one kind.
+    """What is counted of the photographs.
 
     Attributes:
         photographs: Examples by split.
@@ -128,17 +128,6 @@ class Statistics:
         self.overall.merge(added)
         for label in labels:
             self.by_label.setdefault(label, Distributions()).merge(added)
-
-    def merge(self, other: "Statistics") -> None:
-        """Adds the statistics of other photographs."""
-        self.photographs.update(other.photographs)
-        for split, labels in other.counts.items():
-            self.counts.setdefault(split, Counter()).update(labels)
-        self.converted += other.converted
-        self.united += other.united
-        self.overall.merge(other.overall)
-        for label, distributions in other.by_label.items():
-            self.by_label.setdefault(label, Distributions()).merge(distributions)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads back."""

@@ -120,8 +120,7 @@ def test_a_label_without_photographs_or_split() -> None:
     assert [(f.code, f.message) for f in found] == [
         ("too_few_photographs", "fewer than 20 of 'iris' (0)")
     ]
-    statistics = made(EVEN)
-    statistics.merge(made({"daisy": 2}))
+    statistics = made({**EVEN, "daisy": 2})
     found = find(statistics, ["daisy", "rose", "tulip"], ExpectationSettings(minimum_per_label=0))
     assert [f.message for f in found if f.code == "missing_from_split"] == ["no 'daisy' in test"]
 
