@@ -121,12 +121,14 @@ def _made_lines(made: Mapping[str, Any]) -> list[str]:
     if not made:
         return ["made outside a step, or by a release that did not say how"]
     code = made["code"]
-    commit = f"commit {_short(code['commit'])}{' with changes' if code['changed'] else ''}, "
+    commit = f"commit {_short(code['commit'])}{' with changes' if code['changed'] else ''}"
+    version = f"version {code['version']}"  # which an image does not know
+    known = [(code["commit"], commit), (code["version"], version)]
     packages = ", ".join(f"{name} {number}" for name, number in made["packages"].items())
     place = made["run"] or next(iter(made["outputs"].values()), "no named run")
     return [
         f"made: by {made['step']} in {place}, {made['started']}, source {_short(code['source'])}",
-        f"code: {commit if code['commit'] else ''}version {code['version'] or 'unknown'}",
+        f"code: {', '.join(words for fact, words in known if fact) or 'unknown'}",
         f"image: {made['image'] or 'none, run in an environment'}",
         f"with: Python {made['python']}, {packages}",
     ]

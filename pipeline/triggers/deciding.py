@@ -5,7 +5,7 @@ import datetime
 
 from pipeline.cluster.resources import seconds
 from pipeline.triggers.settings import TriggerSettings
-from pipeline.triggers.starts import Start
+from pipeline.triggers.starts import ABANDONED_AFTER, Start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +38,23 @@ def decide(
         quality: What is wrong with the model in production, in words; "" if nothing is known.
     """
     if last is not None:
-        next_time = last.time + datetime.timedelta(seconds=seconds(settings.minimum_interval))
-        if now < next_time:
-            at = next_time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-            return Decision(
-                False,
-                f"the last run started less than {settings.minimum_interval} "
-                f"ago; the next may at {at}",
+        interval = datetime.timedelta(seconds=seconds(settings.minimum_interval))
+        said = f"the last run started less than {settings.minimum_interval} ago"
+        if not last.run:
+            interval = ABANDONED_AFTER
+            said = (
+                f"a trigger is starting a run since {_utc(last.time)}, and no cluster has answered"
             )
+        next_time = last.time + interval
+        if now < next_time:
+            return Decision(False, f"{said}; the next may at {_utc(next_time)}")
     if quality:
         return Decision(True, quality)
     said = f"{new_photographs:,} new photographs"
     if new_photographs < settings.minimum_new_photographs:
         return Decision(False, f"{said}, and {settings.minimum_new_photographs:,} are needed")
     return Decision(True, said)
+
+
+def _utc(time: datetime.datetime) -> str:
+    return time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
