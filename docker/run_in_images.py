@@ -73,7 +73,7 @@ def main(config_file: str, folder: str, *overrides: str) -> None:
         arguments["push"]["destination"] = str(root / "served" / config.name)
     subprocess_task_handler.SubprocessTaskHandler = BuildahTask
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=folder, raise_on_error=True)
-    build_pipeline(config)(**arguments)
+    build_pipeline(config, "kfp")(**arguments)
 
 
 if __name__ == "__main__":
