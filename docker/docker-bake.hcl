@@ -21,6 +21,10 @@ variable "REVISION" {
   default = "" # the commit
 }
 
+variable "TRAIN_GROUP" {
+  default = "train" # train-gpu: with CUDA
+}
+
 # Files of this machine, for a registry that needs its own settings.
 variable "PIP_CONF" {
   default = ""
@@ -60,7 +64,7 @@ target "component" {
     darkroom-build   = "target:darkroom-build"
     darkroom-runtime = "target:darkroom-runtime"
   }
-  args = { REVISION = REVISION }
+  args = { REVISION = REVISION, TRAIN_GROUP = TRAIN_GROUP }
   tags = [join("/", compact([REGISTRY, "darkroom-${component}:${TAG}"]))]
   labels = {
     "org.opencontainers.image.title"    = "darkroom ${component}"

@@ -107,9 +107,19 @@ def test_image_installs_its_own_dependency_group_only(component: str):
     build, _ = component_stages(component)
     (install,) = build.all("RUN")
     assert "uv sync --frozen --no-default-groups" in install
-    assert re.findall(r"--(?:only-)?group[ =](\S+)", install) == [component]
+    groups = re.findall(r"--(?:only-)?group[ =](\S+)", install)
+    if component == "train":
+        assert build.all("ARG") == ["TRAIN_GROUP=train"]
+        assert bake_default("TRAIN_GROUP") == "train"
+        groups = [group.replace('"${TRAIN_GROUP}"', "train") for group in groups]
+    assert groups == [component]
     assert not re.search(r"--(extra|all-groups|all-extras|with)\b", install)
     assert component in PROJECT["dependency-groups"]
+
+
+def test_train_group_for_gpus_differs_by_cuda_alone():
+    others = set(packages_of("train-gpu")) - set(packages_of("train"))
+    assert others == {"tensorflow[and-cuda]==2.21.*"}
 
 
 @every_component
@@ -168,7 +178,7 @@ def test_image_of_a_step_knows_the_commit_of_its_code(component: str):
     if (ROOT / "components" / component / "step.py").exists():
         assert final.all("ARG") == ["REVISION"]
         assert f"{COMMIT_VARIABLE}=${{REVISION}}" in final.all("ENV")
-    assert "args = { REVISION = REVISION }" in BAKE
+    assert "args = { REVISION = REVISION, TRAIN_GROUP = TRAIN_GROUP }" in BAKE
 
 
 @every_image

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import Any, Literal
 
 from components.artifacts.errors import SettingsError
@@ -11,6 +12,8 @@ _log = logging.getLogger("darkroom.train")
 
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
 
+GPU_DEVICE = Path("/dev/nvidia0")
+"""What a machine, or a container that was given one, has with a GPU."""
 TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_WORKER_HOSTNAMES")
 """What is set in the environment of a process that has a TPU."""
 
@@ -37,14 +40,27 @@ def build_strategy(name: StrategyName, cluster: Cluster) -> Any:
             f"train.strategy is {chosen}, but TF_CONFIG names {cluster.workers} workers: each "
             "would train for itself; set auto or multi_worker"
         )
-    if chosen == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
     if chosen == "tpu":
         return _tpu_strategy()
+    _warn_of_idle_gpu()
+    if chosen == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
     if chosen == "mirrored":
         return tf.distribute.MirroredStrategy()
     device = "/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0"
     return tf.distribute.OneDeviceStrategy(device)
+
+
+def _warn_of_idle_gpu() -> None:
+    """Says so where a GPU is paid for and not used."""
+    import tensorflow as tf
+
+    if GPU_DEVICE.exists() and not tf.config.list_physical_devices("GPU"):
+        _log.warning(
+            "this machine has a GPU that TensorFlow cannot use, so the training takes the CPU: "
+            "build the train image with TRAIN_GROUP=train-gpu (docs/images.md), or see to its "
+            "driver"
+        )
 
 
 def _choice(name: StrategyName, cluster: Cluster) -> StrategyName:

@@ -226,3 +226,18 @@ def test_auto_takes_what_is_there() -> None:
     import tensorflow as tf
 
     assert isinstance(build_strategy("auto", Cluster()), tf.distribute.OneDeviceStrategy)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_gpu_that_stays_idle_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    there: bool,
+) -> None:
+    device = tmp_path / "nvidia0"
+    if there:
+        device.touch()
+    monkeypatch.setattr("components.train.strategy.GPU_DEVICE", device)
+    build_strategy("one_device", Cluster())
+    assert ("TRAIN_GROUP=train-gpu" in caplog.text) is there
