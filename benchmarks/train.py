@@ -112,16 +112,21 @@ def _epochs(prepared: Sequence[str], folder: Path) -> list[list[str]]:
 
 
 def _workers(prepared: Sequence[str], folder: Path) -> list[list[str]]:
-    """One worker on one core, then two on a core each with the same batch a worker."""
-    ratios = []
-    for turn in range(1, RUNS + 1):
+    """Two workers on a core each, between trainings of one on one with the same batch a worker."""
+
+    def epoch(workers: int) -> float:
         settings = {**PLAIN, "epochs": 1, "fine_tune_epochs": WORKERS_EPOCHS}
-        one = _fine_tuning(_train(prepared, folder, settings, workers=1))
-        settings["batch_size"] = 2 * BATCH
-        two = _train(prepared, folder, settings, workers=2)
-        rate = statistics.median(one[1:]) / (2 * statistics.median(_fine_tuning(two)[1:]))
-        _say(f"{turn}/{RUNS} two workers / one: {rate:.2f} of the steps a second")
-        ratios.append(rate)
+        settings["batch_size"] = workers * BATCH
+        seconds = statistics.median(_fine_tuning(_train(prepared, folder, settings, workers))[1:])
+        _say(f"an epoch of {workers} on a core each: {seconds:.2f} s")
+        return seconds
+
+    ones, ratios = [epoch(1)], []
+    for _ in range(min(RUNS, 3)):
+        two = epoch(2)
+        ones.append(epoch(1))
+        # An epoch of two takes half the steps.
+        ratios.append(statistics.mean(ones[-2:]) / (2 * two))
     ratio = statistics.median(ratios)
     return [["steps/s of two workers / of one", spread(ratios), verdict(ratio, 0.8, True)]]
 
