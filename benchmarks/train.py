@@ -39,8 +39,11 @@ def measure() -> str:
     """Runs the comparisons one after the other, each of them in turns."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = _prepare(FLOWERS, Path(folder), SIDE)
+        many = photographs(MANY)
         parts = [
-            _input(prepared, Path(folder)),
+            _feed(FLOWERS, prepared, Path(folder)),
+            _feed(many, _prepare(many, Path(folder, "feed"), SIDE), Path(folder)),
+            _wait(prepared, Path(folder)),
             _epochs(prepared, Path(folder)),
             _workers(prepared, Path(folder)),
             _memory(Path(folder)),
@@ -60,25 +63,34 @@ def _prepare(data: Path, folder: Path, side: int) -> list[str]:
     return ["--transformed-examples", transformed, "--transform-graph", graph]
 
 
-def _input(prepared: Sequence[str], folder: Path) -> list[list[str]]:
+def _feed(data: Path, prepared: Sequence[str], folder: Path) -> list[list[str]]:
+    """The flowers' passes are shuffled whole; the large set's are shuffled as they are read."""
     _, transformed, _, graph = prepared
     script = str(ROOT / "benchmarks" / "peers" / "record_scan.py")
-    bare = [script, transformed, str(SIDE), str(FEED_BATCHES)]
-    rates, waits = [], []
+    rates = []
     for turn in range(RUNS + 1):
         ours = _batches("feed", transformed, graph, folder, {}, FEED_BATCHES)[0]
-        scan = _numbers([sys.executable, *bare])[0]
-        settings = {"augmentation": AUGMENTED}
-        waited, whole = _batches("wait", transformed, graph, folder, settings, WAIT_BATCHES)
-        _say(f"{turn}/{RUNS} feed {ours:.2f} s, scan {scan:.2f} s, waits {waited / whole:.1%}")
+        bare = [sys.executable, script, transformed, str(SIDE), str(FEED_BATCHES)]
+        scan = _numbers(bare)[0]
+        _say(f"{turn}/{RUNS} {data.name}: feed {ours:.2f} s, scan {scan:.2f} s")
         if turn:
             rates.append(scan / ours)
+    figure = f"{data.name}: rate of the batches / of a bare scan"
+    return [[figure, spread(rates), verdict(statistics.median(rates), 0.8, True)]]
+
+
+def _wait(prepared: Sequence[str], folder: Path) -> list[list[str]]:
+    _, transformed, _, graph = prepared
+    waits = []
+    for turn in range(RUNS + 1):
+        settings = {"augmentation": AUGMENTED}
+        waited, whole = _batches("wait", transformed, graph, folder, settings, WAIT_BATCHES)
+        _say(f"{turn}/{RUNS} waits {waited / whole:.1%}")
+        if turn:
             waits.append(waited / whole)
-    rate, wait = statistics.median(rates), statistics.median(waits)
-    return [
-        ["rate of the batches / of a bare scan", spread(rates), verdict(rate, 0.8, True)],
-        ["part of a step spent waiting for them", spread(waits, 3), verdict(wait, 0.05, False)],
-    ]
+    wait = statistics.median(waits)
+    figure = "part of a step spent waiting for a batch"
+    return [[figure, spread(waits, 3), verdict(wait, 0.05, False)]]
 
 
 def _batches(
