@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.timing import ROOT, table
+from benchmarks import ROOT
+from benchmarks.processes import table
 
 SHARED = ROOT.parent / "shared"
 DATA = os.environ.get("FLOWERS", str(SHARED / "data" / "flowers"))

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from benchmarks.ingest import SCALE, ingest_command
 from benchmarks.photographs import photographs
-from benchmarks.processes import cost, interleaved, seconds, spread, verdict
-from benchmarks.timing import table
+from benchmarks.processes import cost, interleaved, seconds, spread, table, verdict
 from components.artifacts.examples import SPLITS, read_examples
 from components.artifacts.tfrecord import read_records
 from components.ingest.settings import IngestSettings

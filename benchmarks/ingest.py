@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks import ROOT
 from benchmarks.photographs import FLOWERS, VARIATION, photographs, size_of
-from benchmarks.processes import RUNS, Cost, cost, interleaved, seconds, spread, verdict
-from benchmarks.timing import ROOT, table
+from benchmarks.processes import RUNS, Cost, cost, interleaved, seconds, spread, table, verdict
 from components.artifacts.example_proto import parsed_example
 from components.artifacts.examples import IMAGE_PATH, SPLITS, read_examples
 from components.artifacts.tfrecord import read_records

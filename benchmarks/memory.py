@@ -7,8 +7,7 @@ from pathlib import Path
 
 from benchmarks.ingest import SCALE, ingest_command
 from benchmarks.photographs import photographs
-from benchmarks.processes import Cost, cost, interleaved, seconds, spread, verdict
-from benchmarks.timing import table
+from benchmarks.processes import Cost, cost, interleaved, seconds, spread, table, verdict
 
 # Each above the number that ingest reads without a Beam runner: that weighs by itself.
 FEW, MIDDLE, MANY = (round(count * SCALE) for count in (3_000, 12_000, 30_000))

@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks import ROOT
 from benchmarks.graph import DATA, WEIGHTS
-from benchmarks.processes import RUNS, spread, verdict
-from benchmarks.timing import ROOT, table, wall_seconds
+from benchmarks.processes import RUNS, cost, seconds, spread, table, verdict
 
 DIGITS, FLOWERS = "configs/digits.yaml", "configs/flowers.yaml"
+_DARKROOM = [sys.executable, "-m", "pipeline.command"]
 
 
 def measure() -> str:
@@ -27,8 +29,8 @@ def measure() -> str:
 def _compiling(folder: str) -> Iterator[list[str]]:
     for target in ("kfp", "vertex"):
         file = f"{folder}/{target}.yaml"
-        command = ["pipeline.command", "compile", DIGITS, "--target", target, "-o", file]
-        taken = [wall_seconds(command) for _ in range(RUNS + 1)][1:]
+        command = [*_DARKROOM, "compile", DIGITS, "--target", target, "-o", file]
+        taken = seconds([cost(command) for _ in range(RUNS + 1)][1:])
         median = statistics.median(taken)
         yield [f"darkroom compile --target {target}, s", spread(taken), verdict(median, 5, False)]
 
@@ -39,8 +41,8 @@ def _submitting(folder: str) -> Iterator[list[str]]:
         with stand_in(Path(folder)) as (cluster, environment):
             text = (ROOT / DIGITS).read_text()
             config.write_text(f"{text}\n{yaml.safe_dump({'cluster': {target: cluster}})}")
-            command = ["pipeline.command", "submit", str(config), "--target", target]
-            taken = [wall_seconds(command, environment) for _ in range(RUNS + 1)][1:]
+            command = [*_DARKROOM, "submit", str(config), "--target", target]
+            taken = seconds([cost(command, environment=environment) for _ in range(RUNS + 1)][1:])
         median = statistics.median(taken)
         figure = f"darkroom submit --target {target}, with compiling, to a server here, s"
         yield [figure, spread(taken), verdict(median, 3, False)]
@@ -62,7 +64,7 @@ def _running(folder: str) -> Iterator[list[str]]:
 
 def _run(config: str, out: str, *arguments: str) -> tuple[float, dict[str, Any]]:
     """Seconds of `darkroom run`, and the run.json it left last."""
-    taken = wall_seconds(["pipeline.command", "run", config, "--out", out, *arguments])
+    taken = cost([*_DARKROOM, "run", config, "--out", out, *arguments]).seconds
     file = max(Path(out).glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     run: dict[str, Any] = json.loads(file.read_text())
     return taken, run

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks import ROOT
 from benchmarks.photographs import size_of
-from benchmarks.timing import ROOT
 
 RUNS = int(os.environ.get("DARKROOM_BENCHMARK_RUNS", "5"))
 """Counted runs of each case; one more, uncounted, goes before them."""
@@ -40,17 +40,31 @@ class Cost:
     written: int = 0
 
 
-def cost(command: Sequence[str], sample_memory: bool = False) -> Cost:
+def cost(
+    command: Sequence[str],
+    sample_memory: bool = False,
+    environment: Mapping[str, str] | None = None,
+    exit_code: int = 0,
+) -> Cost:
     """Runs a command to its end.
 
+    Args:
+        command: The command.
+        sample_memory: Whether to sum the memory of all its processes.
+        environment: Variables to set.
+        exit_code: How it is to end.
+
     Raises:
-        RuntimeError: It failed; the message ends with its own last lines.
+        RuntimeError: It ended otherwise; the message ends with its own last lines.
     """
     # What the case before left to write is not to be this one's burden.
     os.sync()
     done = threading.Event()
     peaks = [0]
-    with tempfile.TemporaryFile() as output, _own_processes(command, output.fileno()) as process:
+    with (
+        tempfile.TemporaryFile() as output,
+        _own_processes(command, output.fileno(), environment or {}) as process,
+    ):
         started = time.perf_counter()
         if sample_memory:
             sampling = (process.pid, done, peaks)
@@ -59,7 +73,7 @@ def cost(command: Sequence[str], sample_memory: bool = False) -> Cost:
         seconds = time.perf_counter() - started
         done.set()
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode != exit_code:
             output.seek(0)
             tail = output.read().decode(errors="replace")[-2000:]
             raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}:\n{tail}")
@@ -67,10 +81,17 @@ def cost(command: Sequence[str], sample_memory: bool = False) -> Cost:
 
 
 @contextlib.contextmanager
-def _own_processes(command: Sequence[str], output: int) -> Iterator["subprocess.Popen[bytes]"]:
+def _own_processes(
+    command: Sequence[str], output: int, environment: Mapping[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that leads a group of its own, which ends with the block."""
     process = subprocess.Popen(
-        command, stdout=output, stderr=output, cwd=ROOT, start_new_session=True
+        command,
+        stdout=output,
+        stderr=output,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        start_new_session=True,
     )
     try:
         yield process
@@ -141,3 +162,9 @@ def verdict(value: float, bound: float, at_least: bool) -> str:
     """What must be reached, and whether it is, for a table."""
     reached = value >= bound if at_least else value <= bound
     return f"{'at least' if at_least else 'at most'} {bound:g}: {'yes' if reached else '**no**'}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -6,15 +6,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.graph import WEIGHTS
 from benchmarks.ingest import SCALE, ingest_command
 from benchmarks.photographs import FLOWERS, photographs
-from benchmarks.processes import RUNS, cost, spread, verdict
-from benchmarks.timing import ROOT, table
+from benchmarks.processes import RUNS, cost, spread, table, verdict
 
 SIDE, BATCH = 160, 32
 FEED_BATCHES, WAIT_BATCHES = round(3_000 * SCALE), round(150 * SCALE)
@@ -39,14 +39,14 @@ def measure() -> str:
     """Runs the comparisons one after the other, each of them in turns."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = _prepare(FLOWERS, Path(folder), SIDE)
-        many = photographs(MANY)
+        few, many = (_prepare(photographs(n), Path(folder), SIDE) for n in (FEW, MANY))
         parts = [
-            _feed(FLOWERS, prepared, Path(folder)),
-            _feed(many, _prepare(many, Path(folder, "feed"), SIDE), Path(folder)),
+            _feed("the flowers", prepared, Path(folder)),
+            _feed(f"{MANY:,} photographs", many, Path(folder)),
             _wait(prepared, Path(folder)),
             _epochs(prepared, Path(folder)),
             _workers(prepared, Path(folder)),
-            _memory(Path(folder)),
+            _memory({FEW: few, MANY: many}, Path(folder)),
         ]
     rows = [row for part in parts for row in part]
     return table(["figure", "median", "must be"], rows)
@@ -63,7 +63,7 @@ def _prepare(data: Path, folder: Path, side: int) -> list[str]:
     return ["--transformed-examples", transformed, "--transform-graph", graph]
 
 
-def _feed(data: Path, prepared: Sequence[str], folder: Path) -> list[list[str]]:
+def _feed(name: str, prepared: Sequence[str], folder: Path) -> list[list[str]]:
     """The flowers' passes are shuffled whole; the large set's are shuffled as they are read."""
     _, transformed, _, graph = prepared
     script = str(ROOT / "benchmarks" / "peers" / "record_scan.py")
@@ -72,18 +72,17 @@ def _feed(data: Path, prepared: Sequence[str], folder: Path) -> list[list[str]]:
         ours = _batches("feed", transformed, graph, folder, {}, FEED_BATCHES)[0]
         bare = [sys.executable, script, transformed, str(SIDE), str(FEED_BATCHES)]
         scan = _numbers(bare)[0]
-        _say(f"{turn}/{RUNS} {data.name}: feed {ours:.2f} s, scan {scan:.2f} s")
+        _say(f"{turn}/{RUNS} {name}: feed {ours:.2f} s, scan {scan:.2f} s")
         if turn:
             rates.append(scan / ours)
-    figure = f"{data.name}: rate of the batches / of a bare scan"
+    figure = f"{name}: rate of the batches / of a bare scan"
     return [[figure, spread(rates), verdict(statistics.median(rates), 0.8, True)]]
 
 
 def _wait(prepared: Sequence[str], folder: Path) -> list[list[str]]:
     _, transformed, _, graph = prepared
-    waits = []
+    settings, waits = {"augmentation": AUGMENTED}, []
     for turn in range(RUNS + 1):
-        settings = {"augmentation": AUGMENTED}
         waited, whole = _batches("wait", transformed, graph, folder, settings, WAIT_BATCHES)
         _say(f"{turn}/{RUNS} waits {waited / whole:.1%}")
         if turn:
@@ -181,11 +180,10 @@ def _fine_tuning(history: dict[str, Any]) -> list[float]:
     return [e["seconds"] for e in history["epochs"] if e["phase"] == "fine_tune"]
 
 
-def _memory(folder: Path) -> list[list[str]]:
+def _memory(sets: Mapping[int, Sequence[str]], folder: Path) -> list[list[str]]:
     settings = json.dumps({**PLAIN, "weights": "none", "epochs": 1})
     peaks: dict[int, list[int]] = {FEW: [], MANY: []}
-    for count in peaks:
-        prepared = _prepare(photographs(count), folder, SIDE)
+    for count, prepared in sets.items():
         command = [sys.executable, "-m", "components.train", *prepared, "--settings", settings]
         outputs = ["--model", "{out}/model", "--checkpoints", "{out}/checkpoints"]
         for _ in range(min(RUNS, 3)):

@@ -5,10 +5,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import ROOT
 from benchmarks.ingest import SCALE, ingest_command
 from benchmarks.photographs import photographs
-from benchmarks.processes import Cost, cost, interleaved, seconds, spread, verdict
-from benchmarks.timing import ROOT, table
+from benchmarks.processes import Cost, cost, interleaved, seconds, spread, table, verdict
 
 FEW, MANY = round(2_000 * SCALE), round(20_000 * SCALE)
 SIDE = 160
