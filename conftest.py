@@ -1,12 +1,60 @@
 """What the tests of every room share: the photographs and weights laid beside the project."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 # Before any test imports TensorFlow, as the steps themselves set it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+_HEAVY = frozenset({"tensorflow", "apache_beam"})
+_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.posix_spawn"})
+_fast_test: list[str] = []
+"""The test at work, while it is one that is not marked slow."""
+
+
+def _hold_to_fast(event: str, arguments: tuple[object, ...]) -> None:
+    """Fails a test that does what only slow ones may, wherever in it that happens."""
+    if not _fast_test:
+        return
+    does = None
+    if event in _STARTS:
+        does = "starts a process"
+    elif event == "import" and arguments[0] in _HEAVY:
+        does = f"imports {arguments[0]}"
+    if does is not None:
+        pytest.fail(f"{_fast_test[0]} {does}: mark it with pytest.mark.slow", pytrace=False)
+
+
+sys.addaudithook(_hold_to_fast)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Holds the tests that are not marked slow to what that promises."""
+    if item.get_closest_marker("slow") is None:
+        _fast_test.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _fast_test.clear()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the switch that rewrites the golden files."""
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files as they come out now"
+    )
+
+
+@pytest.fixture(scope="session")
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written again, not compared."""
+    return bool(request.config.getoption("--update-golden"))
+
 
 SHARED = Path(__file__).resolve().parent.parent / "shared"
 

@@ -16,17 +16,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kfp import local
-from kfp.local import status, subprocess_task_handler, task_handler_interface
+from kfp.local.status import Status
+from kfp.local.task_handler_interface import ITaskHandler
 
+from components.push.settings import PushSettings
 from pipeline.config import load_config
 from pipeline.graph import build_pipeline
+from pipeline.local.kfp_patches import handled_by
 from pipeline.local.running import local_arguments
 
 USER = 10001
 """The images' own."""
 
 
-class BuildahTask(task_handler_interface.ITaskHandler):
+class BuildahTask(ITaskHandler):
     """A step in a container that buildah makes of the step's image, and removes after it."""
 
     def __init__(
@@ -40,7 +43,7 @@ class BuildahTask(task_handler_interface.ITaskHandler):
         self._image, self._command = image, full_command
         self._root, self._environment = pipeline_root, env_vars or {}
 
-    def run(self) -> status.Status:
+    def run(self) -> Status:
         """Runs the step to its end."""
         made = subprocess.run(
             ["buildah", "from", "--pull-never", self._image],
@@ -59,7 +62,7 @@ class BuildahTask(task_handler_interface.ITaskHandler):
             subprocess.run(["buildah", "rm", container], stdout=subprocess.DEVNULL, check=True)
         seconds = time.perf_counter() - began
         print(f"{self._image}: {seconds:.1f} s, exit code {ended.returncode}", flush=True)
-        return status.Status.SUCCESS if ended.returncode == 0 else status.Status.FAILURE
+        return Status.SUCCESS if ended.returncode == 0 else Status.FAILURE
 
 
 def main(config_file: str, folder: str, *overrides: str) -> None:
@@ -69,11 +72,11 @@ def main(config_file: str, folder: str, *overrides: str) -> None:
     root.mkdir(parents=True, exist_ok=True)
     os.chown(root, USER, USER)
     arguments = local_arguments(config)
-    if config.push.destination is None:
+    if config.section(PushSettings).destination is None:
         arguments["push"]["destination"] = str(root / "served" / config.name)
-    subprocess_task_handler.SubprocessTaskHandler = BuildahTask
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=folder, raise_on_error=True)
-    build_pipeline(config, "kfp")(**arguments)
+    with handled_by(BuildahTask):
+        build_pipeline(config, "kfp")(**arguments)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A run's config: one YAML file with a section a step, validated before anything runs."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +11,98 @@ from components.artifacts.backbones import check_image_size
 from components.artifacts.errors import SettingsError
 from components.artifacts.settings import (
     Settings,
+    SettingsModel,
     parse_value,
     read_yaml,
     set_value,
     validate_settings,
 )
-from components.evaluate.settings import EvaluateSettings
-from components.ingest.settings import IngestSettings
 from components.ingest.storage import is_uri, local_files
-from components.notify.settings import NotifySettings
-from components.push.settings import PushSettings
 from components.train.embeddings import check_head_only
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space
 from components.transform.settings import EmbeddingsSettings, TransformSettings
-from pipeline.cluster.settings import STEPS, TUNE, ClusterSettings
+from pipeline.cluster.settings import ClusterSettings
+from pipeline.steps import STEPS, Step, configured_steps
 from pipeline.triggers.settings import TriggerSettings
 
 
 class Config(Settings):
-    """Everything about a run; each section's own settings say what their keys do."""
+    """Everything about a run; each section's own settings say what their keys do.
+
+    Besides the fields here it has a section for each step that the table of steps has one for:
+    `config_model` gives the whole of it.
+    """
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
     """Names runs, pipelines and the served model; the config file's own name where left out."""
     data: str
     """A folder of label folders, a CSV `image,label[,more]`, JSON Lines, a glob of such tables,
     any of these as a URI, or `sklearn:digits`."""
-    ingest: IngestSettings = IngestSettings()
-    """Photographs to split examples."""
-    transform: TransformSettings = TransformSettings()
-    """Examples to pixels."""
-    tune: TuneSettings | None = None
-    """Where to search for train's settings, before it trains; left out, they are as they stand."""
-    train: TrainSettings = TrainSettings()
-    """Pixels to a model."""
-    evaluate: EvaluateSettings = EvaluateSettings()
-    """Metrics, slices and thresholds."""
-    push: PushSettings = PushSettings()
-    """Where a blessed model goes."""
-    notify: NotifySettings | None = None
-    """Who hears how a run ended; left out, nobody does."""
     trigger: TriggerSettings | None = None
     """When new photographs or a fall in quality start a run; for `darkroom trigger`."""
     cluster: ClusterSettings = ClusterSettings()
     """Images and machines, for Kubeflow and Vertex."""
 
-    def arguments(self) -> dict[str, Any]:
-        """The values of the pipeline's parameters: `data`, and a mapping a step."""
+    def section(self, model: type[SettingsModel]) -> SettingsModel:
+        """The section of a step's settings model.
+
+        Raises:
+            SettingsError: The config has none.
+        """
+        found = self.optional_section(model)
+        if found is None:
+            raise SettingsError(f"the config has no section '{_section_name(model)}'")
+        return found
+
+    def optional_section(self, model: type[SettingsModel]) -> SettingsModel | None:
+        """The section of a step's settings model; None where the config leaves it out."""
+        found: SettingsModel | None = getattr(self, _section_name(model))
+        return found
+
+    def arguments(self, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """The values of the pipeline's parameters: `data`, and a mapping a section.
+
+        Args:
+            names: The steps that it has; None: those of a run here.
+        """
         # A pipeline's parameters know no null; in our settings it is never but the default.
         sections = {
-            step: getattr(self, step).model_dump(mode="json", exclude_none=True)
-            for step in self.steps
+            name: getattr(self, name).model_dump(mode="json", exclude_none=True)
+            for name in (self.steps if names is None else names)
         }
         return {"data": self.data, **sections}
 
+    def runs(self, step: Step, on_cluster: bool) -> bool:
+        """Whether a step is part of the graph."""
+        if step.cluster_only and not on_cluster:
+            return False
+        if step.gives == "data_fingerprint":  # which only a cache has a use for
+            return self.cluster.resources_of(step.name).cache
+        return not step.optional or getattr(self, step.name) is not None
+
     @property
     def steps(self) -> tuple[str, ...]:
-        """The steps of its graph, in order."""
-        if self.tune is None:
-            return STEPS
-        before = STEPS.index("train")
-        return (*STEPS[:before], TUNE, *STEPS[before:])
+        """The steps of its graph here, in order."""
+        return tuple(step.name for step in STEPS if self.runs(step, on_cluster=False))
+
+
+@functools.cache
+def config_model() -> type[Config]:
+    """The model of a config, with the sections of all steps."""
+    fields: dict[str, Any] = {}
+    for step in configured_steps():
+        model = step.load_settings()
+        if step.optional:
+            fields[step.name] = (model | None, pydantic.Field(None, description=step.about))
+        else:
+            fields[step.name] = (model, pydantic.Field(model(), description=step.about))
+    return pydantic.create_model("Config", __base__=Config, __doc__=Config.__doc__, **fields)
+
+
+def _section_name(model: type[SettingsModel]) -> str:
+    return next(step.name for step in configured_steps() if step.load_settings() is model)
 
 
 def load_config(path: str, data: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -91,22 +122,24 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
         values["data"] = data
     for override in overrides:
         _override(values, override)
-    config = validate_settings(Config, values)
-    check_image_size(config.train.backbone, config.transform.size)
+    config = validate_settings(config_model(), values)
+    train = config.section(TrainSettings)
+    check_image_size(train.backbone, config.section(TransformSettings).size)
     _check_embeddings(config)
-    if config.tune is not None:
-        check_space(config.tune.space, config.train)
+    if (tune := config.optional_section(TuneSettings)) is not None:
+        check_space(tune.space, train)
     return config
 
 
 def _check_embeddings(config: Config) -> None:
     """Checks that `train` is set to what `transform.embeddings` gives it."""
-    embeddings = config.transform.embeddings
+    embeddings = config.section(TransformSettings).embeddings
     if embeddings is None:
         return
-    check_head_only(config.train)
+    train = config.section(TrainSettings)
+    check_head_only(train)
     for key in EmbeddingsSettings.model_fields:
-        given, asked = getattr(embeddings, key), getattr(config.train, key)
+        given, asked = getattr(embeddings, key), getattr(train, key)
         if given != asked:
             raise SettingsError(
                 f"setting 'train.{key}' is {asked}, and 'transform.embeddings.{key}' is {given}: "
@@ -133,6 +166,6 @@ def check_inputs(config: Config) -> None:
     data = config.data
     if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
-    weights = config.train.weights
+    weights = config.section(TrainSettings).weights
     if weights not in ("none", "imagenet") and not Path(weights).is_file():
         raise SettingsError(f"setting 'train.weights': the file {weights} does not exist")

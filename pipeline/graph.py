@@ -1,19 +1,22 @@
-"""The graph: defined once, executed here and compiled for clusters."""
+"""The graph: defined once by the table of steps, executed here and compiled for clusters."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
-from pipeline.cluster.settings import NOTIFY
 from pipeline.compiling.compiling import Target
-from pipeline.compiling.steps import FINGERPRINT, components, settle
+from pipeline.compiling.steps import BuiltStep, build_step, settle
 from pipeline.config import Config
+from pipeline.steps import STEPS, Step
 
 BLESSED = "blessed"
 """What the evaluate step returns for a model that may be pushed."""
+_RETURNED = "Output"
+"""kfp's name of what a step returns."""
 
 
 def build_pipeline(config: Config, target: Target | None = None) -> GraphComponent:
@@ -29,68 +32,89 @@ def build_pipeline(config: Config, target: Target | None = None) -> GraphCompone
     Returns:
         The pipeline: call it to run here (after `kfp.local.init`), or compile it.
     """
-    steps = components(config, target)
-
-    def graph(given: Mapping[str, Any]) -> None:
-        prepared = _prepare(steps, given)
-        examples = prepared["ingest"].outputs["examples"]
-        transformed = prepared["transform"].outputs
-        tasks = prepared
-        train_settings = given["train"]
-        if config.tune is not None:
-            tasks["tune"] = steps["tune"](
-                transformed_examples=transformed["transformed_examples"],
-                transform_graph=transformed["transform_graph"],
-                settings=given["tune"],
-                train=given["train"],
-            )
-            train_settings = tasks["tune"].outputs["Output"]
-        tasks["train"] = steps["train"](
-            transformed_examples=transformed["transformed_examples"],
-            transform_graph=transformed["transform_graph"],
-            settings=train_settings,
-        )
-        model = tasks["train"].outputs["model"]
-        evaluated = steps["evaluate"](examples=examples, model=model, settings=given["evaluate"])
-        tasks["evaluate"] = evaluated
-        # Only a step's unnamed output works in a condition of kfp.local; a named one is skipped.
-        with dsl.If(evaluated.outputs["Output"] == BLESSED, name="blessed"):
-            tasks["push"] = steps["push"](
-                examples=examples,
-                model=model,
-                evaluation=evaluated.outputs["evaluation"],
-                settings=given["push"],
-            )
-        if target is not None:
-            for name, task in tasks.items():
-                settle(task, config, name, target)
-
-    if target is None or config.notify is None:
-        return _pipeline(config.name, graph, config.arguments())
-    cluster = target
+    steps = [step for step in STEPS if config.runs(step, target is not None)]
+    last = [step for step in steps if step.at_exit]
+    graph = _graph(config, [step for step in steps if not step.at_exit], target)
+    if target is None or not last:
+        return _pipeline(config.name, graph, config.arguments(config.steps))
+    (at_exit,) = last
+    built = build_step(config, at_exit, target)
 
     def reported(given: Mapping[str, Any]) -> None:
-        task = steps[NOTIFY](
-            pipeline=config.name,
-            # By itself: within a longer text Kubeflow leaves it as it stands.
-            run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-            host=config.cluster.kfp.host,
-            settings=given[NOTIFY],
-        )
-        settle(task, config, NOTIFY, cluster)
+        run = {
+            "pipeline": config.name,
+            # By itself: within a longer text Kubeflow does not replace it.
+            "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+            "host": config.cluster.kfp.host,
+        }
+        task = built.make(**_inputs(built, dict(given) | run, {}))
+        settle(task, config, at_exit, target)
         with dsl.ExitHandler(task, name="run"):
             graph(given)
 
-    notify = config.notify.model_dump(mode="json", exclude_none=True)
-    return _pipeline(config.name, reported, config.arguments() | {NOTIFY: notify})
+    names = (*config.steps, at_exit.name)
+    return _pipeline(config.name, reported, config.arguments(names))
 
 
 def build_preparation(config: Config) -> GraphComponent:
     """Builds the part of a config's pipeline that comes before any training."""
-    steps = components(config, target=None)
-    arguments = config.arguments()
-    needed = {name: arguments[name] for name in ("data", "ingest", "transform")}
-    return _pipeline(config.name, lambda given: _prepare(steps, given), needed)
+    steps = [step for step in STEPS if step.name in ("ingest", "transform")]
+    arguments = config.arguments([step.name for step in steps])
+    return _pipeline(config.name, _graph(config, steps, None), arguments)
+
+
+def _graph(
+    config: Config, steps: Iterable[Step], target: Target | None
+) -> Callable[[Mapping[str, Any]], None]:
+    """The body of a pipeline: each step with the inputs that those before it made."""
+    all_built = [build_step(config, step, target) for step in steps]
+
+    def graph(given: Mapping[str, Any]) -> None:
+        values, artifacts = dict(given), dict[str, Any]()
+        tasks = []
+
+        def add(built: BuiltStep) -> None:
+            task = built.make(**_inputs(built, values, artifacts))
+            tasks.append((task, built.step))
+            artifacts.update({name: task.outputs[name] for name in built.artifacts})
+            if built.step.gives:
+                values[built.step.gives] = task.outputs[_RETURNED]
+
+        for needs_blessing, group in itertools.groupby(
+            all_built, lambda built: built.step.needs_blessing
+        ):
+            if not needs_blessing:
+                for built in group:
+                    add(built)
+                continue
+            # Only a step's unnamed output works in a condition of kfp.local; a named one is
+            # skipped.
+            with dsl.If(values["verdict"] == BLESSED, name=BLESSED):
+                for built in group:
+                    add(built)
+        if target is not None:
+            for task, step in tasks:
+                settle(task, config, step, target)
+
+    return graph
+
+
+def _inputs(
+    built: BuiltStep, values: Mapping[str, Any], artifacts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A step's inputs by name: artifacts, its own section as `settings`, and other values."""
+    inputs: dict[str, Any] = {}
+    for name, has_default in built.inputs.items():
+        if name == "settings":
+            section = built.step.name if built.step.settings else built.step.component_name
+            inputs[name] = values[section]
+        elif name in artifacts:
+            inputs[name] = artifacts[name]
+        elif name in values:
+            inputs[name] = values[name]
+        elif not has_default:
+            raise KeyError(f"step {built.step.name}: no step before it gives '{name}'")
+    return inputs
 
 
 def _pipeline(
@@ -115,17 +139,3 @@ def _pipeline(
     decorated = dsl.pipeline(name=name, description="Photographs in, a served classifier out.")
     pipeline: GraphComponent = decorated(darkroom)
     return pipeline
-
-
-def _prepare(steps: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The tasks that make photographs ready to train with."""
-    tasks: dict[str, Any] = {}
-    source = {"data": given["data"], "settings": given["ingest"]}
-    if FINGERPRINT in steps:
-        tasks[FINGERPRINT] = steps[FINGERPRINT](**source)
-        source["data_fingerprint"] = tasks[FINGERPRINT].outputs["Output"]
-    tasks["ingest"] = steps["ingest"](**source)
-    tasks["transform"] = steps["transform"](
-        examples=tasks["ingest"].outputs["examples"], settings=given["transform"]
-    )
-    return tasks

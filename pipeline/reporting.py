@@ -8,7 +8,7 @@ from components.artifacts.evaluation import read_evaluation
 from components.artifacts.step import configure_logging
 from components.notify.notify import report
 from components.notify.outcome import Outcome
-from components.notify.settings import Result
+from components.notify.settings import NotifySettings, Result
 from pipeline.config import Config
 
 
@@ -19,7 +19,8 @@ def report_run(config: Config, run: Mapping[str, Any]) -> None:
         config: The run's config.
         run: The run as `run.json` holds it, with the `folder` it is in.
     """
-    if config.notify is None:
+    settings = config.optional_section(NotifySettings)
+    if settings is None:
         return
     configure_logging()
     outcome = Outcome(
@@ -32,7 +33,7 @@ def report_run(config: Config, run: Mapping[str, Any]) -> None:
         reasons=_reasons(run),
         pushed=run["pushed"] or "",
     )
-    report(outcome, config.notify)
+    report(outcome, settings)
 
 
 def _result(run: Mapping[str, Any]) -> Result:

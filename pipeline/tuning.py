@@ -64,12 +64,13 @@ def tune_settings(config: Config) -> TuneSettings:
     Raises:
         SettingsError: It has none.
     """
-    if config.tune is None:
+    settings = config.optional_section(TuneSettings)
+    if settings is None:
         raise SettingsError(
             "the config has no section 'tune': give it one with the space to search, such as "
             "tune: {space: {learning_rate: {low: 0.0001, high: 0.01, log: true}}}"
         )
-    return config.tune
+    return settings
 
 
 def best_config(config: Config, best: TrainSettings) -> str:
@@ -96,7 +97,7 @@ def _run_trials(
         Path(artifacts["transformed_examples"]),
         Path(artifacts["transform_graph"]),
         settings,
-        config.train,
+        config.section(TrainSettings),
         folder,
         on_better,
     )

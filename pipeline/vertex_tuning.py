@@ -9,9 +9,9 @@ import yaml
 from components.artifacts.errors import SettingsError
 from components.artifacts.manifest import write_text
 from components.artifacts.settings import nearest
+from components.train.settings import TrainSettings
 from components.train.tuning.settings import Dimension, TuneSettings, Value
 from components.train.tuning.space import ends, is_whole
-from pipeline.cluster.settings import TUNE
 from pipeline.config import Config
 from pipeline.tuning import tune_settings
 
@@ -67,7 +67,9 @@ def tuning_job(config: Config, transformed: str) -> Any:
     folder = _mounted(transformed)
     from google.cloud.aiplatform_v1.types import CustomJobSpec, HyperparameterTuningJob
 
-    train = config.train.model_dump(mode="json", exclude_none=True, exclude={"checkpoints"})
+    train = config.section(TrainSettings).model_dump(
+        mode="json", exclude_none=True, exclude={"checkpoints"}
+    )
     arguments = {
         "--transformed-examples": f"{folder}/transformed_examples",
         "--transform-graph": f"{folder}/transform_graph",
@@ -78,14 +80,15 @@ def tuning_job(config: Config, transformed: str) -> Any:
         "machine_spec": _machine(config),
         "replica_count": 1,
         "container_spec": {
-            "image_uri": config.cluster.image(TUNE),
+            "image_uri": config.cluster.image("tune"),
             "command": _TRIAL,
             "args": [part for option in arguments.items() for part in option],
         },
     }
     job_spec = CustomJobSpec(worker_pool_specs=[pool])
-    if config.train.checkpoints is not None:
-        uri = config.train.checkpoints.replace("/gcs/", "gs://", 1)
+    checkpoints = config.section(TrainSettings).checkpoints
+    if checkpoints is not None:
+        uri = checkpoints.replace("/gcs/", "gs://", 1)
         job_spec.base_output_directory.output_uri_prefix = uri
     return HyperparameterTuningJob(
         display_name=config.name,
@@ -157,7 +160,7 @@ def _text(value: Value) -> str:
 def _machine(config: Config) -> dict[str, Any]:
     from google.cloud.aiplatform_v1.types import AcceleratorType
 
-    asked = config.cluster.resources_of(TUNE)
+    asked = config.cluster.resources_of("tune")
     machine: dict[str, Any] = {"machine_type": asked.machine or _MACHINE}
     name = asked.accelerator
     if name is not None:

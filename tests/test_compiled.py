@@ -1,8 +1,6 @@
 """The compiled files are as they were: a change of them is seen in review.
 
-After a change that is meant, write them anew:
-`darkroom compile configs/digits.yaml --target kfp -o tests/golden/digits.kfp.yaml`, and so for
-vertex, and for tests/golden/cluster-config.yaml (`cluster.kfp.yaml`, `cluster.vertex.yaml`).
+After a change that is meant, write them again: `pytest tests/test_compiled.py --update-golden`.
 """
 
 import json
@@ -27,12 +25,14 @@ def read(file: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("config", CONFIGS)
 def test_the_compiled_file_is_the_golden_one(
-    command: Callable[..., Finished], config: str, target: str, tmp_path: Path
+    command: Callable[..., Finished], config: str, target: str, tmp_path: Path, update_golden: bool
 ) -> None:
-    file = tmp_path / "pipeline.yaml"
+    file, golden = tmp_path / "pipeline.yaml", GOLDEN / f"{config}.{target}.yaml"
     finished = command("compile", CONFIGS[config], "--target", target, "-o", file)
     assert (finished.code, finished.error) == (0, "")
-    assert file.read_text() == (GOLDEN / f"{config}.{target}.yaml").read_text()
+    if update_golden:
+        golden.write_text(file.read_text())
+    assert file.read_text() == golden.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]
 
 

@@ -1,6 +1,7 @@
 """Each step says the same from every side: its function, its Kubeflow component, its shell."""
 
 import importlib
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -9,14 +10,17 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
+from components.artifacts.settings import Settings
 from components.artifacts.step import output_names, settings_model
-from pipeline.cluster.settings import STEPS
-from pipeline.config import Config, load_config
+from pipeline.config import config_model, load_config
+from pipeline.steps import STEPS, Step, step_named
 
 ROOT = Path(__file__).parent.parent
+NAMES = ("ingest", "transform", "train", "evaluate", "push")
+"""The steps of every run."""
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_argument_names_match(name: str) -> None:
     function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
     step = getattr(importlib.import_module(f"components.{name}.step"), name)
@@ -27,26 +31,26 @@ def test_argument_names_match(name: str) -> None:
     given = [name for name in inputs if name != "data_fingerprint"]  # for a cluster's cache alone
     assert [*given, *(output for output in outputs if output != "Output")] == expected
     assert [output for output in outputs if output != "Output"] == output_names(function)
-    assert settings_model(function) is Config.model_fields[name].annotation
+    assert settings_model(function) is config_model().model_fields[name].annotation
 
 
 @pytest.mark.parametrize("project", ["digits", "flowers"])
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_pipeline_arguments_are_the_steps_settings(name: str, project: str) -> None:
     config = load_config(str(ROOT / "configs" / f"{project}.yaml"))
     settings = getattr(config, name)
     assert type(settings).model_validate(config.arguments()[name]) == settings
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_null_is_only_ever_a_default(name: str) -> None:
     """Since it is left out of a pipeline's parameters, which know no null."""
-    for key, field in Config.model_fields[name].annotation.model_fields.items():
+    for key, field in config_model().model_fields[name].annotation.model_fields.items():
         takes_null = type(None) in getattr(field.annotation, "__args__", ())
         assert not takes_null or field.default is None, key
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_step_from_a_shell_explains_itself(name: str) -> None:
     function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
     command = [sys.executable, "-m", f"components.{name}", "--help"]
@@ -56,7 +60,7 @@ def test_a_step_from_a_shell_explains_itself(name: str) -> None:
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", NAMES)
 def test_wrong_settings_from_a_shell_are_one_line(name: str) -> None:
     function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
     options = [
@@ -70,6 +74,22 @@ def test_wrong_settings_from_a_shell_are_one_line(name: str) -> None:
     assert result.returncode == 2
     assert result.stderr.startswith(f"[{name}] error: unknown setting 'zzz'; valid: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_a_row_names_what_there_is(step: Step) -> None:
+    assert step.load_component().__name__ == step.name
+    if step.settings:
+        assert issubclass(step.load_settings(), Settings)
+    assert step.about
+    assert (ROOT / "components" / step.component_name / "Dockerfile").is_file()
+    for module in step.preloads:
+        assert importlib.util.find_spec(module) is not None, module
+
+
+def test_a_step_that_does_not_exist_offers_the_nearest() -> None:
+    with pytest.raises(KeyError, match="no step is called 'trian'; did you mean 'train'"):
+        step_named("trian")
 
 
 def test_components_import_only_artifacts_and_themselves() -> None:

@@ -12,15 +12,8 @@ from components.artifacts.settings import Settings, nearest, validate_settings
 from pipeline.cluster.images import pushed_images
 from pipeline.cluster.pods import PodSettings
 from pipeline.cluster.resources import ResourceSettings
+from pipeline.steps import configured_steps, step_named, worker_images
 
-STEPS = ("ingest", "transform", "train", "evaluate", "push")
-"""The steps of the graph, in order."""
-TUNE = "tune"
-"""The step that comes before `train` where the config has its section; it runs in train's image."""
-NOTIFY = "notify"
-"""The step that ends every run on a cluster where the config has its section."""
-WORKERS = {"ingest": "ingest-worker", "transform": "transform-worker"}
-"""By step, the image of its Beam workers on other machines: the step's own, made to start them."""
 DEFAULT = "default"
 """In place of a step's name: what holds for every step that does not say otherwise."""
 
@@ -128,8 +121,9 @@ class ClusterSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check_steps(self) -> Self:
-        _check_names(self.images, (*STEPS, TUNE, NOTIFY, *WORKERS.values()))
-        _check_names([*self.resources, *self.kfp.pods], (*STEPS, TUNE, NOTIFY, DEFAULT))
+        names = [step.name for step in configured_steps()]
+        _check_names(self.images, (*names, *worker_images()))
+        _check_names([*self.resources, *self.kfp.pods], (*names, DEFAULT))
         return self
 
     def image(self, step: str) -> str:
@@ -140,8 +134,8 @@ class ClusterSettings(Settings):
         """
         if step in self.images:
             return self.images[step]
-        if step == TUNE:
-            return self.image("train")
+        if step not in worker_images() and (own := step_named(step).component_name) != step:
+            return self.image(own)
         prefix = f"{self.registry.rstrip('/')}/" if self.registry else ""
         name = f"darkroom-{step}"
         pushed = pushed_images(self.images_file) if self.images_file else {}
@@ -151,7 +145,7 @@ class ClusterSettings(Settings):
         return f"{prefix + name if prefix else repository}@{digest}"
 
     def resources_of(self, step: str) -> ResourceSettings:
-        """What a step asks for; `tune` what `train` does, unless it has a section of its own.
+        """What a step asks for; one in another's image what that asks for, unless it says more.
 
         A variable tells the step its image, for the manifests of what it makes.
         """
@@ -160,7 +154,7 @@ class ClusterSettings(Settings):
         return asked.model_copy(update={"environment": environment})
 
     def pod_of(self, step: str) -> PodSettings:
-        """A step's pod on Kubeflow; that of `tune` as `train`'s, unless it has a section."""
+        """A step's pod on Kubeflow; that of a step in another's image as the other's."""
         return _settings_of(PodSettings, self.kfp.pods, step, "cluster.kfp.pods")
 
     def without_node(self, pod: PodSettings) -> PodSettings:
@@ -177,7 +171,7 @@ def _settings_of(
     model: type[StepSettings], by_step: Mapping[str, StepSettings], step: str, section: str
 ) -> StepSettings:
     """A step's settings, its own keys over those of `default`."""
-    own = "train" if step == TUNE and TUNE not in by_step else step
+    own = step if step in by_step else step_named(step).component_name
     values: dict[str, Any] = {}
     for name in (DEFAULT, own):
         given = by_step.get(name)

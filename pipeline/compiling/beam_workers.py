@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from components.artifacts.beam_options import option_values, runner_elsewhere
-from pipeline.cluster.settings import WORKERS, ClusterSettings
+from pipeline.cluster.settings import ClusterSettings
 from pipeline.config import Config
+from pipeline.steps import STEPS
 
 
 def with_workers(config: Config) -> Config:
@@ -17,10 +18,11 @@ def with_workers(config: Config) -> Config:
         SettingsError: `cluster.images_file` cannot be read.
     """
     sections = {}
-    for step, worker in WORKERS.items():
-        settings = getattr(config, step)
-        options = _settled(settings.beam_options, config.cluster, worker)
-        sections[step] = settings.model_copy(update={"beam_options": options})
+    for step in STEPS:
+        if step.worker_image:
+            settings = getattr(config, step.name)
+            options = _settled(settings.beam_options, config.cluster, step.worker_image)
+            sections[step.name] = settings.model_copy(update={"beam_options": options})
     return config.model_copy(update=sections)
 
 

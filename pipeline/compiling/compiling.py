@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from components.artifacts.errors import SettingsError
+from components.train.settings import TrainSettings
 from pipeline.compiling.beam_workers import with_workers
 from pipeline.compiling.custom_job import check_on_vertex
 from pipeline.config import Config
@@ -47,14 +48,14 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
 
 def _check_target(config: Config, target: Target) -> None:
     """Refuses what would be wrong on the target, or wait there for ever."""
-    cluster = config.cluster
-    if config.train.strategy == "multi_worker" and cluster.workers == 1:
+    cluster, strategy = config.cluster, config.section(TrainSettings).strategy
+    if strategy == "multi_worker" and cluster.workers == 1:
         raise SettingsError(
             "train.strategy multi_worker: set cluster.workers to the number of machines, 2 or more"
         )
-    if cluster.workers > 1 and config.train.strategy not in ("multi_worker", "auto"):
+    if cluster.workers > 1 and strategy not in ("multi_worker", "auto"):
         raise SettingsError(
-            f"cluster.workers {cluster.workers}: train.strategy is {config.train.strategy}, which "
+            f"cluster.workers {cluster.workers}: train.strategy is {strategy}, which "
             "is for one machine; set it to multi_worker"
         )
     for step in config.steps:

@@ -18,16 +18,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kfp.local import cache as kfp_cache
-
 from components.artifacts.contents import artifact_digest, content_digest, named_files
 from components.artifacts.errors import DarkroomError, StepError
 from components.artifacts.journal import read_journal, write_cached_entry
 from components.artifacts.manifest import MANIFEST, read_manifest, write_json
 from components.artifacts.provenance import source_digest
-from pipeline.cluster.settings import STEPS, TUNE
 from pipeline.local.data_digest import data_digest
-from pipeline.local.step_process import component_of
+from pipeline.local.kfp_patches import LocalCache
+from pipeline.steps import step_named, step_names
 
 UNKNOWN = ""
 """The key of a step whose outcome does not follow from what is known: it always runs."""
@@ -38,7 +36,7 @@ OnCached = Callable[[str, str], None]
 """Called with a step and the run in which it ran."""
 
 
-class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
+class ContentCache(LocalCache):  # type: ignore[misc]
     """The cache of a folder of runs.
 
     Args:
@@ -148,12 +146,12 @@ class ContentCache(kfp_cache.LocalCache):  # type: ignore[misc]
 
 
 def _key(step: str, arguments: Mapping[str, Any]) -> str:
-    if step not in (*STEPS, TUNE):
+    if step not in step_names():
         return UNKNOWN
     try:
         known = {
             "step": step,
-            "code": source_digest(component_of(step)),
+            "code": source_digest(step_named(step).component_name),
             "packages": _packages(),
             "arguments": {name: _content(name, value) for name, value in arguments.items()},
         }

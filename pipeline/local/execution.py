@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from components.artifacts.provenance import (
     RUN_VARIABLE,
     code_version,
 )
-from pipeline.cluster.settings import STEPS
 from pipeline.local.progress import Progress
 from pipeline.local.step_process import StepProcess
 
@@ -34,9 +32,9 @@ def execute(
     pipeline: Any,
     arguments: Mapping[str, Any],
     folder: Path,
+    steps: Sequence[str],
     progress: Progress | None = None,
     cache: "ContentCache | None" = None,
-    steps: Sequence[str] = STEPS,
 ) -> None:
     """Runs a pipeline here.
 
@@ -45,16 +43,16 @@ def execute(
         arguments: Its parameters' values.
         folder: Where its steps write, with a folder `journal` in it for their entries and a
             folder `logs` for what each prints.
+        steps: Those that may run, in order.
         progress: Told how the steps get on.
         cache: Outcomes that are known; None: every step runs.
-        steps: Those that may run, in order.
 
     Raises:
         StepError: A step failed.
     """
     from kfp import local
-    from kfp.local import cache as kfp_cache
-    from kfp.local import subprocess_task_handler as kfp_runner
+
+    from pipeline.local.kfp_patches import patched
 
     for name in (JOURNAL, LOGS):
         (folder / name).mkdir(exist_ok=True)
@@ -62,15 +60,8 @@ def execute(
         local.SubprocessRunner(use_venv=False), pipeline_root=str(folder), raise_on_error=True
     )
     runner = _Runner(folder, steps, progress or Progress(steps), cache)
-    with _environment(folder), warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        # Our images are Python images, though their names do not say so; resources are a
-        # cluster's matter.
-        warnings.filterwarnings("ignore", message="You may be attemping to run a task")
-        warnings.filterwarnings("ignore", message="Task .* settings .* have no effect")
+    with _environment(folder), patched(runner.run, cache), contextlib.ExitStack() as stack:
         stack.callback(runner.end)
-        stack.enter_context(_set(kfp_runner, "run_local_subprocess", runner.run))
-        if cache is not None:
-            stack.enter_context(_set(kfp_cache, "get_local_cache", lambda: cache))
         try:
             pipeline(**arguments)
         except RuntimeError as error:
@@ -95,13 +86,15 @@ class _Runner:
         """Runs the command of a lightweight component.
 
         Args:
-            full_command: `sh -ec SCRIPT PROGRAM --executor_input JSON --function_to_execute STEP`.
+            full_command: As `step_of_command` takes it apart.
             env_vars: What the component sets.
 
         Returns:
             The exit code.
         """
-        *_, program, _option, executor_input, _option, step = full_command
+        from pipeline.local.kfp_patches import step_of_command
+
+        program, executor_input, step = step_of_command(full_command)
         self._progress.started(step)
         if step in self._processes and not self._processes[step].is_current:
             self._processes.pop(step).kill()
@@ -151,17 +144,6 @@ def _outputs(executor_input: str) -> dict[str, str]:
     """Where a step is to write its artifacts, by name."""
     artifacts = json.loads(executor_input)["outputs"].get("artifacts", {})
     return {name: listed["artifacts"][0]["uri"] for name, listed in artifacts.items()}
-
-
-@contextlib.contextmanager
-def _set(module: Any, name: str, value: Any) -> Iterator[None]:
-    """Puts something of ours in the place of a library's."""
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, before)
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.cluster.settings import STEPS, TUNE
+from pipeline.steps import step_names
 
-_STEP_LINE = re.compile(rf"\s*(\[(?:{'|'.join((*STEPS, TUNE))})\] .*)")
+_STEP_LINE = re.compile(rf"\s*(\[(?:{'|'.join(step_names())})\] .*)")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 from components.artifacts.errors import StepError
 from components.artifacts.journal import read_journal
 from components.artifacts.manifest import write_json
+from components.push.settings import PushSettings
 from pipeline.config import Config, check_inputs
 from pipeline.local.execution import JOURNAL, execute
 from pipeline.local.interruption import InterruptedRunError, interrupted_by_signals
@@ -65,7 +66,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
 
 def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: bool) -> None:
     arguments = local_arguments(config)
-    if config.push.destination is None:
+    if config.section(PushSettings).destination is None:
         arguments["push"]["destination"] = str(out / "served" / config.name)
     with (
         shown_progress(config.steps, folder.name, sys.stdout) as progress,
@@ -77,7 +78,7 @@ def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: 
                 from pipeline.local.cache import ContentCache
 
                 cache = ContentCache(out / CACHE, folder, reads_cache, progress.cached)
-                execute(build_pipeline(config), arguments, folder, progress, cache, config.steps)
+                execute(build_pipeline(config), arguments, folder, config.steps, progress, cache)
         except InterruptedRunError as interrupted:
             at = f" at step {progress.at_work}" if progress.at_work else ""
             raise InterruptedRunError(f"{interrupted}{at}", interrupted.exit_code) from None

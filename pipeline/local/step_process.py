@@ -21,25 +21,10 @@ from typing import Any
 
 from components.artifacts.provenance import source_digest
 from components.artifacts.step import OBJECTS_BETWEEN_LOOKS, configure_logging
-from pipeline.cluster.settings import TUNE
+from pipeline.steps import step_named
 
 SECONDS_TO_END = 30.0
 """How long a step that was asked to end may take to: a training saves itself first."""
-
-_IMPORTS = {
-    "ingest": ("components.ingest.assembly", "components.ingest.validation", "jinja2"),
-    "transform": ("components.transform.pixels", "components.transform.moments"),
-    "tune": ("tensorflow", "keras", "optuna"),
-    "train": ("tensorflow", "keras"),
-    "evaluate": ("components.evaluate.one_label", "components.evaluate.report", "tensorflow"),
-    "push": ("tensorflow",),
-}
-"""What a step spends its first seconds with. It imports the rest, and these, by itself."""
-
-
-def component_of(step: str) -> str:
-    """The component that a step's code is in."""
-    return "train" if step == TUNE else step
 
 
 class StepProcess:
@@ -50,7 +35,7 @@ class StepProcess:
     """
 
     def __init__(self, step: str) -> None:
-        self._component = component_of(step)
+        self._component = step_named(step).component_name
         self._source = source_digest(self._component)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.local.step_process", step],
@@ -128,7 +113,7 @@ def main(step: str) -> None:
     work: list[bytes] = []
     given = threading.Event()
     threading.Thread(target=_listen, args=(_standard_input(), work, given), daemon=True).start()
-    for module in ("kfp.dsl.executor_main", *_IMPORTS.get(step, ())):
+    for module in ("kfp.dsl.executor_main", *step_named(step).preloads):
         # What is wrong with it, the step will say.
         with contextlib.suppress(Exception):
             importlib.import_module(module)

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from components.ingest.settings import IngestSettings
 from pipeline.config import Config
 
 
@@ -18,5 +19,5 @@ def photograph_marks(config: Config) -> frozenset[int]:
 
     return frozenset(
         int.from_bytes(hashlib.blake2b(state.encode(), digest_size=8).digest())
-        for state in photograph_states(config.data, config.ingest)
+        for state in photograph_states(config.data, config.section(IngestSettings))
     )
