@@ -14,10 +14,10 @@ BUILDER ?= docker
 TEST_PROCESSES ?= 2
 COMMIT = $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-changed)
 
-.PHONY: help setup run test lint bench images clean
+.PHONY: help setup run test test-fast lint bench images clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: .venv/installed ## Make .venv from the lock file
 
@@ -35,10 +35,14 @@ run: setup ## Run the whole pipeline on handwritten digits, and say where to loo
 test: lint ## Lint, check types and run every test
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
-lint: setup ## Check style and types
+test-fast: setup ## Run the tests that start no TensorFlow, no Beam and no process
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow"
+
+lint: setup ## Check style, types and who imports whom
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 bench: setup ## Measure against peers, side by side (some minutes)
 	.venv/bin/python -m benchmarks

@@ -43,6 +43,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         _fast_test.clear()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves files of slow tests alone unimported where only fast ones run: they import much."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return True if "\npytestmark = pytest.mark.slow\n" in text else None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the switch that rewrites the golden files."""
     parser.addoption(

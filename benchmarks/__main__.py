@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from components.artifacts.settings import nearest
+from darkroom.settings import nearest
 
 NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory", "train", "orchestrate")
 

@@ -20,10 +20,10 @@ WARM = {"feed": 100, "wait": 10}
 
 def main(mode: str, transformed: str, graph: str, settings: str, batches: int) -> None:
     """Times the batches."""
-    from components.artifacts.settings import read_yaml, validate_settings
-    from components.artifacts.transformed import read_transform_graph, read_transformed_examples
-    from components.train.datasets import Share, training_stream
+    from components.train.data.batches import Share, training_stream
     from components.train.settings import TrainSettings
+    from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+    from darkroom.settings import read_yaml, validate_settings
 
     given = validate_settings(TrainSettings, read_yaml(settings))
     fitted = read_transform_graph(Path(graph))
@@ -62,7 +62,7 @@ def _step(settings: Any, graph: Any) -> Any:
     import keras
     import tensorflow as tf
 
-    from components.train.network import build_network
+    from components.train.model.network import build_network
 
     model = build_network(settings, graph, settings.weights).model
     optimizer = keras.optimizers.Adam()

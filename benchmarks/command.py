@@ -4,11 +4,11 @@ import sys
 
 from benchmarks.processes import RUNS, cost, seconds, spread, table
 
-DIGITS = ["pipeline.command", "run", "configs/digits.yaml"]
+DIGITS = ["pipeline.cli.main", "run", "configs/digits.yaml"]
 
 CASES = {
     "python -c pass (the floor)": (0, ["timeit", "-n1", "-r1", "pass"]),
-    "darkroom --help": (0, ["pipeline.command", "--help"]),
+    "darkroom --help": (0, ["pipeline.cli.main", "--help"]),
     "unknown key": (2, [*DIGITS, "--set", "train.epoch=3"]),
     "wrong type": (2, [*DIGITS, "--set", "train.epochs=many"]),
     "missing data path": (2, [*DIGITS, "--data", "nowhere"]),

@@ -22,7 +22,7 @@ def measure() -> str:
     """Runs the flowers once (some minutes) and reads its `run.json`."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ["--data", DATA, "--set", f"train.weights={WEIGHTS}", "--out", folder]
-        command = [sys.executable, "-m", "pipeline.command", "run", "configs/flowers.yaml"]
+        command = [sys.executable, "-m", "pipeline.cli.main", "run", "configs/flowers.yaml"]
         subprocess.run([*command, *settings], check=True, cwd=ROOT)
         (file,) = Path(folder).glob("*/run.json")
         run = json.loads(file.read_text())

@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.ingest import SCALE, ingest_command
 from benchmarks.photographs import photographs
 from benchmarks.processes import cost, interleaved, seconds, spread, table, verdict
-from components.artifacts.examples import SPLITS, read_examples
-from components.artifacts.tfrecord import read_records
 from components.ingest.settings import IngestSettings
+from darkroom.artifacts.examples import SPLITS, read_examples
+from darkroom.records.tfrecord import read_records
 
 BEFORE = round(60_000 * SCALE)
 ADDED = max(1, BEFORE // 100)

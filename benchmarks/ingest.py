@@ -13,9 +13,9 @@ from pathlib import Path
 from benchmarks import ROOT
 from benchmarks.photographs import FLOWERS, VARIATION, photographs, size_of
 from benchmarks.processes import RUNS, Cost, cost, interleaved, seconds, spread, table, verdict
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import IMAGE_PATH, SPLITS, read_examples
-from components.artifacts.tfrecord import read_records
+from darkroom.artifacts.examples import IMAGE_PATH, SPLITS, read_examples
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 
 SCALE = float(os.environ.get("DARKROOM_BENCHMARK_SCALE", "1"))
 """Multiplies the numbers of photographs: 0.01 tries a benchmark out."""

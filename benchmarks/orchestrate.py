@@ -16,7 +16,7 @@ from benchmarks.graph import DATA, WEIGHTS
 from benchmarks.processes import RUNS, cost, seconds, spread, table, verdict
 
 DIGITS, FLOWERS = "configs/digits.yaml", "configs/flowers.yaml"
-_DARKROOM = [sys.executable, "-m", "pipeline.command"]
+_DARKROOM = [sys.executable, "-m", "pipeline.cli.main"]
 
 
 def measure() -> str:

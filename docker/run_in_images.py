@@ -22,8 +22,8 @@ from kfp.local.task_handler_interface import ITaskHandler
 from components.push.settings import PushSettings
 from pipeline.config import load_config
 from pipeline.graph import build_pipeline
-from pipeline.local.kfp_patches import handled_by
-from pipeline.local.running import local_arguments
+from pipeline.targets.local.kfp_patches import handled_by
+from pipeline.targets.local.run import local_arguments
 
 USER = 10001
 """The images' own."""

@@ -7,9 +7,15 @@ from typing import Any
 
 import pydantic
 
-from components.artifacts.backbones import check_image_size
-from components.artifacts.errors import SettingsError
-from components.artifacts.settings import (
+from components.ingest.sources.storage import local_files
+from components.train.model.head_only import check_head_only
+from components.train.settings import TrainSettings
+from components.train.tuning.settings import TuneSettings
+from components.train.tuning.space import check_space
+from components.transform.settings import EmbeddingsSettings, TransformSettings
+from darkroom.backbones import check_image_size
+from darkroom.errors import SettingsError
+from darkroom.settings import (
     Settings,
     SettingsModel,
     parse_value,
@@ -17,14 +23,9 @@ from components.artifacts.settings import (
     set_value,
     validate_settings,
 )
-from components.ingest.storage import is_uri, local_files
-from components.train.embeddings import check_head_only
-from components.train.settings import TrainSettings
-from components.train.tuning.settings import TuneSettings
-from components.train.tuning.space import check_space
-from components.transform.settings import EmbeddingsSettings, TransformSettings
-from pipeline.cluster.settings import ClusterSettings
+from darkroom.storage.paths import is_uri
 from pipeline.steps import STEPS, Step, configured_steps
+from pipeline.targets.settings import ClusterSettings
 from pipeline.triggers.settings import TriggerSettings
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
-from pipeline.compiling.compiling import Target
-from pipeline.compiling.steps import BuiltStep, build_step, settle
+from pipeline.compiler import Target
 from pipeline.config import Config
 from pipeline.steps import STEPS, Step
+from pipeline.targets.build_step import BuiltStep, build_step, settle
 
 BLESSED = "blessed"
 """What the evaluate step returns for a model that may be pushed."""

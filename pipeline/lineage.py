@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.artifacts.errors import StepError
-from components.artifacts.examples import KIND as EXAMPLES
-from components.artifacts.examples import examples_digest
-from components.artifacts.manifest import MADE, MANIFEST, folder_digest
 from components.push.publishing import PUSHED, serving
-from pipeline.local.running import RUN_FILE
+from darkroom.artifacts.examples import KIND as EXAMPLES
+from darkroom.artifacts.examples import examples_digest
+from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest
+from darkroom.errors import StepError
+from pipeline.targets.local.run import RUN_FILE
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -77,7 +77,7 @@ def lineage_tree(lineage: Mapping[str, Any]) -> "Tree":
         tree.add(Text("its files were CHANGED since it was made"))
     if PUSHED in lineage:
         pushed = lineage[PUSHED]
-        lines = _made_lines(pushed[MADE])[:1]
+        lines = _made_lines(pushed[PROVENANCE])[:1]
         lines.append(f"evaluated: {_values(pushed['evaluation']['metrics'])}")
         lines.append(f"as set: {_values(pushed['evaluation']['settings'])}")
         _add_lines(tree.add(Text(PUSHED)), lines)
@@ -98,7 +98,7 @@ def _add_artifact(
     """
     from rich.text import Text
 
-    made = artifact.get(MADE) or {}
+    made = artifact.get(PROVENANCE) or {}
     lines = [f"digest: {_short(artifact.get('digest'))}"]
     for name in ("data", "counts", "rejected", "image_size"):
         if name in artifact:

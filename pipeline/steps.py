@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from components.artifacts.settings import Settings, nearest
+from darkroom.settings import Settings, nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Step:
         """The folder of its code below `components/`, which its image is named after."""
         return self.image or self.name
 
+    @property
+    def module(self) -> str:
+        """The module of its kfp component, from which all of its code is imported."""
+        return self.component.partition(":")[0]
+
     def load_component(self) -> Callable[..., Any]:
         """The function that kfp makes its component of."""
         function: Callable[..., Any] = _load(self.component)
@@ -71,7 +76,7 @@ class Step:
 STEPS: tuple[Step, ...] = (
     Step(
         "fingerprint",
-        "components.ingest.fingerprinting.step:fingerprint",
+        "components.ingest.data_version.step:fingerprint",
         about="what a cluster's cache of ingest goes by",
         image="ingest",
         gives="data_fingerprint",
@@ -85,7 +90,11 @@ STEPS: tuple[Step, ...] = (
         "components.ingest.settings:IngestSettings",
         about="photographs to split examples",
         worker_image="ingest-worker",
-        preloads=("components.ingest.assembly", "components.ingest.validation", "jinja2"),
+        preloads=(
+            "components.ingest.shards.build_examples",
+            "components.ingest.validation",
+            "jinja2",
+        ),
     ),
     Step(
         "transform",
@@ -117,7 +126,11 @@ STEPS: tuple[Step, ...] = (
         "components.evaluate.step:evaluate",
         "components.evaluate.settings:EvaluateSettings",
         about="metrics, slices and the verdict",
-        preloads=("components.evaluate.one_label", "components.evaluate.report", "tensorflow"),
+        preloads=(
+            "components.evaluate.metrics.single_label",
+            "components.evaluate.report.report",
+            "tensorflow",
+        ),
         gives="verdict",
     ),
     Step(

@@ -36,7 +36,7 @@ class Finished:
 def darkroom(*arguments: str | Path, out: Path | None = None) -> Finished:
     """Runs the command in a process of its own."""
     where = ["--out", str(out)] if out else []
-    command = [sys.executable, "-m", "pipeline.command", *map(str, arguments), *where]
+    command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments), *where]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     files = sorted(out.glob("*/run.json")) if out else []
     run = json.loads(files[-1].read_text()) if files else {}

@@ -9,13 +9,15 @@ import pytest
 
 from tests.conftest import ROOT, Finished
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Finished]
 
 
 def test_help_and_settings_errors_import_nothing_heavy() -> None:
     program = (
         "import sys\n"
-        "from pipeline.command import application\n"
+        "from pipeline.cli.main import application\n"
         "from pipeline.config import load_config\n"
         "load_config('configs/flowers.yaml')\n"
         "heavy = {'tensorflow', 'keras', 'apache_beam', 'kfp', 'kserve', 'numpy', 'matplotlib'}\n"

@@ -13,6 +13,8 @@ import yaml
 
 from tests.conftest import ROOT, Finished
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = ROOT / "tests" / "golden"
 CONFIGS = {"digits": ROOT / "configs" / "digits.yaml", "cluster": GOLDEN / "cluster-config.yaml"}
 TARGETS = ["kfp", "vertex"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.cluster.settings import ClusterSettings
 from pipeline.config import load_config
+from pipeline.targets.settings import ClusterSettings
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -48,6 +48,7 @@ def test_roles_name_their_verbs_and_reach_one_namespace() -> None:
         assert {subject["name"] for subject in binding["subjects"]} <= set(accounts)
 
 
+@pytest.mark.slow
 def test_the_training_role_is_what_the_step_does() -> None:
     rules = of_kind("Role")["darkroom-training"]["rules"]
     allowed = {
@@ -74,7 +75,7 @@ def test_the_cron_job_fits_the_config_and_the_volume() -> None:
     (job,) = of_kind("CronJob").values()
     pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["command"] == ["python", "-m", "pipeline.command", "trigger"]
+    assert container["command"] == ["python", "-m", "pipeline.cli.main", "trigger"]
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert config.trigger is not None
     for path in (config.data, config.trigger.state, config.push.destination):
@@ -107,6 +108,7 @@ def test_the_example_s_secret_is_where_notify_looks() -> None:
     assert any(config.notify.slack in environment for environment in variables)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 @pytest.mark.parametrize("multi_worker", [False, True])
 def test_kustomize_builds_it(multi_worker: bool, tmp_path: Path) -> None:
@@ -129,6 +131,7 @@ def test_kustomize_builds_it(multi_worker: bool, tmp_path: Path) -> None:
     assert spaces == {"darkroom"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
 def test_terraform_parses_it_as_it_is_formatted() -> None:
     """Its validation needs the provider, which is no package of a registry that is reached here."""
@@ -204,7 +207,7 @@ def command_lines() -> list[str]:
 def test_deliveries_call_verbs_and_options_that_there_are() -> None:
     from typer.main import get_command
 
-    from pipeline.command import application
+    from pipeline.cli.main import application
 
     verbs = get_command(application).commands  # type: ignore[attr-defined]
     lines = command_lines()

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.artifacts.evaluation import read_evaluation
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import read_examples
-from components.artifacts.manifest import folder_digest
-from components.artifacts.tfrecord import read_records
+from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.artifacts.examples import read_examples
+from darkroom.artifacts.manifest import folder_digest
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 from tests.conftest import Finished
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_run_reaches_what_the_config_says(digits_run: Finished) -> None:

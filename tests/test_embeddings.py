@@ -4,15 +4,18 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from components.artifacts.backbones import build_backbone
-from components.artifacts.example_proto import parsed_example, serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import read_records, write_record
-from components.artifacts.transformed import read_transformed_examples
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import read_transformed_examples
+from darkroom.backbones import build_backbone
+from darkroom.records.example_proto import parsed_example, serialized_example
+from darkroom.records.tfrecord import read_records, write_record
+
+pytestmark = pytest.mark.slow
 
 LABELS = ["dark", "light"]
 COUNTS = {"train": 16, "valid": 8}

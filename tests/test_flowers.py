@@ -4,8 +4,12 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-from components.artifacts.evaluation import read_evaluation
+import pytest
+
+from darkroom.artifacts.evaluation import read_evaluation
 from tests.conftest import Finished
+
+pytestmark = pytest.mark.slow
 
 
 def write_table(flowers: Path, folder: Path) -> Path:

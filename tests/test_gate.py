@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from components.artifacts.journal import JOURNAL_VARIABLE, read_journal
-from components.artifacts.manifest import read_manifest
+from darkroom.artifacts.manifest import read_manifest
+from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE, read_step_records
 from tests.conftest import Finished
+
+pytestmark = pytest.mark.slow
 
 QUICK = ["--set", "train.epochs=1"]
 
@@ -37,7 +39,7 @@ def test_an_unblessed_model_is_not_pushed_here(
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "journal"
     folder.mkdir()
-    monkeypatch.setenv(JOURNAL_VARIABLE, str(folder))
+    monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(folder))
     return folder
 
 
@@ -60,7 +62,7 @@ def test_a_compiled_file_runs_with_other_settings_and_keeps_the_gate(
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"))
     components.load_component_from_file(str(file))(**arguments)
 
-    entries = {entry["name"]: entry for entry in read_journal(journal)}
+    entries = {entry["name"]: entry for entry in read_step_records(journal)}
     model = read_manifest(Path(entries["train"]["artifacts"]["model"]), "model")
     assert model["settings"]["epochs"] == 4
     if bound < 1:

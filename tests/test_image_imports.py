@@ -44,12 +44,12 @@ def imported_modules(path: Path, *, at_start: bool = False) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
-            # `from components.artifacts import manifest` names a module too.
+            # `from darkroom.artifacts import manifest` names a module too.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def component_imports(component: str) -> dict[str, Path]:
-    """Every module imported by a component and by the artifacts modules it reaches."""
+    """Every module imported by a component and by the modules of `darkroom` that it reaches."""
     folder = ROOT / "components" / component
     waiting = [path for path in folder.rglob("*.py") if "tests" not in path.parts]
     found: dict[str, Path] = {}
@@ -58,7 +58,7 @@ def component_imports(component: str) -> dict[str, Path]:
         for module in imported_modules(path):
             if module not in found:
                 found[module] = path
-                if module.startswith("components.artifacts."):
+                if module.startswith("darkroom."):
                     waiting += files_of(module)
     return found
 
@@ -79,7 +79,7 @@ def trigger_imports() -> Iterator[tuple[Path, str]]:
 
 def assert_has_package(installed: set[str], module: str, path: Path) -> None:
     top = module.partition(".")[0]
-    if top not in ("components", "pipeline") and top not in sys.stdlib_module_names:
+    if top not in ("components", "darkroom", "pipeline") and top not in sys.stdlib_module_names:
         providers = {name.lower().replace("_", "-") for name in PROVIDERS().get(top, [])}
         assert providers & installed, f"{path}: its image has no package for {module}"
 
@@ -104,7 +104,7 @@ def test_trigger_holds_every_package_the_command_imports():
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_image_holds_every_component_module_that_is_imported(component: str):
-    held = ("components", "components.artifacts", f"components.{component}")
+    held = ("components", f"components.{component}")
     for module, path in component_imports(component).items():
         if module.split(".")[0] in ("components", "pipeline"):
             assert ".".join(module.split(".")[:2]) in held, f"{path} imports {module}"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.provenance import COMMIT_VARIABLE
-from pipeline.cluster.images import pushed_images
-from pipeline.cluster.settings import ClusterSettings
+from darkroom.artifacts.provenance import COMMIT_VARIABLE
+from pipeline.targets.images import pushed_images
+from pipeline.targets.settings import ClusterSettings
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "docker" / "base.Dockerfile"
@@ -74,11 +74,10 @@ def packages_of(group: str) -> list[str]:
     return names
 
 
-# `artifacts` is what every component shares, and runs by itself nowhere.
 RUNNABLE = {
     path.parent.name
     for path in ROOT.glob("components/*/*.py")
-    if path.name in ("step.py", "__main__.py") and path.parent.name != "artifacts"
+    if path.name in ("step.py", "__main__.py")
 }
 DOCKERFILES = sorted(path.parent.name for path in ROOT.glob("components/*/Dockerfile"))
 every_component = pytest.mark.parametrize("component", DOCKERFILES)
@@ -160,7 +159,7 @@ def test_final_stage_takes_its_own_code_only(component: str):
     assert final.all("COPY") == [
         "--from=build /opt/venv /opt/venv",
         "components/__init__.py /app/components/",
-        "components/artifacts /app/components/artifacts",
+        "darkroom /app/darkroom",
         f"components/{component} /app/components/{component}",
     ]
 
@@ -206,6 +205,7 @@ def test_bytecode_is_made_of_what_may_be_imported_at_a_start(component: str):
     }
 
 
+@pytest.mark.slow
 def test_images_that_buildah_pushed_are_named_by_digest(tmp_path: Path):
     buildah = tmp_path / "buildah"
     # Everything but the engine: it answers every command, and a push with a digest.
@@ -258,6 +258,7 @@ def test_base_image_is_named_alike_and_has_the_project_s_python():
     assert f"UV_PYTHON=python{python}" in environment.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "state"), [("true", "SUCCESS"), ("false", "FAILURE")])
 def test_a_step_runs_in_its_image_and_leaves_no_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, state: str

@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import ROOT, Finished
 
+pytestmark = pytest.mark.slow
+
 STEPS = ("ingest", "transform", "train", "evaluate", "push")
 QUICK = ("configs/digits.yaml", "--set", "train.epochs=1")
 LENIENT = ("--set", "evaluate.thresholds={accuracy: 0.3}")
@@ -83,14 +85,14 @@ def test_a_served_model_says_where_it_comes_from(
     assert shown.code == 0, shown.error
     lineage = json.loads(shown.output)
     assert lineage["intact"] is True
-    assert lineage["made"]["run"] == first.run["run_id"]
+    assert lineage["provenance"]["run"] == first.run["run_id"]
     assert lineage["settings"]["epochs"] == 1
-    transformed = lineage["made"]["inputs"]["transformed_examples"]
-    examples = transformed["made"]["inputs"]["examples"]
+    transformed = lineage["provenance"]["inputs"]["transformed_examples"]
+    examples = transformed["provenance"]["inputs"]["examples"]
     assert examples["data"] == "sklearn:digits"
     assert examples["digest"] == manifest(first.artifact("examples"))["digest"]
     assert lineage["pushed"]["evaluation"]["metrics"] == first.run["metrics"]
-    assert lineage["pushed"]["made"]["step"] == "push"
+    assert lineage["pushed"]["provenance"]["step"] == "push"
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -104,7 +106,7 @@ class Going:
     def __init__(self, out: Path) -> None:
         arguments = ["run", "configs/digits.yaml", "--out", str(out)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.command", *arguments],
+            [sys.executable, "-m", "pipeline.cli.main", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,15 +11,17 @@ import pytest
 import yaml
 from PIL import Image
 
-from components.artifacts.evaluation import read_evaluation
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import read_examples
-from components.artifacts.model import read_model
-from components.artifacts.tfrecord import read_records
 from components.serve.loaded_model import LoadedModel, load_model
 from components.serve.prediction import predict_json
 from components.serve.versions import find_versions
+from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.artifacts.examples import read_examples
+from darkroom.artifacts.model import read_model
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 from tests.conftest import Finished
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["zero", "one", "two", "three", "four", "five"]
 IMAGES = 700

@@ -13,15 +13,17 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from components.artifacts.example_proto import parsed_example, serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import read_records, write_record
-from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.serve.loaded_model import LoadedModel, load_model
 from components.serve.versions import Version
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+from darkroom.records.example_proto import parsed_example, serialized_example
+from darkroom.records.tfrecord import read_records, write_record
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
 
 LABELS = ["blue", "green", "red"]
 COUNT = 6
@@ -82,8 +84,8 @@ def all_doors(examples: Path, records: list[bytes], values: dict[str, Any], out:
     """Probabilities of one and the same untrained network behind the graph of these settings."""
     import keras
 
-    from components.train.export import export
-    from components.train.network import build_network
+    from components.train.export.saved_model import export
+    from components.train.model.network import build_network
     from components.transform.transform import transform
 
     settings = TransformSettings.model_validate(values)
@@ -108,7 +110,7 @@ def all_doors(examples: Path, records: list[bytes], values: dict[str, Any], out:
 
 def stored_pixels(out: Path, split: str) -> npt.NDArray[np.uint8]:
     """A split's pixels, as the trainer reads them."""
-    from components.train.datasets import Share, evaluation_stream
+    from components.train.data.batches import Share, evaluation_stream
 
     graph = read_transform_graph(out / "graph")
     source = read_transformed_examples(out / "pixels")

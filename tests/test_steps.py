@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from components.artifacts.settings import Settings
-from components.artifacts.step import output_names, settings_model
+from darkroom.runtime.run_step import output_names, settings_model
+from darkroom.settings import Settings
 from pipeline.config import config_model, load_config
 from pipeline.steps import STEPS, Step, step_named
 
@@ -50,6 +50,7 @@ def test_null_is_only_ever_a_default(name: str) -> None:
         assert not takes_null or field.default is None, key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_from_a_shell_explains_itself(name: str) -> None:
     function = getattr(importlib.import_module(f"components.{name}.{name}"), name)
@@ -60,6 +61,7 @@ def test_a_step_from_a_shell_explains_itself(name: str) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_settings_from_a_shell_are_one_line(name: str) -> None:
     function = getattr(importlib.import_module(f"components.{name}.{name}"), name)

@@ -18,6 +18,8 @@ from components.train.tuning.settings import TuneSettings
 from pipeline.config import load_config
 from tests.conftest import ROOT, Finished
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Finished]
 
 # A rate that is good, and one that hardly learns and is pruned where a better trial came before.
@@ -38,7 +40,7 @@ def table(study: Path) -> list[dict[str, str]]:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs, with a study that was killed when its first trial had ended."""
     out = tmp_path_factory.mktemp("runs")
-    command = [sys.executable, "-m", "pipeline.command", "tune", "configs/digits.yaml"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "tune", "configs/digits.yaml"]
     process = subprocess.Popen([*command, *OPTIONS, "--out", str(out)], cwd=ROOT)
     while not (out / "digits-tuned" / "best.yaml").exists():
         assert process.poll() is None
@@ -108,7 +110,7 @@ def test_a_study_of_something_else_is_refused(
 
 
 def test_an_interruption_keeps_what_is_done(killed: Path, resumed: Finished) -> None:
-    command = [sys.executable, "-m", "pipeline.command", "tune", "configs/digits.yaml", *OPTIONS]
+    command = [sys.executable, "-m", "pipeline.cli.main", "tune", "configs/digits.yaml", *OPTIONS]
     command += ["--set", "tune.trials=99", "--out", str(killed)]
     study = killed / "digits-tuned"
     done = len(table(study))

@@ -1,7 +1,7 @@
 """The evaluate step from a shell: `python -m components.evaluate --help`."""
 
-from components.artifacts.command import step_command
 from components.evaluate.evaluate import evaluate
+from darkroom.runtime.cli import step_command
 
 if __name__ == "__main__":
     step_command(evaluate)

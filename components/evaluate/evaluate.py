@@ -4,15 +4,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import evaluation as evaluation_format
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.examples import HEIGHT, LABEL, WIDTH, Examples, read_examples
-from components.artifacts.manifest import write_json, write_manifest, write_text, written_aside
-from components.artifacts.model import Model, read_model
-from components.artifacts.settings import nearest
-from components.evaluate.known_metrics import OF_SEVERAL_LABELS, TOP_K, TOP_K_ACCURACY
+from components.evaluate.metrics.known_metrics import OF_SEVERAL_LABELS, TOP_K, TOP_K_ACCURACY
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
+from darkroom.artifacts import evaluation as evaluation_format
+from darkroom.artifacts.examples import HEIGHT, LABEL, WIDTH, Examples, read_examples
+from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.model import Model, read_model
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import nearest
+from darkroom.storage.atomic import write_json, write_text
 
 LOGGED_REASONS = 10
 
@@ -44,7 +45,7 @@ def evaluate(
     """
     source, measured = read_examples(examples), read_model(model)
     _check_inputs(source, measured, settings)
-    with written_aside(evaluation) as aside:
+    with atomic_artifact(evaluation) as aside:
         verdict, overall = _evaluate_into(aside, source, measured, settings, report)
     _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
     for reason in verdict.reasons[:LOGGED_REASONS]:
@@ -100,8 +101,8 @@ def _evaluate_into(
     folder: Path, examples: Examples, model: Model, settings: EvaluateSettings, report: Path
 ) -> tuple[Verdict, dict[str, Any]]:
     """Writes the artifact's files, the manifest last, and the report."""
-    from components.evaluate.measuring import measure
-    from components.evaluate.report import render_report
+    from components.evaluate.metrics.compute import measure
+    from components.evaluate.report.report import render_report
 
     results = measure(examples, model, settings, folder)
     verdict = judge(results, settings, _not_numbers(folder))

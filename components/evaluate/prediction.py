@@ -9,11 +9,11 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
-from components.artifacts.errors import StepError
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
-from components.artifacts.examples import LABELS as ALL_LABELS
-from components.artifacts.model import FROM_EXAMPLES, LABELS, split_labels
+from darkroom.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
+from darkroom.artifacts.examples import LABELS as ALL_LABELS
+from darkroom.artifacts.model import FROM_EXAMPLES, LABELS, split_labels
+from darkroom.errors import StepError
+from darkroom.records.example_proto import parsed_example
 
 BATCH_SIZE = 64
 """Records a call: bounds the decoded images that are in memory at once."""

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self
 
 import pydantic
 
-from components.artifacts.beam_options import runner_elsewhere
-from components.artifacts.settings import Settings, nearest
-from components.evaluate.known_metrics import KNOWN_METRICS
+from components.evaluate.metrics.known_metrics import KNOWN_METRICS
+from darkroom.beam.options import remote_runner
+from darkroom.settings import Settings, nearest
 
 Bound = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 
@@ -62,7 +62,7 @@ class EvaluateSettings(Settings):
     @pydantic.field_validator("beam_options")
     @classmethod
     def _check_beam_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
-        runner = runner_elsewhere(options)
+        runner = remote_runner(options)
         if runner is not None:
             raise ValueError(f"{runner}'s workers do not reach the model: leave the runner out")
         return options

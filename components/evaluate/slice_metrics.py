@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.artifacts.examples import LABEL
-from components.evaluate.arithmetic import json_number
+from components.evaluate.metrics.arithmetic import json_number
 from components.evaluate.prediction import Row
+from darkroom.artifacts.examples import LABEL
 
 _COUNT = "example_count"
 

@@ -11,8 +11,8 @@ def evaluate(
     report: Output[HTML],
 ) -> str:
     """Measures a model on the test split, and says `blessed` or `not blessed`."""
-    from components.artifacts.step import run_step
     from components.evaluate.evaluate import evaluate
+    from darkroom.runtime.run_step import run_step
 
     verdict: str = run_step(
         evaluate,

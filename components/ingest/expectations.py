@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from components.artifacts.settings import Settings
+from darkroom.settings import Settings
 
 
 def _spelled_out(value: Any) -> Any:

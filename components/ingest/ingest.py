@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.artifacts import examples as examples_format
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import write_manifest, written_aside
-from components.artifacts.settings import nearest
-from components.artifacts.workers_elsewhere import options_beside
 from components.ingest.rejection import COPY_REASONS, Rejection, write_rejections
 from components.ingest.settings import IngestSettings
-from components.ingest.sources import Table, read_source
+from components.ingest.sources.source import Table, read_source
+from darkroom.artifacts import examples as examples_format
+from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.beam.remote import with_staging_location
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import nearest
 
 if TYPE_CHECKING:
-    from components.ingest.assembly import Assembled
-    from components.ingest.card import Contents
-    from components.ingest.chunk import Entry
-    from components.ingest.index import Index
+    from components.ingest.card.card import Contents
+    from components.ingest.shards.build_examples import Assembled
+    from components.ingest.shards.chunk import Entry
+    from components.ingest.splits.index import Index
     from components.ingest.statistics import Statistics
 
 _log = logging.getLogger("darkroom.ingest")
@@ -47,15 +47,15 @@ def ingest(
         StepError: No usable image, one single label, an empty split, too many rejected rows, or
             a finding whose severity is `error`.
     """
-    from components.ingest.assembly import assemble
-    from components.ingest.card import PAGE, Contents
-    from components.ingest.examples_manifest import examples_manifest, labels_of
+    from components.ingest.card.card import PAGE, Contents
+    from components.ingest.shards.build_examples import assemble
+    from components.ingest.shards.examples_manifest import examples_manifest, labels_of
     from components.ingest.validation import find, read_previous, settle_findings
 
-    beam_options = options_beside(examples, settings.beam_options)
+    beam_options = with_staging_location(examples, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     expected = read_previous(settings.expectations)
-    with written_aside(examples) as aside:
+    with atomic_artifact(examples) as aside:
         # Within the folder being written, since every worker can open files there.
         with tempfile.TemporaryDirectory(dir=aside) as digits_folder:
             table = read_source(data, Path(digits_folder), settings)
@@ -100,7 +100,7 @@ def _check_columns(table: Table, settings: IngestSettings) -> None:
 
 def _previous(settings: IngestSettings) -> "Index":
     """What an earlier run left that this one can build on."""
-    from components.ingest.index import NOTHING, read_index
+    from components.ingest.splits.index import NOTHING, read_index
 
     if settings.previous is None:
         return NOTHING
@@ -111,8 +111,8 @@ def _previous(settings: IngestSettings) -> "Index":
 
 
 def _statistics(assembled: "Assembled", settings: IngestSettings) -> "Statistics":
+    from components.ingest.images.tiles import tiles_by_label
     from components.ingest.statistics import Statistics
-    from components.ingest.tiles import tiles_by_label
 
     total = Statistics()
     alike: dict[tuple[str, tuple[str, ...]], list[Entry]] = defaultdict(list)
@@ -162,15 +162,15 @@ def _listed(reasons: Counter[str]) -> str:
 
 
 def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[str]) -> None:
-    with written_aside(folder) as aside:
+    with atomic_artifact(folder) as aside:
         write_rejections(aside, rejections)
         write_manifest(aside, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
 
 
 def _write_statistics(folder: Path, card: "Contents") -> None:
-    from components.ingest.card import write_card
+    from components.ingest.card.card import write_card
     from components.ingest.statistics import write_statistics
 
-    with written_aside(folder) as aside:
+    with atomic_artifact(folder) as aside:
         write_card(aside, card)
         write_statistics(aside, card.statistics, [vars(finding) for finding in card.findings])

@@ -4,9 +4,9 @@ from typing import Literal, Self
 
 import pydantic
 
-from components.artifacts.examples import FEATURE_TYPES
-from components.artifacts.settings import Settings
 from components.ingest.expectations import ExpectationSettings
+from darkroom.artifacts.examples import FEATURE_TYPES
+from darkroom.settings import Settings
 
 
 class SplitRatios(Settings):

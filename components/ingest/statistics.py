@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.artifacts.errors import StepError
-from components.artifacts.manifest import read_manifest, write_json, write_manifest
+from darkroom.artifacts.manifest import read_manifest, write_manifest
+from darkroom.errors import StepError
+from darkroom.storage.atomic import write_json
 
 KIND = "statistics"
 STATISTICS_FILE = "statistics.json"

@@ -15,8 +15,8 @@ def ingest(
 
     A cluster's cache goes by `data_fingerprint`; nothing else is done with it.
     """
-    from components.artifacts.step import run_step
     from components.ingest.ingest import ingest
+    from darkroom.runtime.run_step import run_step
 
     run_step(
         ingest,

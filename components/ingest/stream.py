@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from components.artifacts.beam_options import beam_arguments
-from components.artifacts.command import step_command
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.worker_errors import worker_message
-from components.ingest.storage import is_uri
-from components.ingest.stream_settings import StreamSettings
+from components.ingest.streaming.settings import StreamSettings
+from darkroom.beam.errors import worker_message
+from darkroom.beam.options import beam_arguments
+from darkroom.errors import SettingsError, StepError
+from darkroom.runtime.cli import step_command
+from darkroom.runtime.signals import handled_signals
+from darkroom.storage.paths import is_uri
 
 _log = logging.getLogger("darkroom.stream")
 
@@ -74,8 +75,8 @@ def _checked_folder(source: str, out: str) -> Path:
 
 
 def _receive(name: str, out: str, settings: StreamSettings) -> None:
-    from components.ingest.stream_sources import ReadMessages
-    from components.ingest.streaming import build_pipeline
+    from components.ingest.streaming.sources import ReadMessages
+    from components.ingest.streaming.windows import build_pipeline
 
     options = [_READS_PUBSUB if option == _ENDS_FIRST else option for option in _options(settings)]
     with build_pipeline(ReadMessages(name, settings), out, settings, options):
@@ -85,8 +86,8 @@ def _receive(name: str, out: str, settings: StreamSettings) -> None:
 def _watch(folder: Path, out: str, settings: StreamSettings) -> None:
     from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-    from components.ingest.stream_sources import WatchFolder
-    from components.ingest.streaming import build_pipeline
+    from components.ingest.streaming.sources import WatchFolder
+    from components.ingest.streaming.windows import build_pipeline
 
     options = _options(settings)
     ends = _window_ends(settings.window) if _ENDS_FIRST in options else iter([MAX_TIMESTAMP])
@@ -120,6 +121,5 @@ def _stop(*_: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-    step_command(stream)
+    with handled_signals(_stop, (signal.SIGINT, signal.SIGTERM)):
+        step_command(stream)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.examples import SPLITS
 from components.ingest.expectations import ExpectationSettings
 from components.ingest.statistics import Statistics, read_statistics
+from darkroom.artifacts.examples import SPLITS
+from darkroom.errors import SettingsError, StepError
 
 NAMED = 5
 """Labels named in a message; the card has them all."""

@@ -1,7 +1,7 @@
 """`python -m components.notify`: the notify step from a shell."""
 
-from components.artifacts.command import step_command
 from components.notify.notify import notify
+from darkroom.runtime.cli import step_command
 
 if __name__ == "__main__":
     step_command(notify)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from email.message import EmailMessage
 from typing import Any
 
-from components.artifacts.errors import StepError
 from components.notify.settings import EmailSettings
+from darkroom.errors import StepError
 
 _SECONDS = 10
 """How long a server may take to answer."""

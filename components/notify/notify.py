@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from components.artifacts.manifest import write_manifest, written_aside
 from components.notify import channels, messages
 from components.notify.outcome import Outcome, run_page, with_findings
 from components.notify.settings import NotifySettings, Result
+from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 
 _log = logging.getLogger("darkroom.notify")
 
@@ -53,7 +53,7 @@ def notify(
     )
     outcome = with_findings(told, notified)
     sent = report(outcome, settings)
-    with written_aside(notified) as aside:
+    with atomic_artifact(notified) as aside:
         write_manifest(aside, "notified", {"outcome": dataclasses.asdict(outcome), "sent": sent})
     return outcome.result
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.errors import StepError
-from components.artifacts.evaluation import read_evaluation
-from components.artifacts.manifest import read_manifest
 from components.notify.settings import Result
+from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.artifacts.manifest import read_manifest
+from darkroom.errors import StepError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from components.artifacts.settings import Settings
+from darkroom.settings import Settings
 
 Result = Literal["succeeded", "not_blessed", "failed", "cancelled"]
 """How a run ended; `not_blessed`: every step succeeded, and the model was not pushed."""

@@ -12,8 +12,8 @@ def notify(
     notified: Output[Artifact],
 ) -> str:
     """Reports how a run ended, with the address of its report."""
-    from components.artifacts.step import run_step
     from components.notify.notify import notify
+    from darkroom.runtime.run_step import run_step
 
     result: str = run_step(
         notify,

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import model as model_format
-from components.artifacts.errors import StepError
-from components.artifacts.evaluation import Evaluation
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
-from components.artifacts.manifest import folder_digest
-from components.artifacts.model import Model
-from components.artifacts.tfrecord import read_records
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.evaluation import Evaluation
+from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
+from darkroom.artifacts.manifest import folder_digest
+from darkroom.artifacts.model import Model
+from darkroom.errors import StepError
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 
 SAMPLES = 16
 """Test photographs whose answers are compared."""

@@ -5,15 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import (
-    MANIFEST,
-    folder_digest,
-    read_manifest,
-    write_json,
-    written_aside,
-)
-from components.artifacts.model import KIND, Model
+from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest, read_manifest
+from darkroom.artifacts.model import KIND, Model
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import write_json
 
 PUSHED = "pushed"
 """Entry of a pushed model's manifest: what it was measured as, and how it came to be pushed."""
@@ -44,7 +39,7 @@ def publish(model: Model, destination: Path, record: Mapping[str, Any]) -> Path:
     taken = (*served_versions(destination), *_withdrawn_versions(destination))
     version = destination / str(max(taken, default=0) + 1)
     # Another push may have taken the number meanwhile: its version is never replaced.
-    with written_aside(version, replace=False) as aside:
+    with atomic_artifact(version, replace=False) as aside:
         shutil.copytree(model.folder, aside, dirs_exist_ok=True)
         if folder_digest(aside) != digest:
             raise StepError(f"the copy of {model.folder} in {destination} is damaged; push again")

@@ -4,11 +4,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.evaluation import Evaluation, read_evaluation
-from components.artifacts.examples import read_examples
-from components.artifacts.manifest import MADE, MAKING, write_manifest, written_aside
-from components.artifacts.model import read_model
 from components.push.settings import PushSettings
+from darkroom.artifacts.evaluation import Evaluation, read_evaluation
+from darkroom.artifacts.examples import read_examples
+from darkroom.artifacts.manifest import (
+    CURRENT_PROVENANCE,
+    PROVENANCE,
+    atomic_artifact,
+    write_manifest,
+)
+from darkroom.artifacts.model import read_model
 
 _log = logging.getLogger("darkroom.push")
 
@@ -37,7 +42,7 @@ def push(
     checked = read_model(model)
     measured = read_evaluation(evaluation)
     check_model(checked, measured, read_examples(examples))
-    with written_aside(pushed) as aside:
+    with atomic_artifact(pushed) as aside:
         destination = Path(settings.destination or pushed)
         published = publish(checked, Path(settings.destination or aside), _record(measured))
         version = destination / published.name
@@ -54,11 +59,13 @@ def push(
 
 def _record(measured: Evaluation) -> dict[str, Any]:
     """What a served model says of itself, wherever it is copied to."""
-    made = {name: value for name, value in (MAKING.get() or {}).items() if name != "inputs"}
+    made = {
+        name: value for name, value in (CURRENT_PROVENANCE.get() or {}).items() if name != "inputs"
+    }
     evaluation = {
         "digest": measured.manifest.get("digest"),
         "count": measured.count,
         "metrics": measured.metrics,
         "settings": measured.manifest["settings"],
     }
-    return {"evaluation": evaluation, MADE: made}
+    return {"evaluation": evaluation, PROVENANCE: made}

@@ -2,7 +2,7 @@
 
 import pydantic
 
-from components.artifacts.settings import Settings
+from darkroom.settings import Settings
 
 
 class PushSettings(Settings):

@@ -11,8 +11,8 @@ def push(
     pushed: Output[Artifact],
 ) -> None:
     """Checks a blessed model once more and publishes it as the newest version."""
-    from components.artifacts.step import run_step
     from components.push.push import push
+    from darkroom.runtime.run_step import run_step
 
     run_step(
         push,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from components.artifacts.errors import DarkroomError
-from components.artifacts.settings import validate_settings
-from components.artifacts.step import configure_logging, exit_with
 from components.serve.server import serve
 from components.serve.settings import ServeSettings
+from darkroom.errors import DarkroomError
+from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.settings import validate_settings
 
 _DEFAULTS = ServeSettings()
 

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from kserve.protocol.dataplane import DataPlane
 
-from components.artifacts.settings import nearest
 from components.serve.request_error import RequestError
 from components.serve.served_model import JsonCall, ServedModel
+from darkroom.settings import nearest
 
 
 def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedModel) -> None:

@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from components.artifacts.model import SERVING_DEFAULT
-from components.artifacts.settings import nearest
 from components.serve.json_values import is_base64, shown, tensor_of
 from components.serve.request_error import RequestError
+from darkroom.artifacts.model import SERVING_DEFAULT
+from darkroom.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)

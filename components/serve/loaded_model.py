@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Any
 
-from components.artifacts.model import SERVING_DEFAULT
-from components.artifacts.settings import nearest
 from components.serve.request_error import RequestError
 from components.serve.versions import Version
+from darkroom.artifacts.model import SERVING_DEFAULT
+from darkroom.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from components.artifacts.errors import StepError
 from components.serve.follower import VersionFollower
 from components.serve.settings import ServeSettings
 from components.serve.versions import check_model_directory, model_name
+from darkroom.errors import StepError
 
 if TYPE_CHECKING:
     from components.serve.served_model import ServedModel

@@ -4,7 +4,7 @@ from typing import Self
 
 import pydantic
 
-from components.artifacts.settings import Settings
+from darkroom.settings import Settings
 
 
 class ServeSettings(Settings):

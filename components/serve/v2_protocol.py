@@ -12,12 +12,12 @@ import numpy as np
 from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
-from components.artifacts.model import SERVING_DEFAULT
-from components.artifacts.settings import nearest
 from components.serve.json_values import Array
 from components.serve.loaded_model import LoadedModel, input_specs
 from components.serve.prediction import call
 from components.serve.request_error import RequestError
+from darkroom.artifacts.model import SERVING_DEFAULT
+from darkroom.settings import nearest
 
 
 def predict_v2(model: LoadedModel, request: kserve.InferRequest) -> kserve.InferResponse:

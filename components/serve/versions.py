@@ -5,7 +5,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from components.artifacts.errors import SettingsError
+from darkroom.errors import SettingsError
 
 _GRAPH_FILE = "saved_model.pb"
 

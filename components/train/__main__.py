@@ -1,7 +1,7 @@
 """`python -m components.train`: the train step from a shell."""
 
-from components.artifacts.command import step_command
 from components.train.train import train
+from darkroom.runtime.cli import step_command
 
 if __name__ == "__main__":
     step_command(train)

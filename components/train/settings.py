@@ -4,7 +4,9 @@ from typing import Literal, Self
 
 import pydantic
 
-from components.artifacts.backbones import (
+from components.train.augmentation.settings import AugmentationSettings
+from components.train.distribution.strategy import StrategyName
+from darkroom.backbones import (
     IMAGENET,
     KERAS_APPLICATIONS,
     RANDOM,
@@ -12,9 +14,8 @@ from components.artifacts.backbones import (
     check_backbone,
     scales_within,
 )
-from components.artifacts.settings import Settings
-from components.train.augmentation_settings import AugmentationSettings
-from components.train.strategy import StrategyName
+from darkroom.settings import Settings
+from darkroom.storage.paths import mounted_path
 
 ExportForm = Literal["tflite", "tflite_int8", "onnx"]
 
@@ -120,7 +121,7 @@ class TrainSettings(Settings):
     @pydantic.field_validator("checkpoints")
     @classmethod
     def _mounted(cls, folder: str | None) -> str | None:
-        return folder.replace("gs://", "/gcs/", 1) if folder else folder
+        return mounted_path(folder) if folder else folder
 
     @pydantic.field_validator("weights", mode="before")
     @classmethod

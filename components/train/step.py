@@ -11,8 +11,8 @@ def train(
     checkpoints: Output[Artifact],
 ) -> None:
     """Trains a classifier and exports it with its serving signatures."""
-    from components.artifacts.step import run_step
     from components.train.train import train
+    from darkroom.runtime.run_step import run_step
 
     run_step(
         train,

@@ -5,24 +5,25 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import model as model_format
-from components.artifacts.backbones import RANDOM
-from components.artifacts.manifest import folder_digest, write_json, write_manifest, written_aside
-from components.artifacts.transformed import (
+from components.train.distribution.precision import computing_in
+from components.train.distribution.tf_config import Cluster, read_cluster
+from components.train.loop.checkpoint import BEST_WEIGHTS, checkpoint_folder, remove_checkpoint
+from components.train.loop.fingerprint import training_identity
+from components.train.loop.interruption import OnEpoch
+from components.train.model.head_only import check_embeddings, head_network
+from components.train.model.phases import plan_phases
+from components.train.model.warm_start import former_weights, load_former
+from components.train.settings import TrainSettings
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.manifest import atomic_artifact, folder_digest, write_manifest
+from darkroom.artifacts.transformed import (
     TransformedExamples,
     TransformGraph,
     read_transform_graph,
     read_transformed_examples,
 )
-from components.train.checkpoint import BEST_WEIGHTS, checkpoint_folder, remove_checkpoint
-from components.train.cluster import Cluster, read_cluster
-from components.train.embeddings import check_embeddings, head_network
-from components.train.identity import training_identity
-from components.train.interruption import OnEpoch
-from components.train.phases import plan_phases
-from components.train.precision import computing_in
-from components.train.settings import TrainSettings
-from components.train.warm_start import former_weights, load_former
+from darkroom.backbones import RANDOM
+from darkroom.storage.atomic import write_json
 
 _log = logging.getLogger("darkroom.train")
 
@@ -64,7 +65,7 @@ def train(
     if not cluster.is_chief:
         return best
     _log.info("best epoch %d: valid accuracy %.3f", best["epoch"], best["val_accuracy"])
-    with written_aside(model) as aside:
+    with atomic_artifact(model) as aside:
         facts = _export(source, graph, settings, folder / BEST_WEIGHTS, aside)
         write_json(aside / model_format.HISTORY_FILE, history)
         content = {
@@ -103,10 +104,10 @@ def train_weights(
     Returns:
         The history, as `fit` gives it.
     """
-    from components.train.fitting import fit
-    from components.train.network import build_network
-    from components.train.place import Place
-    from components.train.strategy import build_strategy
+    from components.train.distribution.context import Place
+    from components.train.distribution.strategy import build_strategy
+    from components.train.loop.trainer import fit
+    from components.train.model.network import build_network
 
     if source.embeddings is not None:
         check_embeddings(source.embeddings, settings)
@@ -141,9 +142,9 @@ def _export(
     Returns:
         What the manifest says of a multi-label model; nothing of any other.
     """
-    from components.train.export import export
-    from components.train.network import build_network
-    from components.train.thresholds import choose_thresholds
+    from components.train.export.saved_model import export
+    from components.train.model.network import build_network
+    from components.train.model.thresholds import choose_thresholds
 
     if source.embeddings is None:
         network = build_network(settings, graph, weights=RANDOM)
@@ -155,7 +156,7 @@ def _export(
         thresholds = choose_thresholds(network.model, source, graph, settings.batch_size)
     export(network.embedding, graph, to, thresholds)
     if settings.export:
-        from components.train.exports.writing import write_exports
+        from components.train.export.write import write_exports
 
         write_exports(network.embedding, source, graph, settings, to, thresholds)
     if thresholds is None:

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.artifacts.backbones import build_backbone, pooled, scaling
-from components.artifacts.errors import StepError
 from components.transform.moments import Array
 from components.transform.settings import EmbeddingsSettings
+from darkroom.backbones import build_backbone, pooled, scaling
+from darkroom.errors import StepError
 
 
 class Embedder:

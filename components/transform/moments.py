@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public import tfxio
 
-from components.artifacts import transformed
+from darkroom.artifacts import transformed
 
 _INPUTS = (IMAGE_MEAN, IMAGE_VARIANCE) = ("image_mean", "image_variance")
 

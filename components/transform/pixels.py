@@ -10,10 +10,6 @@ import numpy as np
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
-from components.artifacts import examples, transformed
-from components.artifacts.errors import StepError
-from components.artifacts.example_proto import parsed_example, serialized_example
-from components.artifacts.tfrecord import read_records, write_record
 from components.transform.embeddings import Embedder
 from components.transform.moments import Array, image_moments, moments_batch
 from components.transform.preprocessing import (
@@ -23,6 +19,10 @@ from components.transform.preprocessing import (
     label_indicator,
 )
 from components.transform.settings import TransformSettings
+from darkroom.artifacts import examples, transformed
+from darkroom.errors import StepError
+from darkroom.records.example_proto import parsed_example, serialized_example
+from darkroom.records.tfrecord import read_records, write_record
 
 TASK_BYTES = 64 * 2**20
 """Examples a task: some seconds of work, which pay for building its `tf.data` pipeline."""

@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.artifacts import examples, transformed
 from components.transform.settings import TransformSettings
+from darkroom.artifacts import examples, transformed
 
 Tensors = dict[str, Any]
 

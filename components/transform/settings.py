@@ -4,14 +4,14 @@ from typing import Literal, Self
 
 import pydantic
 
-from components.artifacts.backbones import (
+from darkroom.backbones import (
     IMAGENET,
     KERAS_APPLICATIONS,
     RANDOM,
     WITH_ALPHA,
     check_backbone,
 )
-from components.artifacts.settings import Settings
+from darkroom.settings import Settings
 
 
 class EmbeddingsSettings(Settings):

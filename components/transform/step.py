@@ -10,8 +10,8 @@ def transform(
     transformed_examples: Output[Dataset],
 ) -> None:
     """Fits the preprocessing graph on the training split and applies it to every split."""
-    from components.artifacts.step import run_step
     from components.transform.transform import transform
+    from darkroom.runtime.run_step import run_step
 
     run_step(
         transform,

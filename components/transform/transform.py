@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import transformed
-from components.artifacts.beam_options import beam_arguments
-from components.artifacts.errors import StepError
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import SPLITS, Examples, read_examples
-from components.artifacts.manifest import write_manifest, written_aside
-from components.artifacts.tfrecord import read_records
-from components.artifacts.worker_errors import worker_message
-from components.artifacts.workers_elsewhere import options_beside, workers_elsewhere
 from components.transform.settings import EmbeddingsSettings, TransformSettings
+from darkroom.artifacts import transformed
+from darkroom.artifacts.examples import SPLITS, Examples, read_examples
+from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.beam.errors import worker_message
+from darkroom.beam.options import beam_arguments
+from darkroom.beam.remote import remote_workers, with_staging_location
+from darkroom.errors import StepError
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 
 _log = logging.getLogger("darkroom.transform")
 
@@ -44,13 +44,16 @@ def transform(
             `beam_options` ask for do not reach the step's files.
         StepError: The examples are missing, not whole or damaged, or there is nothing to train on.
     """
-    beam_options = options_beside(transformed_examples, settings.beam_options)
+    beam_options = with_staging_location(transformed_examples, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     source = read_examples(examples)
     made_by = _made_by(settings.embeddings) if settings.embeddings else None
     if not source.counts.get("train"):
         raise StepError(f"the train split of {examples} is empty; ingest more photographs")
-    with written_aside(transform_graph) as graph, written_aside(transformed_examples) as records:
+    with (
+        atomic_artifact(transform_graph) as graph,
+        atomic_artifact(transformed_examples) as records,
+    ):
         with tempfile.TemporaryDirectory(dir=graph) as temporary:
             try:
                 moments = _write_records(source, settings, records, Path(temporary))
@@ -109,8 +112,8 @@ def _write_records(
     tasks, fitted = plan_tasks(source), temporary / "moments"
     write: beam.DoFn = WriteRecords(str(records), settings, source.labels, source.multi_label)
     beam_options: Sequence[str] = settings.beam_options
-    if (workers := workers_elsewhere(beam_options)) is not None:
-        from components.transform.elsewhere import ReadWritten, write_elsewhere
+    if (workers := remote_workers(beam_options)) is not None:
+        from components.transform.remote import ReadWritten, write_elsewhere
 
         written = temporary / "written"
         written.mkdir()

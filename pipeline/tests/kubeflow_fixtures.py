@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cluster.settings import KubeflowSettings
-from pipeline.compiling.compiling import compile_pipeline
+from pipeline.compiler import compile_pipeline
 from pipeline.config import load_config
-from pipeline.kubeflow import Kubeflow, connection
+from pipeline.targets.kubeflow import connection
+from pipeline.targets.kubeflow.client import Kubeflow
+from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer, kubeflow_server
 
 DIGITS = Path(__file__).parents[2] / "configs" / "digits.yaml"

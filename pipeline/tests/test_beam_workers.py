@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.compiling.beam_workers import with_workers
-from pipeline.compiling.compiling import compile_pipeline
+from pipeline.compiler import compile_pipeline
 from pipeline.config import Config
+from pipeline.targets.beam_workers import with_workers
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 VERTEX = {"project": "my-project", "location": "europe-west1"}

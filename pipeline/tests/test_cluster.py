@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from components.artifacts.errors import SettingsError
-from components.artifacts.settings import validate_settings
-from pipeline.cluster.accelerators import GPUS, checked_accelerator, kubernetes_device
-from pipeline.cluster.settings import ClusterSettings
-from pipeline.compiling.custom_job import custom_job
-from pipeline.compiling.training_job import training_job
+from darkroom.errors import SettingsError
+from darkroom.settings import validate_settings
+from pipeline.targets.accelerators import GPUS, checked_accelerator, kubernetes_device
+from pipeline.targets.kubeflow.tfjob import training_job
+from pipeline.targets.settings import ClusterSettings
+from pipeline.targets.vertex.custom_job import custom_job
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"

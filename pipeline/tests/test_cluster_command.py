@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import following
-from pipeline.cluster.settings import KubeflowSettings, VertexSettings
-from pipeline.command import main
+from pipeline.cli import watch as following
+from pipeline.cli.main import main
+from pipeline.targets.settings import KubeflowSettings, VertexSettings
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ class Shell:
     def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
         """The same in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.command", *self._line(verb, *arguments)],
+            [sys.executable, "-m", "pipeline.cli.main", *self._line(verb, *arguments)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -114,6 +114,7 @@ def test_a_failed_run_is_shown_and_tried_again(darkroom: Shell, server: Kubeflow
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_run_going(darkroom: Shell, server: KubeflowServer) -> None:
     server.outcomes["train"] = "goes_on"
     process = darkroom.start("submit", "--wait")
@@ -156,6 +157,7 @@ def test_errors_are_one_line_and_a_traceback_if_asked_for(darkroom: Shell) -> No
     assert "'cluster.kfp.host' is missing" in err
 
 
+@pytest.mark.slow
 def test_what_submit_costs_beside_the_network(darkroom: Shell) -> None:
     before = os.times()
     process = darkroom.start("submit")
@@ -168,6 +170,7 @@ def test_what_submit_costs_beside_the_network(darkroom: Shell) -> None:
     assert spent < 3.0
 
 
+@pytest.mark.slow
 def test_the_verbs_are_the_same_on_vertex(
     vertex_settings: VertexSettings,
     tmp_path: Path,

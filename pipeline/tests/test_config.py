@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError
+from darkroom.errors import SettingsError
 from pipeline.config import Config, check_inputs, load_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -104,6 +104,7 @@ def test_train_must_agree_with_the_embeddings(override: str, message: str) -> No
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_every_section_is_a_pipeline_argument() -> None:
     arguments = load_config(DIGITS).arguments()
     elsewhere = {"name", "cluster", "tune", "notify", "trigger"}

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from kfp import dsl, local
 
-from components.artifacts.evaluation import KIND
-from components.artifacts.manifest import write_manifest
 from components.notify.step import notify
 from components.notify.tests.servers import WebServer, serving
-from pipeline.compiling.compiling import Target, compile_pipeline
+from darkroom.artifacts.evaluation import KIND
+from darkroom.artifacts.manifest import write_manifest
+from pipeline.compiler import Target, compile_pipeline
 from pipeline.config import Config, load_config
-from pipeline.reporting import report_run
+from pipeline.targets.local.notify import report_run
 
 ROOT = Path(__file__).parent.parent.parent
 NOTIFY = "notify={webhook: HOOK}"
@@ -70,6 +70,7 @@ def body(fails: bool) -> None:
         raise SystemExit(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fails", "result"), [(False, "succeeded"), (True, "failed")])
 def test_the_step_runs_whatever_became_of_the_others(
     fails: bool, result: str, web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

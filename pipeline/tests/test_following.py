@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.errors import StepError
-from pipeline import following
-from pipeline.following import check_succeeded, follow
-from pipeline.kubeflow import Kubeflow
-from pipeline.orchestrator import Run, StepState, UnansweredError
+from darkroom.errors import StepError
+from pipeline.cli import watch as following
+from pipeline.cli.watch import check_succeeded, follow
+from pipeline.targets.client import Run, StepState, UnansweredError
+from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)

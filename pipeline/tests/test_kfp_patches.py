@@ -13,12 +13,12 @@ from kfp.dsl import executor_main
 from kfp.local import cache, subprocess_task_handler, task_dispatcher
 from kfp.local.orchestrator import task_executor
 
-from pipeline.local import kfp_patches
-from pipeline.local.cache import ContentCache
+from pipeline.targets.local import kfp_patches
+from pipeline.targets.local.cache import ContentCache
 
 PUBLIC = ("kfp.local.status", "kfp.local.task_handler_interface")
 """What a task handler is made of; neither is patched."""
-ROOT = Path(kfp_patches.__file__).parents[2]
+ROOT = Path(kfp_patches.__file__).parents[3]
 
 
 def parameters(function: object) -> list[str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster.settings import KubeflowSettings
-from pipeline.kubeflow import Kubeflow, connection
-from pipeline.orchestrator import UnansweredError
+from darkroom.errors import SettingsError, StepError
+from pipeline.targets.client import UnansweredError
+from pipeline.targets.kubeflow import connection
+from pipeline.targets.kubeflow.client import Kubeflow
+from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server
 
 ARGUMENTS = {"data": "/gcs/digits"}

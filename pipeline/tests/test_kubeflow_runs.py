@@ -5,10 +5,10 @@ from pathlib import Path
 import kfp
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster.settings import KubeflowSettings
-from pipeline.kubeflow import Kubeflow
-from pipeline.orchestrator import ENDED, Run
+from darkroom.errors import SettingsError, StepError
+from pipeline.targets.client import ENDED, Run
+from pipeline.targets.kubeflow.client import Kubeflow
+from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer
 
 
@@ -143,6 +143,7 @@ def test_the_last_lines_of_a_log(
     assert kubeflow.log_tail(run.id, "train", 2) == []
 
 
+@pytest.mark.slow
 def test_runs_are_listed_by_pipeline_newest_first(
     kubeflow: Kubeflow, kfp_package: Path, tmp_path: Path
 ) -> None:

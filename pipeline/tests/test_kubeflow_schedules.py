@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from pipeline.cluster.settings import KubeflowSettings
-from pipeline.compiling.package import read_package
-from pipeline.kubeflow import Kubeflow
-from pipeline.kubeflow.cron import five_fields, kubeflow_cron
-from pipeline.orchestrator import Recurrence, Schedule
+from darkroom.errors import SettingsError, StepError
+from pipeline.ir import read_package
+from pipeline.targets.client import Recurrence, Schedule
+from pipeline.targets.kubeflow.client import Kubeflow
+from pipeline.targets.kubeflow.cron import five_fields, kubeflow_cron
+from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 MONDAYS = Recurrence("0 3 * * 1")

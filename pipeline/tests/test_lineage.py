@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.artifacts.errors import StepError
-from components.artifacts.manifest import write_manifest, written_aside
-from components.artifacts.model import read_model
-from components.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making
 from components.push.publishing import publish
+from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.model import read_model
+from darkroom.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making
+from darkroom.errors import StepError
 from pipeline.lineage import lineage_tree, read_lineage
 
 COMMIT = "0123456789abcdef"
@@ -25,24 +25,25 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "weights.h5"
     weights.write_text("weights")
     examples, folder = tmp_path / "run" / "examples", tmp_path / "run" / "model"
-    with making("ingest", "ingest", {}, {}, {}), written_aside(examples) as aside:
+    with making("ingest", "ingest", {}, {}, {}), atomic_artifact(examples) as aside:
         (aside / "train-0.tfrecord").write_text("photographs")
         (aside / "index.json").write_text("1")
         write_manifest(aside, "examples", {"data": "flowers/", "digest": "d1", "counts": {}})
     settings = {"settings": {"epochs": 3, "weights": str(weights)}}
     with (
         making("train", "train", {"examples": examples}, {}, settings),
-        written_aside(folder) as aside,
+        atomic_artifact(folder) as aside,
     ):
         (aside / "saved_model.pb").write_text("model")
         write_manifest(aside, "model", {"labels": ["a", "b"], "settings": {"epochs": 3}})
     return folder
 
 
+@pytest.mark.slow
 def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -> None:
     record = {
         "evaluation": {"metrics": {"accuracy": 0.9}, "settings": {}},
-        "made": read_lineage(model)["made"],
+        "provenance": read_lineage(model)["provenance"],
     }
     publish(read_model(model), tmp_path / "served", record)
     moved = tmp_path / "another machine"
@@ -51,7 +52,7 @@ def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -
     lineage = read_lineage(moved)
     assert lineage["intact"] is True
     assert lineage["folder"] == str(moved / "1")
-    made = lineage["made"]
+    made = lineage["provenance"]
     assert (made["step"], made["run"]) == ("train", "flowers-1")
     assert made["image"] == "darkroom-train@sha256:abc"
     assert made["code"]["commit"] == COMMIT
@@ -59,8 +60,8 @@ def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -
     assert set(made["files"]) == {"settings.weights"}
     source = made["inputs"]["examples"]
     assert (source["data"], source["digest"]) == ("flowers/", "d1")
-    assert source["made"]["step"] == "ingest"
-    assert source["made"]["code"]["source"] != made["code"]["source"]
+    assert source["provenance"]["step"] == "ingest"
+    assert source["provenance"]["code"]["source"] != made["code"]["source"]
 
     console = Console(width=200, record=True)
     console.print(lineage_tree(lineage))
@@ -91,7 +92,7 @@ def test_what_has_no_lineage_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_model_of_a_release_without_lineage_is_shown(tmp_path: Path) -> None:
-    with written_aside(tmp_path / "model") as aside:
+    with atomic_artifact(tmp_path / "model") as aside:
         write_manifest(aside, "model", {"labels": []})
     console = Console(width=200, record=True)
     console.print(lineage_tree(read_lineage(tmp_path / "model")))

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.artifacts.journal import JOURNAL_VARIABLE, JournalEntry, read_journal
-from components.artifacts.manifest import write_manifest, written_aside
-from pipeline.local.cache import ContentCache
-from pipeline.local.data_digest import data_digest
+from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE, StepRecord, read_step_records
+from pipeline.targets.local.cache import ContentCache
+from pipeline.targets.local.data_version import data_digest
 
 
 def artifact(folder: Path, content: str, kind: str = "examples") -> Any:
-    with written_aside(folder) as aside:
+    with atomic_artifact(folder) as aside:
         (aside / "records").write_text(content)
         write_manifest(aside, kind, {})
     return dsl.Dataset(name=folder.name, uri=str(folder))
@@ -46,9 +46,9 @@ def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict
 
     def run(cache: ContentCache, known: str, name: str) -> dict[str, Any]:
         folder = tmp_path / name
-        monkeypatch.setenv(JOURNAL_VARIABLE, str(folder / "journal"))
+        monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(folder / "journal"))
         model = artifact(folder / "train" / "model", "weights", "model")
-        entry = JournalEntry("train", {"model": model.uri})
+        entry = StepRecord("train", {"model": model.uri})
         entry.succeeded({"accuracy": 0.9})
         outputs = {"model": model, "Output": 0.5}
         cache.put(known, outputs)
@@ -96,6 +96,7 @@ def test_a_key_follows_the_users_own_network(
     assert len(keys) == 3
 
 
+@pytest.mark.slow
 def test_what_is_not_known_always_runs(begun: Callable[..., ContentCache], tmp_path: Path) -> None:
     cache = begun("a")
     (tmp_path / "foreign").mkdir()
@@ -116,7 +117,7 @@ def test_a_known_outcome_stands_in_the_next_runs_folder(
     model = Path(taken["model"].uri)
     assert model.is_relative_to(tmp_path / "b")
     assert (model / "records").read_text() == "weights"
-    (entry,) = read_journal(tmp_path / "b" / "journal")
+    (entry,) = read_step_records(tmp_path / "b" / "journal")
     assert (entry["status"], entry["run"], entry["result"]) == ("cached", "a", {"accuracy": 0.9})
     assert entry["artifacts"] == {"model": str(model)}
 
@@ -189,7 +190,7 @@ def photographs(tmp_path: Path) -> Path:
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file system gives every change a time of its own by now."""
     real = time.time
-    monkeypatch.setattr("pipeline.local.data_digest.time.time", lambda: real() + 10)
+    monkeypatch.setattr("pipeline.targets.local.data_version.time.time", lambda: real() + 10)
 
 
 @pytest.mark.usefixtures("settled")
@@ -240,12 +241,12 @@ def test_a_push_is_known_only_while_it_serves(
     artifact(version, "weights", "model")
     digest = json.loads((version / "manifest.json").read_text())["digest"]
     cache = begun("a")
-    monkeypatch.setenv(JOURNAL_VARIABLE, str(tmp_path / "a" / "journal"))
-    with written_aside(tmp_path / "a" / "pushed") as aside:
+    monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(tmp_path / "a" / "journal"))
+    with atomic_artifact(tmp_path / "a" / "pushed") as aside:
         place = {"destination": str(version.parent), "path": str(version), "digest": digest}
         write_manifest(aside, "pushed", place)
     pushed = dsl.Artifact(name="pushed", uri=str(tmp_path / "a" / "pushed"))
-    JournalEntry("push", {"pushed": pushed.uri}).succeeded(str(version))
+    StepRecord("push", {"pushed": pushed.uri}).succeeded(str(version))
     cache.put("k", {"pushed": pushed})
     assert begun("b").get("k") is not None
     artifact(tmp_path / "served" / "2", "newer weights", "model")

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pipeline.local.progress import Progress, shown_progress
+from pipeline.targets.local.progress import Progress, shown_progress
 
 STEPS = ("ingest", "transform", "train")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from pipeline.compiling.package import read_package
+from darkroom.errors import SettingsError, StepError
 from pipeline.config import Config, load_config
-from pipeline.orchestrator import Recurrence, Schedule
-from pipeline.schedules.cluster_schedule import ClusterSchedule
-from pipeline.schedules.recurrence import checked_recurrence, next_runs
+from pipeline.ir import read_package
+from pipeline.scheduling.cluster_schedule import ClusterSchedule
+from pipeline.scheduling.recurrence import checked_recurrence, next_runs
+from pipeline.targets.client import Recurrence, Schedule
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1")

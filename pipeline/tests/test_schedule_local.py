@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.schedules.systemd import on_calendar
+from pipeline.scheduling.systemd import on_calendar
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = ("--cron", "0 3 * * 1")
@@ -52,7 +54,7 @@ class Machine:
         }
 
     def darkroom(self, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipeline.command", verb, "configs/digits.yaml"]
+        command = [sys.executable, "-m", "pipeline.cli.main", verb, "configs/digits.yaml"]
         return subprocess.run(
             [*command, "--target", "local", *options],
             env=self.environment,
@@ -133,7 +135,7 @@ def test_what_would_be_installed_is_shown_first(machine: Machine) -> None:
     shown = machine.darkroom("schedule", *WEEKLY, "--time-zone", "Europe/Zurich")
     assert shown.returncode == 0
     assert "OnCalendar=Mon *-*-* 03:00:00 Europe/Zurich\n" in shown.stdout
-    assert f"ExecStart={sys.executable} -m pipeline.command run {ROOT}/configs/" in shown.stdout
+    assert f"ExecStart={sys.executable} -m pipeline.cli.main run {ROOT}/configs/" in shown.stdout
     assert machine.units == {}
     assert machine.kept("calls") == ""
 
@@ -190,9 +192,9 @@ def test_a_crontab_keeps_the_lines_of_others(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
 def test_the_crontab_line_is_what_a_shell_runs(tmp_path: Path) -> None:
     """As cron runs it: up to an unescaped %, by sh."""
-    from pipeline.orchestrator import Recurrence
-    from pipeline.schedules.crontab import Crontab
-    from pipeline.schedules.local_schedule import LocalSchedule
+    from pipeline.scheduling.crontab import Crontab
+    from pipeline.scheduling.local_schedule import LocalSchedule
+    from pipeline.targets.client import Recurrence
 
     folder = tmp_path / "100% ours"
     folder.mkdir()

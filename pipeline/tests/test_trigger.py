@@ -13,16 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
 from components.notify.tests.servers import serving
+from darkroom.errors import SettingsError, StepError
 from pipeline.config import Config, load_config
-from pipeline.orchestrator import Run, UnansweredError
+from pipeline.targets.client import Run, UnansweredError
 from pipeline.tests.bucket_server import BucketServer
-from pipeline.triggers.deciding import decide
+from pipeline.triggers.claims import ABANDONED_AFTER, Start, Starts
+from pipeline.triggers.policy import decide
 from pipeline.triggers.settings import TriggerSettings
-from pipeline.triggers.starts import ABANDONED_AFTER, Start, Starts
+from pipeline.triggers.start_run import Answer, start_if_due, trigger_store
 from pipeline.triggers.store import FolderStore, store_at
-from pipeline.triggers.triggering import Answer, start_if_due, trigger_store
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
@@ -146,6 +146,7 @@ def trigger_once(photographs: Path, folder: Path, barrier: Any) -> str:
     return start_if_due(settings, Cluster(folder), "kfp", store).reason
 
 
+@pytest.mark.slow
 def test_of_several_processes_at_once_one_starts_the_run(photographs: Path, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(4)

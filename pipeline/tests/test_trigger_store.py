@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
 from components.notify.tests.servers import serving
+from darkroom.errors import SettingsError, StepError
 from pipeline.tests.bucket_server import BucketServer
 from pipeline.triggers.store import FolderStore, Store, store_at
 
@@ -53,6 +53,7 @@ def create(folder: Path, number: int) -> list[bool]:
     return [store.create(f"{name}", str(number).encode()) for name in range(200)]
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_creates(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     with context.Pool(4) as processes:

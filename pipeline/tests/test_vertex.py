@@ -11,13 +11,13 @@ import yaml
 from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState
 from google.protobuf import json_format
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import validate_settings
-from pipeline.cluster.settings import VertexSettings
-from pipeline.orchestrator import Run
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
+from pipeline.targets.client import Run
+from pipeline.targets.settings import VertexSettings
+from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.vertex_checks import ACCOUNT, PARENT
 from pipeline.tests.vertex_server import VertexServer
-from pipeline.vertex import Vertex
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 PACKAGE = GOLDEN / "digits.vertex.yaml"
@@ -283,13 +283,14 @@ def test_settings_that_vertex_would_refuse_later(key: str, value: Any) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_submit_does_not_wait_for_the_sdk(vertex_settings: VertexSettings) -> None:
     # The SDK's classes take seconds to import and look for the bucket before they submit.
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from pipeline.cluster.settings import VertexSettings\n"
-        "from pipeline.vertex import Vertex\n"
+        "from pipeline.targets.settings import VertexSettings\n"
+        "from pipeline.targets.vertex.client import Vertex\n"
         "assert not [name for name in sys.modules if name in ('google.auth', 'grpc')]\n"
         f"settings = VertexSettings.model_validate_json({vertex_settings.model_dump_json()!r})\n"
         f"run = Vertex(settings).submit(Path({str(PACKAGE)!r}), 'digits', {{}}, True)\n"

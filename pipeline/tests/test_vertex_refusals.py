@@ -10,14 +10,15 @@ from pathlib import Path
 import grpc
 import pytest
 
-from components.artifacts.errors import StepError
-from pipeline.cluster.settings import VertexSettings
-from pipeline.orchestrator import UnansweredError
+from darkroom.errors import StepError
+from pipeline.targets.client import UnansweredError
+from pipeline.targets.settings import VertexSettings
+from pipeline.targets.vertex import api
+from pipeline.targets.vertex.client import Vertex
+from pipeline.targets.vertex.errors import explained
 from pipeline.tests.test_vertex import submitted
 from pipeline.tests.vertex_fixtures import Keys
 from pipeline.tests.vertex_server import VertexServer
-from pipeline.vertex import Vertex, api
-from pipeline.vertex.refusals import explained
 
 DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
 REFUSALS = {

@@ -7,14 +7,14 @@ import pytest
 import yaml
 from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 
-from components.artifacts.errors import StepError
-from pipeline.cluster.settings import VertexSettings
+from darkroom.errors import StepError
 from pipeline.config import load_config
-from pipeline.orchestrator import Recurrence, Schedule
-from pipeline.schedules.cluster_schedule import ClusterSchedule
+from pipeline.scheduling.cluster_schedule import ClusterSchedule
+from pipeline.targets.client import Recurrence, Schedule
+from pipeline.targets.settings import VertexSettings
+from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.test_vertex import PACKAGE
 from pipeline.tests.vertex_server import VertexServer
-from pipeline.vertex import Vertex
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1", "Europe/Zurich")

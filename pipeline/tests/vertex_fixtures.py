@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pipeline.cluster.settings import VertexSettings
-from pipeline.vertex import Vertex
+from pipeline.targets.settings import VertexSettings
+from pipeline.targets.vertex.client import Vertex
 
 if TYPE_CHECKING:
     from pipeline.tests.vertex_server import VertexServer

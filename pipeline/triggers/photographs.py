@@ -15,7 +15,7 @@ def photograph_marks(config: Config) -> frozenset[int]:
         SettingsError: The data cannot be read.
         StepError: There is no photograph in it, or a table does not parse.
     """
-    from components.ingest.fingerprinting.fingerprint import photograph_states
+    from components.ingest.data_version.data_version import photograph_states
 
     return frozenset(
         int.from_bytes(hashlib.blake2b(state.encode(), digest_size=8).digest())

@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from components.artifacts.errors import DarkroomError, SettingsError
-from pipeline.cluster.resources import seconds
-from pipeline.compiling.compiling import Target, checked_target
+from darkroom.errors import DarkroomError, SettingsError
+from pipeline.compiler import Target, checked_target
 from pipeline.config import Config, load_config
-from pipeline.orchestrator import Orchestrator
-from pipeline.triggers.debouncing import wait_for_more
+from pipeline.targets.client import Orchestrator
+from pipeline.targets.resources import seconds
+from pipeline.triggers.debounce import wait_for_more
+from pipeline.triggers.start_run import Answer, start_if_due, trigger_settings, trigger_store
 from pipeline.triggers.store import Store
-from pipeline.triggers.triggering import Answer, start_if_due, trigger_settings, trigger_store
 
 _NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 
@@ -112,8 +112,8 @@ def main() -> None:
     """Serves the doors."""
     import uvicorn
 
-    from components.artifacts.step import exit_with
-    from pipeline.targets import cluster_of
+    from darkroom.runtime.run_step import exit_with
+    from pipeline.targets.registry import cluster_of
 
     try:
         config = load_config(os.environ.get("DARKROOM_CONFIG", "config.yaml"))

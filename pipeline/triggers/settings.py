@@ -4,8 +4,8 @@ from typing import Self
 
 import pydantic
 
-from components.artifacts.settings import Settings
-from pipeline.cluster.resources import Duration, seconds
+from darkroom.settings import Settings
+from pipeline.targets.resources import Duration, seconds
 
 LONGEST_WAIT = 480
 """Seconds that an event may wait: its sender takes no answer after ten minutes for a failure."""

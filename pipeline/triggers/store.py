@@ -1,14 +1,13 @@
 """Small objects that several machines share, and that only one of them can create."""
 
 import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.artifacts.errors import SettingsError, StepError
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import create_file
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
@@ -59,16 +58,7 @@ class FolderStore:
     def create(self, name: str, content: bytes) -> bool:
         """Links a whole file to its name, which fails if the name is taken."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".partial-") as aside:
-            aside.write(content)
-            aside.flush()
-            os.fsync(aside.fileno())
-            try:
-                # Unlike a lock, it is atomic on network file systems too.
-                os.link(aside.name, self._folder / name)
-            except FileExistsError:
-                return False
-        return True
+        return create_file(self._folder / name, content)
 
     def read(self, name: str) -> bytes | None:
         """An object's content; None if it is not there."""

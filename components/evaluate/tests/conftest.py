@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts import model as model_format
-from components.artifacts.evaluation import Evaluation, read_evaluation
-from components.artifacts.manifest import write_json
 from components.evaluate.tests.small_artifacts import (
     fitted,
     png,
@@ -18,6 +15,9 @@ from components.evaluate.tests.small_artifacts import (
     write_examples,
     write_model,
 )
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.evaluation import Evaluation, read_evaluation
+from darkroom.storage.atomic import write_json
 
 HISTORY = {
     "epochs": [

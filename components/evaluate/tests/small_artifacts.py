@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.artifacts import examples as examples_format
-from components.artifacts import model as model_format
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.manifest import write_json, write_manifest
-from components.artifacts.settings import validate_settings
-from components.artifacts.tfrecord import write_record
 from components.evaluate.evaluate import evaluate
 from components.evaluate.settings import EvaluateSettings
+from darkroom.artifacts import examples as examples_format
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+from darkroom.settings import validate_settings
+from darkroom.storage.atomic import write_json
 
 SHARDS = 3
 

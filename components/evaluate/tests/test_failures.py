@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import write_manifest
 from components.evaluate.tests.small_artifacts import run_evaluate, write_examples, write_model
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.errors import SettingsError, StepError
+
+pytestmark = pytest.mark.slow
 
 
 def assert_refused(

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.tfrecord import read_records
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
+
+pytestmark = pytest.mark.slow
 
 LABELS = [str(number) for number in range(10)]
 
@@ -143,7 +145,7 @@ def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
 
 
 def test_auc_shares_ranks_among_equal_scores() -> None:
-    from components.evaluate.ranking import one_versus_rest_auc
+    from components.evaluate.metrics.ranking import one_versus_rest_auc
 
     generator = np.random.default_rng(3)
     labels = generator.integers(0, 3, 200)

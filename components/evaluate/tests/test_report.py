@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.evaluation import read_evaluation
-from components.artifacts.thumbnails import thumbnail
-from components.evaluate.charts import confusion_matrix
-from components.evaluate.exports import read_exports
+from components.evaluate.report.charts import confusion_matrix
+from components.evaluate.report.exports import read_exports
 from components.evaluate.tests.small_artifacts import (
     fitted,
     png,
@@ -21,6 +19,10 @@ from components.evaluate.tests.small_artifacts import (
     write_examples,
     write_model,
 )
+from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.thumbnails import thumbnail
+
+pytestmark = pytest.mark.slow
 
 FLOWERS = Path(__file__).parents[3].parent / "shared" / "data" / "flowers"
 HOSTILE = "<b>x"
@@ -66,6 +68,7 @@ def pictures(source: str) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_the_page_carries_all_it_shows(digits_run: Any) -> None:
     assert_loads_nothing(digits_run.report)
     assert len(digits_run.report) < 3_000_000
@@ -76,6 +79,7 @@ def test_the_page_carries_all_it_shows(digits_run: Any) -> None:
     assert all(attributes.get("alt") or attributes.get("aria-label") for attributes in images)
 
 
+@pytest.mark.slow
 def test_the_page_tells_the_verdict_the_numbers_and_the_training(digits_run: Any) -> None:
     texts = Page(digits_run.report).texts
     assert "Not blessed" in texts
@@ -92,6 +96,7 @@ def test_the_page_tells_the_verdict_the_numbers_and_the_training(digits_run: Any
     assert "fine tune" in texts
 
 
+@pytest.mark.slow
 def test_the_page_tells_of_the_further_forms(digits_run: Any) -> None:
     texts = Page(digits_run.report).texts
     start = texts.index("Same label") + 1
@@ -114,6 +119,7 @@ def test_forms_that_cannot_be_read_are_left_out(
     assert "without the further forms: cannot read" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_worst_mistakes_are_shown_surest_first_and_enlarged(digits_run: Any) -> None:
     wrong = sorted(
         (max(row["probabilities"]), row["image_path"])
@@ -126,6 +132,7 @@ def test_the_worst_mistakes_are_shown_surest_first_and_enlarged(digits_run: Any)
     assert {picture.size for picture in pictures(digits_run.report)} == {(160, 160)}
 
 
+@pytest.mark.slow
 def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
     images = generator.integers(40, 256, (40, 8, 8)).astype(np.uint8)
@@ -170,6 +177,7 @@ def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Pat
     assert losses["C:\\cellar"] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FLOWERS.is_dir(), reason=f"no photographs in {FLOWERS}")
 def test_a_report_on_photographs(tmp_path: Path) -> None:
     from PIL import Image

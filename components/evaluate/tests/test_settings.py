@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.errors import SettingsError
-from components.artifacts.settings import validate_settings
-from components.evaluate.known_metrics import KNOWN_METRICS
+from components.evaluate.metrics.known_metrics import KNOWN_METRICS
 from components.evaluate.settings import EvaluateSettings, Threshold
+from darkroom.errors import SettingsError
+from darkroom.settings import validate_settings
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.evaluation import Evaluation, read_evaluation
 from components.evaluate.tests.small_artifacts import (
     png,
     read_results,
@@ -18,6 +16,10 @@ from components.evaluate.tests.small_artifacts import (
     write_model,
 )
 from components.evaluate.tests.test_report import Page, assert_loads_nothing
+from darkroom.artifacts.evaluation import Evaluation, read_evaluation
+from darkroom.errors import SettingsError, StepError
+
+pytestmark = pytest.mark.slow
 
 LABELS = ["bottom left", "bottom right", "top left", "top right"]
 THRESHOLDS = [float(np.float32(value)) for value in (0.5, 0.3, 0.55, 0.8)]

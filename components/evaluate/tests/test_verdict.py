@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.settings import validate_settings
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import judge
+from darkroom.settings import validate_settings
 
 
 def result(count: int, of_slice: dict[str, Any] | None = None, **metrics: Any) -> dict[str, Any]:

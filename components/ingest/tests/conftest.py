@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import SPLITS, read_examples
-from components.artifacts.tfrecord import read_records
 from components.ingest.ingest import ingest
 from components.ingest.settings import IngestSettings
 from components.ingest.tests.pictures import encoded, gradient
+from darkroom.artifacts.examples import SPLITS, read_examples
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 
 
 @pytest.fixture

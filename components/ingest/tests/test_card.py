@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.tfrecord import write_record
-from components.artifacts.thumbnails import thumbnail
-from components.ingest.card import PAGE, Contents, balance, write_card
-from components.ingest.card_pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
-from components.ingest.charts import charts
-from components.ingest.chunk import Entry
+from components.ingest.card.card import PAGE, Contents, balance, write_card
+from components.ingest.card.charts import charts
+from components.ingest.card.pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
 from components.ingest.rejection import Rejection
+from components.ingest.shards.chunk import Entry
 from components.ingest.statistics import Statistics
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.tests.test_statistics import Facts
 from components.ingest.validation import Finding
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+from darkroom.thumbnails import thumbnail
 
 RunIngest = Callable[..., Any]
 HOSTILE = "<b>x"
@@ -179,7 +179,7 @@ def written_examples(folder: Path, labels: list[str], shards: int, picture: byte
 def test_samples_of_sorted_shards_cost_bounded_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.ingest import card_pictures
+    from components.ingest.card import pictures as card_pictures
 
     labels = [f"label {number:02}" for number in range(30)]
     picture = encoded(gradient(1, (8, 8)), "PNG")

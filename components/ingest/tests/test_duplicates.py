@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.ingest.duplicates import Sighting, find_copies, nearest_within
-from components.ingest.photograph import read_photograph
+from components.ingest.images.photograph import read_photograph
 from components.ingest.rejection import Reason
 from components.ingest.settings import IngestSettings
+from components.ingest.splits.duplicates import Sighting, find_copies, nearest_within
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 
 hashes = st.integers(0, 2**64 - 1)
@@ -161,10 +161,11 @@ def test_no_two_splits_share_a_photograph(
     assert {row["twin"] for row in ingested.rejected} <= kept
 
 
+@pytest.mark.slow
 def test_every_runner_gives_the_same_records(
     tmp_path: Path, run_ingest: Callable[..., Any], flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.ingest.assembly.ROWS_A_CHUNK", 50)
+    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 50)
     data = copies_of_flowers(flowers, tmp_path / "data")
     runners = {
         "our processes": [],

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError
-from components.ingest.fingerprinting.fingerprint import fingerprint
+from components.ingest.data_version.data_version import fingerprint
 from components.ingest.settings import IngestSettings
 from components.ingest.tests.bucket import Bucket
+from darkroom.errors import SettingsError
 
 DEFAULTS = IngestSettings()
 TABLE = b"image,label\nshelf://b/roses/1.jpg,rose\nshelf://b/tulips/2.jpg,tulip\n"

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from components.ingest.tests.pictures import encoded, gradient
+
+pytestmark = pytest.mark.slow
 
 RunIngest = Callable[..., Any]
 
@@ -87,7 +90,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
-        "from components.artifacts.command import step_command\n"
+        "from darkroom.runtime.cli import step_command\n"
         "from components.ingest.ingest import ingest\n"
         "step_command(ingest)\n"
     )

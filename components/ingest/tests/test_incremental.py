@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.artifacts.example_proto import serialized_example
-from components.ingest.assembly import assemble
-from components.ingest.index import NOTHING, read_index
 from components.ingest.settings import IngestSettings
+from components.ingest.shards.build_examples import assemble
+from components.ingest.splits.index import NOTHING, read_index
 from components.ingest.tests.pictures import encoded, gradient
+from darkroom.records.example_proto import serialized_example
 
 RunIngest = Callable[..., Any]
 
@@ -115,6 +115,7 @@ def test_the_record_set_is_that_of_a_full_run(
     assert_same(ingest_into(folder / "again", data, previous=previous, **WAYS[way]), full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tiles", [None, {"size": 16, "stride": 8}])
 def test_labels_of_copies_come_and_go_with_the_copies(
     tmp_path: Path, run_ingest: RunIngest, tiles: dict[str, int] | None

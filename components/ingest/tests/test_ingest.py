@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.ingest.photograph import read_photograph
+from components.ingest.images.photograph import read_photograph
 from components.ingest.tests.pictures import encoded, gradient, write_csv
+from darkroom.errors import SettingsError, StepError
 
 Photographs = Callable[[int], Path]
 RunIngest = Callable[..., Any]
@@ -197,6 +197,7 @@ def test_the_digits_come_with_the_package(run_ingest: RunIngest) -> None:
     assert not [path for path in ingested.examples.folder.iterdir() if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_every_flower_is_accounted_for(run_ingest: RunIngest, flowers: Path) -> None:
     ingested = run_ingest(flowers)
     files = list(flowers.glob("*/*.jpg"))

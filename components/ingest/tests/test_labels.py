@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.artifacts.errors import SettingsError, StepError
-from components.ingest.labels import write_labels
-from components.ingest.raters import Disagreement, Outcome, Policy, joined, majority
-from components.ingest.sources import read_source
+from components.ingest.sources.label_table import write_labels
+from components.ingest.sources.raters import Disagreement, Outcome, Policy, joined, majority
+from components.ingest.sources.source import read_source
 from components.ingest.tests.bucket import Bucket
+from darkroom.errors import SettingsError, StepError
 
 votes = st.lists(st.sampled_from(["rose", "tulip", "daisy"]))
 

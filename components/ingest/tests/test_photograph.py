@@ -7,9 +7,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
-from components.ingest.photograph import read_photograph
+from components.ingest.images.photograph import read_photograph
 from components.ingest.rejection import Reason, RejectedError
 from components.ingest.tests.pictures import encoded, gradient
+
+pytestmark = pytest.mark.slow
 
 PICTURE = gradient(7, (40, 30))
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.worker_errors import worker_message
+from darkroom.beam.errors import worker_message
+
+pytestmark = pytest.mark.slow
 
 READ_FROM_A_PIPE = """
 import sys
 from pathlib import Path
-from components.ingest.chunk import Chunk
-from components.ingest.rows import Row
+from components.ingest.shards.chunk import Chunk
+from components.ingest.sources.rows import Row
 from components.ingest.settings import IngestSettings
-from components.ingest.shards import write_shards
+from components.ingest.shards.write import write_shards
 
 chunks = [Chunk(n, 5, [Row("a.png", sys.argv[1], "a")]) for n in range(5)]
 list(write_shards(chunks, Path(sys.argv[2]), IngestSettings()))

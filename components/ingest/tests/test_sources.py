@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import validate_settings
 from components.ingest.settings import IngestSettings
-from components.ingest.sources import Row, Table, read_source
+from components.ingest.sources.source import Row, Table, read_source
 from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.pictures import encoded, gradient
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
 
 
 def read(data: Path | str, **settings: Any) -> Table:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.ingest.settings import SplitRatios
-from components.ingest.split import split_of
+from components.ingest.splits.split import split_of
 
 RATIOS = SplitRatios()
 shares = st.floats(0.01, 10)

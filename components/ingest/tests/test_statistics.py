@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.artifacts.errors import StepError
 from components.ingest.statistics import EDGES, Statistics, read_statistics, write_statistics
+from darkroom.errors import StepError
 
 
 @dataclasses.dataclass(frozen=True)

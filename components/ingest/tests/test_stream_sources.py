@@ -20,16 +20,18 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.dataflow.internal.apiclient import get_container_image_from_options
 from apache_beam.utils.timestamp import Timestamp
 
-from components.artifacts.beam_options import beam_arguments
-from components.artifacts.errors import SettingsError
-from components.artifacts.example_proto import parsed_example
-from components.ingest.arrivals import lines_of_message
 from components.ingest.stream import stream
-from components.ingest.stream_settings import StreamSettings
-from components.ingest.stream_sources import ReadMessages, WatchFolder
-from components.ingest.streaming import build_pipeline
+from components.ingest.streaming.settings import StreamSettings
+from components.ingest.streaming.sources import ReadMessages, WatchFolder
+from components.ingest.streaming.stream_rows import lines_of_message
+from components.ingest.streaming.windows import build_pipeline
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.tests.windows import images, records, rejected, row, windows
+from darkroom.beam.options import beam_arguments
+from darkroom.errors import SettingsError
+from darkroom.records.example_proto import parsed_example
+
+pytestmark = pytest.mark.slow
 
 RunIngest = Callable[..., Any]
 

@@ -13,15 +13,17 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
 
-from components.artifacts.examples import SPLITS, Examples
-from components.artifacts.worker_errors import worker_message
-from components.ingest.assembly import chunks_of
-from components.ingest.chunk import Chunk
-from components.ingest.stream_settings import StreamSettings
-from components.ingest.streaming import Finish, WriteWindows
+from components.ingest.shards.build_examples import chunks_of
+from components.ingest.shards.chunk import Chunk
+from components.ingest.streaming.settings import StreamSettings
+from components.ingest.streaming.window_folder import WindowFolder
+from components.ingest.streaming.windows import Finish, WriteWindows
 from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.windows import images, records, rejected, row, windows
-from components.ingest.window_folder import WindowFolder
+from darkroom.artifacts.examples import SPLITS, Examples
+from darkroom.beam.errors import worker_message
+
+pytestmark = pytest.mark.slow
 
 RunIngest = Callable[..., Any]
 SETTINGS = StreamSettings(window=10, poll=0.2)
@@ -125,7 +127,7 @@ def test_a_window_without_a_good_row_ends_too(tmp_path: Path) -> None:
 def test_many_chunks_make_one_window(
     tmp_path: Path, run_ingest: RunIngest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.ingest.assembly.ROWS_A_CHUNK", 16)
+    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 16)
     lines = [row(tmp_path, n, "ab"[n % 2]) for n in range(70)]
     run_stream(one_window(lines), tmp_path / "windows")
     (window,) = windows(tmp_path / "windows")
@@ -138,7 +140,7 @@ def test_a_window_ends_with_the_last_of_its_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the others are told of."""
-    monkeypatch.setattr("components.ingest.assembly.ROWS_A_CHUNK", 2)
+    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 2)
     folder = WindowFolder(str(tmp_path / "windows"), "window", SETTINGS.ingest)
     rows = folder.begin([row(tmp_path, n, "ab"[n % 2]) for n in range(6)]).rows
     chunks = chunks_of(rows, SETTINGS.ingest)

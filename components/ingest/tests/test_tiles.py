@@ -12,16 +12,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import validate_settings
-from components.artifacts.tiles import Box, assembled, cut, tile_boxes
-from components.ingest.photograph import Limits, read_photograph
+from components.ingest.images.photograph import Limits, read_photograph
+from components.ingest.images.tiles import read_tiled, tiles_of
 from components.ingest.rejection import RejectedError
-from components.ingest.rows import Row
 from components.ingest.settings import IngestSettings, TileSettings
+from components.ingest.sources.rows import Row
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from components.ingest.tests.test_photograph import READABLE, seen
-from components.ingest.tiles import read_tiled, tiles_of
+from darkroom.artifacts.tiles import Box, assembled, cut, tile_boxes
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
 
 RunIngest = Callable[..., Any]
 Pixels = npt.NDArray[np.uint8]
@@ -50,6 +50,7 @@ def write_folder(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_tiles_of_a_folder(tmp_path: Path, run_ingest: RunIngest) -> None:
     data = write_folder(tmp_path / "data")
     ingested = run_ingest(data, tiles=GRID, near_duplicate_distance=-1)
@@ -101,6 +102,7 @@ def tiles_from(data: bytes, size: int = 16, stride: int = 16) -> list[tuple[Box,
 RGB_JPEG = encoded(gradient(7, (40, 30)), "JPEG", keep_rgb=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [*READABLE.values(), RGB_JPEG], ids=[*READABLE, "rgb jpeg"])
 def test_tiles_show_what_a_person_sees(data: bytes) -> None:
     import tensorflow as tf

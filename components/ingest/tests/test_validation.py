@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import read_yaml, validate_settings
 from components.ingest.expectations import ExpectationSettings, Severities
 from components.ingest.settings import IngestSettings
 from components.ingest.statistics import Statistics
 from components.ingest.tests.test_statistics import Facts
 from components.ingest.validation import Finding, find, jensen_shannon, settle_findings
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import read_yaml, validate_settings
 
 SPLITS = ("train", "valid", "test")
 

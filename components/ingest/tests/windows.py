@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from components.artifacts.example_proto import parsed_example
-from components.artifacts.examples import SPLITS, Examples, read_examples
-from components.artifacts.tfrecord import read_records
 from components.ingest.tests.pictures import encoded, gradient
+from darkroom.artifacts.examples import SPLITS, Examples, read_examples
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 
 
 def row(folder: Path, number: int, label: str, **columns: object) -> str:

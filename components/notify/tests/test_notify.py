@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.errors import SettingsError
-from components.artifacts.manifest import read_manifest, write_manifest
-from components.artifacts.settings import validate_settings
 from components.notify.messages import slack_message
 from components.notify.notify import notify, report
 from components.notify.outcome import Outcome, run_page
 from components.notify.settings import NotifySettings
 from components.notify.tests.servers import MailServer, WebServer, serving
+from darkroom.artifacts.manifest import read_manifest, write_manifest
+from darkroom.errors import SettingsError
+from darkroom.settings import validate_settings
 
 FAILED = Outcome("flowers", "failed", "train ran out of <memory> & time", "https://cluster/runs/7")
 
@@ -83,6 +83,7 @@ def test_a_busy_server_is_asked_again(web: WebServer) -> None:
     assert len(web.messages) == 3
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_told_keeps_no_other_from_it(
     web: WebServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +124,7 @@ def test_wrong_settings_are_refused(values: dict[str, Any], message: str) -> Non
     assert message in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "result"),
     [

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.evaluation import KIND as EVALUATION_KIND
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.manifest import folder_digest, write_manifest
-from components.artifacts.tfrecord import write_record
+from darkroom.artifacts.evaluation import KIND as EVALUATION_KIND
+from darkroom.artifacts.manifest import folder_digest, write_manifest
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
 
 LABELS = ["dark", "light"]
 
@@ -133,7 +133,7 @@ def save_evaluation(folder: Path, model: Path, examples: Path, blessed: bool = T
     """Writes the model's own answers down, as the evaluate step does."""
     import tensorflow as tf
 
-    from components.artifacts.tfrecord import read_records
+    from darkroom.records.tfrecord import read_records
 
     records = list(read_records(examples / "test-00000-of-00001.tfrecord"))
     loaded = tf.saved_model.load(str(model))

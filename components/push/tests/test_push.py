@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import StepError
-from components.artifacts.manifest import folder_digest, read_manifest
 from components.push.publishing import served_versions, withdraw
 from components.push.push import push
 from components.push.settings import PushSettings
 from components.push.tests.conftest import Candidate, save_evaluation, save_model
+from darkroom.artifacts.manifest import folder_digest, read_manifest
+from darkroom.errors import StepError
+
+pytestmark = pytest.mark.slow
 
 
 def run_push(candidate: Candidate, destination: Path, out: Path) -> Path:

@@ -6,6 +6,8 @@ import pytest
 
 from components.serve.tests.small_model import b64, photograph
 
+pytestmark = pytest.mark.slow
+
 GOOD = b64(photograph(1))
 KEYED = {"image_bytes": GOOD, "key": "a"}
 TRUNCATED = b64(photograph(1)[:300])

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from components.serve.json_values import json_of, tensor_of
 from components.serve.request_error import RequestError
 
+pytestmark = pytest.mark.slow
+
 FLOATS = tf.TensorSpec([None], tf.float32)
 
 

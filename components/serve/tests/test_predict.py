@@ -6,8 +6,10 @@ import time
 
 import pytest
 
-from components.artifacts.example_proto import serialized_example
 from components.serve.tests.small_model import SIZE, b64, photograph
+from darkroom.records.example_proto import serialized_example
+
+pytestmark = pytest.mark.slow
 
 IMAGES = [photograph(seed, form) for seed, form in enumerate(["JPEG", "PNG", "BMP", "GIF"])]
 ROWS = [b64(image) for image in IMAGES]

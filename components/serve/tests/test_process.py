@@ -9,12 +9,14 @@ import time
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import validate_settings
 from components.serve.server import serve
 from components.serve.settings import ServeSettings
 from components.serve.tests.server_process import ROOT, Server, free_port, start_server
 from components.serve.tests.small_model import b64, photograph
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
+
+pytestmark = pytest.mark.slow
 
 
 def run(*arguments):

@@ -8,6 +8,8 @@ import pytest
 
 from components.serve.tests.small_model import photograph
 
+pytestmark = pytest.mark.slow
+
 AVAILABLE = {
     "version": "3",
     "state": "AVAILABLE",

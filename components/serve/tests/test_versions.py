@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.errors import SettingsError
 from components.serve.follower import VersionFollower
 from components.serve.tests.server_process import push
 from components.serve.tests.small_model import b64, photograph
 from components.serve.versions import check_model_directory, find_versions, model_name
+from darkroom.errors import SettingsError
+
+pytestmark = pytest.mark.slow
 
 IMAGE = {"instances": [b64(photograph(5))]}
 

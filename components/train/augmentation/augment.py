@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from components.train.augmentation.colour import recolour
-from components.train.augmentation.draws import Draws
 from components.train.augmentation.masks import cut_out, mask_grid
 from components.train.augmentation.mixing import mix
 from components.train.augmentation.rand_augment import rand_augment
+from components.train.augmentation.settings import AugmentationSettings
+from components.train.augmentation.stateless_random import Draws
 from components.train.augmentation.warp import warp
-from components.train.augmentation_settings import AugmentationSettings
 
 Augment = Callable[[Any, Any, Draws], tuple[Any, Any]]
 """From (images uint8 [N, H, W, 3], labels float32 [N, K], draws) to images and labels alike."""

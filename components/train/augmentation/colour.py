@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.train.augmentation.draws import Draws
+from components.train.augmentation.stateless_random import Draws
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Parts of red, green and blue in grey."""

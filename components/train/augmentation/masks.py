@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.train.augmentation.draws import Draws
+from components.train.augmentation.stateless_random import Draws
 
 GREY = 128
 """What hides: near zero by most backbones' scaling."""

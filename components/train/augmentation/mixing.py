@@ -3,8 +3,8 @@
 from typing import Any
 
 from components.train.augmentation.colour import rounded
-from components.train.augmentation.draws import Draws
 from components.train.augmentation.masks import paste, spans
+from components.train.augmentation.stateless_random import Draws
 
 
 def mix(images: Any, labels: Any, draws: Draws, mixup: float, cutmix: float) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.train.augmentation.colour import recolour, rounded
-from components.train.augmentation.draws import Draws
+from components.train.augmentation.stateless_random import Draws
 from components.train.augmentation.warp import warp
 
 Change = Callable[[Any, Draws], Any]

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from components.train.augmentation.draws import Draws
+from components.train.augmentation.stateless_random import Draws
 
 
 def warp(

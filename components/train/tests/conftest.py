@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import write_record
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
 
 LABELS = ("blue", "green", "red")
 SIZE = 12

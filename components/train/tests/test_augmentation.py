@@ -6,12 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.train.augmentation import build_augmentation
-from components.train.augmentation.draws import Draws
-from components.train.augmentation_settings import AugmentationSettings
-from components.train.datasets import Share, training_stream
+from components.train.augmentation.settings import AugmentationSettings
+from components.train.augmentation.stateless_random import Draws
+from components.train.data.batches import Share, training_stream
 from components.train.tests.conftest import Transformed
+from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+
+pytestmark = pytest.mark.slow
 
 Array = npt.NDArray[Any]
 COUNT, HEIGHT, WIDTH, LABELS = 16, 20, 24, 4

@@ -6,16 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import write_record
-from components.artifacts.transformed import (
-    TransformedExamples,
-    TransformGraph,
-    read_transform_graph,
-    read_transformed_examples,
-)
-from components.train.datasets import (
+from components.train.data.batches import (
     Share,
     count_labels,
     epoch_steps,
@@ -23,6 +14,17 @@ from components.train.datasets import (
     training_stream,
 )
 from components.train.tests.conftest import SIZE, Transformed
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import (
+    TransformedExamples,
+    TransformGraph,
+    read_transform_graph,
+    read_transformed_examples,
+)
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+
+pytestmark = pytest.mark.slow
 
 STORED = (SIZE + 4, SIZE + 3)
 COUNT = 40

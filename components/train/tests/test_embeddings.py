@@ -10,20 +10,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.artifacts.errors import DarkroomError, StepError
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.model import SIGNATURE_OUTPUTS
-from components.artifacts.tfrecord import write_record
-from components.artifacts.transformed import (
+from components.train.export.sample_images import comparison_images
+from components.train.settings import TrainSettings
+from components.train.tests.conftest import COUNTS, Transformed
+from components.train.train import train
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.model import SIGNATURE_OUTPUTS
+from darkroom.artifacts.transformed import (
     Embeddings,
     read_transform_graph,
     read_transformed_examples,
 )
-from components.train.exports.images import comparison_images
-from components.train.settings import TrainSettings
-from components.train.tests.conftest import COUNTS, Transformed
-from components.train.train import train
+from darkroom.errors import DarkroomError, StepError
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+
+pytestmark = pytest.mark.slow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Embedded:
 @pytest.fixture(scope="module")
 def embedded(transformed: Transformed, tmp_path_factory: pytest.TempPathFactory) -> Embedded:
     """The embeddings of the pixels by a random backbone, whose weights are in a file."""
-    from components.train.network import build_network
+    from components.train.model.network import build_network
 
     folder = tmp_path_factory.mktemp("embedded")
     # Of a seed of their own, so that a network of the tests' seed is another without the file.
@@ -125,7 +127,7 @@ def test_further_forms_are_compared_on_patterns(trained: Path, embedded: Embedde
 
 
 def test_the_stream_gives_what_is_stored(embedded: Embedded, transformed: Transformed) -> None:
-    from components.train.datasets import Share, evaluation_stream
+    from components.train.data.batches import Share, evaluation_stream
 
     source = read_transformed_examples(embedded.records)
     assert source.record_bytes("train") == embedded.values["train"][0].nbytes

@@ -11,21 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import folder_digest
-from components.artifacts.model import read_model
-from components.artifacts.settings import validate_settings
-from components.artifacts.transformed import read_transform_graph, read_transformed_examples
-from components.train.exports import images as images_module
-from components.train.exports import onnx, tflite
-from components.train.exports.answers import Answers, ask
-from components.train.exports.comparison import check_agreement, check_exact, compared
-from components.train.exports.images import calibration_images, comparison_images
-from components.train.exports.writing import write_exports
-from components.train.identity import training_identity
+from components.train.export import onnx, tflite
+from components.train.export import sample_images as images_module
+from components.train.export.parity import check_agreement, check_exact, compared
+from components.train.export.runtime_client import Answers, ask
+from components.train.export.sample_images import calibration_images, comparison_images
+from components.train.export.write import write_exports
+from components.train.loop.fingerprint import training_identity
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import LABELS, Transformed
 from components.train.train import train
+from darkroom.artifacts.manifest import folder_digest
+from darkroom.artifacts.model import read_model
+from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
+
+pytestmark = pytest.mark.slow
 
 ALL = ("tflite", "tflite_int8", "onnx")
 SETTINGS = {
@@ -143,7 +145,7 @@ def export_again(model: Path, transformed: Transformed, network: Any, form: str,
 def test_a_form_with_other_weights_is_caught(
     model: Path, transformed: Transformed, tmp_path: Path
 ) -> None:
-    from components.train.network import build_network
+    from components.train.model.network import build_network
 
     settings = TrainSettings.model_validate(SETTINGS)
     other = build_network(settings, read_transform_graph(transformed.graph), "none")

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.transformed import TransformGraph, read_transform_graph
-from components.train.network import Network, build_network
-from components.train.objective import OneLabel, balanced_weights
-from components.train.optimizer import build_optimizer
-from components.train.phases import Phase, plan_phases, rate_factors, set_trainable
+from components.train.model.losses import OneLabel, balanced_weights
+from components.train.model.network import Network, build_network
+from components.train.model.optimizer import build_optimizer
+from components.train.model.phases import Phase, plan_phases, rate_factors, set_trainable
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import SIZE, Transformed
 from components.train.train import train
+from darkroom.artifacts.transformed import TransformGraph, read_transform_graph
+from darkroom.errors import SettingsError, StepError
+
+pytestmark = pytest.mark.slow
 
 SMALL = {"backbone": "small_cnn", "weights": "none", "epochs": 1, "batch_size": 16}
 
@@ -201,7 +203,7 @@ def test_other_labels_or_another_backbone_train_from_scratch(
 ) -> None:
     import dataclasses
 
-    from components.train.warm_start import former_weights
+    from components.train.model.warm_start import former_weights
 
     logging.getLogger("darkroom").propagate = True
     settings = TrainSettings.model_validate(SMALL | {"from_model": str(former)})
@@ -222,7 +224,7 @@ def test_a_step_without_a_number_is_named(
     """The third step of the second epoch; what was saved after the first stays, and is whole."""
     import tensorflow as tf
 
-    from components.train.loop import Loop
+    from components.train.loop.steps import Loop
 
     measure = OneLabel.measure
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent.parent
 JOBS = "/apis/kubeflow.org/v1/namespaces/vision/tfjobs"
 PODS = "/api/v1/namespaces/vision/pods"
@@ -171,8 +173,8 @@ def start(cluster: Cluster, folder: Path) -> subprocess.Popen[str]:
     }
     code = (
         "import json, sys\n"
-        "from components.artifacts.step import run_step\n"
-        "from components.train.job.train import train\n"
+        "from darkroom.runtime.run_step import run_step\n"
+        "from components.train.tfjob.train import train\n"
         "run_step(train, **json.loads(sys.argv[1]))"
     )
     return subprocess.Popen(

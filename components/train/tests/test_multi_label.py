@@ -8,21 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.model import read_model, signature_outputs
-from components.artifacts.tfrecord import write_record
-from components.artifacts.transformed import read_transform_graph, read_transformed_examples
-from components.train.datasets import Share, count_labels, evaluation_stream, training_stream
-from components.train.embeddings import embeddings_parser
-from components.train.exports.answers import Answers, ask
-from components.train.exports.comparison import compared
-from components.train.objective import SeveralLabels, positive_weights
+from components.train.data.batches import Share, count_labels, evaluation_stream, training_stream
+from components.train.export.parity import compared
+from components.train.export.runtime_client import Answers, ask
+from components.train.model.head_only import embeddings_parser
+from components.train.model.losses import SeveralLabels, positive_weights
+from components.train.model.thresholds import best_threshold, choose_thresholds
+from components.train.model.warm_start import former_weights
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import COUNTS, SIZE, Transformed, save_graph
-from components.train.thresholds import best_threshold, choose_thresholds
 from components.train.train import train
-from components.train.warm_start import former_weights
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.model import read_model, signature_outputs
+from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+
+pytestmark = pytest.mark.slow
 
 LABELS = ("blue", "dark green", "red")
 SETTINGS = {
@@ -217,7 +219,7 @@ def test_an_image_over_no_threshold_has_no_labels(several: Transformed, tmp_path
     import keras
     import tensorflow as tf
 
-    from components.train.export import export
+    from components.train.export.saved_model import export
 
     pixels = keras.Input((SIZE, SIZE, 3))
     flat = keras.layers.GlobalAveragePooling2D()(pixels)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.transformed import TransformGraph
-from components.train.network import build_network
+from components.train.model.network import build_network
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import LABELS, SIZE, Transformed
 from components.train.train import train
+from darkroom.artifacts.transformed import TransformGraph
+
+pytestmark = pytest.mark.slow
 
 AUGMENTATION = {
     "flip": True,

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.tfrecord import write_record
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import Transformed
 from components.train.train import train
+from darkroom.errors import SettingsError, StepError
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+
+pytestmark = pytest.mark.slow
 
 KILLED_AT = (
     # In the middle of a checkpoint's write, after three whole ones.
@@ -29,15 +31,16 @@ KILLED_AT = (
     "    savez(file, **arrays)\n"
     "numpy.savez = torn\n",
     # In the middle of an epoch, between two checkpoints.
-    "from components.train.loop import Loop; steps = Loop.train; calls = []\n"
+    "from components.train.loop.steps import Loop; steps = Loop.train; calls = []\n"
     "def taken(*arguments):\n"
     "    calls.append(1)\n"
     "    return kill() if len(calls) == 4 else steps(*arguments)\n"
     "Loop.train = taken\n",
     # After the checkpoint of an epoch, before its weights are kept as the best.
-    "from components.train.keeping import Keeper\nKeeper.save_best = lambda keeper: kill()\n",
+    "from components.train.loop.checkpoint_manager import Keeper\n"
+    "Keeper.save_best = lambda keeper: kill()\n",
     # When all epochs are done.
-    "import components.train.export as e\ne.export = lambda *arguments: kill()\n",
+    "import components.train.export.saved_model as e\ne.export = lambda *arguments: kill()\n",
 )
 
 PROGRAM = (
@@ -57,8 +60,8 @@ PROGRAM = (
 @pytest.fixture(scope="module")
 def settings(transformed: Transformed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Two phases, with everything in them that is random or kept from step to step."""
-    from components.artifacts.transformed import read_transform_graph
-    from components.train.network import build_network
+    from components.train.model.network import build_network
+    from darkroom.artifacts.transformed import read_transform_graph
 
     values = {
         "backbone": "small_cnn",
@@ -144,7 +147,7 @@ def test_a_preemption_saves_first(
     """With checkpoints far apart, so that the one there is the preemption's."""
     far = settings | {"checkpoint_steps": None}
     slow = (
-        "import time; from components.train.loop import Loop; steps = Loop.train\n"
+        "import time; from components.train.loop.steps import Loop; steps = Loop.train\n"
         "def slowed(*arguments):\n"
         "    time.sleep(0.3)\n"
         "    print('step', file=sys.stderr, flush=True)\n"
@@ -172,7 +175,7 @@ def halted(
     transformed: Transformed, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a training that ended early, with its checkpoint."""
-    from components.train.loop import Loop
+    from components.train.loop.steps import Loop
 
     folder = tmp_path_factory.mktemp("halted")
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.model import SIGNATURE_OUTPUTS, read_model
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import LABELS, SIZE, Transformed
 from components.train.train import train
+from darkroom.artifacts.model import SIGNATURE_OUTPUTS, read_model
+from darkroom.errors import SettingsError, StepError
+from darkroom.records.example_proto import serialized_example
+
+pytestmark = pytest.mark.slow
 
 SMALL = {"backbone": "small_cnn", "weights": "none", "epochs": 4, "batch_size": 16}
 
@@ -170,8 +172,8 @@ def test_head_then_whole_network(transformed: Transformed, tmp_path: Path) -> No
     """A weights file of one run starts the next, in two phases."""
     import keras
 
-    from components.artifacts.transformed import read_transform_graph
-    from components.train.network import build_network
+    from components.train.model.network import build_network
+    from darkroom.artifacts.transformed import read_transform_graph
 
     graph = read_transform_graph(transformed.graph)
     settings = TrainSettings.model_validate(SMALL)

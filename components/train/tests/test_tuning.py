@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import validate_settings
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import Transformed
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space, ends, tunable_settings, with_values
 from components.train.tuning.tune import run_study, tune
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
 
 TRAIN = {"backbone": "linear", "weights": "none", "batch_size": 16, "epochs": 3}
 # A rate so small that nothing is learned, or one that the colours are learned with.
@@ -73,6 +73,7 @@ def uninterrupted(transformed: Transformed, tmp_path_factory: pytest.TempPathFac
     return study
 
 
+@pytest.mark.slow
 def test_the_better_settings_are_found(uninterrupted: Path) -> None:
     found = json.loads((uninterrupted / "manifest.json").read_text())["train"]
     assert found["learning_rate"] == 0.02
@@ -84,6 +85,7 @@ def test_the_better_settings_are_found(uninterrupted: Path) -> None:
     assert str(found["augmentation"]["flip"]) == best["augmentation.flip"]
 
 
+@pytest.mark.slow
 def test_a_worse_trial_is_pruned(uninterrupted: Path) -> None:
     rows = {row["trial"]: row for row in table(uninterrupted)}
     assert len(rows) == 3
@@ -97,12 +99,14 @@ def test_a_worse_trial_is_pruned(uninterrupted: Path) -> None:
     assert not list((uninterrupted / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_a_finished_study_runs_no_more(transformed: Transformed, uninterrupted: Path) -> None:
     before = (uninterrupted / "trials.csv").read_text()
     assert run(transformed, uninterrupted)["learning_rate"] == 0.02
     assert (uninterrupted / "trials.csv").read_text() == before
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_draws_the_same_trials(
     transformed: Transformed, uninterrupted: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +123,7 @@ def test_killed_again_and_again_it_draws_the_same_trials(
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+@pytest.mark.slow
 def test_another_search_is_not_mixed_in(transformed: Transformed, uninterrupted: Path) -> None:
     space = SPACE | {"learning_rate": [0.01, 0.02]}
     with pytest.raises(SettingsError, match=r"is another one \(space.learning_rate.choices \["):
@@ -127,12 +132,14 @@ def test_another_search_is_not_mixed_in(transformed: Transformed, uninterrupted:
         run(transformed, uninterrupted, metric="val_loss")
 
 
+@pytest.mark.slow
 def test_a_damaged_study_is_named(transformed: Transformed, tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("no database")
     with pytest.raises(StepError, match=r"cannot use .*study.db \(.*\): delete it to tune from"):
         run(transformed, tmp_path)
 
 
+@pytest.mark.slow
 def test_two_do_not_tune_in_one_folder(transformed: Transformed, tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
@@ -143,8 +150,8 @@ def test_two_do_not_tune_in_one_folder(transformed: Transformed, tmp_path: Path)
 def test_the_component_takes_what_the_step_takes() -> None:
     from kfp import dsl
 
-    from components.artifacts.step import output_names
     from components.train.tuning.step import tune as step
+    from darkroom.runtime.run_step import output_names
 
     spec = dsl.component(step, base_image="darkroom").component_spec
     outputs = [name for name in spec.outputs if name != "Output"]
@@ -153,6 +160,7 @@ def test_the_component_takes_what_the_step_takes() -> None:
     assert spec.outputs["Output"].type == "Dict"
 
 
+@pytest.mark.slow
 def test_the_step_from_a_shell(transformed: Transformed, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "components.train.tuning", "--study", str(tmp_path / "study")]
     command += ["--transformed-examples", str(transformed.records)]
@@ -170,6 +178,7 @@ def test_the_step_from_a_shell(transformed: Transformed, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_recorded_and_the_next_runs(
     transformed: Transformed, tmp_path: Path
 ) -> None:
@@ -277,6 +286,7 @@ def vertex_trial(
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.slow
 def test_a_trial_on_vertex_reports_as_hypertune_does(
     transformed: Transformed, tmp_path: Path
 ) -> None:
@@ -295,6 +305,7 @@ def test_a_trial_on_vertex_reports_as_hypertune_does(
     assert (tmp_path / "checkpoints" / "best.weights.h5").is_file()
 
 
+@pytest.mark.slow
 def test_a_wrong_trial_on_vertex_is_one_line(transformed: Transformed, tmp_path: Path) -> None:
     finished = vertex_trial(transformed, tmp_path, "--learning_rat=0.02")
     assert finished.returncode == 2

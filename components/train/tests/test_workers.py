@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.artifacts.errors import SettingsError
-from components.train.cluster import Cluster, read_cluster
+from components.train.distribution.strategy import build_strategy
+from components.train.distribution.tf_config import Cluster, read_cluster
 from components.train.settings import TrainSettings
-from components.train.strategy import build_strategy
 from components.train.tests.conftest import Transformed
 from components.train.train import train
+from darkroom.errors import SettingsError
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "backbone": "small_cnn",
@@ -35,9 +37,9 @@ SETTINGS = {
 PROGRAM = (
     "import json, sys, time\n"
     "from pathlib import Path\n"
-    "import components.train.fitting as fitting\n"
+    "import components.train.loop.trainer as fitting\n"
     "from components.train.settings import TrainSettings\n"
-    "from components.artifacts.step import run_step\n"
+    "from darkroom.runtime.run_step import run_step\n"
     "from components.train.train import train\n"
     "records, graph, out, settings, dump, pause = sys.argv[1:]\n"
     "run = fitting._Training.run\n"
@@ -238,6 +240,6 @@ def test_a_gpu_that_stays_idle_is_told(
     device = tmp_path / "nvidia0"
     if there:
         device.touch()
-    monkeypatch.setattr("components.train.strategy.GPU_DEVICE", device)
+    monkeypatch.setattr("components.train.distribution.strategy.GPU_DEVICE", device)
     build_strategy("one_device", Cluster())
     assert ("TRAIN_GROUP=train-gpu" in caplog.text) is there

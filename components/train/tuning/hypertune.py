@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from components.artifacts.manifest import write_text
+from darkroom.storage.atomic import write_text
 
 FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
 TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 import pydantic
 
-from components.artifacts.settings import Settings
+from darkroom.settings import Settings
 
 Value = bool | int | float | str
 

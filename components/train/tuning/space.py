@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 import pydantic
 
-from components.artifacts.errors import SettingsError
-from components.artifacts.settings import nearest, set_value, validate_settings
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import Dimension
+from darkroom.errors import SettingsError
+from darkroom.settings import nearest, set_value, validate_settings
 
 Space = Mapping[str, Dimension]
 

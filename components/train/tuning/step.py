@@ -11,8 +11,8 @@ def tune(
     study: Output[Artifact],
 ) -> dict:  # type: ignore[type-arg]
     """Searches for the settings to train with."""
-    from components.artifacts.step import run_step
     from components.train.tuning.tune import tune
+    from darkroom.runtime.run_step import run_step
 
     found: dict = run_step(  # type: ignore[type-arg]
         tune,

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import write_text
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import distributions
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import write_text
 
 STUDY_FILE = "study.db"
 TRIALS_FILE = "trials.csv"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.transformed import TransformedExamples, TransformGraph
-from components.train.cluster import Cluster
+from components.train.distribution.tf_config import Cluster
 from components.train.settings import TrainSettings
 from components.train.train import train_weights
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 OnValue = Callable[[int, float], None]
 """Called with the number of the last epoch, from 1, and the trial's value by then: after every

@@ -6,23 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.manifest import write_manifest
-from components.artifacts.settings import set_value
-from components.artifacts.transformed import (
+from components.train.distribution.tf_config import read_cluster
+from components.train.loop.fingerprint import training_identity
+from components.train.loop.interruption import InterruptedStepError
+from components.train.settings import TrainSettings
+from components.train.tuning.settings import TuneSettings
+from components.train.tuning.space import check_space, with_values
+from components.train.tuning.study import Study, locked
+from components.train.tuning.subprocess_trial import run_trial_apart
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import (
     TransformedExamples,
     TransformGraph,
     read_transform_graph,
     read_transformed_examples,
 )
-from components.train.cluster import read_cluster
-from components.train.identity import training_identity
-from components.train.interruption import InterruptedStepError
-from components.train.settings import TrainSettings
-from components.train.tuning.apart import run_trial_apart
-from components.train.tuning.settings import TuneSettings
-from components.train.tuning.space import check_space, with_values
-from components.train.tuning.study import Study, locked
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import set_value
 
 FAILURES_IN_A_ROW = 3
 """After so many there is more wrong than unlucky settings."""

@@ -13,15 +13,16 @@ from typing import Annotated, Any
 
 import typer
 
-from components.artifacts.command import SETTINGS_HELP
-from components.artifacts.errors import DarkroomError, SettingsError
-from components.artifacts.settings import parse_value, read_yaml, set_value, validate_settings
-from components.artifacts.step import configure_logging, exit_with
-from components.artifacts.transformed import read_transform_graph, read_transformed_examples
-from components.train.cluster import read_cluster
+from components.train.distribution.tf_config import read_cluster
 from components.train.settings import TrainSettings
 from components.train.tuning.hypertune import Reports
 from components.train.tuning.trial import run_trial
+from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+from darkroom.errors import DarkroomError, SettingsError
+from darkroom.runtime.cli import SETTINGS_HELP
+from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.settings import parse_value, read_yaml, set_value, validate_settings
+from darkroom.storage.paths import mounted_path
 
 CHECKPOINTS_VARIABLE = "AIP_CHECKPOINT_DIR"
 """Where Vertex has a trial keep its checkpoints, where the job has an output directory."""
@@ -79,7 +80,7 @@ def train_once(
             reports.add(epoch, value)
 
     with tempfile.TemporaryDirectory() as temporary:
-        folder = os.environ.get(CHECKPOINTS_VARIABLE, temporary).replace("gs://", "/gcs/", 1)
+        folder = mounted_path(os.environ.get(CHECKPOINTS_VARIABLE, temporary))
         return run_trial(
             read_transformed_examples(transformed_examples),
             read_transform_graph(transform_graph),

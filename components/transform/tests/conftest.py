@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from components.artifacts.example_proto import parsed_example, serialized_example
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import read_records, write_record
-from components.artifacts.transformed import read_transformed_examples
 from components.transform.settings import TransformSettings
 from components.transform.transform import transform
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import read_transformed_examples
+from darkroom.records.example_proto import parsed_example, serialized_example
+from darkroom.records.tfrecord import read_records, write_record
 
 COUNTS = {"train": 70, "valid": 5, "test": 3}
 LABELS = ["cat", "dog", "élan"]

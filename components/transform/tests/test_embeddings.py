@@ -9,16 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.artifacts.backbones import build_backbone
-from components.artifacts.errors import SettingsError, StepError
-from components.artifacts.settings import validate_settings
-from components.artifacts.transformed import (
+from components.transform.settings import TransformSettings
+from components.transform.tests.conftest import COUNTS, LABELS, Transformed, pictures, stored
+from darkroom.artifacts.transformed import (
     Embeddings,
     read_transform_graph,
     read_transformed_examples,
 )
-from components.transform.settings import TransformSettings
-from components.transform.tests.conftest import COUNTS, LABELS, Transformed, pictures, stored
+from darkroom.backbones import build_backbone
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
+
+pytestmark = pytest.mark.slow
 
 SIZE = 32
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from components.artifacts.examples import read_examples
-from components.artifacts.transformed import read_transform_graph
 from components.transform import pixels
 from components.transform.settings import TransformSettings
 from components.transform.tests.conftest import (
@@ -14,6 +12,10 @@ from components.transform.tests.conftest import (
     write_examples,
 )
 from components.transform.transform import transform
+from darkroom.artifacts.examples import read_examples
+from darkroom.artifacts.transformed import read_transform_graph
+
+pytestmark = pytest.mark.slow
 
 RUNNERS = {
     "in memory": [],

@@ -9,13 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.artifacts import transformed
-from components.artifacts.errors import StepError
-from components.artifacts.example_proto import serialized_example
-from components.artifacts.examples import read_examples
-from components.artifacts.manifest import write_manifest
-from components.artifacts.tfrecord import write_record
-from components.artifacts.transformed import read_transform_graph, read_transformed_examples
 from components.transform.settings import TransformSettings
 from components.transform.tests.conftest import (
     COUNTS,
@@ -27,6 +20,15 @@ from components.transform.tests.conftest import (
     write_examples,
 )
 from components.transform.transform import transform
+from darkroom.artifacts import transformed
+from darkroom.artifacts.examples import read_examples
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
+from darkroom.errors import StepError
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

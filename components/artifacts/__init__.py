@@ -1,1 +1,0 @@
-"""The formats that pass between steps: the only room every component may import."""

@@ -1,0 +1,1 @@
+"""The metrics, and how they are computed over the test split."""

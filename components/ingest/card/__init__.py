@@ -1,0 +1,1 @@
+"""The data card: pages that show what the photographs are like."""

@@ -1,0 +1,151 @@
+"""The data card's pictures: some photographs of every label, and copies beside what was kept."""
+
+import dataclasses
+import hashlib
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.ingest.images.files import read_file
+from components.ingest.rejection import Reason, RejectedError, Rejection
+from components.ingest.shards.chunk import Entry
+from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
+from darkroom.thumbnails import thumbnail
+
+RECORDS_READ = 4000
+"""Most records that are looked at for samples, so that a million photographs cost no more."""
+FEWEST_A_SHARD = 16
+SIDE = 112
+"""Longer side of a picture, in pixels: the card's 300 stay within its 3 MB."""
+
+_ORDER = (Reason.CONFLICTING_LABELS, Reason.NEAR_DUPLICATE, Reason.DUPLICATE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A photograph on the card.
+
+    Attributes:
+        image: The image as the input names it.
+        label: Its label.
+        thumbnail: A data URI; None where the image cannot be shown.
+    """
+
+    image: str
+    label: str
+    thumbnail: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A photograph that was refused, beside the one it is a copy of.
+
+    Attributes:
+        reason: The reason code.
+        detail: One line for people.
+        refused: The copy.
+        kept: What the examples hold; None where labels conflict, so that neither was kept.
+    """
+
+    reason: str
+    detail: str
+    refused: Picture
+    kept: Picture | None
+
+
+def sample_pictures(examples: Path, labels: Collection[str], each: int) -> dict[str, list[Picture]]:
+    """Some training photographs of every label.
+
+    Args:
+        examples: Where the shards are.
+        labels: The labels to show.
+        each: Most pictures a label.
+
+    Returns:
+        Pictures by label; fewer than `each` where the records looked at hold no more.
+    """
+    pictures: dict[str, list[Picture]] = {label: [] for label in labels}
+    waiting = {label for label in labels if each > 0}
+    for example in _spread_examples(sorted(examples.glob("train-*.tfrecord"))):
+        if not waiting:
+            break
+        names = [name.decode() for name in example.get(LABELS) or example[LABEL]]
+        for label in waiting.intersection(names):
+            pictures[label].append(_picture(example, label))
+            if len(pictures[label]) == each:
+                waiting.remove(label)
+    return pictures
+
+
+def _spread_examples(shards: Sequence[Path]) -> Iterator[dict[str, list[Any]]]:
+    """The first examples of shards from all over, since neighbours tend to hold the same label."""
+    each = max(FEWEST_A_SHARD, RECORDS_READ // max(1, len(shards)))
+    for shard in _spread(shards)[: RECORDS_READ // each + 1]:
+        for _, record in zip(range(each), read_records(shard), strict=False):
+            yield parsed_example(record)
+
+
+def _spread(shards: Sequence[Path]) -> list[Path]:
+    """The shards in an order whose every beginning is spread evenly (that of van der Corput)."""
+    bits = len(shards).bit_length()
+    places = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(1 << bits))
+    return [shards[place] for place in places if place < len(shards)]
+
+
+def _picture(example: Mapping[str, list[Any]], label: str) -> Picture:
+    image = example[IMAGE_PATH][0].decode()
+    return Picture(image, label, thumbnail(example[IMAGE_BYTES][0], SIDE))
+
+
+def compared_copies(
+    rejections: Iterable[Rejection], entries: Iterable[Entry], limit: int
+) -> list[Comparison]:
+    """Refused copies beside the photographs that were kept in their place.
+
+    Near duplicates and conflicting labels come first, since they ask for a person's judgement;
+    then duplicates that had other labels than what was kept.
+
+    Args:
+        rejections: The refused rows.
+        entries: What is known of the examples.
+        limit: Most comparisons.
+    """
+    copies = [rejection for rejection in rejections if rejection.reason in _ORDER]
+    twins = {copy.twin for copy in copies}
+    kept = {entry.image_id: entry for entry in entries if entry.image_id in twins}
+
+    def order(copy: Rejection) -> tuple[int, bool]:
+        twin = kept.get(copy.twin or "")
+        return _ORDER.index(Reason(copy.reason)), not (twin and twin.united)
+
+    chosen = heapq.nsmallest(limit, copies, key=order)
+    return [_comparison(copy, kept.get(copy.twin or "")) for copy in chosen]
+
+
+def _comparison(copy: Rejection, kept: Entry | None) -> Comparison:
+    image, label = str(copy.row.get("image")), str(copy.row.get("label"))
+    location = str(copy.row.get("location", image))
+    data = _readable(location)
+    refused = Picture(image, label, thumbnail(data, SIDE))
+    if kept is None:
+        return Comparison(copy.reason, copy.detail, refused, None)
+    if hashlib.sha256(data).hexdigest() != kept.image_id:
+        # Rows of one table name their images alike, so the place of one leads to the other.
+        data = _readable(location.removesuffix(image) + kept.image)
+    same = hashlib.sha256(data).hexdigest() == kept.image_id
+    return Comparison(
+        copy.reason,
+        copy.detail,
+        refused,
+        Picture(kept.image, kept.label, thumbnail(data, SIDE) if same else None),
+    )
+
+
+def _readable(location: str) -> bytes:
+    try:
+        return read_file(location)
+    except RejectedError:
+        return b""

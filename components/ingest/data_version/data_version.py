@@ -1,0 +1,90 @@
+"""A digest of what ingest is about to read, taken from lists of files alone."""
+
+import hashlib
+import importlib.metadata
+import posixpath
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from components.ingest.settings import IngestSettings
+from components.ingest.shards.chunk import fingerprint as row_fingerprint
+from components.ingest.sources.rows import Row
+from components.ingest.sources.source import DIGITS, read_source
+from components.ingest.sources.storage import listed_files, opened, use_options
+from darkroom.artifacts.manifest import MANIFEST
+from darkroom.storage.paths import is_uri
+
+Stamp = tuple[int, float]
+"""Size of a file, and the time it was last written."""
+
+
+def fingerprint(data: str, settings: IngestSettings) -> str:
+    """Digests what ingest would read, so that equal digests mean equal examples.
+
+    Photographs are not opened: a file counts as changed when its name, its size or the time of
+    its last writing did, a table when its rows did, an earlier run when its manifest did.
+
+    Args:
+        data: As ingest takes it.
+        settings: Ingest's settings.
+
+    Returns:
+        The digest.
+
+    Raises:
+        SettingsError: `data`, or the examples of an earlier run, cannot be read.
+        StepError: There is no row in it, or a table that does not parse.
+    """
+    digest = hashlib.sha256()
+    for earlier in (settings.previous, settings.expectations.previous):
+        if earlier is not None:
+            with opened(f"{earlier}/{MANIFEST}") as manifest:
+                digest.update(manifest.read())
+    if data == DIGITS:
+        # Their files are written anew every time, and always the same.
+        digest.update(importlib.metadata.version("scikit-learn").encode())
+        return digest.hexdigest()
+    for state in photograph_states(data, settings):
+        digest.update(state.encode())
+    return digest.hexdigest()
+
+
+def photograph_states(data: str, settings: IngestSettings) -> list[str]:
+    """For every row of what ingest would read, a text that changes when it or its files do.
+
+    Args:
+        data: As ingest takes it.
+        settings: Ingest's settings.
+
+    Raises:
+        SettingsError: `data` cannot be read.
+        StepError: There is no row in it, or a table that does not parse.
+    """
+    with tempfile.TemporaryDirectory() as digits_folder:
+        table = read_source(data, Path(digits_folder), settings)
+        return [*_marks(table.rows, settings), *map(repr, table.rejections)]
+
+
+def _marks(rows: Iterable[Row], settings: IngestSettings) -> Iterator[str]:
+    """For every row, what changes when it or its files do."""
+    rows = list(rows)
+    remote = {path for row in rows for path in (row.location, row.mask) if path and is_uri(path)}
+    stamps = _stamps(remote, settings)
+    for row in rows:
+        if is_uri(row.location):
+            yield repr((row, stamps.get(row.location), stamps.get(row.mask or "")))
+        else:
+            yield row_fingerprint(row) or repr(row)
+
+
+def _stamps(uris: Iterable[str], settings: IngestSettings) -> dict[str, Stamp]:
+    """Size and time of each URI that exists; a folder is listed once for all its files."""
+    folders = {posixpath.dirname(uri) for uri in uris}
+    if folders:
+        use_options(settings.beam_options)
+    return {
+        file.path: (file.size_in_bytes, file.last_updated_in_seconds)
+        for folder in sorted(folders)
+        for file in listed_files(f"{folder}/*")
+    }

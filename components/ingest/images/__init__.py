@@ -1,0 +1,1 @@
+"""Decoding and checking photographs, and cutting them into tiles."""

@@ -1,0 +1,1 @@
+"""Shards: written chunk by chunk, then finalized."""

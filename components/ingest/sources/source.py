@@ -1,0 +1,66 @@
+"""Where rows come from: label folders, CSV and JSON Lines tables, or scikit-learn's digits."""
+
+import dataclasses
+import glob
+import re
+from pathlib import Path
+
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.folder import read_folder, read_remote_folder
+from components.ingest.sources.rows import ColumnValue, Row, Table, with_label_lists
+from components.ingest.sources.storage import local_files, matching_files, use_options
+from components.ingest.sources.table import read_tables
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.paths import is_uri
+
+__all__ = ["DIGITS", "ColumnValue", "Row", "Table", "read_source"]
+
+DIGITS = "sklearn:digits"
+_TABLE_NAME = re.compile(r"\.(csv|jsonl|ndjson)$", re.IGNORECASE)
+_DEFAULTS = IngestSettings()
+
+
+def read_source(data: str, digits_folder: Path, settings: IngestSettings = _DEFAULTS) -> Table:
+    """Lists the rows of `data`.
+
+    Args:
+        data: A folder of label folders, a CSV or JSON Lines file, a glob of such files, any of
+            these as a URI that Beam's file systems read, or `sklearn:digits`.
+        digits_folder: Where the digits are written as image files, if they are asked for.
+        settings: The columns that hold image and labels, and the group.
+
+    Raises:
+        SettingsError: There is nothing at `data`, or it cannot be read.
+        StepError: It holds no row at all, or a table that does not parse.
+    """
+    table = _read(data, digits_folder, settings)
+    if not table.rows and not table.rejections:
+        raise StepError(f"no image at all in {data}: expected label folders of images, or a table")
+    return table
+
+
+def _read(data: str, digits_folder: Path, settings: IngestSettings) -> Table:
+    if data == DIGITS:
+        from components.ingest.sources.digits import write_digits
+
+        write_digits(digits_folder)
+        return _evenly_labelled(read_folder(digits_folder), settings)
+    if is_uri(data):
+        use_options(settings.beam_options)
+        if not _TABLE_NAME.search(data) and not glob.has_magic(data):
+            return _evenly_labelled(read_remote_folder(data), settings)
+        files = matching_files(data)
+    elif Path(data).is_dir():
+        return _evenly_labelled(read_folder(Path(data)), settings)
+    else:
+        files = local_files(data)
+    if not files:
+        raise SettingsError(f"data path {data} does not exist")
+    return read_tables(files, settings)
+
+
+def _evenly_labelled(folder: Table, settings: IngestSettings) -> Table:
+    """A folder's rows; with label lists if any could get one, whether copies conflict or not."""
+    if settings.conflicting_labels == "keep":
+        return dataclasses.replace(folder, rows=with_label_lists(folder.rows))
+    return folder

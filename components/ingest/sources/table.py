@@ -1,0 +1,171 @@
+"""Rows from CSV and JSON Lines tables: image, label, split, and any further columns."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.ingest.rejection import Reason, RejectedError, Rejection
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.columns import ColumnTypes, as_text, convert
+from components.ingest.sources.rows import Row, Table, joined_labels, with_label_lists
+from components.ingest.sources.table_records import (
+    SPLIT_COLUMN,
+    Record,
+    is_json_lines,
+    read_records,
+    rejection,
+)
+from darkroom.storage.paths import is_uri
+
+_SPLITS = {
+    "train": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "validate": "valid",
+    "test": "test",
+    "unassigned": None,
+}
+"""How people and Vertex spell a split, in lower case."""
+
+
+def read_tables(locations: Iterable[str], settings: IngestSettings) -> Table:
+    """Reads the rows of all files of a table.
+
+    An empty cell (or null, or a name that a JSON object lacks) is a missing value: it has no say
+    in its column's type, and the row has no such feature. A column that only some of the files
+    have is missing in the others.
+
+    Args:
+        locations: Paths or URIs, in order.
+        settings: The columns that hold image and labels, and the group.
+
+    Raises:
+        SettingsError: A file cannot be read.
+        StepError: A file is not UTF-8, does not parse as CSV, or lacks a column.
+    """
+    reader = _TableReader(settings)
+    for location in locations:
+        reader.read(location)
+    return reader.table()
+
+
+class _TableReader:
+    """Gathers rows file by file; their cells get their types when all have been seen."""
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._settings = settings
+        self._types = ColumnTypes()
+        self._rows: list[Row] = []
+        self._rejections: list[Rejection] = []
+        self._places: dict[tuple[str, str, str | None], tuple[str, int]] = {}
+
+    def read(self, file: str) -> None:
+        """Adds a file's rows."""
+        is_typed = is_json_lines(file)
+        folder = file.rpartition("/")[0] + "/" if "/" in file else ""
+        for record in read_records(file, self._settings, self._types):
+            if isinstance(record, Rejection):
+                self._rejections.append(record)
+                continue
+            try:
+                row = _row(record, folder, self._settings)
+                self._check_new(row, file, record.line)
+            except RejectedError as error:
+                self._rejections.append(rejection(file, record, error.reason, error.detail))
+                continue
+            self._rows.append(row)
+            self._types.add(row.columns, is_typed)
+
+    def table(self) -> Table:
+        """All that was read."""
+        types = self._types.types()
+        convert(self._rows, types)
+        keeps_conflicts = self._settings.conflicting_labels == "keep"
+        # JSON Lines may mix labels and lists of them.
+        if keeps_conflicts or any(row.labels for row in self._rows):
+            self._rows = with_label_lists(self._rows)
+        return Table(self._rows, self._rejections, types)
+
+    def _check_new(self, row: Row, file: str, line: int) -> None:
+        key = (row.location, row.label, row.mask)
+        place = self._places.setdefault(key, (file, line))
+        if place != (file, line):
+            detail = f"the same image and label as line {place[1]} of {place[0]}"
+            raise RejectedError(Reason.DUPLICATE_ROW, detail)
+
+
+def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
+    """Takes a record apart; the cells that are left are the row's columns."""
+    cells = record.cells
+    mask = _mask(cells, folder, settings.mask_column)
+    given = cells.pop(settings.label_column, None)
+    labels = "" if mask else _labels(given, settings.label_separator)
+    image = cells.pop(settings.image_column, None)
+    if image is None:
+        raise RejectedError(Reason.MISSING_FILE, "the image path is empty")
+    if not isinstance(image, str):
+        raise RejectedError(Reason.MALFORMED_ROW, f"the image path is {as_text(image)}, not text")
+    split = _split(cells.pop(SPLIT_COLUMN, None))
+    group = _group(cells, settings.group_by)
+    location = _location(image, folder)
+    if isinstance(labels, str):
+        return Row(image, location, labels, _shared(cells), (), split, group, mask)
+    label = sys.intern(joined_labels(labels, settings.label_separator))
+    return Row(image, location, label, _shared(cells), labels, split, group, mask)
+
+
+def _location(path: str, folder: str) -> str:
+    return path if is_uri(path) or path.startswith("/") else folder + path
+
+
+def _mask(cells: dict[str, Any], folder: str, column: str | None) -> str | None:
+    value = None if column is None else cells.pop(column, None)
+    if value is not None and not isinstance(value, str):
+        raise RejectedError(Reason.MALFORMED_ROW, f"the mask path is {as_text(value)}, not text")
+    return None if value is None else _location(value, folder)
+
+
+def _labels(value: Any, separator: str | None) -> str | tuple[str, ...]:
+    """The label, or the sorted labels where the data gives several."""
+    if isinstance(value, list):
+        names = {as_text(item).strip() for item in value if item is not None}
+    elif isinstance(value, dict):
+        raise RejectedError(Reason.MALFORMED_ROW, "the label is an object")
+    elif value is None:
+        names = set()
+    elif separator is None:
+        return sys.intern(as_text(value))
+    else:
+        names = {name.strip() for name in as_text(value).split(separator)}
+    labels = tuple(sys.intern(name) for name in sorted(names) if name)
+    if not labels:
+        raise RejectedError(Reason.NO_LABEL, "the label is empty")
+    return labels
+
+
+def _split(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return _SPLITS[as_text(value).lower()]
+    except KeyError:
+        detail = f"'{as_text(value)}' is none of train, valid, test and unassigned"
+        raise RejectedError(Reason.UNKNOWN_SPLIT, detail) from None
+
+
+def _group(cells: Mapping[str, Any], column: str | None) -> str | None:
+    if column is None:
+        return None
+    if column not in cells:
+        raise RejectedError(Reason.NO_GROUP, f"column '{column}' is empty, and groups need it")
+    return as_text(cells[column])
+
+
+def _shared(cells: dict[str, Any]) -> dict[str, Any]:
+    """The cells, equal text as one string: most columns have few values in a million rows."""
+    for name, value in cells.items():
+        if isinstance(value, str):
+            cells[name] = sys.intern(value)
+        elif not isinstance(value, int | float):
+            cells[name] = as_text(value)
+    return cells

@@ -1,0 +1,1 @@
+"""Photographs that keep arriving, in windows of time."""

@@ -1,0 +1,225 @@
+"""Transformed examples as `tf.data` streams of global batches, of which a worker reads its part.
+
+The training stream is a function of the seed and of the step it starts at: pass after pass over
+the examples, each in an order of its own, cut into full batches. A batch may span two passes, so
+no example is dropped, no worker runs dry, and an epoch is a number of steps.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from components.train.augmentation import build_augmentation
+from components.train.augmentation.settings import NO_AUGMENTATION, AugmentationSettings
+from components.train.augmentation.stateless_random import Draws
+from components.train.data.labels import label_features, label_vectors
+from components.train.model.head_only import embeddings_parser
+from darkroom.artifacts.transformed import IMAGE, TransformedExamples, TransformGraph
+from darkroom.errors import StepError
+
+SHUFFLE_BYTES = 256 * 2**20
+"""Memory the shuffle buffer may take, so that it does not grow with the dataset."""
+
+Parse = Callable[[Any], tuple[Any, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The part of every global batch that one worker reads.
+
+    Attributes:
+        batch_size: Examples of a global batch.
+        workers: Number of workers.
+        worker: This worker's number, from 0.
+        replicas: Devices over all workers; what a stream gives is one device's batch.
+    """
+
+    batch_size: int
+    workers: int = 1
+    worker: int = 0
+    replicas: int = 1
+
+
+def training_stream(
+    source: TransformedExamples,
+    graph: TransformGraph,
+    share: Share,
+    seed: int,
+    first_step: int = 0,
+    augmentation: AugmentationSettings = NO_AUGMENTATION,
+) -> Any:
+    """Streams the training split without end, in an order that seed and step determine.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        share: The part of the global batches to give.
+        seed: Seed of the orders, of the crops and of the augmentation.
+        first_step: The first global batch to give.
+        augmentation: Random changes to the photographs, after the crop.
+
+    Returns:
+        A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K]), one-hot or,
+        where photographs have several, multi-hot.
+
+    Raises:
+        StepError: The split is empty.
+    """
+    import tensorflow as tf
+
+    count = _count(source, "train")
+    files = [str(shard) for shard in source.shards("train")]
+    start = first_step * share.batch_size
+    buffer = max(share.batch_size, min(count, SHUFFLE_BYTES // source.record_bytes("train")))
+
+    def one_pass(number: Any) -> Any:
+        # Of this function's graph only: a process's global seed is not to change the order.
+        tf.random.set_seed(1)
+        order = tf.stack([tf.cast(seed, tf.int64), number])
+        shuffled = tf.random.experimental.stateless_shuffle(files, order)
+        draw = tf.random.stateless_uniform([], order, minval=None, maxval=None, dtype=tf.int64)
+        records = tf.data.TFRecordDataset(shuffled)
+        records = records.shuffle(buffer, seed=draw, reshuffle_each_iteration=False)
+        done = tf.constant(start % count, tf.int64)
+        return records.skip(tf.where(number == start // count, done, 0))
+
+    passes = tf.data.Dataset.range(start // count, tf.int64.max)
+    batches = _batches(passes.flat_map(one_pass), share, start)
+    parse, crop = _parser(source, graph, "train"), _cropper(source, graph, "train")
+    augment = build_augmentation(augmentation)
+
+    def ready(positions: Any, records: Any) -> tuple[Any, Any]:
+        images, labels = parse(records)
+        draws = Draws(seed, positions, share.batch_size)
+        return augment(crop(images, draws), labels, draws)
+
+    return batches.map(ready, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_stream(
+    source: TransformedExamples, graph: TransformGraph, split: str, share: Share
+) -> Any:
+    """Streams a split once, in stored order, cropped to the centre.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        split: `train`, `valid` or `test`.
+        share: The part of the global batches to give.
+
+    Returns:
+        A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K] as in training,
+        weights float32 [N]): all batches are full, and what fills up the last has weight 0.
+
+    Raises:
+        StepError: The split is empty.
+    """
+    import tensorflow as tf
+
+    count = _count(source, split)
+    records = tf.data.TFRecordDataset([str(shard) for shard in source.shards(split)]).repeat()
+    records = records.take(evaluation_steps(source, split, share) * share.batch_size)
+    parse, crop = _parser(source, graph, split), _cropper(source, graph, split)
+
+    def ready(positions: Any, records: Any) -> tuple[Any, Any, Any]:
+        images, labels = parse(records)
+        return crop(images, None), labels, tf.cast(positions < count, tf.float32)
+
+    batches = _batches(records, share).map(ready, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_steps(source: TransformedExamples, split: str, share: Share) -> int:
+    """Global batches of one pass over a split."""
+    return math.ceil(source.counts[split] / share.batch_size)
+
+
+def epoch_steps(source: TransformedExamples, batch_size: int) -> int:
+    """Global batches of an epoch: a pass over the training split, to the nearest batch."""
+    return max(1, round(source.counts["train"] / batch_size))
+
+
+def count_labels(source: TransformedExamples, graph: TransformGraph) -> Any:
+    """Training examples by label, int64 [K], in one pass that decodes no pixels."""
+    import tensorflow as tf
+
+    features = label_features(graph)
+    records = tf.data.TFRecordDataset([str(shard) for shard in source.shards("train")]).batch(256)
+
+    def add(sums: Any, some: Any) -> Any:
+        vectors = label_vectors(tf.io.parse_example(some, features), graph)
+        return sums + tf.cast(tf.reduce_sum(vectors, 0), tf.int64)
+
+    return records.reduce(tf.zeros([len(graph.labels)], tf.int64), add).numpy()
+
+
+def _count(source: TransformedExamples, split: str) -> int:
+    count = source.counts.get(split)
+    if not count:
+        raise StepError(
+            f"the {split} split of {source.folder} is empty: ingest more photographs, or give "
+            f"ingest.split a larger part for {split}"
+        )
+    return count
+
+
+def _batches(records: Any, share: Share, start: int = 0) -> Any:
+    """A device's batches of (positions, records): each worker takes every n-th record.
+
+    Positions are counted by the batch, which spares an operation a record; so does no shard of one.
+    """
+    import tensorflow as tf
+
+    size = share.batch_size // share.replicas
+    if share.workers > 1:
+        records = records.shard(share.workers, share.worker)
+    offsets = share.worker + share.workers * tf.range(size, dtype=tf.int64) + start
+
+    def numbered(number: Any, some: Any) -> tuple[Any, Any]:
+        return number * size * share.workers + offsets, some
+
+    return records.batch(size, drop_remainder=True).enumerate().map(numbered)
+
+
+def _parser(source: TransformedExamples, graph: TransformGraph, split: str) -> Parse:
+    import tensorflow as tf
+
+    if source.embeddings is not None:
+        return embeddings_parser(source.embeddings.size, graph)
+    height, width = source.stored_size[split]
+    features = {IMAGE: tf.io.FixedLenFeature([], tf.string)} | label_features(graph)
+
+    def parse(records: Any) -> tuple[Any, Any]:
+        parsed = tf.io.parse_example(records, features)
+        pixels = tf.io.decode_raw(parsed[IMAGE], tf.uint8)
+        images = tf.reshape(pixels, [records.shape[0], height, width, 3])
+        return images, label_vectors(parsed, graph)
+
+    return parse
+
+
+def _cropper(
+    source: TransformedExamples, graph: TransformGraph, split: str
+) -> Callable[[Any, Any], Any]:
+    """Crops every image at a place of its own, as the draws have it, or to the centre."""
+    import tensorflow as tf
+
+    size = graph.image_size
+    stored = source.stored_size.get(split, size)  # embeddings have none
+    if stored == size:
+        return lambda images, _: images
+    room = tf.constant([stored[0] - size[0], stored[1] - size[1]])
+
+    def crop(images: Any, draws: Draws | None) -> Any:
+        if draws is None:
+            top, left = (stored[0] - size[0]) // 2, (stored[1] - size[1]) // 2
+            return images[:, top : top + size[0], left : left + size[1]]
+        part = tf.stack([draws.uniform(), draws.uniform()], axis=1)
+        corner = tf.cast(part * tf.cast(room + 1, tf.float32), tf.int32)
+        for axis in (0, 1):
+            places = corner[:, axis, tf.newaxis] + tf.range(size[axis])
+            images = tf.gather(images, places, axis=axis + 1, batch_dims=1)
+        return images
+
+    return crop

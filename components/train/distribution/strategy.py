@@ -1,0 +1,91 @@
+"""Where the training runs: one device, all GPUs of a machine, several machines, or a TPU."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from components.train.distribution.tf_config import Cluster
+from darkroom.errors import SettingsError
+
+_log = logging.getLogger("darkroom.train")
+
+StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
+
+GPU_DEVICE = Path("/dev/nvidia0")
+"""What a machine, or a container that was given one, has with a GPU."""
+TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_WORKER_HOSTNAMES")
+"""What is set in the environment of a process that has a TPU."""
+
+
+def build_strategy(name: StrategyName, cluster: Cluster) -> Any:
+    """Builds a `tf.distribute.Strategy`; with several workers, before TensorFlow's first use.
+
+    Args:
+        name: `auto` is `multi_worker` where TF_CONFIG names more than one worker, `tpu` where the
+            environment names one, `mirrored` with several GPUs, and else `one_device`.
+        cluster: The workers.
+
+    Returns:
+        The strategy, within whose scope the model and optimizer are to be made.
+
+    Raises:
+        SettingsError: There is no such hardware, or the workers would not know of each other.
+    """
+    import tensorflow as tf
+
+    chosen = _choice(name, cluster)
+    if cluster.workers > 1 and chosen != "multi_worker":
+        raise SettingsError(
+            f"train.strategy is {chosen}, but TF_CONFIG names {cluster.workers} workers: each "
+            "would train for itself; set auto or multi_worker"
+        )
+    if chosen == "tpu":
+        return _tpu_strategy()
+    _warn_of_idle_gpu()
+    if chosen == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if chosen == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    device = "/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0"
+    return tf.distribute.OneDeviceStrategy(device)
+
+
+def _warn_of_idle_gpu() -> None:
+    """Says so where a GPU is paid for and not used."""
+    import tensorflow as tf
+
+    if GPU_DEVICE.exists() and not tf.config.list_physical_devices("GPU"):
+        _log.warning(
+            "this machine has a GPU that TensorFlow cannot use, so the training takes the CPU: "
+            "build the train image with TRAIN_GROUP=train-gpu (docs/images.md), or see to its "
+            "driver"
+        )
+
+
+def _choice(name: StrategyName, cluster: Cluster) -> StrategyName:
+    import tensorflow as tf
+
+    if name != "auto":
+        return name
+    if cluster.workers > 1:
+        return "multi_worker"
+    if any(os.environ.get(variable) for variable in TPU_VARIABLES):
+        return "tpu"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
+
+
+def _tpu_strategy() -> Any:
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SettingsError(
+            f"train.strategy is tpu, but no TPU can be reached ({reason}): set TPU_NAME, or "
+            "train.strategy to auto"
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,76 @@
+"""The cluster as `TF_CONFIG` describes it, the way Vertex and Kubeflow set it for every worker."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from darkroom.errors import SettingsError
+
+VARIABLE = "TF_CONFIG"
+_TASKS_THAT_TRAIN = ("chief", "worker")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The workers of a training, and which of them this process is.
+
+    Attributes:
+        workers: Number of workers that train, the chief among them.
+        worker: This one's number, from 0; 0 is the chief, which alone writes.
+    """
+
+    workers: int = 1
+    worker: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker writes checkpoints and the model."""
+        return self.worker == 0
+
+
+def read_cluster() -> Cluster:
+    """Reads `TF_CONFIG`; without it there is one worker.
+
+    Raises:
+        SettingsError: It is not JSON, or names no such task.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
+        return Cluster()
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{VARIABLE} is not JSON: {error}") from None
+    members = _members(document)
+    if not members:
+        return Cluster()
+    task = document.get("task")
+    here = (task.get("type"), _index(task)) if isinstance(task, dict) else None
+    if here not in members:
+        named = f"{here[0]} {here[1]}" if here else "no task"
+        names = ", ".join(f"{kind} {index}" for kind, index in members)
+        raise SettingsError(
+            f"{VARIABLE}: this process is {named}, which is not in its cluster ({names}): "
+            f'set "task": {{"type": "worker", "index": 0}} or another of them'
+        )
+    return Cluster(len(members), members.index(here))
+
+
+def _members(document: Any) -> list[tuple[str, int]]:
+    """The tasks that train, the chief first; empty without a cluster."""
+    cluster = document.get("cluster", {}) if isinstance(document, dict) else None
+    if not isinstance(cluster, dict) or not all(isinstance(a, list) for a in cluster.values()):
+        raise SettingsError(
+            f'{VARIABLE}: "cluster" must map "chief" and "worker" to lists of addresses'
+        )
+    return [
+        (kind, index) for kind in _TASKS_THAT_TRAIN for index in range(len(cluster.get(kind, ())))
+    ]
+
+
+def _index(task: dict[str, Any]) -> int:
+    try:
+        return int(task.get("index", 0))  # some write it as text
+    except (TypeError, ValueError):
+        raise SettingsError(f'{VARIABLE}: the task\'s "index" is no number') from None

@@ -1,0 +1,144 @@
+"""The export: a SavedModel with the public signatures, the transform graph inside."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.train.model.warm_start import WEIGHTS
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, LABEL
+from darkroom.artifacts.transformed import IMAGE, TransformGraph
+
+_log = logging.getLogger("darkroom.train")
+
+Signature = Callable[..., dict[str, Any]]
+Thresholds = Sequence[float] | None
+
+
+def export(
+    embedding_model: Any, graph: TransformGraph, folder: Path, thresholds: Thresholds = None
+) -> None:
+    """Writes a SavedModel that loads with plain TensorFlow.
+
+    Args:
+        embedding_model: keras.Model from pixels 0 to 255, float32 [N, H, W, 3], to (embedding
+            float32 [N, D], probabilities float32 [N, K]).
+        graph: The transform graph, which becomes part of the model.
+        folder: Where `saved_model.pb` is to stand.
+        thresholds: By label, where photographs may have several.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    # Whatever a signature uses must hang on the module to be saved with it.
+    module.transform_graph = tf.saved_model.load(str(graph.function_folder))
+    # The seeds of dropout apart, so that a later training finds its weights in their order.
+    weights = embedding_model.weights
+    setattr(module, WEIGHTS, [variable.value for variable in weights])
+    known = {id(variable) for variable in weights}
+    module.seeds = [v.value for v in embedding_model.variables if id(v) not in known]
+    transform = module.transform_graph.transform_fn
+    signatures = _signatures(transform, embedding_model, graph, thresholds)
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    labels = "".join(f"{label}\n" for label in graph.labels)
+    (folder / model_format.LABELS_FILE).write_text(labels, encoding="utf-8")
+
+
+def _signatures(
+    transform: Callable[[dict[str, Any]], dict[str, Any]],
+    network: Any,
+    graph: TransformGraph,
+    thresholds: Thresholds,
+) -> dict[str, Any]:
+    """The signatures by name; each refuses a batch in which one image cannot be decoded."""
+    import tensorflow as tf
+
+    height, width = graph.image_size
+    text = tf.TensorSpec([None], tf.string)
+    images = tf.TensorSpec([None, height, width, 3], tf.float32)
+
+    def pixels(image_bytes: Any) -> Any:
+        no_label = tf.fill(tf.shape(image_bytes), "")
+        transformed = transform({IMAGE_BYTES: image_bytes, LABEL: no_label})
+        flat = tf.io.decode_raw(transformed[IMAGE], tf.uint8)
+        return tf.cast(tf.reshape(flat, [-1, height, width, 3]), tf.float32)
+
+    def predict(input_images: Any) -> dict[str, Any]:
+        _, probabilities = network(input_images, training=False)
+        return _prediction(probabilities, graph.labels, thresholds)
+
+    def serving_default(image_bytes: Any) -> dict[str, Any]:
+        return predict(pixels(image_bytes))
+
+    def from_filenames(filenames: Any) -> dict[str, Any]:
+        contents = tf.map_fn(tf.io.read_file, filenames)
+        return predict(pixels(contents)) | {"filenames": tf.identity(filenames)}
+
+    def from_examples(examples: Any) -> dict[str, Any]:
+        features = {
+            IMAGE_BYTES: tf.io.FixedLenFeature([], tf.string),
+            IMAGE_ID: tf.io.FixedLenFeature([], tf.string, default_value=""),
+        }
+        parsed = tf.io.parse_example(examples, features)
+        return predict(pixels(parsed[IMAGE_BYTES])) | {"image_id": parsed[IMAGE_ID]}
+
+    def with_key(image_bytes: Any, key: Any) -> dict[str, Any]:
+        return predict(pixels(image_bytes)) | {"key": tf.identity(key)}
+
+    def embedding(image_bytes: Any) -> dict[str, Any]:
+        return {"embedding": network(pixels(image_bytes), training=False)[0]}
+
+    def xai_preprocess(image_bytes: Any) -> dict[str, Any]:
+        return {"input_images": pixels(image_bytes)}
+
+    def xai_model(input_images: Any) -> dict[str, Any]:
+        return predict(input_images)
+
+    arguments: dict[str, tuple[Signature, dict[str, Any]]] = {
+        model_format.SERVING_DEFAULT: (serving_default, {"image_bytes": text}),
+        model_format.FROM_FILENAMES: (from_filenames, {"filenames": text}),
+        model_format.FROM_EXAMPLES: (from_examples, {"examples": text}),
+        model_format.WITH_KEY: (with_key, {"image_bytes": text, "key": text}),
+        model_format.EMBEDDING: (embedding, {"image_bytes": text}),
+        model_format.XAI_PREPROCESS: (xai_preprocess, {"image_bytes": text}),
+        model_format.XAI_MODEL: (xai_model, {"input_images": images}),
+    }
+    return {
+        name: tf.function(function).get_concrete_function(**specifications)
+        for name, (function, specifications) in arguments.items()
+    }
+
+
+def _prediction(
+    probabilities: Any, labels: tuple[str, ...], thresholds: Thresholds
+) -> dict[str, Any]:
+    import tensorflow as tf
+
+    label_index = tf.argmax(probabilities, axis=1, output_type=tf.int64)
+    prediction = {
+        "label": tf.gather(tf.constant(labels), label_index),
+        "label_index": label_index,
+        "probability": tf.reduce_max(probabilities, axis=1),
+        "probabilities": probabilities,
+    }
+    if thresholds is None:
+        return prediction
+    return prediction | {
+        model_format.LABELS: _over_thresholds(probabilities, labels, thresholds),
+    }
+
+
+def _over_thresholds(
+    probabilities: Any, labels: tuple[str, ...], thresholds: Sequence[float]
+) -> Any:
+    """The names over their thresholds, in one text an image, string [N]."""
+    import tensorflow as tf
+
+    hits = tf.where(probabilities >= tf.constant(thresholds, tf.float32))
+    return tf.strings.unsorted_segment_join(
+        tf.gather(tf.constant(labels), hits[:, 1]),
+        hits[:, 0],
+        tf.shape(probabilities)[0],
+        model_format.labels_separator(labels),
+    )

@@ -1,0 +1,117 @@
+"""Writes the further forms into the model's folder, and what they measured."""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.train.export import onnx, tflite
+from components.train.export.parity import check_agreement, check_exact, compared
+from components.train.export.runtime_client import ask
+from components.train.export.sample_images import calibration_images, comparison_images
+from components.train.settings import ExportForm, TrainSettings
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
+from darkroom.errors import StepError
+from darkroom.storage.atomic import write_json
+
+FILES: dict[ExportForm, str] = {
+    "tflite": "model.tflite",
+    "tflite_int8": "model_int8.tflite",
+    "onnx": "model.onnx",
+}
+
+_log = logging.getLogger("darkroom.train")
+
+
+def write_exports(
+    network: Any,
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TrainSettings,
+    folder: Path,
+    thresholds: Sequence[float] | None = None,
+) -> None:
+    """Writes the forms of `train.export` and `exports.json`, and compares each with the SavedModel.
+
+    Args:
+        network: keras.Model as `components.train.export.saved_model.export` takes it, in float32.
+        source: Transformed examples, for photographs to calibrate on and to compare on.
+        graph: The graph that gave them.
+        settings: The train step's settings.
+        folder: Where the SavedModel of the same network stands.
+        thresholds: By label, where photographs may have several.
+
+    Raises:
+        StepError: The network cannot be written in a form, or a float form does not give the
+            SavedModel's probabilities.
+    """
+    exports = folder / model_format.EXPORTS_FOLDER
+    size = _folder_bytes(folder)
+    images = comparison_images(source, graph, settings.seed)
+    reference = ask("saved_model", folder, images)
+    row = {"form": "saved_model", "file": ".", "bytes": size}
+    rows: list[dict[str, Any]] = [row | {"milliseconds": reference.milliseconds}]
+    exports.mkdir()
+    for form in (form for form in FILES if form in settings.export):
+        path = exports / FILES[form]
+        with _clear_errors(form):
+            path.write_bytes(_content(form, network, source, graph, settings))
+            answers = ask(form, path, images)
+        file = path.relative_to(folder).as_posix()
+        row = {"form": form, "file": file, "bytes": path.stat().st_size}
+        rows.append(row | compared(answers, reference, thresholds))
+        _check(form, rows[-1], len(images))
+    # So that the folder can go to a device by itself.
+    shutil.copyfile(folder / model_format.LABELS_FILE, exports / model_format.LABELS_FILE)
+    if thresholds is not None:
+        lines = "".join(f"{threshold!r}\n" for threshold in thresholds)
+        (exports / model_format.THRESHOLDS_FILE).write_text(lines, encoding="utf-8")
+    write_json(folder / model_format.EXPORTS_FILE, {"images": len(images), "forms": rows})
+
+
+def _content(
+    form: ExportForm,
+    network: Any,
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TrainSettings,
+) -> bytes:
+    if form == "onnx":
+        return onnx.onnx_content(network, graph.image_size)
+    if form == "tflite":
+        return tflite.float_content(network, graph.image_size)
+    calibration = calibration_images(source, graph, settings.seed)
+    return tflite.int8_content(network, graph.image_size, calibration)
+
+
+def _check(form: ExportForm, row: dict[str, Any], images: int) -> None:
+    if form == "tflite_int8":
+        check_agreement(form, row, images)
+    else:
+        check_exact(form, row)
+    _log.info(
+        "%s: %.1f MB, %.1f ms an image, the SavedModel's label for %.1f %% of %d images",
+        *(row["file"], row["bytes"] / 1e6, row["milliseconds"], row["agreement"] * 100, images),
+    )
+
+
+@contextlib.contextmanager
+def _clear_errors(form: ExportForm) -> Iterator[None]:
+    """What a converter or a runtime says of an operation that it does not know, in one line."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # each has exceptions of its own, and raises bare ones too
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StepError(
+            f"the network cannot be written as {form} ({reason}): leave {form} out of "
+            "train.export and run again, which goes on from the checkpoint"
+        ) from error
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,196 @@
+"""A checkpoint: everything a training needs to go on, in one file that is whole or absent."""
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.train.loop.steps import Sums
+from components.train.settings import TrainSettings
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import atomic_file
+
+FILE = "training.npz"
+BEST_WEIGHTS = "best.weights.h5"
+"""Beside it: the weights of the best epoch, as Keras writes them."""
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        phase: Number of the phase, from 0.
+        epoch: Epochs of it that are finished.
+        step: Steps of the next epoch that are taken.
+        step_of_all: Steps of the whole training that are taken, where the stream goes on.
+        sums: What those of the unfinished epoch added up to.
+        seconds: What they took.
+        epochs: The history's entries.
+        best_epoch: Number of the best of them; 0 before the first.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    step: int = 0
+    step_of_all: int = 0
+    sums: Sums | None = None
+    seconds: float = 0.0
+    epochs: tuple[dict[str, Any], ...] = ()
+    best_epoch: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint's file holds.
+
+    Attributes:
+        progress: How far the training is.
+        values: Values of the network's and the optimizer's variables, in their order.
+    """
+
+    progress: Progress
+    values: tuple[Any, ...]
+
+
+def checkpoint_folder(settings: TrainSettings, output: Path) -> Path:
+    """Where the checkpoint lives: a folder that outlasts the attempt, if the settings name one.
+
+    Args:
+        settings: The train step's settings.
+        output: The step's own output.
+
+    Raises:
+        SettingsError: The bucket is not mounted.
+    """
+    folder = Path(settings.checkpoints) if settings.checkpoints else output
+    if folder.parts[:2] == ("/", "gcs") and not Path(*folder.parts[:3]).is_dir():
+        raise SettingsError(
+            f"train.checkpoints: {Path(*folder.parts[:3])} is not mounted here; give a folder that "
+            "every attempt can reach"
+        )
+    return folder
+
+
+def write_checkpoint(folder: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """Writes the folder's checkpoint in the place of the one before it.
+
+    Args:
+        folder: Where checkpoints live.
+        identity: What the training is, by name: settings, labels, data; JSON values.
+        checkpoint: What to write.
+
+    Raises:
+        StepError: The disk is full, or the folder cannot be written.
+    """
+    import numpy as np
+
+    about = {
+        "format": FORMAT,
+        "identity": identity,
+        "progress": dataclasses.asdict(checkpoint.progress),
+    }
+    arrays = {f"{number:05d}": value for number, value in enumerate(checkpoint.values)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(folder / FILE) as temporary, temporary.open("wb") as file:
+            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
+    except OSError as error:
+        raise StepError(f"cannot write a checkpoint to {folder}: {error.strerror}") from error
+
+
+def read_bytes(folder: Path) -> bytes | None:
+    """The folder's checkpoint as it lies there; None where there is none."""
+    try:
+        return (folder / FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StepError(f"cannot read {folder / FILE}: {error.strerror}") from None
+
+
+def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) -> Checkpoint:
+    """Takes a checkpoint's bytes apart.
+
+    Args:
+        content: What `read_bytes` gave.
+        folder: Where they come from, for messages.
+        identity: What the training at hand is.
+
+    Raises:
+        StepError: The file is damaged, or of another training.
+    """
+    import numpy as np
+
+    path = folder / FILE
+    try:
+        # Every array carries a checksum, which reading verifies.
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            about = json.loads(file["about"].tobytes())
+            values = tuple(file[name] for name in sorted(set(file.files) - {"about"}))
+        theirs, progress = about["identity"], about["progress"]
+        readable = about["format"] == FORMAT
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise StepError(
+            f"the checkpoint {path} is damaged ({reason}): delete it to train from the start"
+        ) from None
+    differences = _differences(theirs, identity) if readable else ["its format"]
+    if differences:
+        raise StepError(
+            f"the checkpoint {path} is of another training ({', '.join(differences)}): delete it "
+            "to train from the start, or set train.checkpoints to another folder"
+        )
+    return Checkpoint(_progress(progress), values)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Removes the checkpoint of a training that is done, so that the next one starts anew."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def variable_values(variables: Sequence[Any]) -> tuple[Any, ...]:
+    """The values of variables, as numpy arrays."""
+    return tuple(variable.numpy() for variable in variables)
+
+
+def assign_values(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    """Gives variables their values.
+
+    Raises:
+        StepError: They are not the same variables.
+    """
+    same = len(variables) == len(values) and all(
+        tuple(variable.shape) == value.shape
+        for variable, value in zip(variables, values, strict=True)
+    )
+    if not same:
+        raise StepError(
+            f"the checkpoint's weights are not this network's: delete {FILE} to train from the "
+            "start"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _progress(values: dict[str, Any]) -> Progress:
+    sums = values["sums"]
+    read = Sums(**sums | {"measures": tuple(sums["measures"])}) if sums else None
+    return Progress(**values | {"epochs": tuple(values["epochs"]), "sums": read})
+
+
+def _differences(theirs: Any, ours: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Names of what differs, with both values where they are short."""
+    found = []
+    for name in sorted({*theirs, *ours}):
+        there, here = theirs.get(name), ours.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            found += _differences(there, here, f"{prefix}{name}.")
+        elif there != here:
+            values = f" {there} there, {here} here"
+            found.append(f"{prefix}{name}{values if len(values) < 60 else ''}")
+    return found

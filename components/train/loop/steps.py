@@ -1,0 +1,222 @@
+"""The training loop: many steps a call, the same for one device, several, and several workers.
+
+Keras 3's own `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras issue 20585).
+"""
+
+import dataclasses
+from typing import Any
+
+from components.train.model.losses import MEASURES, Objective
+
+_SEED_STRIDE = 1_000_003
+"""Between the seeds of two devices."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """What was added up over steps.
+
+    Attributes:
+        steps: Steps before the first whose loss was no number.
+        examples: Their weight.
+        measures: Sums of the objective's measures.
+    """
+
+    steps: int
+    examples: float
+    measures: tuple[float, ...]
+
+    def means(self, prefix: str = "") -> dict[str, float]:
+        """The measures' means by name."""
+        values = [value / max(self.examples, 1.0) for value in self.measures]
+        return {f"{prefix}{name}": value for name, value in zip(MEASURES, values, strict=True)}
+
+
+class Loop:
+    """Compiled training and evaluation steps of one phase.
+
+    Args:
+        model: keras.Model from pixels to probabilities, made within the strategy's scope.
+        optimizer: A built keras.Optimizer, made there too.
+        objective: Loss and measures.
+        strategy: The distribution strategy.
+        workers: Number of workers.
+        jit_compile: Whether XLA compiles the training step.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        objective: Objective,
+        strategy: Any,
+        workers: int,
+        jit_compile: bool,
+    ) -> None:
+        import tensorflow as tf
+
+        self._workers = workers
+        self._model, self._optimizer, self._objective = model, optimizer, objective
+        self._strategy = strategy
+        self._replicas = strategy.num_replicas_in_sync
+        with strategy.scope():
+            # Added to by every device for itself, and added up over them when read.
+            self._sums = tf.Variable(
+                tf.zeros([2 + len(MEASURES)]),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+            labels = model.output_shape[-1]
+            self._confusion = tf.Variable(
+                tf.zeros([labels, labels]),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+        step = tf.function(self._step, jit_compile=True) if jit_compile else self._step
+
+        def train(iterator: Any, steps: Any, news: Any) -> tuple[Any, Any]:
+            for _ in tf.range(steps):
+                strategy.run(step, args=(next(iterator),))
+            return self._sums.read_value(), self._added(news)
+
+        def evaluate(iterator: Any, steps: Any) -> tuple[Any, Any]:
+            self._sums.assign(tf.zeros(self._sums.shape))
+            self._confusion.assign(tf.zeros(self._confusion.shape))
+            for _ in tf.range(steps):
+                strategy.run(self._evaluation_step, args=(next(iterator),))
+            return self._sums.read_value(), self._confusion.read_value()
+
+        self._train, self._evaluate = tf.function(train), tf.function(evaluate)
+        self._average = tf.function(self._average_batch_norm)
+        self._spread = tf.function(self._spread_seeds)
+
+    def start(self, sums: Sums | None = None) -> None:
+        """Sets the sums to zero, or to those of a checkpoint."""
+        import tensorflow as tf
+
+        values = [0.0] * (2 + len(MEASURES))
+        if sums is not None:
+            values = [sums.steps * self._replicas, sums.examples, *sums.measures]
+        with self._strategy.scope():
+            self._sums.assign(tf.constant(values, tf.float32))
+
+    def train(self, iterator: Any, steps: int, news: tuple[float, float]) -> tuple[Sums, Any]:
+        """Trains for some steps.
+
+        Args:
+            iterator: Of a distributed training stream.
+            steps: Number of steps.
+            news: Numbers of this worker.
+
+        Returns:
+            The sums since `start`, and the news added up over all workers.
+        """
+        import tensorflow as tf
+
+        sums, added = self._train(iterator, tf.constant(steps), tf.constant(news, tf.float32))
+        return self._read(sums), added.numpy()
+
+    def evaluate(self, iterator: Any, steps: int) -> tuple[Sums, Any]:
+        """Evaluates without training; the sums of the training are lost.
+
+        Returns:
+            The sums, and the examples' weights by true and predicted label, float32 [K, K].
+        """
+        import tensorflow as tf
+
+        sums, confusion = self._evaluate(iterator, tf.constant(steps))
+        return self._read(sums), confusion.numpy()
+
+    def agree(self) -> None:
+        """Averages what devices keep each for itself: the statistics of batch norm."""
+        if self._replicas > 1:
+            self._average()
+
+    def spread_seeds(self) -> None:
+        """Gives every device seeds of its own, from those they all have; once a process."""
+        if self._replicas > 1:
+            self._spread()
+
+    def _read(self, sums: Any) -> Sums:
+        steps, examples, *measures = sums.numpy().tolist()
+        return Sums(int(steps / self._replicas), examples, tuple(measures))
+
+    def _step(self, batch: Any) -> None:
+        import tensorflow as tf
+
+        images, labels = batch
+        weights = self._objective.weights(labels)
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            probabilities = self._model(images, training=True)
+            measures = self._objective.measure(labels, probabilities)
+            loss = tf.reduce_mean(weights * measures[:, 0]) + sum(self._model.losses)
+            # Gradients of all devices are added up.
+            scaled = self._optimizer.scale_loss(loss / self._replicas)
+        gradients = tape.gradient(scaled, variables)
+        self._optimizer.apply(gradients, variables)
+        self._add(measures * weights[:, tf.newaxis], tf.ones_like(weights), loss)
+
+    def _evaluation_step(self, batch: Any) -> None:
+        import tensorflow as tf
+
+        images, labels, weights = batch
+        probabilities = self._model(images, training=False)
+        measures = self._objective.measure(labels, probabilities)
+        self._add(measures * weights[:, tf.newaxis], weights, 0.0)
+        predicted = tf.one_hot(tf.argmax(probabilities, 1), tf.shape(labels)[1])
+        weighted = labels * weights[:, tf.newaxis]
+        self._confusion.assign_add(tf.matmul(weighted, predicted, transpose_a=True))
+
+    def _add(self, measures: Any, weights: Any, loss: Any) -> None:
+        import tensorflow as tf
+
+        # Once no number, the sum stays none, so that what is counted are the steps before.
+        finite = tf.cast(tf.math.is_finite(loss + self._sums[2]), tf.float32)
+        head = tf.stack([finite, tf.reduce_sum(weights)])
+        self._sums.assign_add(tf.concat([head, tf.reduce_sum(measures, 0)], 0))
+
+    def _added(self, news: Any) -> Any:
+        import tensorflow as tf
+
+        def add() -> Any:
+            return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(news))
+
+        if self._workers == 1:
+            return news
+        one = self._strategy.experimental_local_results(self._strategy.run(add))[0]
+        return one / (self._replicas / self._workers)
+
+    def _average_batch_norm(self) -> None:
+        import tensorflow as tf
+
+        statistics = [
+            variable.value
+            for variable in self._model.non_trainable_weights
+            if variable.value.dtype.is_floating
+        ]
+
+        def average() -> None:
+            context = tf.distribute.get_replica_context()
+            means = context.all_reduce("mean", [tf.identity(value) for value in statistics])
+            for value, mean in zip(statistics, means, strict=True):
+                value.assign(mean)
+
+        if statistics:
+            self._strategy.run(average)
+
+    def _spread_seeds(self) -> None:
+        import tensorflow as tf
+
+        weights = {id(variable) for variable in self._model.weights}
+        states = [v.value for v in self._model.variables if id(v) not in weights]
+
+        def spread() -> None:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            for state in states:  # a seed and a counter
+                state.assign(state + tf.stack([tf.cast(number, tf.int64) * _SEED_STRIDE, 0]))
+
+        if states:
+            self._strategy.run(spread)

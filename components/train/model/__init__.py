@@ -1,0 +1,1 @@
+"""The network, its losses, optimizer and phases."""

@@ -1,0 +1,143 @@
+"""What is made small and what is counted, in one place."""
+
+import dataclasses
+from typing import Any, Protocol
+
+from components.train.data.batches import count_labels
+from components.train.settings import TrainSettings
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
+
+MEASURES = ("loss", "accuracy")
+"""What `Objective.measure` gives, in its order."""
+
+
+class Objective(Protocol):
+    """A loss, and whether an answer is right."""
+
+    def measure(self, labels: Any, probabilities: Any) -> Any:
+        """Every example's loss and hit.
+
+        Args:
+            labels: One-hot, or multi-hot, float32 [N, K].
+            probabilities: float32 [N, K].
+
+        Returns:
+            float32 [N, 2], in the order of `MEASURES`.
+        """
+
+    def weights(self, labels: Any) -> Any:
+        """The weight of every example in the training loss, float32 [N]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OneLabel:
+    """Cross-entropy of one label of several; a hit has it for the most probable.
+
+    Attributes:
+        label_smoothing: Probability given to the labels a photograph does not have.
+        class_weights: Weight of a label's training loss, float32 [K]; None: all weigh the same.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: Any = None
+
+    def measure(self, labels: Any, probabilities: Any) -> Any:
+        """Every example's loss and hit, float32 [N, 2]."""
+        import keras
+        import tensorflow as tf
+
+        losses = keras.losses.categorical_crossentropy(
+            labels, probabilities, label_smoothing=self.label_smoothing
+        )
+        hits = tf.equal(tf.argmax(labels, 1), tf.argmax(probabilities, 1))
+        return tf.stack([losses, tf.cast(hits, tf.float32)], 1)
+
+    def weights(self, labels: Any) -> Any:
+        """The weight of every example in the training loss, float32 [N]."""
+        import tensorflow as tf
+
+        if self.class_weights is None:
+            return tf.ones(tf.shape(labels)[:1])
+        return tf.linalg.matvec(labels, tf.constant(self.class_weights, tf.float32))
+
+
+@dataclasses.dataclass(frozen=True)
+class SeveralLabels:
+    """Binary cross-entropy, the mean over labels; a hit is right about all of them, at 0.5.
+
+    Attributes:
+        label_smoothing: How far from 0 and 1 the targets are moved towards each other.
+        positive_weights: Weight of a label's loss where a photograph has it, in training and in
+            validation, float32 [K]; None: 1.
+    """
+
+    label_smoothing: float = 0.0
+    positive_weights: Any = None
+
+    def measure(self, labels: Any, probabilities: Any) -> Any:
+        """Every example's loss and hit, float32 [N, 2]."""
+        import keras
+        import tensorflow as tf
+
+        targets = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
+        losses = keras.ops.binary_crossentropy(targets, probabilities)
+        if self.positive_weights is not None:
+            weights = tf.constant(self.positive_weights, tf.float32)
+            losses *= 1 + labels * (weights - 1)
+        hits = tf.reduce_all(tf.equal(labels >= 0.5, probabilities >= 0.5), 1)
+        return tf.stack([tf.reduce_mean(losses, 1), tf.cast(hits, tf.float32)], 1)
+
+    def weights(self, labels: Any) -> Any:
+        """Ones, float32 [N]: it is labels that weigh, not examples."""
+        import tensorflow as tf
+
+        return tf.ones(tf.shape(labels)[:1])
+
+
+def build_objective(
+    settings: TrainSettings, source: TransformedExamples, graph: TransformGraph
+) -> Objective:
+    """The objective that settings and data ask for.
+
+    Args:
+        settings: The train step's settings.
+        source: Transformed examples, whose labels are counted where classes are weighted.
+        graph: The graph that gave them.
+    """
+    balanced = settings.class_weights == "balanced"
+    counts = count_labels(source, graph) if balanced else None
+    if graph.multi_label:
+        ratios = positive_weights(counts, source.counts["train"]) if balanced else None
+        return SeveralLabels(settings.label_smoothing, ratios)
+    weights = balanced_weights(counts) if balanced else None
+    return OneLabel(settings.label_smoothing, weights)
+
+
+def balanced_weights(counts: Any) -> Any:
+    """Weights under which every label counts the same, float64 [K], 1 on average over examples.
+
+    Args:
+        counts: Training examples by label, int64 [K]; one without any gets weight 0.
+    """
+    import numpy as np
+
+    present = counts > 0
+    weights = np.zeros(len(counts))
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+def positive_weights(counts: Any, examples: int) -> Any:
+    """Weights under which having a label counts as much as not having it, float64 [K].
+
+    Args:
+        counts: Training examples that have each label, int64 [K]; one that none or all have gets
+            weight 1.
+        examples: Number of training examples.
+    """
+    import numpy as np
+
+    weights = np.ones(len(counts))
+    some = (counts > 0) & (counts < examples)
+    weights[some] = (examples - counts[some]) / counts[some]
+    return weights

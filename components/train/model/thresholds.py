@@ -1,0 +1,84 @@
+"""From which probability on an image has a label: label by label, the best on the valid split."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.train.data.batches import Share, evaluation_stream
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
+
+NEUTRAL = 0.5
+"""For a label that no photograph of the valid split has."""
+
+_log = logging.getLogger("darkroom.train")
+
+Floats = npt.NDArray[np.float32]
+
+
+def choose_thresholds(
+    model: Any, source: TransformedExamples, graph: TransformGraph, batch_size: int
+) -> tuple[float, ...]:
+    """Chooses each label's threshold: that of the highest F1 on the valid split.
+
+    Args:
+        model: keras.Model from what the examples hold to probabilities, float32 [N, K].
+        source: Transformed examples.
+        graph: The graph that gave them.
+        batch_size: Photographs at once.
+
+    Returns:
+        A threshold a label, each exactly a float32; probabilities from it on are over it.
+    """
+    import tensorflow as tf
+
+    answer = tf.function(lambda inputs: model(inputs, training=False))
+    answered, known = [], []
+    for inputs, labels, weights in evaluation_stream(source, graph, "valid", Share(batch_size)):
+        real = weights.numpy() > 0
+        answered.append(answer(inputs).numpy()[real])
+        known.append(labels.numpy()[real] > 0)
+    labels, probabilities = np.concatenate(known), np.concatenate(answered)
+    columns = zip(labels.T, probabilities.T, strict=True)
+    best = [best_threshold(has, column) for has, column in columns]
+    _log.info(
+        "thresholds of %.2f to %.2f, chosen on %s valid photographs: macro F1 %.3f",
+        *(min(threshold for threshold, _ in best), max(threshold for threshold, _ in best)),
+        *(f"{len(labels):,}", np.mean([score for _, score in best])),
+    )
+    unseen = [name for name, has in zip(graph.labels, labels.T, strict=True) if not has.any()]
+    if unseen:
+        _log.warning(
+            "no valid photograph has the label %s: its threshold is %g, chosen on nothing",
+            *(", ".join(unseen), NEUTRAL),
+        )
+    return tuple(threshold for threshold, _ in best)
+
+
+def best_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> tuple[float, float]:
+    """The threshold of the highest F1, halfway between the probabilities it tells apart.
+
+    Of several that are as good, the one nearest to 0.5.
+
+    Args:
+        has: Which photographs have the label, bool [N].
+        probabilities: float32 [N].
+
+    Returns:
+        Threshold and F1; 0.5 and 0 where no photograph has the label.
+    """
+    if not has.any():
+        return NEUTRAL, 0.0
+    values, places = np.unique(probabilities, return_inverse=True)
+    # By distinct probability: photographs from it on, and those of them that have the label.
+    chosen = np.cumsum(np.bincount(places)[::-1])[::-1]
+    hits = np.cumsum(np.bincount(places, weights=has)[::-1])[::-1]
+    scores = 2 * hits / (chosen + has.sum())
+    halfway = values / 2
+    # Of two neighbours among float32, the middle may be the lower.
+    below, above = values[:-1], np.nextafter(values[:-1], np.float32(1))
+    halfway[1:] = np.maximum((values[1:] + below) / 2, above)
+    best = np.flatnonzero(scores == scores.max())
+    place = best[np.abs(halfway[best] - NEUTRAL).argmin()]
+    return float(halfway[place]), float(scores[place])

@@ -1,0 +1,134 @@
+"""TFJobs through the Kubernetes API, every refusal as one line."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import StepError
+
+_JOBS = {"group": "kubeflow.org", "version": "v1", "plural": "tfjobs"}
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_JOB_LABEL = "training.kubeflow.org/job-name"
+
+
+class UnavailableError(StepError):
+    """The API did not answer, or is too busy; it may the next time."""
+
+
+class KubernetesCluster:
+    """The cluster that this process runs in, or the one that KUBECONFIG names."""
+
+    def __init__(self) -> None:
+        from kubernetes import client
+
+        self.namespace = _connect()
+        self._jobs = client.CustomObjectsApi()
+        self._core = client.CoreV1Api()
+
+    @contextlib.contextmanager
+    def running(self, job: dict[str, Any]) -> Iterator[None]:
+        """Creates a TFJob, and deletes it at the end, whatever that is."""
+        name = job["metadata"]["name"]
+        job = job | {"metadata": job["metadata"] | self._owner()}
+        with _clear_errors("create"):
+            self._jobs.create_namespaced_custom_object(**_JOBS, namespace=self.namespace, body=job)
+        try:
+            yield
+        finally:
+            # It may be gone by then, and what failed before says more.
+            with contextlib.suppress(StepError), _clear_errors("delete"):
+                self._jobs.delete_namespaced_custom_object(
+                    **_JOBS, namespace=self.namespace, name=name, propagation_policy="Background"
+                )
+
+    def job(self, name: str) -> dict[str, Any]:
+        """A TFJob as it stands.
+
+        Raises:
+            UnavailableError: The API did not answer.
+            StepError: There is no such job, or it may not be read.
+        """
+        with _clear_errors("get"):
+            job: dict[str, Any] = self._jobs.get_namespaced_custom_object(
+                **_JOBS, namespace=self.namespace, name=name
+            )
+        return job
+
+    def pods(self, name: str) -> list[Any]:
+        """The pods of a TFJob, kubernetes.client.V1Pod, or none if they may not be listed."""
+        with contextlib.suppress(StepError), _clear_errors("list"):
+            found = self._core.list_namespaced_pod(
+                self.namespace, label_selector=f"{_JOB_LABEL}={name}"
+            )
+            return list(found.items)
+        return []
+
+    def log_tail(self, pod: str, lines: int) -> list[str]:
+        """The last lines that a pod printed, or none if they may not be read."""
+        with contextlib.suppress(StepError), _clear_errors("get"):
+            text: str = self._core.read_namespaced_pod_log(pod, self.namespace, tail_lines=lines)
+            return text.splitlines()
+        return []
+
+    def _owner(self) -> dict[str, Any]:
+        """This pod as the job's owner: were it killed, its removal would remove the job."""
+        with contextlib.suppress(StepError), _clear_errors("get"):
+            pod = self._core.read_namespaced_pod(os.environ.get("HOSTNAME", ""), self.namespace)
+            facts = {"name": pod.metadata.name, "uid": pod.metadata.uid}
+            return {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", **facts}]}
+        return {}
+
+
+def _connect() -> str:
+    """Takes this pod's account, or what KUBECONFIG says; returns the namespace."""
+    from kubernetes import config
+
+    file = os.environ.get("KUBECONFIG")
+    try:
+        if file is None:
+            config.load_incluster_config()
+            return _NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+        config.load_kube_config(file)
+        _, active = config.list_kube_config_contexts(file)
+    except config.ConfigException as error:
+        raise StepError(f"this step runs in no Kubernetes cluster: {error}") from None
+    return str(active["context"].get("namespace", "default"))
+
+
+@contextlib.contextmanager
+def _clear_errors(verb: str) -> Iterator[None]:
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        if error.status == 429 or error.status >= 500:
+            raise UnavailableError(
+                f"the Kubernetes API does not answer: {_message(error)}"
+            ) from None
+        message = _message(error)
+        if error.status == 403:
+            raise StepError(
+                f"{message}: the steps' service account needs the verb {verb} "
+                "(and create, get, delete) on tfjobs of kubeflow.org"
+            ) from None
+        if error.status == 404 and verb == "create":
+            raise StepError(
+                "the cluster knows no TFJob: install the Kubeflow Training Operator (v1), or "
+                "set cluster.workers to 1"
+            ) from None
+        raise StepError(f"cannot {verb} the TFJob: {message}") from None
+    except HTTPError as error:
+        raise UnavailableError(f"the Kubernetes API does not answer: {error}") from None
+
+
+def _message(error: Any) -> str:
+    """What the API says, without its headers."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return f"{error.status} {error.reason}"

@@ -1,0 +1,108 @@
+"""The train step on several machines: a TFJob whose workers share a folder with the step."""
+
+import contextlib
+import copy
+import json
+import logging
+import shutil
+import signal
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from components.train.settings import TrainSettings
+from components.train.tfjob.api import KubernetesCluster
+from components.train.tfjob.settings import JobSettings
+from components.train.tfjob.wait import watch
+from darkroom.artifacts.manifest import atomic_artifact
+from darkroom.errors import StepError
+from darkroom.runtime.signals import handled_signals, ignore
+
+_log = logging.getLogger("darkroom.train")
+
+
+def train(
+    transformed_examples: Path,
+    transform_graph: Path,
+    settings: TrainSettings,
+    job: JobSettings,
+    *,
+    model: Path,
+    checkpoints: Path,
+) -> None:
+    """Trains a classifier on several machines, in a TFJob that this step starts and watches.
+
+    Args:
+        transformed_examples: The examples that transform wrote.
+        transform_graph: The graph that transform fitted.
+        settings: What is trained, and how.
+        job: The TFJob, and the folder that its workers share with this step.
+        model: Output: as the train step writes it.
+        checkpoints: Output: as the train step writes it.
+
+    Raises:
+        StepError: The job failed, or the cluster refused it.
+    """
+    name = f"{job.manifest['metadata']['generateName']}{uuid.uuid4().hex[:8]}"
+    cluster = KubernetesCluster()
+    with _shared(Path(job.shared_folder) / name) as folder:
+        inputs = {"transformed-examples": transformed_examples, "transform-graph": transform_graph}
+        outputs = {"model": model, "checkpoints": checkpoints}
+        for option, path in inputs.items():
+            shutil.copytree(path, folder / option)
+        options = {option: str(folder / option) for option in (*inputs, *outputs)}
+        options["settings"] = json.dumps(settings.model_dump(mode="json", exclude_none=True))
+        arguments = [f"--{option}={value}" for option, value in options.items()]
+        with _ended_by_signal(), cluster.running(named(job.manifest, name, arguments)):
+            _log.info("TFJob %s in namespace %s", name, cluster.namespace)
+            watch(cluster, name, job.interval)
+        for option, path in outputs.items():
+            with atomic_artifact(path) as aside:
+                shutil.copytree(folder / option, aside, dirs_exist_ok=True)
+
+
+def named(manifest: Mapping[str, Any], name: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """A TFJob's manifest with its name, and with its containers' arguments."""
+    job: dict[str, Any] = copy.deepcopy(dict(manifest))
+    job["metadata"]["name"] = name
+    del job["metadata"]["generateName"]
+    for replicas in job["spec"]["tfReplicaSpecs"].values():
+        (container,) = replicas["template"]["spec"]["containers"]
+        container["args"] = list(arguments)
+    return job
+
+
+@contextlib.contextmanager
+def _shared(folder: Path) -> Iterator[Path]:
+    """A new folder that the workers see, removed when all is done."""
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    except OSError as error:
+        raise StepError(
+            f"cannot use {folder}, which the workers share (cluster.kfp.shared_folder): "
+            f"{error.strerror or error}"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Cancelled(BaseException):
+    """SIGTERM came: no error of the cluster's, which a caller may pass over."""
+
+
+@contextlib.contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Ends by an exception on SIGTERM, so that a cancelled run leaves no job behind."""
+
+    def end(received: signal.Signals) -> NoReturn:
+        # Once: what is to be cleaned up then must not be interrupted.
+        ignore(received)
+        raise _Cancelled
+
+    try:
+        with handled_signals(end):
+            yield
+    except _Cancelled:
+        raise StepError("the run was cancelled, and the TFJob with it") from None

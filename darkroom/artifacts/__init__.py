@@ -1,0 +1,1 @@
+"""The formats that steps exchange, a module each."""

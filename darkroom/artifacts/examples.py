@@ -1,0 +1,85 @@
+"""The examples artifact: names of its features, splits and shards, and what its manifest holds."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from darkroom.artifacts.manifest import folder_digest, read_manifest
+
+KIND = "examples"
+SPLITS = ("train", "valid", "test")
+
+IMAGE_BYTES = "image_bytes"
+"""Encoded image bytes that TensorFlow's decoder reads upright."""
+IMAGE_ID = "image_id"
+"""SHA-256 of the photograph as it came in, in hexadecimal."""
+IMAGE_PATH = "image_path"
+"""Where the photograph came from, for people."""
+LABEL = "label"
+LABELS = "labels"
+"""All labels of a photograph, where photographs have several."""
+HEIGHT = "height"
+WIDTH = "width"
+
+FEATURE_TYPES = {
+    IMAGE_BYTES: "bytes",
+    IMAGE_ID: "bytes",
+    IMAGE_PATH: "bytes",
+    LABEL: "bytes",
+    LABELS: "bytes",
+    HEIGHT: "int",
+    WIDTH: "int",
+}
+"""The features of every example; further columns of the input are added with their own types."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """An examples artifact that is whole.
+
+    Attributes:
+        folder: Where it stands.
+        labels: The sorted labels; a label's place here is its index everywhere.
+        counts: Number of examples by split.
+        columns: Type (`bytes`, `int` or `float`) of every extra input column.
+        multi_label: Whether every example has a list of labels instead of one.
+        manifest: The whole manifest.
+    """
+
+    folder: Path
+    labels: tuple[str, ...]
+    counts: dict[str, int]
+    columns: dict[str, str]
+    multi_label: bool
+    manifest: dict[str, Any]
+
+    @property
+    def feature_types(self) -> dict[str, str]:
+        """Type of every feature of a record: `bytes`, `int` or `float`."""
+        return FEATURE_TYPES | self.columns
+
+    def shards(self, split: str) -> list[Path]:
+        """The TFRecord files of a split, in order."""
+        return sorted(self.folder.glob(f"{split}-*.tfrecord"))
+
+
+def read_examples(folder: Path) -> Examples:
+    """Reads an examples artifact's manifest.
+
+    Raises:
+        StepError: The artifact is missing or not whole.
+    """
+    manifest = read_manifest(folder, KIND)
+    return Examples(
+        folder=folder,
+        labels=tuple(manifest["labels"]),
+        counts=manifest["counts"],
+        columns=manifest["columns"],
+        multi_label=manifest.get("multi_label", False),
+        manifest=manifest,
+    )
+
+
+def examples_digest(folder: Path) -> str:
+    """SHA-256 of the shards alone: what lies beside them knows the photographs' times too."""
+    return folder_digest(folder, "*.tfrecord")

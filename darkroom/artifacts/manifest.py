@@ -1,0 +1,102 @@
+"""The manifest of an artifact: the last of its files, without which no reader takes it."""
+
+import contextlib
+import contextvars
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import StepError
+from darkroom.storage.atomic import atomic_folder, write_json
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+PROVENANCE = "provenance"
+"""The manifest's entry of how the artifact was made."""
+CURRENT_PROVENANCE: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar(
+    "darkroom_provenance", default=None
+)
+"""That entry, while a step runs; `darkroom.artifacts.provenance` sets it."""
+
+_LAST = ("saved_model.pb", MANIFEST)
+"""Files that a model server, or our own readers, take for the sign that a folder is complete."""
+
+
+def atomic_artifact(
+    artifact: Path, replace: bool = True, durable: bool = False
+) -> contextlib.AbstractContextManager[Path]:
+    """Gives a folder to write an artifact in, as `darkroom.storage.atomic.atomic_folder`.
+
+    Args:
+        artifact: Where the finished artifact is to be.
+        replace: Whether it takes the place of one that is there by then.
+        durable: Whether its bytes are on the disk before it has its name.
+    """
+    return atomic_folder(artifact, replace, durable, _LAST)
+
+
+def write_manifest(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
+    """Writes a folder's manifest, last of all its files: without it no reader takes the folder.
+
+    Args:
+        folder: The artifact's folder.
+        kind: What the artifact is, such as `examples`.
+        content: Counts, settings and the like; JSON values. Where it has no `digest`, that of the
+            folder's files is added, and within a step how it was made.
+    """
+    document = {"kind": kind, "format_version": FORMAT_VERSION, **content}
+    if "digest" not in document:
+        document["digest"] = folder_digest(folder)
+    if (made := CURRENT_PROVENANCE.get()) is not None:
+        document[PROVENANCE] = made
+    write_json(folder / MANIFEST, document)
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """Reads the manifest of an artifact.
+
+    Raises:
+        StepError: The folder is missing, is not whole, is of another kind or of a format
+            version that this release cannot read.
+    """
+    try:
+        document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        missing = "has no manifest.json (it is not whole)" if folder.is_dir() else "does not exist"
+        raise StepError(f"the {kind} artifact {folder} {missing}") from None
+    except (OSError, ValueError) as error:
+        raise StepError(f"cannot read the manifest of {folder}: {error}") from None
+    if document.get("kind") != kind:
+        raise StepError(f"{folder} holds {document.get('kind')}, not {kind}")
+    if document.get("format_version") != FORMAT_VERSION:
+        raise StepError(
+            f"{folder} has format version {document.get('format_version')}; "
+            f"this release reads {FORMAT_VERSION}: make it again"
+        )
+    return document
+
+
+def folder_digest(folder: Path, pattern: str = "*") -> str:
+    """SHA-256 over the names and contents of all files below a folder but its manifest.
+
+    Args:
+        folder: The folder.
+        pattern: What the names of the files look like.
+    """
+    manifest = folder / MANIFEST
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file() and path != manifest)
+    digest = hashlib.sha256()
+    # On all cores: Python's lock is free while a file is read and hashed.
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for path, content in zip(paths, threads.map(_file_digest, paths), strict=True):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

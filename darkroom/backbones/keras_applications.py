@@ -1,0 +1,109 @@
+"""The networks of `keras.applications`."""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from darkroom.backbones.weights import IMAGENET, one_line
+from darkroom.errors import StepError
+
+KERAS_APPLICATIONS = {
+    "ConvNeXtBase": "convnext",
+    "ConvNeXtLarge": "convnext",
+    "ConvNeXtSmall": "convnext",
+    "ConvNeXtTiny": "convnext",
+    "ConvNeXtXLarge": "convnext",
+    "DenseNet121": "densenet",
+    "DenseNet169": "densenet",
+    "DenseNet201": "densenet",
+    "EfficientNetB0": "efficientnet",
+    "EfficientNetB1": "efficientnet",
+    "EfficientNetB2": "efficientnet",
+    "EfficientNetB3": "efficientnet",
+    "EfficientNetB4": "efficientnet",
+    "EfficientNetB5": "efficientnet",
+    "EfficientNetB6": "efficientnet",
+    "EfficientNetB7": "efficientnet",
+    "EfficientNetV2B0": "efficientnet_v2",
+    "EfficientNetV2B1": "efficientnet_v2",
+    "EfficientNetV2B2": "efficientnet_v2",
+    "EfficientNetV2B3": "efficientnet_v2",
+    "EfficientNetV2L": "efficientnet_v2",
+    "EfficientNetV2M": "efficientnet_v2",
+    "EfficientNetV2S": "efficientnet_v2",
+    "InceptionResNetV2": "inception_resnet_v2",
+    "InceptionV3": "inception_v3",
+    "MobileNet": "mobilenet",
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3Large": "mobilenet_v3",
+    "MobileNetV3Small": "mobilenet_v3",
+    "NASNetLarge": "nasnet",
+    "NASNetMobile": "nasnet",
+    "ResNet50": "resnet",
+    "ResNet101": "resnet",
+    "ResNet152": "resnet",
+    "ResNet50V2": "resnet_v2",
+    "ResNet101V2": "resnet_v2",
+    "ResNet152V2": "resnet_v2",
+    "VGG16": "vgg16",
+    "VGG19": "vgg19",
+    "Xception": "xception",
+}
+"""Module of `keras.applications` by network; the module holds its `preprocess_input`."""
+
+SCALE_WITHIN = frozenset({"convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"})
+"""Modules whose networks take pixels 0 to 255 and hold layers that scale them."""
+WITH_ALPHA = frozenset({"MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"})
+MINIMUM_SIDE = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
+"""Pixels of the smallest side by module, where it is not 32."""
+
+
+def scales_within(name: str) -> bool:
+    """Whether a backbone's own first layers scale its pixels."""
+    return KERAS_APPLICATIONS.get(name) in SCALE_WITHIN
+
+
+def minimum_side(name: str) -> int:
+    """Pixels of the smallest side that a network takes."""
+    return MINIMUM_SIDE.get(KERAS_APPLICATIONS[name], 32)
+
+
+def keras_application(
+    name: str, image_size: tuple[int, int], alpha: float | None, imagenet: bool
+) -> Any:
+    """Builds a network of `keras.applications`, with its ImageNet weights or random ones.
+
+    Raises:
+        StepError: Keras refuses the arguments, or cannot download the weights.
+    """
+    import keras
+
+    options: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
+    try:
+        return getattr(keras.applications, name)(
+            include_top=False,
+            weights=IMAGENET if imagenet else None,
+            input_shape=(*image_size, 3),
+            **options,
+        )
+    except ValueError as error:
+        raise StepError(f"train.backbone {name}: {one_line(error)}") from None
+    except Exception as error:
+        # `get_file` raises a bare Exception.
+        if not imagenet:
+            raise
+        raise StepError(
+            f"cannot download the imagenet weights of {name} ({one_line(error)}): put the file "
+            f"at {_target(error)}, or give its path as train.weights"
+        ) from None
+
+
+def _target(error: Exception) -> Path:
+    """Where Keras looks for a file before it downloads it."""
+    import keras
+
+    # Neither the error nor any function of Keras says it, only the call that failed.
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is keras.utils.get_file.__code__:
+            return Path(frame.f_locals["download_target"])
+    return Path("~/.keras/models").expanduser()

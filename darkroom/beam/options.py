@@ -1,0 +1,87 @@
+"""Beam options as settings and shells give them, made safe to run here."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+_IN_MEMORY = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_HERE = frozenset(
+    {
+        "BundleBasedDirectRunner",
+        "DirectRunner",
+        "FnApiRunner",
+        "InteractiveRunner",
+        "PrismRunner",
+        "SwitchingDirectRunner",
+    }
+)
+"""Runners whose workers are on this machine."""
+_LOCAL_MASTERS = {
+    "FlinkRunner": ("flink_master", r"(\[(auto|local)\])?"),
+    "SparkRunner": ("spark_master_url", r"(local(\[.+\])?)?"),
+}
+"""Runners whose workers are on this machine while such an option names no other."""
+
+
+def beam_arguments(options: Sequence[str]) -> list[str]:
+    """Beam's own arguments for a step's pipeline.
+
+    Beam's `DirectRunner` first tries Prism, a binary it downloads; where it is asked for, or
+    nothing is, the in-process runner that it falls back to is named instead.
+
+    Args:
+        options: Options in Beam's spelling, such as `["--runner", "DataflowRunner"]`.
+
+    >>> beam_arguments(["--runner=DataflowRunner", "--region=europe-west4"])
+    ['--runner=DataflowRunner', '--region=europe-west4']
+    >>> beam_arguments(["--runner", "DirectRunner"])
+    ['--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner']
+    """
+    joined = _joined(options)
+    if option_values(options).get("runner", "") not in ("", "DirectRunner"):
+        return joined
+    others = [option for option in joined if not option.startswith("--runner=")]
+    return [f"--runner={_IN_MEMORY}", *others]
+
+
+def option_values(options: Sequence[str]) -> Mapping[str, str]:
+    """The values of Beam options by name, without the dashes.
+
+    >>> option_values(["--runner", "DataflowRunner", "--save_main_session"])
+    {'runner': 'DataflowRunner', 'save_main_session': ''}
+    """
+    pairs = [option.removeprefix("--").partition("=") for option in _joined(options)]
+    return {name: value for name, _, value in pairs}
+
+
+def remote_runner(options: Sequence[str]) -> str | None:
+    """The name of the runner whose workers are not on this machine; None where they are.
+
+    Args:
+        options: Options in Beam's spelling.
+
+    >>> remote_runner(["--runner=FlinkRunner", "--flink_master=flink:8081"])
+    'FlinkRunner'
+    >>> remote_runner(["--runner=FlinkRunner"])  # starts a Flink of its own, here
+    """
+    values = option_values(options)
+    runner = values.get("runner", "").rpartition(".")[2]
+    if not runner or runner in _HERE or values.get("environment_type") == "LOOPBACK":
+        return None
+    if runner in _LOCAL_MASTERS and "environment_type" not in values:
+        option, pattern = _LOCAL_MASTERS[runner]
+        if re.fullmatch(pattern, values.get(option, "")):
+            return None
+    return runner
+
+
+def _joined(options: Sequence[str]) -> list[str]:
+    """Every option with its value in one text, as in `--runner=DirectRunner`."""
+    joined: list[str] = []
+    for option in options:
+        if option.startswith("--"):
+            joined.append(option)
+        elif joined and "=" not in joined[-1]:
+            joined[-1] += f"={option}"
+        else:
+            joined.append(option)
+    return joined

@@ -1,0 +1,219 @@
+"""Work on a Beam runner whose workers are on other machines, and the folder shared with them."""
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from darkroom.beam.errors import worker_message
+from darkroom.beam.filesystems import cause, clear_errors, copy_from, copy_to
+from darkroom.beam.options import beam_arguments, option_values, remote_runner
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.paths import is_uri, mounted_uri
+
+FILES_AT_ONCE = 16
+"""Files that the step copies at a time: a store is slow to answer, and quick to send."""
+
+_EXAMPLE = "gs://my-bucket/tmp"
+_OURS = (
+    # Beam would run `pip freeze`, and say in many lines that our environments have no pip.
+    "--experiments=disable_logging_submission_environment",
+    # All that the workers call is in modules of their image; this process's own state is not.
+    "--no_save_main_session",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteWorkers:
+    """Workers on other machines.
+
+    Attributes:
+        runner: The runner's name, for people.
+        arguments: Beam's own arguments.
+        staging_location: Path or URI of a folder for temporary files that all of them reach.
+    """
+
+    runner: str
+    arguments: tuple[str, ...]
+    staging_location: str
+
+
+def with_staging_location(artifact: Path, options: Sequence[str]) -> tuple[str, ...]:
+    """Options for Beam with the folder that workers elsewhere share with the step.
+
+    Args:
+        artifact: An output of the step. Where it is in a bucket, and the options name no
+            `--temp_location`, that is beside it.
+        options: Options in Beam's spelling.
+
+    Returns:
+        The options; as they are where the workers are on this machine.
+
+    Raises:
+        SettingsError: Workers elsewhere would not reach the step's files, or hold its code.
+    """
+    runner = remote_runner(options)
+    place = mounted_uri(artifact.absolute().parent)
+    if runner is not None and place is not None and "temp_location" not in option_values(options):
+        options = [*options, f"--temp_location={place}"]
+    remote_workers(options)
+    return tuple(options)
+
+
+def remote_workers(options: Sequence[str]) -> RemoteWorkers | None:
+    """The workers that options for Beam ask for, if they are on other machines.
+
+    Args:
+        options: Options in Beam's spelling.
+
+    Returns:
+        The workers; None where they are on this machine.
+
+    Raises:
+        SettingsError: They would not reach the step's files, or hold its code.
+    """
+    runner = remote_runner(options)
+    if runner is None:
+        return None
+    values = option_values(options)
+    place = values.get("temp_location", "")
+    if not place:
+        raise SettingsError(
+            f"{runner}: its workers do not reach the folders of this machine; add to beam_options "
+            f"--temp_location=FOLDER, one that they reach, such as {_EXAMPLE}"
+        )
+    if runner == "DataflowRunner":
+        if not place.startswith("gs://"):
+            raise SettingsError(
+                f"{runner}: --temp_location={place} is in no bucket; expected such as {_EXAMPLE}"
+            )
+        if not values.get("sdk_container_image"):
+            raise SettingsError(
+                f"{runner}: its workers need the step's code; add to beam_options "
+                "--sdk_container_image=IMAGE, the step's worker image"
+            )
+    arguments = (*beam_arguments(options), *_OURS)
+    return RemoteWorkers(runner, arguments, place.rstrip("/"))
+
+
+@contextmanager
+def shared_folder(workers: RemoteWorkers) -> Iterator[str]:
+    """Gives a folder that the workers and the step share, and deletes it in the end.
+
+    Yields:
+        Its path or URI; no file is in it.
+    """
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    FileSystems.set_options(PipelineOptions(list(workers.arguments)))
+    folder = f"{workers.staging_location}/darkroom-{uuid.uuid4().hex}"
+    try:
+        yield folder
+    finally:
+        # What is left behind is temporary; an error here would hide the first one.
+        with contextlib.suppress(Exception):
+            FileSystems.delete([f"{folder}/"])
+
+
+def upload(files: Sequence[Path], folder: str) -> None:
+    """Copies files from here into a folder anywhere, under their own names.
+
+    Raises:
+        StepError: It cannot be written.
+    """
+    with (
+        clear_errors(f"cannot write {folder}", StepError),
+        ThreadPoolExecutor(FILES_AT_ONCE) as threads,
+    ):
+        list(threads.map(copy_to, (f"{folder}/{file.name}" for file in files), files))
+
+
+def download(files: Sequence[str], folder: Path) -> list[Path]:
+    """Copies files from anywhere into a folder here, under their own names.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        StepError: One of them cannot be read.
+    """
+
+    def copy(source: str) -> Path:
+        path = folder / source.rpartition("/")[2]
+        with path.open("wb") as target:
+            copy_from(source, target)
+        return path
+
+    where = files[0].rpartition("/")[0] if files else ""
+    with (
+        clear_errors(f"cannot read {where}", StepError),
+        ThreadPoolExecutor(FILES_AT_ONCE) as threads,
+    ):
+        return list(threads.map(copy, files))
+
+
+def download_all(source: str, folder: Path) -> list[Path]:
+    """Copies all files of a folder anywhere, but not of those in it, into one here."""
+    from apache_beam.io.filesystems import FileSystems
+
+    with clear_errors(f"cannot read {source}", StepError):
+        (found,) = FileSystems.match([f"{source}/*"])
+    return download([file.path for file in found.metadata_list], folder)
+
+
+@contextmanager
+def pipeline_on(workers: RemoteWorkers) -> Iterator[Any]:
+    """Gives an empty Beam pipeline, and runs it to its end; the job goes when the step does.
+
+    Raises:
+        SettingsError: The runner does not take the options.
+        StepError: The runner does not take the job, or the job fails.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineState
+
+    try:
+        pipeline = beam.Pipeline(options=PipelineOptions(list(workers.arguments)))
+    except (ValueError, ImportError) as error:
+        raise SettingsError(f"{workers.runner}: {cause(error)}") from error
+    yield pipeline
+    with clear_errors(f"cannot run on {workers.runner}", StepError):
+        job = pipeline.run()
+    try:
+        job.wait_until_finish()
+    except Exception as error:
+        message = worker_message(error)
+        if message is None:
+            raise
+        raise StepError(message) from error
+    finally:
+        with contextlib.suppress(Exception):
+            if not PipelineState.is_terminal(job.state):
+                job.cancel()
+
+
+def check_reachable(locations: Sequence[str | None], workers: RemoteWorkers) -> None:
+    """Checks that workers elsewhere may read what a step is to read.
+
+    Args:
+        locations: Paths and URIs of the photographs.
+        workers: The workers.
+
+    Raises:
+        SettingsError: A path is of this machine. Where the shared folder is a path too, others
+            are taken to be on a file system that all machines mount.
+    """
+    if not is_uri(workers.staging_location):
+        return
+    for location in locations:
+        if location is not None and not is_uri(location):
+            raise SettingsError(
+                f"{workers.runner}: its workers do not reach {location}, a file of this machine; "
+                "give data as a URI, such as gs://my-bucket/flowers"
+            )

@@ -1,0 +1,54 @@
+"""TFRecord files without TensorFlow.
+
+Format: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from darkroom.errors import StepError
+
+_HEADER = struct.Struct("<QI")
+_CHECKSUM = struct.Struct("<I")
+_LENGTH = struct.Struct("<Q")
+_MASK_DELTA = 0xA282EAD8
+
+
+def write_record(file: BinaryIO, record: bytes) -> None:
+    """Appends one record to an open TFRecord file."""
+    length = _LENGTH.pack(len(record))
+    file.write(length + _CHECKSUM.pack(_masked_crc(length)))
+    file.write(record)
+    file.write(_CHECKSUM.pack(_masked_crc(record)))
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """The records of a TFRecord file.
+
+    Raises:
+        StepError: The file is cut short or a checksum does not match.
+    """
+    with path.open("rb") as file:
+        while header := file.read(_HEADER.size):
+            if len(header) < _HEADER.size:
+                raise StepError(f"{path} is cut short; make the artifact again")
+            (length, checksum) = _HEADER.unpack(header)
+            body = file.read(length + _CHECKSUM.size)
+            record = body[:length]
+            intact = len(body) == length + _CHECKSUM.size
+            if (
+                not intact
+                or checksum != _masked_crc(header[: _LENGTH.size])
+                or _CHECKSUM.unpack(body[length:])[0] != _masked_crc(record)
+            ):
+                raise StepError(f"{path} is damaged or cut short; make the artifact again")
+            yield record
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = int(google_crc32c.value(data))
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF

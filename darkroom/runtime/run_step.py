@@ -1,0 +1,133 @@
+"""The one way a step's function is called: by kfp in a container, by kfp here, and from a shell."""
+
+import atexit
+import contextlib
+import gc
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+from darkroom.artifacts.provenance import making
+from darkroom.errors import DarkroomError
+from darkroom.runtime.signals import exit_on_termination
+from darkroom.runtime.step_record import StepRecord
+from darkroom.settings import Settings, validate_settings
+
+GC_THRESHOLD = 50_000
+"""New objects after which Python looks for garbage."""
+
+
+def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Calls a step's function with validated settings, log lines and a journal entry.
+
+    An error meant for people ends the process with its one line and its exit code; any other
+    error is a bug of ours and keeps its traceback.
+
+    Args:
+        function: The step, such as `components.ingest.ingest.ingest`: its parameters are paths
+            (`Path`), text (`str`) and settings (`Settings` models; its own are `settings`).
+        **arguments: A value for each parameter: paths as text, settings as a mapping.
+
+    Returns:
+        What the step's function returns.
+    """
+    name = function.__name__
+    configure_logging()
+    # By default Python looks for garbage after every 700 new objects; of the hundred thousands
+    # that a step and its imports make none is, and looking took up to half of a step's time.
+    gc.set_threshold(GC_THRESHOLD)
+    # And once more as it ends, when all memory is given back anyway.
+    atexit.register(gc.freeze)
+    entry = StepRecord(name, {key: str(arguments[key]) for key in output_names(function)})
+    try:
+        with exit_on_termination(), _with_provenance(function, arguments):
+            result = function(**_converted(function, arguments))
+    except DarkroomError as error:
+        entry.failed(str(error))
+        exit_with(error, name)
+    except SystemExit as error:
+        entry.failed(str(error))
+        raise
+    except BaseException as error:
+        entry.failed(f"{type(error).__name__}: {error}".splitlines()[0])
+        raise
+    entry.succeeded(result)
+    return result
+
+
+def _with_provenance(
+    function: Callable[..., Any], arguments: Mapping[str, Any]
+) -> contextlib.AbstractContextManager[None]:
+    """Has the artifacts' manifests say what the step is and what they are made of."""
+    models = settings_models(function)
+    outputs = {name: str(arguments[name]) for name in output_names(function)}
+    inputs = {
+        name: Path(arguments[name])
+        for name, hint in get_type_hints(function).items()
+        if hint is Path and name in arguments and name not in outputs
+    }
+    settings = {name: arguments[name] for name in models if name in arguments}
+    return making(function.__name__, function.__module__, inputs, outputs, settings)
+
+
+def output_names(function: Callable[..., Any]) -> list[str]:
+    """The artifacts a step's function writes: its keyword-only parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def settings_model(function: Callable[..., Any]) -> type[Settings]:
+    """The settings model of a step's function."""
+    return settings_models(function)["settings"]
+
+
+def settings_models(function: Callable[..., Any]) -> dict[str, type[Settings]]:
+    """The settings models among a step's parameters: its own, and those of other steps."""
+    hints = get_type_hints(function)
+    return {
+        name: hints[name]
+        for name in inspect.signature(function).parameters
+        if issubclass(hints[name], Settings)
+    }
+
+
+def configure_logging() -> None:
+    """Shows the steps' own log lines on standard error as `[ingest] 3,483 photographs`."""
+    # TensorFlow reads this on import; its start-up chatter would bury the lines that matter.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logger = logging.getLogger("darkroom")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_StepFormatter())
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+class _StepFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        line = f"[{record.name.removeprefix('darkroom.')}] {level}{record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def exit_with(error: DarkroomError, name: str = "darkroom") -> NoReturn:
+    """Ends the process with the error's one line on standard error and its exit code."""
+    print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(error.exit_code)
+
+
+def _converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(function)
+    converted = dict(arguments)
+    for name, value in arguments.items():
+        if hints[name] is Path:
+            converted[name] = Path(value)
+        elif issubclass(hints[name], Settings):
+            section = "" if name == "settings" else name
+            converted[name] = validate_settings(hints[name], value, section)
+    return converted

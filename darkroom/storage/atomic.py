@@ -1,0 +1,151 @@
+"""Atomic writes: a file or folder is complete under its name, or it is not there."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import StepError
+
+_PARTIAL = ".partial-"
+_CANNOT_RENAME_FOLDERS = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
+"""What a bucket mounted as a folder answers, as on Vertex; gcsfuse says EMFILE."""
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside a path that no other writer has, on this machine or another.
+
+    Its ending is the path's, since some writers go by it.
+    """
+    # A process number is not enough: containers that share a folder have the same ones.
+    return path.with_name(f".{path.stem}{_PARTIAL}{uuid.uuid4().hex}{path.suffix}")
+
+
+def remove_temporary(folder: Path) -> None:
+    """Removes what killed writers have left below a folder that nobody writes any more."""
+    for path in [*folder.rglob(f".*{_PARTIAL}*")]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Gives a name to write a file under, which takes the file's own name when all is done.
+
+    Its bytes are on the disk before it has that name, so that it is complete after a power
+    failure too. On an error what was at `path` before stays.
+
+    Yields:
+        A path beside it, on the same file system.
+    """
+    temporary = temporary_name(path)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(
+    path: Path, replace: bool = True, durable: bool = False, last: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Gives a folder to write in, which takes the artifact's name when all is done.
+
+    On an error it is removed, and whatever was at `path` before stays.
+
+    Args:
+        path: Where the finished folder is to be.
+        replace: Whether it takes the place of one that is there by then.
+        durable: Whether its bytes are on the disk before it has its name.
+        last: Names of files that readers take for the sign that the folder is complete, in
+            order: they come last where a file system cannot rename folders.
+
+    Yields:
+        An empty folder beside it, on the same file system.
+
+    Raises:
+        StepError: The folder cannot be written, or exists and is not to be replaced.
+    """
+    temporary = temporary_name(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if durable:
+            for file in temporary.rglob("*"):
+                _sync(file)
+        if replace and path.exists():
+            shutil.rmtree(path)
+        _rename_folder(temporary, path, last)
+    except OSError as error:
+        raise StepError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes JSON atomically."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def create_file(path: Path, content: bytes) -> bool:
+    """Writes a file atomically where there is none; of several writers, one does.
+
+    Returns:
+        Whether it was written; False where one is there.
+    """
+    temporary = temporary_name(path)
+    try:
+        temporary.write_bytes(content)
+        _sync(temporary)
+        # Unlike a lock, a link is atomic on network file systems too.
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _rename_folder(temporary: Path, path: Path, last: Sequence[str]) -> None:
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno not in _CANNOT_RENAME_FOLDERS:
+            raise
+        # File by file then, so ordered that what readers go by comes last.
+        order = {name: number for number, name in enumerate(last, 1)}
+        for source in sorted(temporary.rglob("*"), key=lambda file: order.get(file.name, 0)):
+            if source.is_file():
+                target = path / source.relative_to(temporary)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        # Some mounted buckets have no such call, and need none.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,142 @@
+"""The table of backbones, their weights and their scaling."""
+
+import types
+
+import numpy as np
+import pytest
+
+from components.train.settings import TrainSettings
+from darkroom.backbones import (
+    FROM_SCRATCH,
+    KERAS_APPLICATIONS,
+    NAMES,
+    build_backbone,
+    pooled,
+    scales_within,
+    scaling,
+)
+from darkroom.backbones.keras_applications import minimum_side
+from darkroom.errors import SettingsError
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_table_is_all_of_keras_applications() -> None:
+    import keras
+
+    networks = {name for name, value in vars(keras.applications).items() if callable(value)}
+    assert set(KERAS_APPLICATIONS) == networks
+    for name, module in KERAS_APPLICATIONS.items():
+        held = getattr(keras.applications, module)
+        assert isinstance(held, types.ModuleType)
+        assert callable(held.preprocess_input), name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("MobileNetV2", [-1.0, 0.0, 1.0]),
+        ("EfficientNetB0", [0.0, 127.5, 255.0]),
+        ("VGG16", [0 - 103.939, 127.5 - 116.779, 255 - 123.68]),
+        ("DenseNet121", [(0 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (1 - 0.406) / 0.225]),
+        ("small_cnn", [(0 - 100) / 50, (127.5 - 100) / 50, (255 - 100) / 50]),
+    ],
+)
+def test_scaling_is_the_backbones_own(name: str, expected: list[float]) -> None:
+    import keras
+
+    pixels = keras.Input((1, 1, 3))
+    scaled = scaling(name, [100.0] * 3, [2500.0] * 3)(pixels)
+    model = keras.Model(pixels, scaled)
+    # Caffe's networks take blue first.
+    values = [255.0, 127.5, 0.0] if name == "VGG16" else [0.0, 127.5, 255.0]
+    result = model(np.array(values, np.float32).reshape(1, 1, 1, 3))
+    assert np.asarray(result).ravel() == pytest.approx(expected, abs=1e-3)
+
+
+def test_any_backbone_can_go_by_the_photographs_own_moments() -> None:
+    scale = scaling("MobileNetV2", [100.0] * 3, [2500.0] * 3, standardize=True)
+    scaled = scale(np.full((1, 1, 1, 3), 150.0, np.float32))
+    assert np.asarray(scaled).ravel() == pytest.approx([1.0] * 3)
+
+
+@pytest.mark.parametrize("name", sorted(KERAS_APPLICATIONS))
+def test_backbones_that_scale_within_are_known(name: str) -> None:
+    """Standardized pixels would be scaled a second time in them, so the settings refuse it."""
+    pixels = np.array([0.0, 127.5, 255.0], np.float32).reshape(1, 1, 1, 3)
+    untouched = np.array_equal(scaling(name, [], [])(pixels.copy()), pixels)
+    assert untouched == scales_within(name)
+    settings = {"backbone": name, "standardize": True}
+    if untouched:
+        with pytest.raises(ValueError, match="which scales pixels itself"):
+            TrainSettings.model_validate(settings)
+    else:
+        TrainSettings.model_validate(settings)
+
+
+def test_names_are_checked_before_anything_is_imported() -> None:
+    with pytest.raises(ValueError, match="did you mean 'MobileNetV2'"):
+        TrainSettings(backbone="MobilNetV2")
+    with pytest.raises(ValueError, match="alpha is for"):
+        TrainSettings(backbone="VGG16", alpha=0.5)
+    with pytest.raises(ValueError, match="small_cnn has no imagenet weights"):
+        TrainSettings(backbone="small_cnn")
+    assert (
+        TrainSettings.model_validate({"backbone": "small_cnn", "weights": None}).weights == "none"
+    )
+    with pytest.raises(ValueError, match="squeezenet has no imagenet weights"):
+        TrainSettings(backbone="squeezenet")
+    with pytest.raises(ValueError, match="did you mean 'lenet5'"):
+        TrainSettings(backbone="lenet", weights="none")
+    assert len(NAMES) == len(set(NAMES)) == 45
+
+
+@pytest.mark.parametrize("name", sorted(KERAS_APPLICATIONS))
+def test_smallest_sides_are_those_that_keras_states(name: str) -> None:
+    import keras
+
+    side = minimum_side(name)
+    with pytest.raises(ValueError, match=f"at least {side}x{side}"):
+        getattr(keras.applications, name)(
+            include_top=False, weights=None, input_shape=(side, side - 1, 3)
+        )
+    said = f"{name} takes images of at least {side}x{side} pixels, .* is {side - 1}x{side}"
+    with pytest.raises(SettingsError, match=said):
+        build_backbone(name, (side - 1, side), None, "none")
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "Xception", "InceptionV3"])
+def test_networks_of_keras_take_their_smallest_side(name: str) -> None:
+    side = minimum_side(name)
+    assert build_backbone(name, (side, side), None, "none").output_shape[0] is None
+
+
+PARAMETERS = {"small_cnn": 93_920, "lenet5": 61_156, "linear": 0, "squeezenet": 722_496}
+"""At 32x32: LeNet-5's 62,006 with a head for 10 labels, SqueezeNet 1.1's 1,235,496 for 1,000."""
+
+
+@pytest.mark.parametrize("name", sorted(PARAMETERS))
+def test_networks_from_scratch_are_those_of_the_literature(name: str) -> None:
+    backbone = build_backbone(name, (32, 32), None, "none")
+    assert backbone.count_params() == PARAMETERS[name]
+    assert backbone.name == name
+
+
+@pytest.mark.parametrize("name", sorted(FROM_SCRATCH))
+def test_every_network_from_scratch_gives_an_embedding(name: str) -> None:
+    side = FROM_SCRATCH[name].minimum
+    pixels = np.random.default_rng(0).normal(size=(2, side, side + 3, 3)).astype(np.float32)
+    backbone = build_backbone(name, (side, side + 3), None, "none")
+    embedding = np.asarray(pooled(backbone(pixels)))
+    assert embedding.ndim == 2
+    assert np.isfinite(embedding).all()
+    assert not np.allclose(embedding[0], embedding[1])
+    if side > 1:
+        with pytest.raises(SettingsError, match=rf"{name} takes images of at least {side}x{side}"):
+            build_backbone(name, (side + 3, side - 1), None, "none")
+
+
+def test_linear_is_the_pixels() -> None:
+    pixels = np.random.default_rng(0).normal(size=(2, 3, 4, 3)).astype(np.float32)
+    backbone = build_backbone("linear", (3, 4), None, "none")
+    assert np.array_equal(backbone(pixels), pixels.reshape(2, -1))

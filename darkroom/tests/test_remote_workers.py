@@ -1,0 +1,79 @@
+"""Which runners have their workers elsewhere, and what such workers need."""
+
+from pathlib import Path
+
+import pytest
+
+from darkroom.beam.options import remote_runner
+from darkroom.beam.remote import remote_workers, with_staging_location
+from darkroom.errors import SettingsError
+
+IMAGE = "--sdk_container_image=registry.example/darkroom-ingest-worker:1"
+FLINK = ["--runner", "FlinkRunner", "--flink_master", "flink:8081"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--runner=DirectRunner", "--direct_num_workers=2"],
+        ["--runner", "apache_beam.runners.portability.fn_api_runner.FnApiRunner"],
+        ["--runner=BundleBasedDirectRunner"],
+        ["--runner=FlinkRunner"],
+        ["--runner=FlinkRunner", "--flink_master=[local]"],
+        ["--runner=SparkRunner", "--spark_master_url=local[4]"],
+        [*FLINK, "--environment_type=LOOPBACK"],
+    ],
+)
+def test_workers_here(options: list[str]) -> None:
+    assert remote_runner(options) is None
+    assert with_staging_location(Path("/gcs/bucket/run/examples"), options) == tuple(options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--runner=DataflowRunner", IMAGE],
+        ["--runner=apache_beam.runners.dataflow.dataflow_runner.DataflowRunner", IMAGE],
+        FLINK,
+        ["--runner=FlinkRunner", "--environment_type=EXTERNAL"],
+        ["--runner=SparkRunner", "--spark_master_url=spark://spark:7077"],
+        ["--runner=PortableRunner", "--job_endpoint=jobs:8099"],
+    ],
+)
+def test_workers_elsewhere_share_a_folder_beside_the_artifact_in_a_bucket(
+    options: list[str],
+) -> None:
+    settled = with_staging_location(Path("/gcs/bucket/run/examples"), options)
+    workers = remote_workers(settled)
+    assert workers is not None
+    assert workers.place == "gs://bucket/run"
+    assert "--temp_location=gs://bucket/run" in workers.arguments
+
+
+@pytest.mark.slow
+def test_a_place_that_is_named_goes_before_the_artifacts() -> None:
+    options = [*FLINK, "--temp_location", "/mnt/shared/"]
+    workers = remote_workers(with_staging_location(Path("/gcs/bucket/run/examples"), options))
+    assert workers is not None
+    assert workers.place == "/mnt/shared"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (FLINK, "FlinkRunner: its workers do not reach the folders of this machine"),
+        (
+            ["--runner=DataflowRunner", IMAGE, "--temp_location=/mnt/shared"],
+            "DataflowRunner: --temp_location=/mnt/shared is in no bucket",
+        ),
+        (
+            ["--runner=DataflowRunner", "--temp_location=gs://bucket/tmp"],
+            "DataflowRunner: its workers need the step's code.*--sdk_container_image=IMAGE",
+        ),
+    ],
+)
+def test_what_would_fail_on_a_cluster_is_refused_here(options: list[str], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{message}"):
+        with_staging_location(Path("/data/run/examples"), options)

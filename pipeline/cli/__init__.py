@@ -1,0 +1,1 @@
+"""The `darkroom` command: arguments and printing, nothing else."""

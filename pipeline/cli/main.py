@@ -1,0 +1,265 @@
+"""The `darkroom` command."""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from darkroom.errors import DarkroomError, StepError
+from darkroom.runtime.run_step import configure_logging, exit_with
+from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
+from pipeline.cli.runs import cancel, retry, runs, submit
+from pipeline.cli.schedule import schedule, schedules
+from pipeline.cli.trigger import trigger
+
+application = typer.Typer(
+    name="darkroom",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_shows_tracebacks = False
+
+
+@application.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+) -> None:
+    """From a pile of labelled photographs to an image classifier in production."""
+    global _shows_tracebacks
+    _shows_tracebacks = debug
+
+
+@application.command()
+def run(
+    config: ConfigArgument,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of runs.")] = Path(
+        "runs"
+    ),
+    settings: SetOption = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every step, whether anything changed or not.")
+    ] = False,
+) -> None:
+    """Run the whole graph here: no Docker, no cluster.
+
+    Example: darkroom run configs/flowers.yaml --data flowers/ --set train.epochs=10
+
+    Steps that nothing changed for since a run in the same DIR are not run again, so that after a
+    failure the same command goes on at the failed step.
+
+    Exits with 1 if a step fails, or if the model is not blessed and so not pushed.
+    """
+    from pipeline.config import load_config
+    from pipeline.targets.local.run import run_pipeline
+
+    result = run_pipeline(load_config(config, data, settings or []), out, not no_cache)
+    _print_result(result)
+    if not result["blessed"]:
+        from darkroom.artifacts.evaluation import read_evaluation
+
+        reasons = read_evaluation(Path(result["artifacts"]["evaluation"])).reasons
+        raise StepError(f"not blessed, so not pushed: {'; '.join(reasons)}")
+
+
+@application.command()
+def tune(
+    config: ConfigArgument,
+    data: DataOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of runs; a study in it goes on.")
+    ] = Path("runs"),
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", help="Trials in all, with those already done.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="MIN", help="Minutes after which no trial begins.")
+    ] = None,
+    settings: SetOption = None,
+    vertex_job: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the same search as a Vertex job's YAML instead."),
+    ] = None,
+    transformed: Annotated[
+        str,
+        typer.Option(metavar="URI", help="Outputs of a transform step for it, a gs:// folder."),
+    ] = "",
+) -> None:
+    """Search for the best train settings in the config's tune.space.
+
+    Example: darkroom tune configs/digits-tune.yaml --trials 30
+
+    Photographs are ingested and transformed once. Killed at any moment, it goes on where it was.
+    """
+    from pipeline.config import load_config
+
+    overrides = list(settings or [])
+    overrides += [f"tune.trials={trials}"] if trials is not None else []
+    overrides += [f"tune.timeout={timeout}"] if timeout is not None else []
+    loaded = load_config(config, data, overrides)
+    if vertex_job is not None:
+        from pipeline.targets.vertex.hyperparameter_tuning import write_tuning_job
+
+        write_tuning_job(loaded, transformed, vertex_job)
+        print(vertex_job)
+        return
+    from pipeline.targets.local.tune import run_tuning
+
+    best = run_tuning(loaded, out)
+    print(f"trials    {best.with_name('trials.csv')}")
+    print(f"best      {best}")
+
+
+@application.command("compile")
+def compile_(
+    config: ConfigArgument,
+    target: TargetOption,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="YAML file.")],
+    data: DataOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Turn the same graph into the file that Kubeflow or Vertex runs.
+
+    Example: darkroom compile configs/flowers.yaml --target kfp -o flowers.yaml
+    """
+    from pipeline.compiler import checked_target, compile_pipeline
+    from pipeline.config import load_config
+
+    compile_pipeline(load_config(config, data, settings or []), checked_target(target), output)
+    print(output)
+
+
+@application.command()
+def serve(
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+    ],
+    port: Annotated[int, typer.Option(help="Port of the REST API.")] = 8501,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the gRPC API, KServe's V2 protocol; off if not given."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name in URLs.")] = None,
+) -> None:
+    """Serve a model over REST with TF Serving's API.
+
+    Example: darkroom serve runs/served/flowers --port 8501
+    """
+    from components.serve.server import serve as serve_model
+    from components.serve.settings import ServeSettings
+    from darkroom.settings import validate_settings
+
+    values = {"port": port, "grpc_port": grpc_port, "name": name}
+    configure_logging()
+    serve_model(model_dir, validate_settings(ServeSettings, values))
+
+
+@application.command()
+def rollback(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Where models are pushed.")],
+) -> None:
+    """Make the previous pushed version serve again.
+
+    Example: darkroom rollback runs/served/flowers
+    """
+    from components.push.publishing import withdraw
+
+    withdrawn, serving = withdraw(destination)
+    print(f"version {withdrawn} withdrawn; version {serving} serves")
+
+
+@application.command()
+def lineage(
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """Show where a model comes from: its run, data, settings, code and images.
+
+    Example: darkroom lineage runs/served/flowers
+
+    Its manifest alone says so, wherever its folder was copied to. Any artifact has a lineage.
+    """
+    from pipeline.lineage import lineage_tree, read_lineage
+
+    found = read_lineage(model_dir)
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    # A file's lines are as long as they are.
+    width = None if sys.stdout.isatty() else 10_000
+    Console(highlight=False, width=width).print(lineage_tree(found))
+
+
+@application.command()
+def labels(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="Photographs: a folder or a bucket's URI.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="CSV file.")],
+    raters: Annotated[
+        list[Path] | None,
+        typer.Option("--rater", metavar="CSV", help="A rater's image,label; may be repeated."),
+    ] = None,
+    disagreement: Annotated[
+        str,
+        typer.Option(metavar="discard|neutral|rater", help="What becomes of those not agreed on."),
+    ] = "discard",
+    neutral_label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="The label for them, where neutral.")
+    ] = None,
+    further_rater: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Who decides on them, where rater.")
+    ] = None,
+) -> None:
+    """Write a folder's photographs and their labels as the table that ingest reads.
+
+    Example: darkroom labels flowers/ -o all_data.csv --rater ann.csv --rater ben.csv
+
+    A photograph's label is the folder it is in or, with raters, what most of them say.
+    """
+    from components.ingest.sources.label_table import write_labels
+
+    counts = write_labels(folder, output, raters or [], disagreement, neutral_label, further_rater)
+    for name, count in counts.items():
+        print(f"{name:<14}{count:,}")
+    print(output)
+
+
+for _verb in (submit, runs, cancel, retry):
+    application.command()(_verb)
+application.command()(schedule)
+application.command()(schedules)
+application.command()(trigger)
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    metrics, artifacts = result["metrics"], result["artifacts"]
+    print(f"accuracy  {metrics['accuracy']:.3f} on {result['examples']['test']:,} test photographs")
+    print(f"model     {artifacts['model']}")
+    print(f"report    {Path(result['folder']) / 'report.html'}")
+    print(f"pushed    {result['pushed'] or 'no'}")
+
+
+def main() -> None:
+    """Runs the command; an error meant for people is one line and an exit code."""
+    try:
+        application()
+    except DarkroomError as error:
+        if _shows_tracebacks:
+            traceback.print_exc()
+        exit_with(error)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

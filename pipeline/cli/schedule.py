@@ -1,0 +1,183 @@
+"""The verbs `darkroom schedule` and `darkroom schedules`."""
+
+import datetime
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from darkroom.errors import SettingsError
+from pipeline.cli.options import ConfigArgument, DataOption, SetOption
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.scheduling.drift import Change
+    from pipeline.targets.client import Recurrence
+
+LOCAL = "local"
+"""The target that is this machine."""
+
+ScheduleTargetOption = Annotated[
+    str, typer.Option("--target", metavar="kfp|vertex|local", help="Which cluster, or here.")
+]
+
+
+def schedule(
+    config: ConfigArgument,
+    target: ScheduleTargetOption,
+    cron: Annotated[
+        str | None,
+        typer.Option(metavar="CRON", help="Minute hour day month weekday: '0 3 * * 1'."),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(metavar="ZONE", help="Such as Europe/Zurich; UTC, here the machine's own."),
+    ] = None,
+    max_concurrency: Annotated[int, typer.Option(metavar="N", help="Runs of it at a time.")] = 1,
+    catch_up: Annotated[
+        bool, typer.Option("--catch-up", help="Make up for runs missed while paused or off.")
+    ] = False,
+    data: DataOption = None,
+    settings: SetOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of runs, where it is local.")
+    ] = Path("runs"),
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what would change, and change nothing.")
+    ] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Start no more runs.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let it go on.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it; its runs stay.")] = False,
+    install: Annotated[
+        bool, typer.Option("--install", help="Local: install what is otherwise only shown.")
+    ] = False,
+) -> None:
+    """Run the pipeline again and again, by a schedule of the config's name.
+
+    Example: darkroom schedule configs/flowers.yaml --target kfp --cron "0 3 * * 1"
+
+    The same command again changes the schedule in place, or nothing. --diff exits with 1 if it
+    differs from the config. --target local shows the systemd timer (or crontab entry) that
+    --install then installs.
+    """
+    from pipeline.config import load_config
+    from pipeline.scheduling.recurrence import checked_recurrence
+
+    action = _action({"--diff": diff, "--pause": pause, "--resume": resume, "--delete": delete})
+    if action is None and cron is None:
+        raise SettingsError('--cron is missing: say when, such as --cron "0 3 * * 1"')
+    if install and (target != LOCAL or action is not None):
+        raise SettingsError("--install goes with --target local and --cron, and with nothing else")
+    recurrence = None
+    if cron is not None:
+        recurrence = checked_recurrence(cron, time_zone or "UTC", max_concurrency, catch_up)
+    loaded = load_config(config, data, settings or [])
+    place: _Place
+    if target == LOCAL:
+        from pipeline.scheduling.local_schedule import ScheduleHere, timekeeper
+
+        arguments = _run_arguments(config, data, settings or [], out)
+        place = here = ScheduleHere(timekeeper(), loaded.name, arguments, time_zone)
+        if recurrence is not None and action is None and not install:
+            print(here.text(recurrence))
+            print("shown only: --install installs it")
+            return
+    else:
+        place = _on_cluster(loaded, target)
+    now = datetime.datetime.now(datetime.UTC)
+    if target == LOCAL or time_zone is not None:
+        now = now.astimezone(zoneinfo.ZoneInfo(time_zone) if time_zone else None)
+    _carry_out(place, loaded.name, action, recurrence, now)
+
+
+def schedules(config: ConfigArgument, target: ScheduleTargetOption) -> None:
+    """List the schedules of a cluster, or of this machine.
+
+    Example: darkroom schedules configs/flowers.yaml --target vertex
+    """
+    from pipeline.config import load_config
+
+    loaded = load_config(config)
+    if target == LOCAL:
+        from pipeline.scheduling.local_schedule import timekeeper
+
+        entries = timekeeper().entries()
+        lines = [_line(e.name, e.cron, e.time_zone or "here", e.paused) for e in entries]
+    else:
+        from pipeline.compiler import checked_target
+        from pipeline.targets.registry import cluster_of
+
+        lines = [
+            _line(s.name, s.recurrence.cron, s.recurrence.time_zone, s.paused, s.ours)
+            for s in cluster_of(loaded, checked_target(target)).schedules()
+        ]
+    print("\n".join(lines) or "no schedules")
+
+
+class _Place(Protocol):
+    """Where a schedule stands: on a cluster, or here."""
+
+    def change(self, recurrence: "Recurrence") -> "Change": ...
+    def drift(self, recurrence: "Recurrence | None") -> str: ...
+    def pause(self, paused: bool) -> None: ...
+    def delete(self) -> None: ...
+
+
+def _on_cluster(config: "Config", target: str) -> _Place:
+    from pipeline.compiler import checked_target
+    from pipeline.scheduling.cluster_schedule import ClusterSchedule
+    from pipeline.targets.registry import cluster_of
+
+    checked = checked_target(target)
+    return ClusterSchedule(cluster_of(config, checked), config, checked)
+
+
+def _carry_out(
+    place: _Place,
+    name: str,
+    action: str | None,
+    recurrence: "Recurrence | None",
+    now: datetime.datetime,
+) -> None:
+    from pipeline.scheduling.recurrence import next_runs
+
+    if action == "--diff":
+        difference = place.drift(recurrence)
+        print(difference or f"{name}: as the config says")
+        if difference:
+            raise typer.Exit(1)
+    elif action == "--delete":
+        place.delete()
+        print(f"{name}: deleted")
+    elif action is not None:
+        place.pause(action == "--pause")
+        print(f"{name}: {'paused' if action == '--pause' else 'goes on'}")
+    elif recurrence is not None:
+        print(f"{name}: {place.change(recurrence)}")
+        print(f"next: {', '.join(next_runs(recurrence.cron, now))}")
+
+
+def _action(given: Mapping[str, bool]) -> str | None:
+    asked = [name for name, is_given in given.items() if is_given]
+    if len(asked) > 1:
+        raise SettingsError(f"{' and '.join(asked)}: give one of them")
+    return asked[0] if asked else None
+
+
+def _run_arguments(
+    config: str, data: str | None, settings: Sequence[str], out: Path
+) -> tuple[str, ...]:
+    """The arguments of a `darkroom run` that does the same from any folder."""
+    arguments = [str(Path(config).absolute()), "--out", str(out.absolute())]
+    if data is not None:
+        arguments += ["--data", str(Path(data).absolute()) if Path(data).exists() else data]
+    for setting in settings:
+        arguments += ["--set", setting]
+    return tuple(arguments)
+
+
+def _line(name: str, cron: str, time_zone: str, paused: bool, ours: bool = True) -> str:
+    state = "paused" if paused else "on"
+    return f"{name:<24} {cron:<16} {time_zone:<16} {state}{'' if ours else ', not by Darkroom'}"

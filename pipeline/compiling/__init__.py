@@ -1,1 +1,0 @@
-"""The graph as the file that a cluster runs."""

@@ -1,0 +1,1 @@
+"""The places to run a pipeline: this machine, Kubeflow, Vertex."""

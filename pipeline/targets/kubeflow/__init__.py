@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines, over its REST API (v2beta1)."""

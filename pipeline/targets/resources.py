@@ -1,0 +1,111 @@
+"""Settings of what one step asks for on a cluster: machine, retries, time, cache."""
+
+import re
+from typing import Annotated, Self
+
+import pydantic
+
+from darkroom.settings import Settings
+from pipeline.targets.accelerators import checked_accelerator, is_tpu
+
+Cpu = Annotated[str, pydantic.Field(pattern=r"^(\d*\.)?\d+m?$")]
+Memory = Annotated[str, pydantic.Field(pattern=r"^\d+([EPTGMK]i?)?$")]
+Duration = Annotated[str, pydantic.Field(pattern=r"^[1-9]\d*[smhd]$")]
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SCALES: dict[str, float] = {"m": 1e-3} | {
+    f"{letter}{binary}": (1024 if binary else 1000) ** power
+    for power, letter in enumerate("KMGTPE", 1)
+    for binary in ("", "i")
+}
+_MACHINE = (
+    *("cpu", "cpu_request", "memory", "memory_request"),
+    *("accelerator", "accelerator_count", "topology", "machine", "timeout"),
+)
+"""What matters only to a step that does work of its own."""
+
+
+class ResourceSettings(Settings):
+    """What one step asks for on a cluster; nothing of it matters to `darkroom run`."""
+
+    cpu: Cpu | None = None
+    """Most CPUs it may use, such as `4` or `500m`. Vertex picks a machine that has them."""
+    cpu_request: Cpu | None = None
+    """CPUs that a node must have free for it, on Kubeflow; unset: as many as `cpu`."""
+    memory: Memory | None = None
+    """Most memory it may use, such as `16Gi`. Vertex picks a machine that has it."""
+    memory_request: Memory | None = None
+    """Memory that a node must have free for it, on Kubeflow; unset: as much as `memory`."""
+    accelerator: str | None = None
+    """A model, such as `NVIDIA_TESLA_T4` or `NVIDIA_H100_80GB` (on Kubeflow `nvidia.com/gpu` on a
+    node that GKE labels so), or `tpu-v5-lite-podslice` and the like. `nvidia.com/gpu`, or any
+    resource of Kubernetes, takes whichever model a node has, and is for Kubeflow alone."""
+    accelerator_count: int = pydantic.Field(default=1, ge=1)
+    """Number of accelerators, where one is named; chips of a TPU."""
+    topology: str | None = pydantic.Field(default=None, pattern=r"^\d+x\d+(x\d+)?$")
+    """How a TPU's chips are connected, such as `2x4`."""
+    machine: str | None = None
+    """Machine type on Vertex, such as `n1-standard-8` or `a3-highgpu-8g`; the step then runs as a
+    custom job. Unset: Vertex picks a machine by `cpu`, `memory` and `accelerator`."""
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
+    """Environment variables. No secrets here: they would stand in the compiled file."""
+    retries: int = pydantic.Field(default=0, ge=0, le=10)
+    """Times the step is tried again when it fails."""
+    retry_after: Duration = "60s"
+    """Wait before the first retry: a number and `s`, `m`, `h` or `d`."""
+    retry_factor: float = pydantic.Field(default=2.0, ge=1)
+    """What every further wait is multiplied by."""
+    retry_at_most: Duration = "1h"
+    """Longest wait between retries."""
+    timeout: Duration | None = None
+    """Time after which one try of the step is ended, such as `12h`. Vertex limits custom jobs
+    alone, so there the step also needs a `machine`."""
+    cache: bool = True
+    """Whether the step's outputs are taken from an earlier run of the same image, settings and
+    inputs. Ingest's inputs are not its path but a digest of what lies there (names, sizes, times,
+    a table's content; `ingest.previous` and its like too), which a small step looks up at the
+    beginning of every run: a changed bucket never hits a stale cache. The later steps go by the
+    identity of the artifacts before them, which are new whenever ingest ran. The step `push` is
+    never taken from a cache, and neither is a `train` that starts `from_model`. An image is told
+    by its name: give digests (`cluster.images_file`), or a new `tag` for changed code."""
+
+    @pydantic.field_validator("accelerator")
+    @classmethod
+    def _check_accelerator(cls, name: str | None) -> str | None:
+        # kfp takes any text here, and the run then waits for ever for a machine.
+        return None if name is None else checked_accelerator(name)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        for request, limit in (("cpu_request", "cpu"), ("memory_request", "memory")):
+            asked, most = getattr(self, request), getattr(self, limit)
+            if asked is not None and most is not None and quantity(asked) > quantity(most):
+                raise ValueError(f"{request} {asked} is more than {limit} {most}")
+        if is_tpu(self.accelerator) != (self.topology is not None):
+            raise ValueError("topology and the name of a TPU as accelerator go together")
+        return self
+
+    def without_machine(self) -> Self:
+        """The same for a step that does no work of its own: wherever there is room."""
+        return self.model_copy(
+            update={key: type(self).model_fields[key].default for key in _MACHINE}
+        )
+
+
+def quantity(text: str) -> float:
+    """The number that a quantity of Kubernetes stands for.
+
+    >>> quantity("500m"), quantity("2Gi")
+    (0.5, 2147483648.0)
+    """
+    number, unit = re.fullmatch(r"([\d.]+)(\D*)", text).groups()  # type: ignore[union-attr]
+    return float(number) * _SCALES.get(unit, 1)
+
+
+def seconds(duration: str) -> int:
+    """The seconds of a duration.
+
+    >>> seconds("90m")
+    5400
+    """
+    return int(duration[:-1]) * _SECONDS[duration[-1]]

@@ -1,0 +1,1 @@
+"""Vertex Pipelines: compiled jobs, runs and schedules, through google-cloud-aiplatform."""

@@ -1,1 +1,0 @@
-"""The verbs of `darkroom` that have to do with clusters."""
