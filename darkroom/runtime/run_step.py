@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from darkroom.artifacts.provenance import making
 from darkroom.errors import DarkroomError
@@ -20,8 +20,10 @@ from darkroom.settings import Settings, validate_settings
 GC_THRESHOLD = 50_000
 """New objects after which Python looks for garbage."""
 
+Result = TypeVar("Result")
 
-def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
+
+def run_step(function: Callable[..., Result], **arguments: Any) -> Result:
     """Calls a step's function with validated settings, log lines and a journal entry.
 
     An error meant for people ends the process with its one line and its exit code; any other
@@ -30,12 +32,14 @@ def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
     Args:
         function: The step, such as `components.ingest.ingest.ingest`: its parameters are paths
             (`Path`), text (`str`) and settings (`Settings` models; its own are `settings`).
-        **arguments: A value for each parameter: paths as text, settings as a mapping.
+        **arguments: A value for each parameter: artifacts of kfp or paths as text, settings as a
+            mapping.
 
     Returns:
         What the step's function returns.
     """
     name = function.__name__
+    arguments = {key: getattr(value, "path", value) for key, value in arguments.items()}
     configure_logging()
     # By default Python looks for garbage after every 700 new objects; of the hundred thousands
     # that a step and its imports make none is, and looking took up to half of a step's time.
