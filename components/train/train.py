@@ -22,7 +22,7 @@ from darkroom.artifacts.transformed import (
     read_transform_graph,
     read_transformed_examples,
 )
-from darkroom.backbones import RANDOM
+from darkroom.backbones.weights import RANDOM
 from darkroom.storage.atomic import write_json
 
 _log = logging.getLogger("darkroom.train")
