@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from darkroom.errors import DarkroomError, StepError
-from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.runtime.log import configure_logging, exit_with
 from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
 from pipeline.cli.runs import cancel, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules

@@ -112,7 +112,7 @@ def main() -> None:
     """Serves the doors."""
     import uvicorn
 
-    from darkroom.runtime.run_step import exit_with
+    from darkroom.runtime.log import exit_with
     from pipeline.targets.registry import cluster_of
 
     try:

@@ -20,7 +20,7 @@ from components.train.tuning.trial import run_trial
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.runtime.cli import SETTINGS_HELP
-from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.settings import parse_value, read_yaml, set_value, validate_settings
 from darkroom.storage.paths import mounted_path
 

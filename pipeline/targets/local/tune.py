@@ -14,7 +14,7 @@ import yaml
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from darkroom.errors import SettingsError
-from darkroom.runtime.run_step import configure_logging
+from darkroom.runtime.log import configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.settings import set_value
 from darkroom.storage.atomic import write_json, write_text
