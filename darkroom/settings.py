@@ -19,9 +19,7 @@ from darkroom.errors import SettingsError
 class Settings(pydantic.BaseModel):
     """Base of every component's settings: unknown keys are errors, values cannot change."""
 
-    model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, validate_default=True
-    )
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 SettingsModel = TypeVar("SettingsModel", bound=pydantic.BaseModel)

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.push.publishing import PUSHED, serving
+from components.push.targets.folder import PUSHED
 from darkroom.artifacts.examples import KIND as EXAMPLES
 from darkroom.artifacts.examples import examples_digest
 from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest
+from darkroom.artifacts.model_repository import serving_version
 from darkroom.errors import StepError
 from pipeline.targets.local.run import RUN_FILE
 
@@ -53,9 +54,9 @@ def _artifact(folder: Path) -> Path:
         raise StepError(f"{folder} is no folder: give a model's, or where models are pushed")
     if (folder / MANIFEST).exists():
         return folder
-    newest, _ = serving(folder)
-    if newest is not None:
-        return newest
+    current = serving_version(folder)
+    if current is not None:
+        return current.folder
     try:
         run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return Path(run["artifacts"]["model"])

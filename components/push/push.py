@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.push.settings import PushSettings
+from components.push.targets.registry import target_for
 from darkroom.artifacts.evaluation import Evaluation, read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.manifest import (
@@ -37,24 +38,25 @@ def push(
         StepError: The model is refused, or cannot be written.
     """
     from components.push.checks import check_model
-    from components.push.publishing import publish
 
     checked = read_model(model)
     measured = read_evaluation(evaluation)
     check_model(checked, measured, read_examples(examples))
-    with atomic_artifact(pushed) as aside:
-        destination = Path(settings.destination or pushed)
-        published = publish(checked, Path(settings.destination or aside), _record(measured))
-        version = destination / published.name
+    with atomic_artifact(pushed) as temporary:
+        target = target_for(settings.destination or str(temporary))
+        published = target.publish(checked, _record(measured))
+        location = published.location
+        if settings.destination is None:  # the artifact itself takes its name only now
+            location = str(pushed / Path(location).relative_to(temporary))
         content = {
-            "destination": str(destination),
-            "version": int(version.name),
-            "path": str(version),
-            "digest": checked.manifest["digest"],
+            "destination": settings.destination or str(pushed),
+            "version": published.number,
+            "path": location,
+            "digest": published.digest,
         }
-        write_manifest(aside, "pushed", content)
-    _log.info("version %s at %s", version.name, version)
-    return str(version)
+        write_manifest(temporary, "pushed", content)
+    _log.info("version %d at %s", published.number, location)
+    return location
 
 
 def _record(measured: Evaluation) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import pydantic
 
+from components.push.targets.registry import check_destination
+from darkroom.errors import SettingsError
 from darkroom.settings import Settings
 
 
@@ -11,3 +13,13 @@ class PushSettings(Settings):
     destination: str | None = pydantic.Field(default=None, min_length=1)
     """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`. Unset: for a
     run here `served/<name>` in the folder of runs, on a cluster the step's own artifact."""
+
+    @pydantic.field_validator("destination")
+    @classmethod
+    def _check_destination(cls, destination: str | None) -> str | None:
+        if destination is not None:
+            try:
+                check_destination(destination)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return destination

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from components.serve.graph_error import reason
 from components.serve.loaded_model import LoadedModel, load_model
-from components.serve.versions import Version, find_versions
+from components.serve.versions import find_versions
+from darkroom.artifacts.model_repository import Version
 
 _LOG = logging.getLogger("darkroom.serve")
 

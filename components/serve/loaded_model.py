@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from components.serve.request_error import RequestError
-from components.serve.versions import Version
 from darkroom.artifacts.model import SERVING_DEFAULT
+from darkroom.artifacts.model_repository import Version
 from darkroom.settings import nearest
 
 

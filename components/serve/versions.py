@@ -1,36 +1,16 @@
 """The versions that a model directory holds."""
 
-import contextlib
-import dataclasses
 import os
 from pathlib import Path
 
+from darkroom.artifacts import model_repository
+from darkroom.artifacts.model_repository import (
+    GRAPH_FILE,
+    Version,
+    is_complete,
+    is_version_name,
+)
 from darkroom.errors import SettingsError
-
-_GRAPH_FILE = "saved_model.pb"
-
-
-@dataclasses.dataclass(frozen=True)
-class Version:
-    """A SavedModel that can be served.
-
-    Attributes:
-        number: Its version.
-        folder: The SavedModel directory.
-    """
-
-    number: int
-    folder: Path
-
-    def stamp(self) -> frozenset[tuple[Path, int, int]]:
-        """Path, size in bytes and time of change of each of its files: other files, other stamp."""
-        files = []
-        for path in self.folder.rglob("*"):
-            # Somebody may be removing the version.
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                files.append((path, stat.st_size, stat.st_mtime_ns))
-        return frozenset(files)
 
 
 def find_versions(model_dir: Path) -> list[Version]:
@@ -38,18 +18,12 @@ def find_versions(model_dir: Path) -> list[Version]:
 
     Args:
         model_dir: A SavedModel directory (version 1, or its own number where it is named by one),
-            or a folder of them, each named by its version's number as TF Serving takes it.
-            Folders of other names and folders without a SavedModel are left out.
+            or a model repository.
     """
-    if (model_dir / _GRAPH_FILE).is_file():
-        return [Version(int(model_dir.name) if _is_number(model_dir.name) else 1, model_dir)]
-    try:
-        folders = list(model_dir.iterdir())
-    except OSError:
-        return []
-    versions = [Version(int(folder.name), folder) for folder in folders if _is_number(folder.name)]
-    whole = [version for version in versions if (version.folder / _GRAPH_FILE).is_file()]
-    return sorted(whole, key=lambda version: version.number, reverse=True)
+    if is_complete(model_dir):
+        number = int(model_dir.name) if is_version_name(model_dir.name) else 1
+        return [Version(number, model_dir)]
+    return model_repository.find_versions(model_dir)
 
 
 def check_model_directory(model_dir: Path) -> None:
@@ -62,7 +36,7 @@ def check_model_directory(model_dir: Path) -> None:
         raise SettingsError(f"the model directory {model_dir} does not exist")
     if not find_versions(model_dir):
         raise SettingsError(
-            f"{model_dir} holds no model: {_GRAPH_FILE} must stand in it, "
+            f"{model_dir} holds no model: {GRAPH_FILE} must be in it, "
             "or in a folder in it that is named by a version's number, such as 1"
         )
 
@@ -77,10 +51,6 @@ def model_name(model_dir: Path) -> str:
     """
     # A link keeps its own name, which Path.resolve would lose.
     folder = Path(os.path.abspath(model_dir))  # noqa: PTH100
-    if _is_number(folder.name):
+    if is_version_name(folder.name):
         folder = folder.parent
     return folder.name or "model"
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()

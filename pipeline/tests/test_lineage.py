@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.push.publishing import publish
+from components.push.targets.folder import FolderTarget
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import read_model
 from darkroom.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making
@@ -25,13 +25,16 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "weights.h5"
     weights.write_text("weights")
     examples, folder = tmp_path / "run" / "examples", tmp_path / "run" / "model"
-    with making("ingest", "ingest", {}, {}, {}), atomic_artifact(examples) as aside:
+    with (
+        making("ingest", "components.ingest.ingest", {}, {}, {}),
+        atomic_artifact(examples) as aside,
+    ):
         (aside / "train-0.tfrecord").write_text("photographs")
         (aside / "index.json").write_text("1")
         write_manifest(aside, "examples", {"data": "flowers/", "digest": "d1", "counts": {}})
     settings = {"settings": {"epochs": 3, "weights": str(weights)}}
     with (
-        making("train", "train", {"examples": examples}, {}, settings),
+        making("train", "components.train.train", {"examples": examples}, {}, settings),
         atomic_artifact(folder) as aside,
     ):
         (aside / "saved_model.pb").write_text("model")
@@ -45,7 +48,7 @@ def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -
         "evaluation": {"metrics": {"accuracy": 0.9}, "settings": {}},
         "provenance": read_lineage(model)["provenance"],
     }
-    publish(read_model(model), tmp_path / "served", record)
+    FolderTarget(str(tmp_path / "served")).publish(read_model(model), record)
     moved = tmp_path / "another machine"
     shutil.move(tmp_path / "served", moved)
     shutil.rmtree(tmp_path / "run")

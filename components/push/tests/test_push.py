@@ -6,14 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from components.push.publishing import served_versions, withdraw
 from components.push.push import push
 from components.push.settings import PushSettings
+from components.push.targets.folder import FolderTarget
 from components.push.tests.conftest import Candidate, save_evaluation, save_model
 from darkroom.artifacts.manifest import folder_digest, read_manifest
 from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow
+
+
+def served_versions(destination: Path) -> list[int]:
+    return [version.number for version in FolderTarget(str(destination)).versions()]
+
+
+def rolled_back(destination: Path) -> tuple[int, int]:
+    before, after = FolderTarget(str(destination)).rollback()
+    return before.number, after.number
 
 
 def run_push(candidate: Candidate, destination: Path, out: Path) -> Path:
@@ -61,10 +70,10 @@ def test_a_rollback_serves_the_version_before_and_its_number_is_not_used_again(
     run_push(candidate, destination, tmp_path)
     newer = another(candidate, tmp_path, sharpness=3.0)
     run_push(newer, destination, tmp_path)
-    assert withdraw(destination) == (2, 1)
+    assert rolled_back(destination) == (2, 1)
     assert served_versions(destination) == [1]
     with pytest.raises(StepError, match="none to go back to"):
-        withdraw(destination)
+        rolled_back(destination)
     assert run_push(newer, destination, tmp_path).name == "3"
 
 

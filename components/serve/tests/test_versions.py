@@ -44,7 +44,7 @@ def test_directories_that_cannot_be_served(tmp_path):
     with pytest.raises(SettingsError, match="missing does not exist"):
         check_model_directory(tmp_path / "missing")
     (tmp_path / "1").mkdir()
-    with pytest.raises(SettingsError, match=r"holds no model: saved_model\.pb must stand in it"):
+    with pytest.raises(SettingsError, match=r"holds no model: saved_model\.pb must be in it"):
         check_model_directory(tmp_path)
 
 

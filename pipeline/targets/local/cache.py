@@ -147,7 +147,7 @@ class ContentCache(LocalCache):  # type: ignore[misc]
 
 
 def _key(step: str, arguments: Mapping[str, Any]) -> str:
-    if step not in step_names():
+    if step not in step_names() or step_named(step).cluster_only:
         return UNKNOWN
     try:
         known = {
@@ -184,10 +184,12 @@ def _stands(entry: Mapping[str, Any]) -> bool:
             return False
     if "pushed" not in entry["digests"]:
         return True
-    from components.push.publishing import serving
+    from components.push.targets.registry import target_for
 
     pushed = read_manifest(Path(entry["outputs"]["pushed"]["uri"]), "pushed")
-    return serving(Path(pushed["destination"])) == (Path(pushed["path"]), pushed["digest"])
+    current = target_for(pushed["destination"]).current()
+    known = (pushed["path"], pushed["digest"])
+    return current is not None and (current.location, current.digest) == known
 
 
 def _packages() -> list[str]:

@@ -1,0 +1,1 @@
+"""The places that models are pushed to, a module each."""

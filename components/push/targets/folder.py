@@ -1,0 +1,82 @@
+"""A folder of versions that TF Serving, KServe and `darkroom serve` watch."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.push.targets.target import PushedVersion
+from darkroom.artifacts import model_repository
+from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest
+from darkroom.artifacts.model import Model
+from darkroom.artifacts.model_repository import Version
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import write_json
+from darkroom.storage.paths import is_uri
+
+PUSHED = "pushed"
+"""Entry of a pushed model's manifest: what it was measured as, and how it came to be pushed."""
+
+
+class FolderTarget:
+    """A model repository in a folder, or in a bucket that is mounted as one.
+
+    Args:
+        destination: The folder; made where it is missing.
+    """
+
+    FORM = "a folder, such as served/flowers or /gcs/my-bucket/served/flowers"
+
+    def __init__(self, destination: str) -> None:
+        self._folder = Path(destination)
+
+    @classmethod
+    def accepts(cls, destination: str) -> bool:
+        """Whether a destination is a path."""
+        return not is_uri(destination)
+
+    def publish(self, model: Model, record: Mapping[str, Any]) -> PushedVersion:
+        """Makes a model the highest version, all at once; see `PushTarget`."""
+        digest = model.manifest["digest"]
+        current = self.current()
+        if current is not None and current.digest == digest:
+            return current
+        number = model_repository.next_number(self._folder)
+        version = self._folder / str(number)
+        # Another push may have taken the number meanwhile: its version is never replaced.
+        with atomic_artifact(version, replace=False, durable=True) as temporary:
+            shutil.copytree(model.folder, temporary, dirs_exist_ok=True)
+            if folder_digest(temporary) != digest:
+                raise StepError(
+                    f"the copy of {model.folder} in {self._folder} is damaged; push again"
+                )
+            write_json(temporary / MANIFEST, {**model.manifest, PUSHED: record})
+        return PushedVersion(number, str(version), digest)
+
+    def current(self) -> PushedVersion | None:
+        """The highest complete version."""
+        version = model_repository.serving_version(self._folder)
+        return None if version is None else _pushed(version)
+
+    def versions(self) -> Sequence[PushedVersion]:
+        """The complete versions, the highest first."""
+        return [_pushed(version) for version in model_repository.find_versions(self._folder)]
+
+    def traffic(self) -> Mapping[int, int]:
+        """All of it for the highest version, as TF Serving has it by default."""
+        current = self.current()
+        return {} if current is None else {current.number: 100}
+
+    def rollback(self) -> tuple[PushedVersion, PushedVersion]:
+        """Rolls the highest complete version back; see `PushTarget`."""
+        if not self._folder.is_dir():
+            raise SettingsError(f"{self._folder} does not exist")
+        rolled_back, serving = model_repository.roll_back(self._folder)
+        return _pushed(rolled_back), _pushed(serving)
+
+
+def _pushed(version: Version) -> PushedVersion:
+    return PushedVersion(version.number, str(version.folder), version.digest)
+
+
+TARGET = FolderTarget
