@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.metrics.known_metrics import OF_SEVERAL_LABELS, TOP_K, TOP_K_ACCURACY
+from components.evaluate.metrics.registry import metrics
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
@@ -23,7 +23,7 @@ _log = logging.getLogger("darkroom.evaluate")
 def evaluate(
     examples: Path, model: Path, settings: EvaluateSettings, *, evaluation: Path, report: Path
 ) -> str:
-    """Measures a model on the test split, and says `blessed` or `not blessed`.
+    """Measurement a model on the test split, and says `blessed` or `not blessed`.
 
     A model is blessed that passes every threshold; without thresholds, any model is whose
     probabilities are numbers.
@@ -83,25 +83,25 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
 def _check_thresholds(model: Model, settings: EvaluateSettings) -> None:
     """Refuses bounds on what a model of its kind is not measured by."""
     several = model.thresholds is not None
-    of_the_other_kind = {TOP_K_ACCURACY} if several else OF_SEVERAL_LABELS
     for name in settings.thresholds:
-        if name in of_the_other_kind:
+        metric = metrics()[name]
+        if (metric.multi_label if several else metric.single_label) is None:
             kind = "one label" if several else "several labels"
             raise SettingsError(
                 f"setting 'evaluate.thresholds.{name}' is for images of {kind} each"
             )
-    if TOP_K_ACCURACY in settings.thresholds and len(model.labels) <= TOP_K:
-        raise SettingsError(
-            f"setting 'evaluate.thresholds.{TOP_K_ACCURACY}' needs more than {TOP_K} labels; "
-            f"the model has {len(model.labels)}"
-        )
+        if len(model.labels) <= metric.more_labels_than:
+            raise SettingsError(
+                f"setting 'evaluate.thresholds.{name}' needs more than "
+                f"{metric.more_labels_than} labels; the model has {len(model.labels)}"
+            )
 
 
 def _evaluate_into(
     folder: Path, examples: Examples, model: Model, settings: EvaluateSettings, report: Path
 ) -> tuple[Verdict, dict[str, Any]]:
     """Writes the artifact's files, the manifest last, and the report."""
-    from components.evaluate.metrics.compute import measure
+    from components.evaluate.measurement.compute import measure
     from components.evaluate.report.report import render_report
 
     results = measure(examples, model, settings, folder)

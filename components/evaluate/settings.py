@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 import pydantic
 
-from components.evaluate.metrics.known_metrics import KNOWN_METRICS
+from components.evaluate.metrics.registry import metrics
 from darkroom.beam.options import remote_runner
 from darkroom.settings import Settings, nearest
 
@@ -47,9 +47,10 @@ class EvaluateSettings(Settings):
     value that a feature takes is a slice, so take features of few values."""
 
     thresholds: dict[str, Threshold] = pydantic.Field(default_factory=dict)
-    """What each metric must reach, by the names in `known_metrics.py`. A bare number is short for
-    `at_least`, or for `at_most` where lower is better (`log_loss`, `calibration_error`). Without
-    any threshold every model is blessed whose probabilities are numbers, and the report says so."""
+    """What each metric must reach, by the names of `components/evaluate/metrics`. A bare number is
+    short for `at_least`, or for `at_most` where lower is better (`log_loss`,
+    `calibration_error`). Without any threshold every model is blessed whose probabilities are
+    numbers, and the report says so."""
 
     minimum_slice_size: int = pydantic.Field(default=10, ge=1)
     """Slices of fewer images are shown but decide nothing: below some ten images, one image more or
@@ -84,8 +85,8 @@ class EvaluateSettings(Settings):
 
 def _full_form(name: str, given: Any) -> Any:
     """A threshold as a mapping, with the names in it known."""
-    if name not in KNOWN_METRICS:
-        raise ValueError(f"unknown metric '{name}'{nearest(name, KNOWN_METRICS)}")
+    if name not in metrics():
+        raise ValueError(f"unknown metric '{name}'{nearest(name, metrics())}")
     if isinstance(given, Mapping):
         for bound in given:
             if bound not in Threshold.model_fields:
@@ -93,5 +94,5 @@ def _full_form(name: str, given: Any) -> Any:
                 raise ValueError(f"unknown bound '{bound}' of {name}{hint}")
         return given
     if isinstance(given, int | float) and not isinstance(given, bool):
-        return {"at_most" if KNOWN_METRICS[name].lower_is_better else "at_least": given}
+        return {"at_most" if metrics()[name].lower_is_better else "at_least": given}
     return given

@@ -1,1 +1,1 @@
-"""The metrics, and how they are computed over the test split."""
+"""The metrics of an evaluation, each one object: a new module here adds its own."""

@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.metrics.known_metrics import KNOWN_METRICS
+from components.evaluate.metrics.registry import metrics
 from components.evaluate.report.charts import confusion_matrix, reliability, training_curve
 from components.evaluate.report.exports import read_exports
 from components.evaluate.report.history import History, read_history
@@ -69,7 +69,7 @@ def render_report(
         reason_limit=REASONS,
         table_limit=TABLE_ROWS,
         minimum_slice_size=settings.minimum_slice_size,
-        known_metrics=KNOWN_METRICS,
+        known_metrics=metrics(),
         overall=overall,
         labels=model.labels,
         curves=[Markup(curve) for curve in _curves(history)],

@@ -145,7 +145,7 @@ def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
 
 
 def test_auc_shares_ranks_among_equal_scores() -> None:
-    from components.evaluate.metrics.ranking import one_versus_rest_auc
+    from components.evaluate.measurement.ranking import one_versus_rest_auc
 
     generator = np.random.default_rng(3)
     labels = generator.integers(0, 3, 200)

@@ -28,7 +28,7 @@ def measure(
         folder: Where `predictions-*.jsonl` and `metrics.json` go.
 
     Returns:
-        The results of all images and then of every slice, as `slice_metrics.slice_result` gives
+        The results of all images and then of every slice, as `slices.slice_result` gives
         them.
 
     Raises:
@@ -52,16 +52,16 @@ def _run_pipeline(
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.evaluate.metrics.multi_label import SeveralLabels
-    from components.evaluate.metrics.single_label import OneLabel
-    from components.evaluate.prediction import BATCH_SIZE, Predict
-    from components.evaluate.slice_metrics import Measures, MeasureSlices
+    from components.evaluate.measurement.multi_label import MultiLabelMeasurement
+    from components.evaluate.measurement.prediction import BATCH_SIZE, Predict
+    from components.evaluate.measurement.single_label import SingleLabelMeasurement
+    from components.evaluate.measurement.slices import Measurement, MeasureSlices
 
-    measures: Measures
+    measurement: Measurement
     if model.thresholds is None:
-        measures = OneLabel(model.labels)
+        measurement = SingleLabelMeasurement(model.labels)
     else:
-        measures = SeveralLabels(model.labels, model.thresholds)
+        measurement = MultiLabelMeasurement(model.labels, model.thresholds)
     multi_label = model.thresholds is not None
     predict = Predict(str(model.folder), model.labels, settings.slices, multi_label)
     options = PipelineOptions(beam_arguments(settings.beam_options))
@@ -82,7 +82,7 @@ def _run_pipeline(
         )
         _ = (
             rows
-            | "Measure" >> MeasureSlices(measures, settings.slices)
+            | "Measure" >> MeasureSlices(measurement, settings.slices)
             | "Results to lines" >> beam.Map(json.dumps)
             | "Write results" >> beam.io.WriteToText(str(folder / "results"))
         )

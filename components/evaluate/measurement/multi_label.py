@@ -3,7 +3,6 @@
 Beam's workers import this module; the step imports it only when it works.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,22 +11,26 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow_model_analysis as tfma
 
-from components.evaluate.metrics.arithmetic import json_number, mean, ratio
-from components.evaluate.metrics.calibration import binned, calibration_error
-from components.evaluate.metrics.ranking import average_precision, roc_auc
-from components.evaluate.metrics.single_label import counted, macro_averages
-from components.evaluate.prediction import Row
-from components.evaluate.slice_metrics import Measured, Measures, MetricConfig
+from components.evaluate.measurement.calibration import binned
+from components.evaluate.measurement.prediction import Row
+from components.evaluate.measurement.ranking import average_precision, roc_auc
+from components.evaluate.measurement.single_label import counted, made_of
+from components.evaluate.measurement.slices import (
+    Measured,
+    Measurement,
+    MetricConfig,
+    json_number,
+)
+from components.evaluate.metrics.metric import MultiLabelResults
+from components.evaluate.metrics.registry import metrics_of
 
 NAME = "answers"
-_SMALLEST = 1e-7
-"""Probabilities nearer to 0 or 1 count as this near in the log loss, as in Keras."""
 
 Answers = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
 """Which labels images have, bool [N, K], and what the model says, float32 [N, K]."""
 
 
-class SeveralLabels(Measures):
+class MultiLabelMeasurement(Measurement):
     """What TFMA measures of a multi-label model, and the results made of it.
 
     Args:
@@ -39,7 +42,7 @@ class SeveralLabels(Measures):
         self._labels = tuple(labels)
         self._thresholds = tuple(thresholds)
 
-    def metrics(self) -> list[MetricConfig]:
+    def tfma_metrics(self) -> list[MetricConfig]:
         """What TFMA is to measure."""
         return [(NAME, "AllAnswers", __name__, {})]
 
@@ -52,25 +55,20 @@ class SeveralLabels(Measures):
     def measured(self, values: Mapping[str, Any]) -> Measured:
         """A slice's metrics and, of all images, `per_label` and `reliability`.
 
-        The reliability is bins, as `calibration_error` takes them, of every label of every image.
+        The reliability is bins, as `metrics.probabilities.calibration_error` takes them, of every
+        label of every image.
         """
         has, probabilities = values[NAME]
         says = probabilities >= np.array(self._thresholds, np.float32)
-        finite = bool(np.isfinite(probabilities).all())
         bins = binned(probabilities.ravel(), has.ravel()).tolist()
         per_label = [
             self._of_label(place, has[:, place], says[:, place], probabilities[:, place])
             for place in range(len(self._labels))
         ]
-        present = [row for row in per_label if row["count"]]
-        precisions = [row["average_precision"] for row in present]
-        metrics = {"accuracy": float((has == says).all(axis=1).mean())}
-        metrics |= _micro_averages(has, says)
-        metrics |= macro_averages(per_label, finite)
-        metrics["lowest_f1"] = min(row["f1"] for row in present)
-        metrics["average_precision"] = mean(precisions) if finite else math.nan
-        metrics["log_loss"] = _log_loss(has, probabilities)
-        metrics["calibration_error"] = calibration_error(bins)
+        finite = bool(np.isfinite(probabilities).all())
+        results = MultiLabelResults(has, says, probabilities, per_label, bins, finite)
+        known = metrics_of(multi_label=True, labels=len(self._labels))
+        metrics = made_of(results, ((metric.name, metric.multi_label) for metric in known))
         return metrics, {"per_label": per_label, "reliability": bins}
 
     def _of_label(self, place: int, has: Any, says: Any, probabilities: Any) -> dict[str, Any]:
@@ -80,20 +78,6 @@ class SeveralLabels(Measures):
             "average_precision": json_number(average_precision(has, probabilities)),
             "auc": json_number(roc_auc(has, probabilities)),
         }
-
-
-def _micro_averages(has: Any, says: Any) -> dict[str, float]:
-    hits, said, real = (has & says).sum(), says.sum(), has.sum()
-    return {
-        "micro_precision": ratio(hits, said),
-        "micro_recall": ratio(hits, real),
-        "micro_f1": ratio(2 * hits, said + real),
-    }
-
-
-def _log_loss(has: Any, probabilities: Any) -> float:
-    right = np.where(has, probabilities, 1 - probabilities.astype(np.float64))
-    return float(-np.log(np.clip(right, _SMALLEST, 1 - _SMALLEST)).mean())
 
 
 class _Gather(beam.CombineFn):  # type: ignore[misc]

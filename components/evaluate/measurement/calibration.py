@@ -3,7 +3,7 @@
 Of the images it is 90 % sure of, are 90 % right? TFMA calibrates two-class models only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -16,22 +16,8 @@ BINS = 10
 _Bins = np.ndarray[Any, Any]
 
 
-def calibration_error(bins: Sequence[Sequence[float]]) -> float:
-    """The expected calibration error.
-
-    Args:
-        bins: By bin the number of images, the sum of their top probabilities, and how many of
-            them are right.
-
-    Returns:
-        The mean distance of probability and accuracy, weighted by the number of images.
-    """
-    total = sum(images for images, _, _ in bins)
-    return sum(abs(right - probability) for _, probability, right in bins) / total
-
-
 def binned(probabilities: _Bins, right: _Bins) -> _Bins:
-    """Sums by bin, float64 [BINS, 3], as `calibration_error` takes them.
+    """Sums by bin, float64 [BINS, 3], as `metrics.probabilities.calibration_error` takes them.
 
     Args:
         probabilities: [N].
@@ -47,7 +33,7 @@ def binned(probabilities: _Bins, right: _Bins) -> _Bins:
 
 
 class _BinTopProbability(beam.CombineFn):  # type: ignore[misc]
-    """Sums by bin of the top probability, as `calibration_error` takes them; float64 [BINS, 3]."""
+    """Sums of the top probability by bin, as `binned` gives them; float64 [BINS, 3]."""
 
     def __init__(self, key: Any) -> None:
         self._key = key
@@ -75,7 +61,7 @@ def _computations(name: str = NAME) -> list[Any]:
 
 
 class Reliability(tfma.metrics.Metric):  # type: ignore[misc]
-    """The TFMA metric: float64 [BINS, 3], as `calibration_error` takes it."""
+    """The TFMA metric: float64 [BINS, 3], as `metrics.probabilities.calibration_error` takes it."""
 
     def __init__(self, name: str = NAME) -> None:
         super().__init__(_computations, name=name)

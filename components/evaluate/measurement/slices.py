@@ -5,6 +5,7 @@ Beam's workers import this module; the step imports it only when it works.
 
 import abc
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,23 +14,22 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluate.metrics.arithmetic import json_number
-from components.evaluate.prediction import Row
+from components.evaluate.measurement.prediction import Row
 from darkroom.artifacts.examples import LABEL
 
 _COUNT = "example_count"
 
 MetricConfig = tuple[str, str, str, dict[str, Any]]
-"""Name, class, module (none for TFMA's and Keras' own) and options of what TFMA measures."""
+"""Name, class, module (none for TFMA's and Keras' own) and options of what TFMA measurement."""
 Measured = tuple[dict[str, float], dict[str, Any]]
 """A slice's metrics (what it cannot have is left out), and what is told of all images only."""
 
 
-class Measures(abc.ABC):
-    """What is measured of a kind of model."""
+class Measurement(abc.ABC):
+    """What TFMA measures of a kind of model, and the metrics made of that."""
 
     @abc.abstractmethod
-    def metrics(self) -> list[MetricConfig]:
+    def tfma_metrics(self) -> list[MetricConfig]:
         """What TFMA is to measure."""
 
     @abc.abstractmethod
@@ -44,30 +44,32 @@ class Measures(abc.ABC):
 class MeasureSlices(beam.PTransform):  # type: ignore[misc]
     """Turns prediction rows into one JSON mapping a slice, as `slice_result` gives it."""
 
-    def __init__(self, measures: Measures, slices: Sequence[str]) -> None:
+    def __init__(self, measurement: Measurement, slices: Sequence[str]) -> None:
         super().__init__()
-        self._measures = measures
-        self._config = _eval_config(measures, slices)
+        self._measurement = measurement
+        self._config = _eval_config(measurement, slices)
 
     def expand(self, rows: Any) -> Any:
-        """Measures a PCollection of rows."""
+        """Measurement a PCollection of rows."""
         extractor = tfma.extractors.SliceKeyExtractor(eval_config=self._config, materialize=False)
         (evaluator,) = tfma.default_evaluators(eval_config=self._config)
         measured = (
             rows
-            | "To extracts" >> beam.Map(_extracts, self._measures)
+            | "To extracts" >> beam.Map(_extracts, self._measurement)
             | extractor.stage_name >> extractor.ptransform
             | evaluator.stage_name >> evaluator.ptransform
         )
-        return measured[tfma.METRICS_KEY] | "To results" >> beam.Map(slice_result, self._measures)
+        return measured[tfma.METRICS_KEY] | "To results" >> beam.Map(
+            slice_result, self._measurement
+        )
 
 
-def _eval_config(measures: Measures, slices: Sequence[str]) -> Any:
+def _eval_config(measurement: Measurement, slices: Sequence[str]) -> Any:
     config = config_pb2.EvalConfig()
     config.model_specs.add(label_key=LABEL)
     metrics = config.metrics_specs.add().metrics
     count: MetricConfig = (_COUNT, "ExampleCount", "", {})
-    for name, class_name, module, options in (count, *measures.metrics()):
+    for name, class_name, module, options in (count, *measurement.tfma_metrics()):
         text = json.dumps({"name": name, **options})
         metrics.add(class_name=class_name, module=module, config=text)
     config.slicing_specs.add()
@@ -76,11 +78,11 @@ def _eval_config(measures: Measures, slices: Sequence[str]) -> Any:
     return config
 
 
-def _extracts(row: Row, measures: Measures) -> dict[str, Any]:
+def _extracts(row: Row, measurement: Measurement) -> dict[str, Any]:
     """What TFMA's extractors would give for a row."""
     features = {name: np.array(_values(value)) for name, value in row["slices"].items()}
     return {
-        tfma.LABELS_KEY: measures.label_of(row),
+        tfma.LABELS_KEY: measurement.label_of(row),
         tfma.PREDICTIONS_KEY: np.array(row["probabilities"], np.float32),
         tfma.FEATURES_KEY: features,
         tfma.EXAMPLE_WEIGHTS_KEY: None,
@@ -95,22 +97,22 @@ def _values(value: Any) -> list[Any]:
 
 
 def slice_result(
-    measured: tuple[Sequence[tuple[str, Any]], Mapping[Any, Any]], measures: Measures
+    measured: tuple[Sequence[tuple[str, Any]], Mapping[Any, Any]], measurement: Measurement
 ) -> dict[str, Any]:
     """One slice's metrics out of TFMA's.
 
     Args:
         measured: The slice as pairs of feature and value (none for all images), and values by
             TFMA's metric key.
-        measures: What was measured.
+        measurement: What was measured.
 
     Returns:
         `slice` (value by feature), `count` and `metrics` (None is not a number; what a slice
-        cannot have is left out). For all images also what `measures` tells of them.
+        cannot have is left out). For all images also what `measurement` tells of them.
     """
     slice_key, by_key = measured
     values = {key.name: value for key, value in by_key.items()}
-    metrics, details = measures.measured(values)
+    metrics, details = measurement.measured(values)
     result = {
         "slice": dict(slice_key),
         "count": int(values[_COUNT]),
@@ -120,3 +122,8 @@ def slice_result(
         return result
     bins = [[json_number(value) for value in row] for row in details["reliability"]]
     return result | details | {"reliability": bins}
+
+
+def json_number(value: float) -> float | None:
+    """The number; None where it is none."""
+    return float(value) if math.isfinite(value) else None

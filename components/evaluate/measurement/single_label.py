@@ -4,24 +4,27 @@ Beam's workers import this module; the step imports it only when it works.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from components.evaluate.metrics import calibration, ranking
-from components.evaluate.metrics.arithmetic import json_number, mean, ratio
-from components.evaluate.metrics.calibration import calibration_error
-from components.evaluate.metrics.known_metrics import TOP_K, TOP_K_ACCURACY
-from components.evaluate.prediction import Row
-from components.evaluate.slice_metrics import Measured, Measures, MetricConfig
+from components.evaluate.measurement import calibration, ranking
+from components.evaluate.measurement.prediction import Row
+from components.evaluate.measurement.slices import Measured, Measurement, MetricConfig, json_number
+from components.evaluate.metrics.decisions import ratio
+from components.evaluate.metrics.metric import SingleLabelResults
+from components.evaluate.metrics.registry import metrics_of
 
 _CONFUSION = "confusion"
 # No probability is under this threshold, so that every image counts as its most probable label.
 _NO_THRESHOLD = -1.0
+_NO_THRESHOLD_OPTIONS = {"thresholds": [_NO_THRESHOLD]}
+
+Results = TypeVar("Results")
 
 
-class OneLabel(Measures):
+class SingleLabelMeasurement(Measurement):
     """What TFMA measures of a single-label model, and the results made of it.
 
     Args:
@@ -31,17 +34,16 @@ class OneLabel(Measures):
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)
 
-    def metrics(self) -> list[MetricConfig]:
+    def tfma_metrics(self) -> list[MetricConfig]:
         """What TFMA is to measure."""
-        no_threshold = {"thresholds": [_NO_THRESHOLD]}
         configs: list[MetricConfig] = [
-            (_CONFUSION, "MultiClassConfusionMatrixAtThresholds", "", no_threshold),
-            ("log_loss", "SparseCategoricalCrossentropy", "", {}),
+            (_CONFUSION, "MultiClassConfusionMatrixAtThresholds", "", _NO_THRESHOLD_OPTIONS),
             (ranking.NAME, "AucByLabel", ranking.__name__, {}),
             (calibration.NAME, "Reliability", calibration.__name__, {}),
         ]
-        if len(self._labels) > TOP_K:
-            configs.append((TOP_K_ACCURACY, "SparseTopKCategoricalAccuracy", "", {"k": TOP_K}))
+        for metric in metrics_of(multi_label=False, labels=len(self._labels)):
+            if (tfma := metric.tfma) is not None:
+                configs.append((metric.name, tfma.class_name, tfma.module, dict(tfma.options)))
         return configs
 
     def label_of(self, row: Row) -> Any:
@@ -52,17 +54,17 @@ class OneLabel(Measures):
         """A slice's metrics and, of all images, `per_label`, `confusion` and `reliability`.
 
         The confusion is label, predicted label and number of images of every pair that occurs;
-        the reliability is bins as `calibration_error` takes them.
+        the reliability is bins as `metrics.probabilities.calibration_error` takes them.
         """
         matrix = _dense(values[_CONFUSION], len(self._labels))
         per_label = _per_label(matrix, values[ranking.NAME], self._labels)
         bins = values[calibration.NAME].tolist()
-        metrics = {"accuracy": ratio(np.trace(matrix), matrix.sum())}
-        for name in ("log_loss", TOP_K_ACCURACY):
-            if name in values:
-                metrics[name] = _shortest(values[name])
-        metrics |= macro_averages(per_label, math.isfinite(metrics["log_loss"]))
-        metrics["calibration_error"] = calibration_error(bins)
+        known = metrics_of(multi_label=False, labels=len(self._labels))
+        computed = {m.name: _shortest(values[m.name]) for m in known if m.tfma is not None}
+        # Any probability that is not a number makes their sum none.
+        finite = all(math.isfinite(probability) for _, probability, _ in bins)
+        results = SingleLabelResults(matrix, per_label, bins, computed, finite)
+        metrics = made_of(results, ((m.name, m.single_label) for m in known))
         confusion = [
             [self._labels[true], self._labels[predicted], int(matrix[true, predicted])]
             for true, predicted in np.argwhere(matrix)
@@ -70,17 +72,12 @@ class OneLabel(Measures):
         return metrics, {"per_label": per_label, "confusion": confusion, "reliability": bins}
 
 
-def macro_averages(per_label: Sequence[Mapping[str, Any]], finite: bool) -> dict[str, float]:
-    """Averages over the labels with images; no AUC where no label has one."""
-    present = [row for row in per_label if row["count"]]
-    averages = {
-        f"macro_{name}": mean([row[name] for row in present])
-        for name in ("precision", "recall", "f1")
-    }
-    areas = [row["auc"] for row in present if row["auc"] is not None]
-    if areas:
-        averages["auc"] = mean(areas) if finite else math.nan
-    return averages
+def made_of(
+    results: Results, functions: Iterable[tuple[str, Callable[[Results], float | None] | None]]
+) -> dict[str, float]:
+    """The metrics that functions make of results, by name; without those that there are none."""
+    made = {name: function(results) for name, function in functions if function is not None}
+    return {name: value for name, value in made.items() if value is not None}
 
 
 def counted(label: str, hits: Any, predictions: Any, of_label: Any) -> dict[str, Any]:
