@@ -24,9 +24,9 @@ from darkroom.settings import (
     validate_settings,
 )
 from darkroom.storage.paths import is_uri
+from pipeline.settings.cluster import ClusterSettings
+from pipeline.settings.trigger import TriggerSettings
 from pipeline.steps import STEPS, Step, configured_steps
-from pipeline.targets.settings import ClusterSettings
-from pipeline.triggers.settings import TriggerSettings
 
 
 class Config(Settings):

@@ -23,7 +23,7 @@ _log = logging.getLogger("darkroom.evaluate")
 def evaluate(
     examples: Path, model: Path, settings: EvaluateSettings, *, evaluation: Path, report: Path
 ) -> str:
-    """Measurement a model on the test split, and says `blessed` or `not blessed`.
+    """Measures a model on the test split, and says `blessed` or `not blessed`.
 
     A model is blessed that passes every threshold; without thresholds, any model is whose
     probabilities are numbers.

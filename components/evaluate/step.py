@@ -10,7 +10,7 @@ def evaluate(
     evaluation: Output[Artifact],
     report: Output[HTML],
 ) -> str:
-    """Measurement a model on the test split, and says `blessed` or `not blessed`."""
+    """Measures a model on the test split, and says `blessed` or `not blessed`."""
     arguments = locals().copy()
     from components.evaluate.evaluate import evaluate
     from darkroom.runtime.run_step import run_step

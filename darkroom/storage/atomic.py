@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,9 +27,18 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}-{path.name}")
 
 
-def remove_temporary(folder: Path) -> None:
-    """Removes what killed writers have left below a folder that nobody writes any more."""
+def remove_temporary(folder: Path, older_than: float = 0.0) -> None:
+    """Removes what killed writers have left below a folder.
+
+    Args:
+        folder: A folder that nobody writes any more, or only for a shorter time.
+        older_than: Seconds since the last change of what is removed.
+    """
+    before = time.time() - older_than
     for path in [*folder.rglob(f"{_PARTIAL}*")]:
+        with contextlib.suppress(FileNotFoundError):
+            if older_than and path.stat().st_mtime > before:
+                continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -50,7 +50,7 @@ class MeasureSlices(beam.PTransform):  # type: ignore[misc]
         self._config = _eval_config(measurement, slices)
 
     def expand(self, rows: Any) -> Any:
-        """Measurement a PCollection of rows."""
+        """Measures a PCollection of rows."""
         extractor = tfma.extractors.SliceKeyExtractor(eval_config=self._config, materialize=False)
         (evaluator,) = tfma.default_evaluators(eval_config=self._config)
         measured = (

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from components.ingest.rejection import Rejection, write_rejections
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.build_examples import assemble
+from components.ingest.shards.build_examples import build_examples
 from components.ingest.shards.chunk import Chunk, Entry
-from components.ingest.shards.chunk_results import take_outcomes, write_outcomes
+from components.ingest.shards.chunk_results import read_chunk_results, write_chunk_results
 from components.ingest.shards.examples_manifest import examples_manifest
+from components.ingest.shards.index import NOTHING
 from components.ingest.sources.rows import Table
-from components.ingest.splits.index import NOTHING
-from components.ingest.streaming.stream_rows import ROWS_FILE, read_arrivals
+from components.ingest.streaming.stream_rows import ROWS_FILE, read_stream_rows
 from darkroom.artifacts.examples import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
 from darkroom.errors import StepError
@@ -79,13 +79,13 @@ class WindowFolder:
             folder = Path(temporary)
             (folder / _LINES).write_text(json.dumps(lines), encoding="utf-8")
             _put([folder / _LINES], self._temporary)
-            return read_arrivals(lines, folder, self.location, self.settings)
+            return read_stream_rows(lines, folder, self.location, self.settings)
 
     def write(self, chunk: Chunk) -> None:
         """Writes a chunk's shards aside."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            write_outcomes(chunk, folder, self.settings)
+            write_chunk_results(chunk, folder, self.settings)
             _put(sorted(folder.iterdir()), self._temporary)
 
     def finish(self) -> dict[str, int]:
@@ -97,8 +97,8 @@ class WindowFolder:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             lines = json.loads(read_bytes(f"{self._temporary}/{_LINES}"))
-            table = read_arrivals(lines, folder, self.location, self.settings)
-            assembled = assemble(table.rows, NOTHING, self.settings, folder, self._fetched)
+            table = read_stream_rows(lines, folder, self.location, self.settings)
+            assembled = build_examples(table.rows, NOTHING, self.settings, folder, self._fetched)
             rejections = [*table.rejections, *assembled.rejections]
             write_rejections(folder, rejections)
             rows = f"{self.location}/{ROWS_FILE}"
@@ -120,7 +120,7 @@ class WindowFolder:
         """The chunks' shards, as `write_shards` would leave them."""
         download([file.location for file in list_files(f"{self._temporary}/*")], into)
         for chunk in chunks:
-            yield take_outcomes(chunk, into)
+            yield read_chunk_results(chunk, into)
 
 
 def lines_of_windows(out: str) -> set[str]:
@@ -133,6 +133,6 @@ def lines_of_windows(out: str) -> set[str]:
 
 
 def _put(files: Sequence[Path], target: str) -> None:
-    """Copies files to a folder anywhere."""
+    """Duplicates files to a folder anywhere."""
     with clear_errors(f"cannot write {target}", StepError):
         upload(files, target)

@@ -11,11 +11,13 @@ from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest
 from darkroom.artifacts.model import Model
 from darkroom.artifacts.model_repository import Version
 from darkroom.errors import SettingsError, StepError
-from darkroom.storage.atomic import write_json
+from darkroom.storage.atomic import remove_temporary, write_json
 from darkroom.storage.paths import is_uri
 
 PUSHED = "pushed"
 """Entry of a pushed model's manifest: what it was measured as, and how it came to be pushed."""
+_LONGEST_COPY = 24 * 3600.0
+"""Seconds after which the copy of a push is taken to be left by one that was killed."""
 
 
 class FolderTarget:
@@ -41,6 +43,7 @@ class FolderTarget:
         current = self.current()
         if current is not None and current.digest == digest:
             return current
+        remove_temporary(self._folder, older_than=_LONGEST_COPY)
         number = model_repository.next_number(self._folder)
         version = self._folder / str(number)
         # Another push may have taken the number meanwhile: its version is never replaced.

@@ -70,12 +70,12 @@ def run_trial_apart(
 
 def _listen(connection: Connection, on_value: OnValue) -> float:
     while True:
-        news = connection.recv()
-        if isinstance(news, DarkroomError):
-            raise news
-        if isinstance(news, float):
-            return news
-        on_value(*news)
+        signals = connection.recv()
+        if isinstance(signals, DarkroomError):
+            raise signals
+        if isinstance(signals, float):
+            return signals
+        on_value(*signals)
         connection.send(None)
 
 

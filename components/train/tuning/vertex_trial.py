@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.train.distribution.tf_config import read_cluster
+from components.train.distribution.tf_config import read_worker_group
 from components.train.settings import TrainSettings
 from components.train.tuning.hypertune import Reports
 from components.train.tuning.trial import run_trial
@@ -72,11 +72,11 @@ def train_once(
             raise SettingsError(f"unknown argument {option}: a trial's settings are --name=value")
         set_value(values, name, parse_value(text))
     train = validate_settings(TrainSettings, values)
-    cluster = read_cluster()
+    workers = read_worker_group()
     reports = Reports(metric)
 
     def on_value(epoch: int, value: float) -> None:
-        if cluster.is_chief:
+        if workers.is_chief:
             reports.add(epoch, value)
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -88,7 +88,7 @@ def train_once(
             metric,
             Path(folder),
             on_value,
-            cluster,
+            workers,
         )
 
 

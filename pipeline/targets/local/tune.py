@@ -117,10 +117,11 @@ def _prepared(config: Config, folder: Path) -> dict[str, str]:
             )
     else:
         from pipeline.graph import build_preparation
+        from pipeline.targets.local.target import TARGET
 
         shutil.rmtree(folder / _PREPARED, ignore_errors=True)
         (folder / _PREPARED).mkdir()
-        preparation = build_preparation(config)
+        preparation = build_preparation(config, TARGET)
         execute(preparation, made_of, folder / _PREPARED, steps=("ingest", "transform"))
         entries = read_step_records(folder / _PREPARED / "journal")
         artifacts = {name: path for entry in entries for name, path in entry["artifacts"].items()}
