@@ -105,7 +105,7 @@ def test_versions_go_up_and_can_be_rolled_back(
     shutil.copytree(Path(digits_run.run["pushed"]).parent, destination)
     shutil.copytree(destination / "1", destination / "2")
     back = command("rollback", destination)
-    assert (back.code, back.output) == (0, "version 2 withdrawn; version 1 serves\n")
+    assert (back.code, back.output) == (0, "version 2 rolled back; version 1 serves\n")
     again = command("rollback", destination)
     assert again.code == 1
     assert "none to go back to" in again.error

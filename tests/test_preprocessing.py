@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from components.serve.loaded_model import LoadedModel, load_model
-from components.serve.versions import Version
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
 from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.model_repository import Version
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.records.example_proto import parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records, write_record

@@ -1,4 +1,4 @@
-"""The push step: a blessed model to where it serves."""
+"""The push step: publishes a blessed model at a push target."""
 
 import logging
 from pathlib import Path
@@ -26,46 +26,49 @@ def push(
     Args:
         examples: The examples it was evaluated on.
         model: The model that train exported.
-        evaluation: What evaluate wrote about it.
-        settings: Where the model goes.
-        pushed: Output: where it went and as which version, or the version itself.
+        evaluation: The evaluation artifact of that model.
+        settings: The push step's settings.
+        pushed: Output: where the model was pushed and as which version; without a destination,
+            the version itself too.
 
     Returns:
-        The version's folder.
+        Where the version is: its folder, or what the target calls it.
 
     Raises:
         StepError: The model is refused, or cannot be written.
     """
     from components.push.checks import check_model
-    from components.push.publishing import publish
+    from components.push.targets import target_for
 
     checked = read_model(model)
-    measured = read_evaluation(evaluation)
-    check_model(checked, measured, read_examples(examples))
-    with atomic_artifact(pushed) as aside:
-        destination = Path(settings.destination or pushed)
-        published = publish(checked, Path(settings.destination or aside), _record(measured))
-        version = destination / published.name
+    evaluated = read_evaluation(evaluation)
+    check_model(checked, evaluated, read_examples(examples))
+    with atomic_artifact(pushed) as temporary:
+        target = target_for(settings.destination or str(temporary))
+        version = target.publish(checked, _record(evaluated))
+        # Without a destination the version is part of the artifact, which gets its own name last.
+        destination = settings.destination or str(pushed)
+        location = version.location if settings.destination else str(pushed / str(version.number))
         content = {
-            "destination": str(destination),
-            "version": int(version.name),
-            "path": str(version),
+            "destination": destination,
+            "version": version.number,
+            "path": location,
             "digest": checked.manifest["digest"],
         }
-        write_manifest(aside, "pushed", content)
-    _log.info("version %s at %s", version.name, version)
-    return str(version)
+        write_manifest(temporary, "pushed", content)
+    _log.info("version %d at %s", version.number, location)
+    return location
 
 
-def _record(measured: Evaluation) -> dict[str, Any]:
-    """What a served model says of itself, wherever it is copied to."""
-    made = {
+def _record(evaluated: Evaluation) -> dict[str, Any]:
+    """The manifest's entry of a pushed model, which stays with it wherever it is copied."""
+    provenance = {
         name: value for name, value in (CURRENT_PROVENANCE.get() or {}).items() if name != "inputs"
     }
     evaluation = {
-        "digest": measured.manifest.get("digest"),
-        "count": measured.count,
-        "metrics": measured.metrics,
-        "settings": measured.manifest["settings"],
+        "digest": evaluated.manifest.get("digest"),
+        "count": evaluated.count,
+        "metrics": evaluated.metrics,
+        "settings": evaluated.manifest["settings"],
     }
-    return {"evaluation": evaluation, PROVENANCE: made}
+    return {"evaluation": evaluation, PROVENANCE: provenance}

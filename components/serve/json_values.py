@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.serve.request_error import RequestError
+from components.serve.errors import RequestError
 
 Array = npt.NDArray[Any]
 
 _BYTES_SUFFIX = "_bytes"
-"""Strings of inputs and outputs named so are bytes, not text."""
+"""Inputs and outputs whose names end so hold bytes, not text."""
 
 _ACCEPTED_KINDS = {"i": "iu", "u": "iu", "b": "b"}
-"""Kinds of JSON numbers (numpy's letters) that a tensor of a kind is made of; others of any."""
+"""By kind of tensor (numpy's letters) the kinds of JSON numbers it takes; others take any."""
 
 _SHOWN_LENGTH = 40
 

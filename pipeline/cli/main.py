@@ -161,22 +161,23 @@ def serve(
 
 @application.command()
 def rollback(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="Where models are pushed.")],
+    destination: Annotated[str, typer.Argument(metavar="DEST", help="Where models are pushed.")],
 ) -> None:
     """Make the previous pushed version serve again.
 
     Example: darkroom rollback runs/served/flowers
     """
-    from components.push.publishing import withdraw
+    from components.push.targets import target_for
 
-    withdrawn, serving = withdraw(destination)
-    print(f"version {withdrawn} withdrawn; version {serving} serves")
+    configure_logging()
+    rolled_back, serving = target_for(destination).rollback()
+    print(f"version {rolled_back.number} rolled back; version {serving.number} serves")
 
 
 @application.command()
 def lineage(
     model_dir: Annotated[
-        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+        str, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
 ) -> None:

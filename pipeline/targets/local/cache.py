@@ -184,10 +184,13 @@ def _stands(entry: Mapping[str, Any]) -> bool:
             return False
     if "pushed" not in entry["digests"]:
         return True
-    from components.push.publishing import serving
+    from components.push.targets import target_for
 
     pushed = read_manifest(Path(entry["outputs"]["pushed"]["uri"]), "pushed")
-    return serving(Path(pushed["destination"])) == (Path(pushed["path"]), pushed["digest"])
+    current = target_for(pushed["destination"]).current()
+    if current is None:
+        return False
+    return (current.location, current.digest) == (pushed["path"], pushed["digest"])
 
 
 def _packages() -> list[str]:
