@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from components.evaluate.report.history import History
+from components.evaluate.report.training import History
 
 # Matplotlib wants fixed colours: these stand for the page's own until the SVG is finished.
 _INK, _ACCENT, _QUIET, _LINE = "#010101", "#020202", "#030303", "#040404"
