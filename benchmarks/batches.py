@@ -20,7 +20,7 @@ WARM = {"feed": 100, "wait": 10}
 
 def main(mode: str, transformed: str, graph: str, settings: str, batches: int) -> None:
     """Times the batches."""
-    from components.train.data.batches import Share, training_stream
+    from components.train.data.batches import WorkerShard, training_stream
     from components.train.settings import TrainSettings
     from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
     from darkroom.settings import read_yaml, validate_settings
@@ -30,7 +30,7 @@ def main(mode: str, transformed: str, graph: str, settings: str, batches: int) -
     stream = training_stream(
         read_transformed_examples(Path(transformed)),
         fitted,
-        Share(given.batch_size),
+        WorkerShard(given.batch_size),
         given.seed,
         augmentation=given.augmentation,
     )

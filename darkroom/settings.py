@@ -2,9 +2,13 @@
 
 import difflib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+# Pydantic would look through every installed package for plugins, of which none is ours.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
 
 import pydantic
 import yaml
@@ -15,9 +19,7 @@ from darkroom.errors import SettingsError
 class Settings(pydantic.BaseModel):
     """Base of every component's settings: unknown keys are errors, values cannot change."""
 
-    model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 SettingsModel = TypeVar("SettingsModel", bound=pydantic.BaseModel)

@@ -24,6 +24,7 @@ from pipeline.config import load_config
 from pipeline.graph import build_pipeline
 from pipeline.targets.local.kfp_patches import handled_by
 from pipeline.targets.local.run import local_arguments
+from pipeline.targets.registry import cluster_target
 
 USER = 10001
 """The images' own."""
@@ -76,7 +77,7 @@ def main(config_file: str, folder: str, *overrides: str) -> None:
         arguments["push"]["destination"] = str(root / "served" / config.name)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=folder, raise_on_error=True)
     with handled_by(BuildahTask):
-        build_pipeline(config, "kfp")(**arguments)
+        build_pipeline(config, cluster_target("kfp"))(**arguments)
 
 
 if __name__ == "__main__":

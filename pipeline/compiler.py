@@ -2,16 +2,13 @@
 
 import itertools
 from pathlib import Path
-from typing import Literal
 
 from components.train.settings import TrainSettings
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import atomic_file
 from pipeline.config import Config
+from pipeline.target import Target
 from pipeline.targets.beam_workers import with_workers
-from pipeline.targets.vertex.custom_job import check_on_vertex
-
-Target = Literal["kfp", "vertex"]
 
 
 def compile_pipeline(config: Config, target: Target, file: Path) -> None:
@@ -19,7 +16,7 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
 
     Args:
         config: The validated config, whose values become the parameters' defaults.
-        target: `kfp` or `vertex`.
+        target: The cluster that runs it.
         file: The YAML file to write; one that stands there is replaced when all is well.
 
     Raises:
@@ -55,20 +52,4 @@ def _check_target(config: Config, target: Target) -> None:
             f"cluster.workers {cluster.workers}: train.strategy is {strategy}, which "
             "is for one machine; set it to multi_worker"
         )
-    for step in config.steps:
-        resources = cluster.resources_of(step)
-        workers = cluster.workers if step == "train" else 1
-        if target == "vertex":
-            check_on_vertex(step, resources, workers)
-
-
-def checked_target(name: str) -> Target:
-    """The target of that name.
-
-    Raises:
-        SettingsError: There is none.
-    """
-    targets: dict[str, Target] = {"kfp": "kfp", "vertex": "vertex"}
-    if name not in targets:
-        raise SettingsError(f"--target {name}: expected kfp or vertex")
-    return targets[name]
+    target.check(config)

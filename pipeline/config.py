@@ -13,7 +13,7 @@ from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space
 from components.transform.settings import EmbeddingsSettings, TransformSettings
-from darkroom.backbones import check_image_size
+from darkroom.backbones.registry import check_image_size
 from darkroom.errors import SettingsError
 from darkroom.settings import (
     Settings,
@@ -24,9 +24,9 @@ from darkroom.settings import (
     validate_settings,
 )
 from darkroom.storage.paths import is_uri
+from pipeline.settings.cluster import ClusterSettings
+from pipeline.settings.trigger import TriggerSettings
 from pipeline.steps import STEPS, Step, configured_steps
-from pipeline.targets.settings import ClusterSettings
-from pipeline.triggers.settings import TriggerSettings
 
 
 class Config(Settings):
@@ -125,7 +125,12 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
         _override(values, override)
     config = validate_settings(config_model(), values)
     train = config.section(TrainSettings)
-    check_image_size(train.backbone, config.section(TransformSettings).size)
+    try:
+        check_image_size(train.backbone, config.section(TransformSettings).size)
+    except SettingsError as error:
+        raise SettingsError(
+            f"setting 'train.backbone': {error}; set 'transform.image_size', or another backbone"
+        ) from None
     _check_embeddings(config)
     if (tune := config.optional_section(TuneSettings)) is not None:
         check_space(tune.space, train)

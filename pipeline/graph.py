@@ -1,5 +1,6 @@
 """The graph: defined once by the table of steps, executed here and compiled for clusters."""
 
+import dataclasses
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -8,10 +9,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
-from pipeline.compiler import Target
+from components.train.settings import TrainSettings
 from pipeline.config import Config
 from pipeline.steps import STEPS, Step
-from pipeline.targets.build_step import BuiltStep, build_step, settle
+from pipeline.target import Target
 
 BLESSED = "blessed"
 """What the evaluate step returns for a model that may be pushed."""
@@ -19,7 +20,24 @@ _RETURNED = "Output"
 """kfp's name of what a step returns."""
 
 
-def build_pipeline(config: Config, target: Target | None = None) -> GraphComponent:
+@dataclasses.dataclass(frozen=True)
+class BuiltStep:
+    """A step that is ready to be put into a graph.
+
+    Attributes:
+        step: Its row.
+        make: Makes its task, when it is called with its inputs.
+        inputs: Its inputs by name: whether it does without.
+        artifacts: The artifacts that it writes.
+    """
+
+    step: Step
+    make: Callable[..., Any]
+    inputs: Mapping[str, bool]
+    artifacts: tuple[str, ...]
+
+
+def build_pipeline(config: Config, target: Target) -> GraphComponent:
     """Builds the pipeline of a config.
 
     Its parameters are the config's `data` and step sections; their defaults are the config's
@@ -27,18 +45,18 @@ def build_pipeline(config: Config, target: Target | None = None) -> GraphCompone
 
     Args:
         config: The validated config.
-        target: The cluster that it is for; None: this machine.
+        target: Where it is to run.
 
     Returns:
         The pipeline: call it to run here (after `kfp.local.init`), or compile it.
     """
-    steps = [step for step in STEPS if config.runs(step, target is not None)]
+    steps = [step for step in STEPS if config.runs(step, target.is_cluster)]
     last = [step for step in steps if step.at_exit]
     graph = _graph(config, [step for step in steps if not step.at_exit], target)
-    if target is None or not last:
+    if not last:
         return _pipeline(config.name, graph, config.arguments(config.steps))
     (at_exit,) = last
-    built = build_step(config, at_exit, target)
+    built = _build(config, at_exit, target)
 
     def reported(given: Mapping[str, Any]) -> None:
         run = {
@@ -48,7 +66,7 @@ def build_pipeline(config: Config, target: Target | None = None) -> GraphCompone
             "host": config.cluster.kfp.host,
         }
         task = built.make(**_inputs(built, dict(given) | run, {}))
-        settle(task, config, at_exit, target)
+        _set_options(task, config, at_exit, target)
         with dsl.ExitHandler(task, name="run"):
             graph(given)
 
@@ -56,18 +74,18 @@ def build_pipeline(config: Config, target: Target | None = None) -> GraphCompone
     return _pipeline(config.name, reported, config.arguments(names))
 
 
-def build_preparation(config: Config) -> GraphComponent:
+def build_preparation(config: Config, target: Target) -> GraphComponent:
     """Builds the part of a config's pipeline that comes before any training."""
     steps = [step for step in STEPS if step.name in ("ingest", "transform")]
     arguments = config.arguments([step.name for step in steps])
-    return _pipeline(config.name, _graph(config, steps, None), arguments)
+    return _pipeline(config.name, _graph(config, steps, target), arguments)
 
 
 def _graph(
-    config: Config, steps: Iterable[Step], target: Target | None
+    config: Config, steps: Iterable[Step], target: Target
 ) -> Callable[[Mapping[str, Any]], None]:
     """The body of a pipeline: each step with the inputs that those before it made."""
-    all_built = [build_step(config, step, target) for step in steps]
+    all_built = [_build(config, step, target) for step in steps]
 
     def graph(given: Mapping[str, Any]) -> None:
         values, artifacts = dict(given), dict[str, Any]()
@@ -92,11 +110,37 @@ def _graph(
             with dsl.If(values["verdict"] == BLESSED, name=BLESSED):
                 for built in group:
                     add(built)
-        if target is not None:
-            for task, step in tasks:
-                settle(task, config, step, target)
+        for task, step in tasks:
+            _set_options(task, config, step, target)
 
     return graph
+
+
+def _build(config: Config, step: Step, target: Target) -> BuiltStep:
+    function, image = step.load_component(), config.cluster.image(step.name)
+    component = dsl.component(function, base_image=image, install_kfp_package=False)
+    spec = component.component_spec
+    return BuiltStep(
+        step,
+        target.build(config, step, component),
+        {name: given.optional for name, given in (spec.inputs or {}).items()},
+        tuple(name for name in spec.outputs or {} if name != _RETURNED),
+    )
+
+
+def _set_options(task: Any, config: Config, step: Step, target: Target) -> None:
+    if target.is_cluster:
+        task.set_caching_options(_is_cached(config, step))
+    target.apply_resources(task, config, step)
+
+
+def _is_cached(config: Config, step: Step) -> bool:
+    """Whether a step's outputs follow from its inputs alone, and may be taken from a cache."""
+    if not step.caches:
+        return False
+    if step.name == "train" and config.section(TrainSettings).from_model is not None:
+        return False
+    return config.cluster.resources_of(step.name).cache
 
 
 def _inputs(

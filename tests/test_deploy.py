@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pipeline.config import load_config
-from pipeline.targets.settings import ClusterSettings
+from pipeline.settings.cluster import ClusterSettings
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

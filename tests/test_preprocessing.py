@@ -38,7 +38,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 Probabilities = npt.NDArray[Any]
-Doors = dict[str, Probabilities]
+TriggerApp = dict[str, Probabilities]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def records() -> list[bytes]:
 @pytest.fixture(scope="module")
 def doors(
     records: list[bytes], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[Doors, Path]]:
+) -> dict[str, tuple[TriggerApp, Path]]:
     """What every door makes of the same photographs, by transform setting."""
     examples = tmp_path_factory.mktemp("examples")
     for split in SPLITS:
@@ -80,7 +80,9 @@ def doors(
     return answers
 
 
-def all_doors(examples: Path, records: list[bytes], values: dict[str, Any], out: Path) -> Doors:
+def all_doors(
+    examples: Path, records: list[bytes], values: dict[str, Any], out: Path
+) -> TriggerApp:
     """Probabilities of one and the same untrained network behind the graph of these settings."""
     import keras
 
@@ -110,11 +112,11 @@ def all_doors(examples: Path, records: list[bytes], values: dict[str, Any], out:
 
 def stored_pixels(out: Path, split: str) -> npt.NDArray[np.uint8]:
     """A split's pixels, as the trainer reads them."""
-    from components.train.data.batches import Share, evaluation_stream
+    from components.train.data.batches import WorkerShard, evaluation_stream
 
     graph = read_transform_graph(out / "graph")
     source = read_transformed_examples(out / "pixels")
-    dataset = evaluation_stream(source, graph, split, Share(COUNT))
+    dataset = evaluation_stream(source, graph, split, WorkerShard(COUNT))
     return np.concatenate([images.numpy() for images, *_ in dataset])
 
 
@@ -152,7 +154,7 @@ def from_files(model: LoadedModel, images: list[bytes], out: Path) -> Probabilit
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_door_sees_what_was_trained_on(
-    doors: dict[str, tuple[Doors, Path]], setting: str
+    doors: dict[str, tuple[TriggerApp, Path]], setting: str
 ) -> None:
     answers, _ = doors[setting]
     for door, probabilities in answers.items():
@@ -161,14 +163,16 @@ def test_every_door_sees_what_was_trained_on(
 
 
 @pytest.mark.parametrize("setting", [name for name in SETTINGS if SETTINGS[name]])
-def test_a_setting_changes_every_door(doors: dict[str, tuple[Doors, Path]], setting: str) -> None:
+def test_a_setting_changes_every_door(
+    doors: dict[str, tuple[TriggerApp, Path]], setting: str
+) -> None:
     before, changed = doors["as they come"][0], doors[setting][0]
     for door in before:
         assert np.abs(before[door] - changed[door]).max() > 1e-4, door
 
 
 def test_the_crop_margin_is_in_the_training_records_alone(
-    doors: dict[str, tuple[Doors, Path]],
+    doors: dict[str, tuple[TriggerApp, Path]],
 ) -> None:
     out = doors["crop_margin"][1]
     source = read_transformed_examples(out / "pixels")

@@ -11,15 +11,8 @@ def evaluate(
     report: Output[HTML],
 ) -> str:
     """Measures a model on the test split, and says `blessed` or `not blessed`."""
+    arguments = locals().copy()
     from components.evaluate.evaluate import evaluate
     from darkroom.runtime.run_step import run_step
 
-    verdict: str = run_step(
-        evaluate,
-        examples=examples.path,
-        model=model.path,
-        settings=settings,
-        evaluation=evaluation.path,
-        report=report.path,
-    )
-    return verdict
+    return run_step(evaluate, **arguments)

@@ -18,9 +18,9 @@ from darkroom.settings import nearest
 
 if TYPE_CHECKING:
     from components.ingest.card.card import Contents
-    from components.ingest.shards.build_examples import Assembled
+    from components.ingest.shards.build_examples import BuiltExamples
     from components.ingest.shards.chunk import Entry
-    from components.ingest.splits.index import Index
+    from components.ingest.shards.index import Index
     from components.ingest.statistics import Statistics
 
 _log = logging.getLogger("darkroom.ingest")
@@ -48,7 +48,7 @@ def ingest(
             a finding whose severity is `error`.
     """
     from components.ingest.card.card import PAGE, Contents
-    from components.ingest.shards.build_examples import assemble
+    from components.ingest.shards.build_examples import build_examples
     from components.ingest.shards.examples_manifest import examples_manifest, labels_of
     from components.ingest.validation import find, read_previous, settle_findings
 
@@ -61,7 +61,7 @@ def ingest(
             table = read_source(data, Path(digits_folder), settings)
             _check_columns(table, settings)
             _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
-            assembled = assemble(table.rows, _previous(settings), settings, aside)
+            assembled = build_examples(table.rows, _previous(settings), settings, aside)
         rejections = [*table.rejections, *assembled.rejections]
         total = _statistics(assembled, settings)
         counts = {split: total.photographs[split] for split in examples_format.SPLITS}
@@ -100,7 +100,7 @@ def _check_columns(table: Table, settings: IngestSettings) -> None:
 
 def _previous(settings: IngestSettings) -> "Index":
     """What an earlier run left that this one can build on."""
-    from components.ingest.splits.index import NOTHING, read_index
+    from components.ingest.shards.index import NOTHING, read_index
 
     if settings.previous is None:
         return NOTHING
@@ -110,7 +110,7 @@ def _previous(settings: IngestSettings) -> "Index":
     return index or NOTHING
 
 
-def _statistics(assembled: "Assembled", settings: IngestSettings) -> "Statistics":
+def _statistics(assembled: "BuiltExamples", settings: IngestSettings) -> "Statistics":
     from components.ingest.images.tiles import tiles_by_label
     from components.ingest.statistics import Statistics
 
@@ -125,7 +125,7 @@ def _statistics(assembled: "Assembled", settings: IngestSettings) -> "Statistics
     for (split, labels), entries in alike.items():
         examples = sum(entry.examples for entry in entries)
         total.add_all(entries, split, dict.fromkeys(labels, examples), examples)
-    total.united = sum(bool(entry.united) for entry in assembled.entries)
+    total.merged_labels = sum(bool(entry.merged_labels) for entry in assembled.entries)
     return total
 
 

@@ -90,7 +90,7 @@ class Statistics:
         photographs: Examples by split.
         counts: Examples by split, then by label; one with several labels counts for each.
         converted: Photographs encoded anew.
-        united: Photographs with the labels of all their copies, whose labels conflicted.
+        merged_labels: Photographs with the labels of all their copies, whose labels conflicted.
         overall: Distributions of all photographs; one that is cut into tiles counts once.
         by_label: Distributions of the photographs of each label.
     """
@@ -98,7 +98,7 @@ class Statistics:
     photographs: Counter[str] = dataclasses.field(default_factory=Counter)
     counts: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
     converted: int = 0
-    united: int = 0
+    merged_labels: int = 0
     overall: Distributions = dataclasses.field(default_factory=Distributions)
     by_label: dict[str, Distributions] = dataclasses.field(default_factory=dict)
 
@@ -136,7 +136,7 @@ class Statistics:
             "photographs": dict(self.photographs),
             "counts": {split: dict(labels) for split, labels in self.counts.items()},
             "converted": self.converted,
-            "united": self.united,
+            "merged_labels": self.merged_labels,
             "edges": {name: list(edges) for name, edges in EDGES.items()},
             **self.overall.to_json(),
             "by_label": {name: self.by_label[name].to_json() for name in sorted(self.by_label)},
@@ -149,7 +149,7 @@ class Statistics:
             photographs=Counter(document["photographs"]),
             counts={split: Counter(labels) for split, labels in document["counts"].items()},
             converted=document["converted"],
-            united=document.get("united", 0),
+            merged_labels=document.get("merged_labels", 0),
             overall=Distributions.from_json(document),
             by_label={
                 label: Distributions.from_json(part) for label, part in document["by_label"].items()

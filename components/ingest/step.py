@@ -9,20 +9,15 @@ def ingest(
     examples: Output[Dataset],
     rejected: Output[Artifact],
     statistics: Output[Artifact],
-    data_fingerprint: str = "",  # noqa: ARG001
+    data_fingerprint: str = "",
 ) -> None:
     """Turns labelled photographs into split TFRecord examples.
 
     A cluster's cache goes by `data_fingerprint`; nothing else is done with it.
     """
+    arguments = locals().copy()
+    del arguments["data_fingerprint"]
     from components.ingest.ingest import ingest
     from darkroom.runtime.run_step import run_step
 
-    run_step(
-        ingest,
-        data=data,
-        settings=settings,
-        examples=examples.path,
-        rejected=rejected.path,
-        statistics=statistics.path,
-    )
+    run_step(ingest, **arguments)

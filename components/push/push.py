@@ -1,10 +1,11 @@
-"""The push step: publishes a blessed model at a push target."""
+"""The push step: a blessed model to where it serves."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
 from components.push.settings import PushSettings
+from components.push.targets import target_for
 from darkroom.artifacts.evaluation import Evaluation, read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.manifest import (
@@ -26,49 +27,47 @@ def push(
     Args:
         examples: The examples it was evaluated on.
         model: The model that train exported.
-        evaluation: The evaluation artifact of that model.
-        settings: The push step's settings.
-        pushed: Output: where the model was pushed and as which version; without a destination,
-            the version itself too.
+        evaluation: What evaluate wrote about it.
+        settings: Where the model goes.
+        pushed: Output: where it went and as which version, or the version itself.
 
     Returns:
-        Where the version is: its folder, or what the target calls it.
+        The version's folder.
 
     Raises:
         StepError: The model is refused, or cannot be written.
     """
     from components.push.checks import check_model
-    from components.push.targets import target_for
 
     checked = read_model(model)
-    evaluated = read_evaluation(evaluation)
-    check_model(checked, evaluated, read_examples(examples))
+    measured = read_evaluation(evaluation)
+    check_model(checked, measured, read_examples(examples))
     with atomic_artifact(pushed) as temporary:
         target = target_for(settings.destination or str(temporary))
-        version = target.publish(checked, _record(evaluated))
-        # Without a destination the version is part of the artifact, which gets its own name last.
-        destination = settings.destination or str(pushed)
-        location = version.location if settings.destination else str(pushed / str(version.number))
+        published = target.publish(checked, _record(measured))
+        location = published.location
+        if settings.destination is None:  # the artifact itself takes its name only now
+            location = str(pushed / Path(location).relative_to(temporary))
         content = {
-            "destination": destination,
-            "version": version.number,
+            "destination": settings.destination or str(pushed),
+            "version": published.number,
             "path": location,
-            "digest": checked.manifest["digest"],
+            "digest": published.digest,
         }
         write_manifest(temporary, "pushed", content)
-    _log.info("version %d at %s", version.number, location)
+    _log.info("version %d at %s", published.number, location)
     return location
 
 
-def _record(evaluated: Evaluation) -> dict[str, Any]:
-    """The manifest's entry of a pushed model, which stays with it wherever it is copied."""
-    provenance = {
+def _record(measured: Evaluation) -> dict[str, Any]:
+    """What a served model says of itself, wherever it is copied to."""
+    made = {
         name: value for name, value in (CURRENT_PROVENANCE.get() or {}).items() if name != "inputs"
     }
     evaluation = {
-        "digest": evaluated.manifest.get("digest"),
-        "count": evaluated.count,
-        "metrics": evaluated.metrics,
-        "settings": evaluated.manifest["settings"],
+        "digest": measured.manifest.get("digest"),
+        "count": measured.count,
+        "metrics": measured.metrics,
+        "settings": measured.manifest["settings"],
     }
-    return {"evaluation": evaluation, PROVENANCE: provenance}
+    return {"evaluation": evaluation, PROVENANCE: made}

@@ -11,13 +11,12 @@ class PushSettings(Settings):
     """Where a blessed model goes."""
 
     destination: str | None = pydantic.Field(default=None, min_length=1)
-    """The push target, chosen by the form of its name. A path is the folder of a model server's
-    versions, `<destination>/<version>/saved_model.pb`. Unset: `served/<name>` in the folder of
-    runs for a local run, the step's own artifact on a cluster."""
+    """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`. Unset: for a
+    run here `served/<name>` in the folder of runs, on a cluster the step's own artifact."""
 
     @pydantic.field_validator("destination")
     @classmethod
-    def _has_a_target(cls, destination: str | None) -> str | None:
+    def _check_destination(cls, destination: str | None) -> str | None:
         if destination is not None:
             try:
                 target_for(destination)

@@ -11,14 +11,8 @@ def push(
     pushed: Output[Artifact],
 ) -> None:
     """Checks a blessed model once more and publishes it as the newest version."""
+    arguments = locals().copy()
     from components.push.push import push
     from darkroom.runtime.run_step import run_step
 
-    run_step(
-        push,
-        examples=examples.path,
-        model=model.path,
-        evaluation=evaluation.path,
-        settings=settings,
-        pushed=pushed.path,
-    )
+    run_step(push, **arguments)

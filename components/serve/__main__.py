@@ -8,7 +8,7 @@ import typer
 from components.serve.server import serve
 from components.serve.settings import ServeSettings
 from darkroom.errors import DarkroomError
-from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.settings import validate_settings
 
 _DEFAULTS = ServeSettings()

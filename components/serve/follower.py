@@ -1,6 +1,5 @@
 """The versions of a model directory, and the one that serves: the highest that loads."""
 
-import contextlib
 import gc
 import logging
 import os
@@ -8,13 +7,8 @@ from pathlib import Path
 
 from components.serve.errors import reason
 from components.serve.loaded_model import LoadedModel, load_model
-from darkroom.artifacts.model_repository import (
-    GRAPH_FILE,
-    Version,
-    is_complete,
-    list_versions,
-    version_number,
-)
+from darkroom.artifacts import model_repository
+from darkroom.artifacts.model_repository import GRAPH_FILE, Version
 from darkroom.errors import SettingsError
 
 _LOG = logging.getLogger("darkroom.serve")
@@ -27,10 +21,10 @@ def find_versions(model_dir: Path) -> list[Version]:
         model_dir: A SavedModel directory (version 1, or its own number where it is named by one),
             or a model repository, as `darkroom.artifacts.model_repository` describes it.
     """
-    if is_complete(model_dir):
-        number = version_number(model_dir.name)
-        return [Version(1 if number is None else number, model_dir)]
-    return list_versions(model_dir)[::-1]
+    if model_repository.is_complete(model_dir):
+        numbered = model_repository.is_version_name(model_dir.name)
+        return [Version(int(model_dir.name) if numbered else 1, model_dir)]
+    return model_repository.find_versions(model_dir)
 
 
 def check_model_directory(model_dir: Path) -> None:
@@ -58,7 +52,7 @@ def model_name(model_dir: Path) -> str:
     """
     # A link keeps its own name, which Path.resolve would lose.
     folder = Path(os.path.abspath(model_dir))  # noqa: PTH100
-    if version_number(folder.name) is not None:
+    if model_repository.is_version_name(folder.name):
         folder = folder.parent
     return folder.name or "model"
 
@@ -104,7 +98,7 @@ class VersionFollower:
 
     def _has_changed(self, version: Version) -> bool:
         """Whether a version is new, or has other files than when it failed to load."""
-        stamp = _stamp(version.folder)
+        stamp = version.stamp()
         if version.number in self.errors and self._failed_stamps[version.number] == stamp:
             return False
         self._failed_stamps[version.number] = stamp
@@ -138,14 +132,3 @@ class VersionFollower:
             # A SavedModel has reference cycles: without this its memory would stay in use.
             del previous
             gc.collect()
-
-
-def _stamp(folder: Path) -> frozenset[tuple[Path, int, int]]:
-    """Path, size in bytes and time of change of each file below a folder."""
-    files = []
-    for path in folder.rglob("*"):
-        # Somebody may be removing the version.
-        with contextlib.suppress(OSError):
-            stat = path.stat()
-            files.append((path, stat.st_size, stat.st_mtime_ns))
-    return frozenset(files)

@@ -6,14 +6,8 @@ import pydantic
 
 from components.train.augmentation.settings import AugmentationSettings
 from components.train.distribution.strategy import StrategyName
-from darkroom.backbones import (
-    IMAGENET,
-    KERAS_APPLICATIONS,
-    RANDOM,
-    WITH_ALPHA,
-    check_backbone,
-    scales_within,
-)
+from darkroom.backbones.registry import check_backbone, check_options
+from darkroom.backbones.weights import IMAGENET, RANDOM
 from darkroom.settings import Settings
 from darkroom.storage.paths import mounted_path
 
@@ -131,14 +125,7 @@ class TrainSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
-        if self.alpha is not None and self.backbone not in WITH_ALPHA:
-            raise ValueError(f"alpha is for {', '.join(sorted(WITH_ALPHA))}, not {self.backbone}")
-        if self.backbone not in KERAS_APPLICATIONS and self.weights == IMAGENET:
-            raise ValueError(
-                f"{self.backbone} has no imagenet weights: set weights to none or a path"
-            )
-        if self.standardize and scales_within(self.backbone):
-            raise ValueError(f"standardize is not for {self.backbone}, which scales pixels itself")
+        check_options(self.backbone, self.alpha, self.weights == IMAGENET, self.standardize)
         return self
 
     def scaled(self, learning_rate: float) -> float:

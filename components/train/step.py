@@ -11,14 +11,8 @@ def train(
     checkpoints: Output[Artifact],
 ) -> None:
     """Trains a classifier and exports it with its serving signatures."""
+    arguments = locals().copy()
     from components.train.train import train
     from darkroom.runtime.run_step import run_step
 
-    run_step(
-        train,
-        transformed_examples=transformed_examples.path,
-        transform_graph=transform_graph.path,
-        settings=settings,
-        model=model.path,
-        checkpoints=checkpoints.path,
-    )
+    run_step(train, **arguments)

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.precision import computing_in
-from components.train.distribution.tf_config import Cluster, read_cluster
+from components.train.distribution.precision import dtype_policy
+from components.train.distribution.tf_config import WorkerGroup, read_worker_group
 from components.train.loop.checkpoint import BEST_WEIGHTS, checkpoint_folder, remove_checkpoint
 from components.train.loop.fingerprint import training_identity
 from components.train.loop.interruption import OnEpoch
@@ -22,7 +22,7 @@ from darkroom.artifacts.transformed import (
     read_transform_graph,
     read_transformed_examples,
 )
-from darkroom.backbones import RANDOM
+from darkroom.backbones.weights import RANDOM
 from darkroom.storage.atomic import write_json
 
 _log = logging.getLogger("darkroom.train")
@@ -58,11 +58,11 @@ def train(
     """
     source = read_transformed_examples(transformed_examples)
     graph = read_transform_graph(transform_graph)
-    cluster = read_cluster()
+    workers = read_worker_group()
     folder = checkpoint_folder(settings, checkpoints)
-    history = train_weights(source, graph, settings, cluster, folder)
+    history = train_weights(source, graph, settings, workers, folder)
     best: dict[str, Any] = history["epochs"][history["best_epoch"] - 1]
-    if not cluster.is_chief:
+    if not workers.is_chief:
         return best
     _log.info("best epoch %d: valid accuracy %.3f", best["epoch"], best["val_accuracy"])
     with atomic_artifact(model) as aside:
@@ -87,7 +87,7 @@ def train_weights(
     source: TransformedExamples,
     graph: TransformGraph,
     settings: TrainSettings,
-    cluster: Cluster,
+    workers: WorkerGroup,
     folder: Path,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
@@ -97,27 +97,27 @@ def train_weights(
         source: Transformed examples.
         graph: The graph that gave them.
         settings: What is trained, and how.
-        cluster: The workers.
+        workers: The workers.
         folder: Of checkpoints and the best weights.
         on_epoch: Called after every epoch.
 
     Returns:
         The history, as `fit` gives it.
     """
-    from components.train.distribution.context import Place
+    from components.train.distribution.context import TrainingContext
     from components.train.distribution.strategy import build_strategy
     from components.train.loop.trainer import fit
     from components.train.model.network import build_network
 
     if source.embeddings is not None:
         check_embeddings(source.embeddings, settings)
-    strategy = build_strategy(settings.strategy, cluster)
+    strategy = build_strategy(settings.strategy, workers)
     _log.info(
         "%s on %d device(s), %s training photographs",
         *(settings.backbone, strategy.num_replicas_in_sync, f"{source.counts.get('train', 0):,}"),
     )
     former = former_weights(settings, graph)
-    with strategy.scope(), computing_in(settings.precision):
+    with strategy.scope(), dtype_policy(settings.precision):
         network = build_network(settings, graph, RANDOM if former else settings.weights)
         if source.embeddings is not None:
             network = head_network(network)
@@ -125,9 +125,9 @@ def train_weights(
             network.embedding, former, str(settings.from_model)
         )
         identity = training_identity(source, graph, settings, warm)
-        place = Place(strategy, cluster, folder, identity)
+        context = TrainingContext(strategy, workers, folder, identity)
         phases = plan_phases(settings, warm)
-    return fit(network, source, graph, settings, phases, place, on_epoch)
+    return fit(network, source, graph, settings, phases, context, on_epoch)
 
 
 def _export(

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from components.transform.moments import Array
 from components.transform.settings import EmbeddingsSettings
-from darkroom.backbones import build_backbone, pooled, scaling
+from darkroom.backbones.build import build_backbone, pooled
+from darkroom.backbones.preprocess import scaling
 from darkroom.errors import StepError
 
 

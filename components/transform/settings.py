@@ -4,13 +4,8 @@ from typing import Literal, Self
 
 import pydantic
 
-from darkroom.backbones import (
-    IMAGENET,
-    KERAS_APPLICATIONS,
-    RANDOM,
-    WITH_ALPHA,
-    check_backbone,
-)
+from darkroom.backbones.registry import backbones, check_backbone, check_options
+from darkroom.backbones.weights import IMAGENET, RANDOM
 from darkroom.settings import Settings
 
 
@@ -27,7 +22,8 @@ class EmbeddingsSettings(Settings):
     @pydantic.field_validator("backbone")
     @classmethod
     def _check_backbone(cls, name: str) -> str:
-        if check_backbone(name) not in KERAS_APPLICATIONS:
+        known = backbones().get(check_backbone(name))
+        if known is None or not known.has_imagenet:
             raise ValueError(
                 "embeddings are for the networks of keras.applications: "
                 "others scale pixels by all photographs' moments, which are known too late"
@@ -43,8 +39,7 @@ class EmbeddingsSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:
-        if self.alpha is not None and self.backbone not in WITH_ALPHA:
-            raise ValueError(f"alpha is for {', '.join(sorted(WITH_ALPHA))}, not {self.backbone}")
+        check_options(self.backbone, self.alpha, imagenet=False, standardize=False)
         return self
 
 

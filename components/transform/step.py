@@ -10,13 +10,8 @@ def transform(
     transformed_examples: Output[Dataset],
 ) -> None:
     """Fits the preprocessing graph on the training split and applies it to every split."""
+    arguments = locals().copy()
     from components.transform.transform import transform
     from darkroom.runtime.run_step import run_step
 
-    run_step(
-        transform,
-        examples=examples.path,
-        settings=settings,
-        transform_graph=transform_graph.path,
-        transformed_examples=transformed_examples.path,
-    )
+    run_step(transform, **arguments)

@@ -1,133 +1,138 @@
-"""A model repository: a folder of numbered versions, as TF Serving, KServe and ours watch it.
+"""A model repository: numbered versions in a folder. The one rule of what a version is.
 
-The one rule, which is TF Serving's: a version is a folder that is named by a decimal number and
-holds a complete model, that is a `saved_model.pb`. The highest version serves.
+The rule is TF Serving's: a version is a folder whose name is a decimal number and which holds a
+complete SavedModel. A folder that is still being copied is not a version yet. A version that was
+rolled back keeps its number under a name that servers ignore.
 """
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
-from darkroom.errors import SettingsError, StepError
+from darkroom.errors import StepError
 
 GRAPH_FILE = "saved_model.pb"
-"""The file of a SavedModel that is written last: a folder with it holds a complete model."""
-LARGEST_NUMBER = 2**63 - 1
-"""TF Serving reads versions as 64-bit integers."""
-
+"""The file that makes a folder a SavedModel; only the manifest is written after it."""
 _ROLLED_BACK = ".rolled-back-"
-_PREFIXES = (_ROLLED_BACK, ".withdrawn-")
-"""Of versions that were rolled back, by this release and by earlier ones; no server takes them."""
+_OUT_OF_SERVICE = re.compile(r"\.(?:rolled-back|withdrawn)-([0-9]{1,18})")
+"""Names of versions that were rolled back, by this release or an earlier one."""
+_NUMBER = re.compile(r"[0-9]{1,18}")  # of an int64, as TF Serving reads it
+_HIGHEST = 10**18 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """A complete version, which can be served.
+    """A version of a model that can be served.
 
     Attributes:
-        number: Its number.
+        number: Its number; the highest serves.
         folder: The SavedModel directory.
     """
 
     number: int
     folder: Path
 
+    def stamp(self) -> frozenset[tuple[Path, int, int]]:
+        """Path, size in bytes and time of change of each of its files."""
+        files = []
+        for path in self.folder.rglob("*"):
+            # Somebody may be removing the version.
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                files.append((path, stat.st_size, stat.st_mtime_ns))
+        return frozenset(files)
 
-def version_number(name: str) -> int | None:
-    """The version that a folder's name stands for; None for any other name.
 
-    Only ASCII digits count, and leading zeros do not matter.
+def is_version_name(name: str) -> bool:
+    """Whether a folder's name is a version's number, as TF Serving reads it."""
+    return _NUMBER.fullmatch(name) is not None
 
-    >>> version_number("12"), version_number("007"), version_number("v1"), version_number("\u0663")
-    (12, 7, None, None)
+
+def find_versions(repository: Path) -> list[Version]:
+    """The complete versions in a repository, the highest first.
+
+    Args:
+        repository: The folder; one that does not exist has none.
     """
-    if not (name.isascii() and name.isdigit()):
-        return None
-    # A longer text of digits is no 64-bit integer, and Python refuses to read the longest.
-    digits = name.lstrip("0") or "0"
-    number = int(digits) if len(digits) <= len(str(LARGEST_NUMBER)) else LARGEST_NUMBER + 1
-    return number if number <= LARGEST_NUMBER else None
+    return [version for version in _numbered(repository) if is_complete(version.folder)]
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether a folder holds a complete model."""
-    return (folder / GRAPH_FILE).is_file()
-
-
-def list_versions(repository: Path) -> list[Version]:
-    """The complete versions of a repository, lowest first; none where there is no such folder.
-
-    Of two folders with the same number, such as `7` and `007`, the one without zeros counts.
-    """
-    found: dict[int, Path] = {}
-    for number, path in _numbered(repository):
-        if is_complete(path) and (number not in found or path.name == str(number)):
-            found[number] = path
-    return [Version(number, found[number]) for number in sorted(found)]
+def find_incomplete(repository: Path) -> list[Version]:
+    """The numbered folders that hold no complete model, the highest first."""
+    return [version for version in _numbered(repository) if not is_complete(version.folder)]
 
 
 def serving_version(repository: Path) -> Version | None:
-    """The version that serves, which is the highest complete one; None where there is none."""
-    return next(iter(reversed(list_versions(repository))), None)
-
-
-def incomplete_versions(repository: Path) -> list[Path]:
-    """The numbered folders without a complete model, such as a half-copied one, lowest first."""
-    found = [(number, path) for number, path in _numbered(repository) if path.is_dir()]
-    return [path for _, path in sorted(found) if not is_complete(path)]
+    """The version that servers serve, which is the highest; None if there is none."""
+    return next(iter(find_versions(repository)), None)
 
 
 def next_number(repository: Path) -> int:
-    """A number above all that were ever used: of complete, half-copied and rolled-back versions.
+    """A number above every one that is or was in use: complete, half-copied or rolled back.
 
     Raises:
         StepError: There is no higher number.
     """
-    used = [number for number, _ in _numbered(repository)]
-    for prefix in _PREFIXES:
-        used += [number for number, _ in _numbered(repository, prefix)]
-    number = max(used, default=0) + 1
-    if number > LARGEST_NUMBER:
-        raise StepError(f"{repository} has version {number - 1}, the highest that there can be")
-    return number
+    matches = [
+        _NUMBER.fullmatch(path.name) or _OUT_OF_SERVICE.fullmatch(path.name)
+        for path in _entries(repository)
+    ]
+    highest = max((int(match[match.lastindex or 0]) for match in matches if match), default=0)
+    if highest >= _HIGHEST:
+        raise StepError(f"{repository} uses {highest}, the highest number that a version can have")
+    return highest + 1
 
 
 def roll_back(repository: Path) -> tuple[Version, Version]:
-    """Takes the version that serves out of service, so that the one before it serves again.
-
-    Its folder is renamed, so that it stays out of service and its number is not used again.
+    """Takes the version that serves out of service, for good.
 
     Returns:
-        The version that was rolled back, in its new folder, and the version that serves now.
+        The version that was rolled back, in its renamed folder, and the one that serves now.
 
     Raises:
-        SettingsError: There is no such folder.
         StepError: There is no version to go back to, or the folder cannot be renamed.
     """
-    if not repository.is_dir():
-        raise SettingsError(f"{repository} does not exist")
-    versions = list_versions(repository)
+    versions = find_versions(repository)
     if len(versions) < 2:
-        raise StepError(f"{repository} has {len(versions)} version(s): none to go back to")
-    newest = versions[-1]
-    folder = repository / f"{_ROLLED_BACK}{newest.number}"
+        complete = "no complete version" if not versions else "1 complete version"
+        raise StepError(f"{repository} has {complete}: none to go back to")
+    newest, before = versions[:2]
+    # `07` beside `7` would serve once `7` is renamed.
+    names = [path.name for path in _folders(repository) if is_version_name(path.name)]
+    spellings = [name for name in names if int(name) == newest.number]
     try:
-        # `007` beside `7` would serve once `7` is gone.
-        for number, path in [*_numbered(repository)]:
-            if number == newest.number and path != newest.folder and is_complete(path):
-                path.rename(repository / f"{_ROLLED_BACK}{path.name}")
-        newest.folder.rename(folder)
+        for name in sorted(spellings, key=len, reverse=True):
+            (repository / name).rename(repository / f"{_ROLLED_BACK}{name}")
     except OSError as error:
         raise StepError(f"cannot rename {newest.folder}: {error.strerror or error}") from None
-    return Version(newest.number, folder), versions[-2]
+    folder = repository / f"{_ROLLED_BACK}{newest.folder.name}"
+    return Version(newest.number, folder), before
 
 
-def _numbered(repository: Path, prefix: str = "") -> Iterator[tuple[int, Path]]:
-    """What is named by a prefix and a number."""
-    # Somebody may be removing the folder; a file is no folder of versions.
-    with contextlib.suppress(OSError):
-        for path in repository.iterdir():
-            number = version_number(path.name.removeprefix(prefix))
-            if number is not None and path.name.startswith(prefix):
-                yield number, path
+def is_complete(folder: Path) -> bool:
+    """Whether a SavedModel in a folder is complete, by the file that is written last."""
+    return (folder / GRAPH_FILE).is_file()
+
+
+def _numbered(repository: Path) -> list[Version]:
+    """All folders whose names are numbers, the highest first.
+
+    Of folders of one number, `7` and `07`, a complete one counts, of those the shortest name.
+    """
+    found: dict[int, Version] = {}
+    named = [path for path in _folders(repository) if is_version_name(path.name)]
+    for folder in sorted(named, key=lambda path: (is_complete(path), -len(path.name))):
+        found[int(folder.name)] = Version(int(folder.name), folder)
+    return sorted(found.values(), key=lambda version: version.number, reverse=True)
+
+
+def _folders(repository: Path) -> list[Path]:
+    return [path for path in _entries(repository) if path.is_dir()]
+
+
+def _entries(repository: Path) -> list[Path]:
+    try:
+        return list(repository.iterdir())
+    except OSError:
+        return []

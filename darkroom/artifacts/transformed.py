@@ -7,7 +7,7 @@ from typing import Any
 
 from darkroom.artifacts.examples import IMAGE_BYTES, LABEL
 from darkroom.artifacts.manifest import read_manifest
-from darkroom.backbones import IMAGENET, RANDOM
+from darkroom.backbones.weights import IMAGENET, RANDOM
 from darkroom.errors import SettingsError
 
 GRAPH_KIND = "transform_graph"

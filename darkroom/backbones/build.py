@@ -3,12 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from darkroom.backbones.custom import build_own
-from darkroom.backbones.keras_applications import (
-    KERAS_APPLICATIONS,
-    keras_application,
-)
-from darkroom.backbones.registry import FROM_SCRATCH, check_image_size
+from darkroom.backbones.custom import build_custom
+from darkroom.backbones.registry import backbones, check_image_size
 from darkroom.backbones.weights import IMAGENET, RANDOM, load_weights
 
 
@@ -18,7 +14,7 @@ def build_backbone(
     """Builds a network without its top.
 
     Args:
-        name: One of `NAMES`, or a `module:function` of the user's own.
+        name: A name in `backbones()`, or a `module:function` of the user's own.
         image_size: Height and width in pixels.
         alpha: Width multiplier, for the MobileNets.
         weights: `imagenet`, a path to a weights file, or `none` for random ones.
@@ -33,15 +29,13 @@ def build_backbone(
             function is missing.
     """
     check_image_size(name, image_size)
-    if name in KERAS_APPLICATIONS:
-        backbone = keras_application(name, image_size, alpha, weights == IMAGENET)
-    elif name in FROM_SCRATCH:
-        backbone = build_own(FROM_SCRATCH[name].path, image_size)
+    if name in backbones():
+        network = backbones()[name].build(image_size, alpha, weights == IMAGENET)
     else:
-        backbone = build_own(name, image_size)
+        network = build_custom(name, image_size)
     if weights not in (RANDOM, IMAGENET):
-        load_weights(backbone, name, Path(weights))
-    return backbone
+        load_weights(network, name, Path(weights))
+    return network
 
 
 def pooled(features: Any) -> Any:

@@ -8,7 +8,7 @@ from darkroom.errors import StepError
 from darkroom.settings import nearest
 
 
-def build_own(path: str, image_size: tuple[int, int]) -> Any:
+def build_custom(path: str, image_size: tuple[int, int]) -> Any:
     """Calls the function that a path names.
 
     Args:
@@ -28,15 +28,13 @@ def build_own(path: str, image_size: tuple[int, int]) -> Any:
 
     model = _function(path)(image_size)
     if not isinstance(model, keras.Model):
-        raise StepError(
-            f"train.backbone: {path} returned {type(model).__name__}, not a keras.Model"
-        )
+        raise StepError(f"backbone {path} returned {type(model).__name__}, not a keras.Model")
     expected = (None, *image_size, 3)
     if model.input_shape != expected:
-        raise StepError(f"train.backbone: {path} takes {model.input_shape}, not {expected}")
+        raise StepError(f"backbone {path} takes {model.input_shape}, not {expected}")
     if not isinstance(model.output_shape, tuple) or len(model.output_shape) not in (2, 4):
         raise StepError(
-            f"train.backbone: {path} gives {model.output_shape}, neither a feature map "
+            f"backbone {path} gives {model.output_shape}, neither a feature map "
             "[N, h, w, D] nor an embedding [N, D]"
         )
     return model
@@ -51,13 +49,13 @@ def _function(path: str) -> Callable[[tuple[int, int]], Any]:
         if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise StepError(
-            f"train.backbone: there is no module {error.name} for {path}: is the folder that "
+            f"there is no module {error.name} for {path}: is the folder that "
             "holds it on PYTHONPATH, and in the train step's image?"
         ) from None
     function = getattr(module, name, None)
     if not callable(function):
         offered = [key for key, value in vars(module).items() if callable(value)]
         near = nearest(name, offered) if offered else ""
-        raise StepError(f"train.backbone: {module_name} has no function {name}{near}")
+        raise StepError(f"backbone {path}: {module_name} has no function {name}{near}")
     result: Callable[[tuple[int, int]], Any] = function
     return result

@@ -1,13 +1,15 @@
 """The networks of `keras.applications`."""
 
+import functools
 import traceback
 from pathlib import Path
 from typing import Any
 
+from darkroom.backbones.backbone import Backbone
 from darkroom.backbones.weights import IMAGENET, one_line
 from darkroom.errors import StepError
 
-KERAS_APPLICATIONS = {
+_MODULES = {
     "ConvNeXtBase": "convnext",
     "ConvNeXtLarge": "convnext",
     "ConvNeXtSmall": "convnext",
@@ -51,21 +53,11 @@ KERAS_APPLICATIONS = {
 }
 """Module of `keras.applications` by network; the module holds its `preprocess_input`."""
 
-SCALE_WITHIN = frozenset({"convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"})
+_SCALE_WITHIN = frozenset({"convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"})
 """Modules whose networks take pixels 0 to 255 and hold layers that scale them."""
-WITH_ALPHA = frozenset({"MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"})
-MINIMUM_SIDE = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
+_WITH_ALPHA = frozenset({"MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"})
+_MINIMUM_SIDE = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
 """Pixels of the smallest side by module, where it is not 32."""
-
-
-def scales_within(name: str) -> bool:
-    """Whether a backbone's own first layers scale its pixels."""
-    return KERAS_APPLICATIONS.get(name) in SCALE_WITHIN
-
-
-def minimum_side(name: str) -> int:
-    """Pixels of the smallest side that a network takes."""
-    return MINIMUM_SIDE.get(KERAS_APPLICATIONS[name], 32)
 
 
 def keras_application(
@@ -87,14 +79,14 @@ def keras_application(
             **options,
         )
     except ValueError as error:
-        raise StepError(f"train.backbone {name}: {one_line(error)}") from None
+        raise StepError(f"{name}: {one_line(error)}") from None
     except Exception as error:
         # `get_file` raises a bare Exception.
         if not imagenet:
             raise
         raise StepError(
             f"cannot download the imagenet weights of {name} ({one_line(error)}): put the file "
-            f"at {_target(error)}, or give its path as train.weights"
+            f"at {_target(error)}, or give its path as weights"
         ) from None
 
 
@@ -107,3 +99,17 @@ def _target(error: Exception) -> Path:
         if frame.f_code is keras.utils.get_file.__code__:
             return Path(frame.f_locals["download_target"])
     return Path("~/.keras/models").expanduser()
+
+
+BACKBONES = tuple(
+    Backbone(
+        name,
+        functools.partial(keras_application, name),
+        minimum_side=_MINIMUM_SIDE.get(module, 32),
+        preprocessing=module,
+        scales_within=module in _SCALE_WITHIN,
+        takes_alpha=name in _WITH_ALPHA,
+        has_imagenet=True,
+    )
+    for name, module in _MODULES.items()
+)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from darkroom.backbones.backbone import from_scratch
+
 
 def lenet5(image_size: tuple[int, int]) -> Any:
     """LeNet-5 up to its last hidden layer, which the head makes whole: 32x32 is its own size.
@@ -23,3 +25,6 @@ def lenet5(image_size: tuple[int, int]) -> Any:
     for units in (120, 84):
         x = keras.layers.Dense(units, "tanh")(x)
     return keras.Model(inputs, x, name="lenet5")
+
+
+BACKBONES = (from_scratch("lenet5", lenet5, minimum_side=16),)

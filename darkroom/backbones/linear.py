@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from darkroom.backbones.backbone import from_scratch
+
 
 def linear(image_size: tuple[int, int]) -> Any:
     """No network: the pixels themselves, so that the head is a multinomial logistic regression.
@@ -13,3 +15,6 @@ def linear(image_size: tuple[int, int]) -> Any:
 
     inputs = keras.Input((*image_size, 3))
     return keras.Model(inputs, keras.layers.Flatten()(inputs), name="linear")
+
+
+BACKBONES = (from_scratch("linear", linear, minimum_side=1),)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from darkroom.backbones.keras_applications import KERAS_APPLICATIONS
+from darkroom.backbones.registry import backbones
 
 
 def scaling(
@@ -15,7 +15,7 @@ def scaling(
     """How a backbone wants its pixels scaled: the one place that knows.
 
     Args:
-        name: One of `NAMES`, or a `module:function` of the user's own.
+        name: A name in `backbones()`, or a `module:function` of the user's own.
         pixel_mean: Mean of the dataset's pixels by channel, 0 to 255.
         pixel_variance: Their variance.
         standardize: Whether to go by these two, as every backbone but those of
@@ -27,13 +27,14 @@ def scaling(
     """
     import keras
 
-    if standardize or name not in KERAS_APPLICATIONS:
+    backbone = backbones().get(name)
+    if standardize or backbone is None or backbone.preprocessing is None:
         # A dataset of one grey tone has no variance to divide by.
         variance = [max(value, 1.0) for value in pixel_variance]
         normalize: Callable[[Any], Any] = keras.layers.Normalization(
             mean=list(pixel_mean), variance=variance
         )
         return normalize
-    module = getattr(keras.applications, KERAS_APPLICATIONS[name])
+    module = getattr(keras.applications, backbone.preprocessing)
     preprocess_input: Callable[[Any], Any] = module.preprocess_input
     return preprocess_input

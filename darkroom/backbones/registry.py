@@ -1,59 +1,74 @@
-"""The table of backbones, and what a name may be."""
+"""All backbones by name: the records of the modules beside this one, found by themselves."""
 
-import dataclasses
+import functools
+import importlib
+import pkgutil
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
-from darkroom.backbones.keras_applications import KERAS_APPLICATIONS, minimum_side
+from darkroom.backbones.backbone import Backbone
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
 
-SMALL_CNN = "small_cnn"
-
-
-@dataclasses.dataclass(frozen=True)
-class FromScratch:
-    """A network that starts from random weights, on pixels of mean 0 and variance 1.
-
-    Attributes:
-        path: The function that builds it, as `module:function`.
-        minimum: Pixels of the smallest side it takes.
-    """
-
-    path: str
-    minimum: int
-
-
-FROM_SCRATCH = {
-    SMALL_CNN: FromScratch("darkroom.backbones.small_cnn:small_cnn", 1),
-    "lenet5": FromScratch("darkroom.backbones.lenet5:lenet5", 16),
-    "linear": FromScratch("darkroom.backbones.linear:linear", 1),
-    "resnet34": FromScratch("darkroom.backbones.resnet34:resnet34", 32),
-    "squeezenet": FromScratch("darkroom.backbones.squeezenet:squeezenet", 16),
-}
-"""The networks that Keras does not hold; a user's own is built as these are, by its path."""
-
-NAMES = (*FROM_SCRATCH, *KERAS_APPLICATIONS)
-
 _NAME = r"[A-Za-z_]\w*"
-_OWN = re.compile(rf"{_NAME}(\.{_NAME})*:{_NAME}")
+_CUSTOM = re.compile(rf"{_NAME}(\.{_NAME})*:{_NAME}")
 
 
-def is_own(name: str) -> bool:
+@functools.cache
+def backbones() -> Mapping[str, Backbone]:
+    """The records by name, those that start from random weights first.
+
+    A module of this package that has `BACKBONES`, a sequence of records, adds them.
+    """
+    found: dict[str, Backbone] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        loaded = importlib.import_module(f"{__package__}.{module.name}")
+        for backbone in getattr(loaded, "BACKBONES", ()):
+            if backbone.name in found:
+                raise ValueError(f"two backbones are called '{backbone.name}'")
+            found[backbone.name] = backbone
+    return dict(sorted(found.items(), key=lambda item: (item[1].has_imagenet, item[0])))
+
+
+def is_custom(name: str) -> bool:
     """Whether a backbone is a user's own, given as `module:function`."""
-    return _OWN.fullmatch(name) is not None
+    return _CUSTOM.fullmatch(name) is not None
 
 
 def check_backbone(name: str) -> str:
-    """Checks that a name stands in the table or has the form of a path.
+    """Checks that a name is in the table or has the form of a path.
 
     Raises:
-        ValueError: It does neither; the nearest name is offered.
+        ValueError: It is neither; the nearest name is offered.
     """
-    if ":" in name and not is_own(name):
+    if ":" in name and not is_custom(name):
         raise ValueError("a backbone of your own is given as my_package.my_module:my_function")
-    if name not in NAMES and not is_own(name):
-        raise ValueError(f"unknown backbone{nearest(name, NAMES)}")
+    if name not in backbones() and not is_custom(name):
+        raise ValueError(f"unknown backbone{nearest(name, backbones())}")
     return name
+
+
+def check_options(name: str, alpha: float | None, imagenet: bool, standardize: bool) -> None:
+    """Checks that a backbone has what settings ask of it.
+
+    Args:
+        name: Its name; a user's own has none of it.
+        alpha: Width multiplier; None is the network's own default.
+        imagenet: Whether its ImageNet weights are asked for.
+        standardize: Whether its pixels are to be scaled by the dataset's mean and variance.
+
+    Raises:
+        ValueError: It has not.
+    """
+    backbone = backbones().get(name)
+    if alpha is not None and not (backbone and backbone.takes_alpha):
+        known = sorted(each.name for each in backbones().values() if each.takes_alpha)
+        raise ValueError(f"alpha is for {', '.join(known)}, not {name}")
+    if imagenet and not (backbone and backbone.has_imagenet):
+        raise ValueError(f"{name} has no imagenet weights: set weights to none or a path")
+    if standardize and backbone and backbone.scales_within:
+        raise ValueError(f"standardize is not for {name}, which scales pixels itself")
 
 
 def check_image_size(name: str, image_size: tuple[int, int]) -> None:
@@ -62,15 +77,10 @@ def check_image_size(name: str, image_size: tuple[int, int]) -> None:
     Raises:
         SettingsError: They are not; what the smallest are.
     """
-    if name in KERAS_APPLICATIONS:
-        minimum = minimum_side(name)
-    elif name in FROM_SCRATCH:
-        minimum = FROM_SCRATCH[name].minimum
-    else:
-        return
-    if min(image_size) < minimum:
+    backbone = backbones().get(name)
+    if backbone is not None and min(image_size) < backbone.minimum_side:
+        side = backbone.minimum_side
         height, width = image_size
         raise SettingsError(
-            f"train.backbone {name} takes images of at least {minimum}x{minimum} pixels, and "
-            f"transform.image_size is {height}x{width}"
+            f"{name} takes images of at least {side}x{side} pixels, not of {height}x{width}"
         )

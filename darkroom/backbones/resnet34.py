@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from darkroom.backbones.backbone import from_scratch
+
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 """Filters and residual units of each stage."""
 
@@ -48,3 +50,6 @@ def _convolution(inputs: Any, filters: int, size: int, strides: int) -> Any:
     )(inputs)
     # Keras's default momentum, 0.99, trails behind in a run of few steps.
     return keras.layers.BatchNormalization(momentum=0.9)(x)
+
+
+BACKBONES = (from_scratch("resnet34", resnet34, minimum_side=32),)

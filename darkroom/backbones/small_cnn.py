@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from darkroom.backbones.backbone import from_scratch
+
 
 def small_cnn(image_size: tuple[int, int]) -> Any:
     """Three convolutions for images of some 8 to 64 pixels.
@@ -21,3 +23,6 @@ def small_cnn(image_size: tuple[int, int]) -> Any:
         if min(x.shape[1:3]) >= 4:
             x = keras.layers.MaxPooling2D()(x)
     return keras.Model(inputs, x, name="small_cnn")
+
+
+BACKBONES = (from_scratch("small_cnn", small_cnn, minimum_side=1),)

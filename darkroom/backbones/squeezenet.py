@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from darkroom.backbones.backbone import from_scratch
+
 STAGES = (
     ((16, 64), (16, 64)),
     ((32, 128), (32, 128)),
@@ -48,3 +50,6 @@ def _convolution(inputs: Any, filters: int, size: int, strides: int = 1) -> Any:
         activation="relu",
         kernel_initializer="he_uniform",
     )(inputs)
+
+
+BACKBONES = (from_scratch("squeezenet", squeezenet, minimum_side=16),)

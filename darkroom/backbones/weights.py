@@ -31,13 +31,13 @@ def load_weights(backbone: Any, name: str, path: Path) -> None:
         StepError: It does not hold these weights; which layer and which shapes.
     """
     if not path.is_file():
-        raise SettingsError(f"train.weights: the file {path} does not exist")
+        raise SettingsError(f"weights: the file {path} does not exist")
     try:
         backbone.load_weights(path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise StepError(
-            f"train.weights: {path} does not fit {name} without its top "
-            f"(is train.alpha the file's?): {_difference(error, backbone, path)}"
+            f"weights: {path} does not fit {name} without its top "
+            f"(is alpha the file's?): {_difference(error, backbone, path)}"
         ) from None
 
 

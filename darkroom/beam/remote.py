@@ -4,19 +4,16 @@ import contextlib
 import dataclasses
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from darkroom.beam.errors import worker_message
-from darkroom.beam.filesystems import cause, clear_errors, copy_from, copy_to
 from darkroom.beam.options import beam_arguments, option_values, remote_runner
 from darkroom.errors import SettingsError, StepError
+from darkroom.storage import files as storage
+from darkroom.storage.files import cause, clear_errors, delete_folder
 from darkroom.storage.paths import is_uri, mounted_uri
-
-FILES_AT_ONCE = 16
-"""Files that the step copies at a time: a store is slow to answer, and quick to send."""
 
 _EXAMPLE = "gs://my-bucket/tmp"
 _OURS = (
@@ -107,17 +104,13 @@ def shared_folder(workers: RemoteWorkers) -> Iterator[str]:
     Yields:
         Its path or URI; no file is in it.
     """
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    FileSystems.set_options(PipelineOptions(list(workers.arguments)))
     folder = f"{workers.staging_location}/darkroom-{uuid.uuid4().hex}"
     try:
         yield folder
     finally:
         # What is left behind is temporary; an error here would hide the first one.
         with contextlib.suppress(Exception):
-            FileSystems.delete([f"{folder}/"])
+            delete_folder(folder)
 
 
 def upload(files: Sequence[Path], folder: str) -> None:
@@ -126,11 +119,8 @@ def upload(files: Sequence[Path], folder: str) -> None:
     Raises:
         StepError: It cannot be written.
     """
-    with (
-        clear_errors(f"cannot write {folder}", StepError),
-        ThreadPoolExecutor(FILES_AT_ONCE) as threads,
-    ):
-        list(threads.map(copy_to, (f"{folder}/{file.name}" for file in files), files))
+    with clear_errors(f"cannot write {folder}", StepError):
+        storage.upload(files, folder)
 
 
 def download(files: Sequence[str], folder: Path) -> list[Path]:
@@ -142,28 +132,19 @@ def download(files: Sequence[str], folder: Path) -> list[Path]:
     Raises:
         StepError: One of them cannot be read.
     """
-
-    def copy(source: str) -> Path:
-        path = folder / source.rpartition("/")[2]
-        with path.open("wb") as target:
-            copy_from(source, target)
-        return path
-
-    where = files[0].rpartition("/")[0] if files else ""
-    with (
-        clear_errors(f"cannot read {where}", StepError),
-        ThreadPoolExecutor(FILES_AT_ONCE) as threads,
-    ):
-        return list(threads.map(copy, files))
+    source = files[0].rpartition("/")[0] if files else ""
+    with clear_errors(f"cannot read {source}", StepError):
+        return storage.download(files, folder)
 
 
 def download_all(source: str, folder: Path) -> list[Path]:
-    """Copies all files of a folder anywhere, but not of those in it, into one here."""
-    from apache_beam.io.filesystems import FileSystems
+    """Copies all files of a folder anywhere, but not of those in it, into one here.
 
+    Raises:
+        StepError: They cannot be read.
+    """
     with clear_errors(f"cannot read {source}", StepError):
-        (found,) = FileSystems.match([f"{source}/*"])
-    return download([file.path for file in found.metadata_list], folder)
+        return download([file.location for file in storage.list_files(f"{source}/*")], folder)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from darkroom.errors import DarkroomError, SettingsError
-from darkroom.runtime.run_step import exit_with, run_step, settings_model, settings_models
+from darkroom.runtime.log import exit_with
+from darkroom.runtime.run_step import run_step, settings_model, settings_models
 from darkroom.settings import read_yaml
 
 SETTINGS_HELP = "A YAML or JSON file, or an inline JSON object."

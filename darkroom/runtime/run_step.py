@@ -4,15 +4,13 @@ import atexit
 import contextlib
 import gc
 import inspect
-import logging
-import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from darkroom.artifacts.provenance import making
 from darkroom.errors import DarkroomError
+from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.runtime.signals import exit_on_termination
 from darkroom.runtime.step_record import StepRecord
 from darkroom.settings import Settings, validate_settings
@@ -20,8 +18,10 @@ from darkroom.settings import Settings, validate_settings
 GC_THRESHOLD = 50_000
 """New objects after which Python looks for garbage."""
 
+Result = TypeVar("Result")
 
-def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
+
+def run_step(function: Callable[..., Result], **arguments: Any) -> Result:
     """Calls a step's function with validated settings, log lines and a journal entry.
 
     An error meant for people ends the process with its one line and its exit code; any other
@@ -30,12 +30,14 @@ def run_step(function: Callable[..., Any], **arguments: Any) -> Any:
     Args:
         function: The step, such as `components.ingest.ingest.ingest`: its parameters are paths
             (`Path`), text (`str`) and settings (`Settings` models; its own are `settings`).
-        **arguments: A value for each parameter: paths as text, settings as a mapping.
+        **arguments: A value for each parameter: artifacts of kfp or paths as text, settings as a
+            mapping.
 
     Returns:
         What the step's function returns.
     """
     name = function.__name__
+    arguments = {key: getattr(value, "path", value) for key, value in arguments.items()}
     configure_logging()
     # By default Python looks for garbage after every 700 new objects; of the hundred thousands
     # that a step and its imports make none is, and looking took up to half of a step's time.
@@ -93,32 +95,6 @@ def settings_models(function: Callable[..., Any]) -> dict[str, type[Settings]]:
         for name in inspect.signature(function).parameters
         if issubclass(hints[name], Settings)
     }
-
-
-def configure_logging() -> None:
-    """Shows the steps' own log lines on standard error as `[ingest] 3,483 photographs`."""
-    # TensorFlow reads this on import; its start-up chatter would bury the lines that matter.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logger = logging.getLogger("darkroom")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_StepFormatter())
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-
-
-class _StepFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        line = f"[{record.name.removeprefix('darkroom.')}] {level}{record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-def exit_with(error: DarkroomError, name: str = "darkroom") -> NoReturn:
-    """Ends the process with the error's one line on standard error and its exit code."""
-    print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(error.exit_code)
 
 
 def _converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,15 +21,24 @@ _CANNOT_RENAME_FOLDERS = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV
 def temporary_name(path: Path) -> Path:
     """A name beside a path that no other writer has, on this machine or another.
 
-    Its ending is the path's, since some writers go by it.
+    It ends as the path does, since some writers go by that.
     """
     # A process number is not enough: containers that share a folder have the same ones.
-    return path.with_name(f".{path.stem}{_PARTIAL}{uuid.uuid4().hex}{path.suffix}")
+    return path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}-{path.name}")
 
 
-def remove_temporary(folder: Path) -> None:
-    """Removes what killed writers have left below a folder that nobody writes any more."""
-    for path in [*folder.rglob(f".*{_PARTIAL}*")]:
+def remove_temporary(folder: Path, older_than: float = 0.0) -> None:
+    """Removes what killed writers have left below a folder.
+
+    Args:
+        folder: A folder that nobody writes any more, or only for a shorter time.
+        older_than: Seconds since the last change of what is removed.
+    """
+    before = time.time() - older_than
+    for path in [*folder.rglob(f"{_PARTIAL}*")]:
+        with contextlib.suppress(FileNotFoundError):
+            if older_than and path.stat().st_mtime > before:
+                continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

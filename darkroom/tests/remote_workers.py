@@ -10,7 +10,7 @@ import pytest
 
 from darkroom.tests import disk_bucket
 
-PLACE = "disk://bucket/tmp"
+STAGING_LOCATION = "disk://bucket/tmp"
 
 
 def start_bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -26,5 +26,5 @@ def start_bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "--environment_type=beam:env:harness_subprocess_python:v1",
         f"--environment_config=cd {folder / 'workers'} && exec {worker}",
         "--beam_plugins=darkroom.tests.disk_bucket.DiskBucket",
-        f"--temp_location={PLACE}",
+        f"--temp_location={STAGING_LOCATION}",
     ]

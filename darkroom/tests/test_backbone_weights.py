@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darkroom.backbones import build_backbone
+from darkroom.backbones.build import build_backbone
 from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ def test_what_is_no_weights_file_is_said_so(tmp_path: Path) -> None:
     for name in ("text.h5", "text.txt", "text.keras"):
         path = tmp_path / name
         path.write_bytes(b"no weights")
-        with pytest.raises(StepError, match=rf"train.weights: {path} does not fit"):
+        with pytest.raises(StepError, match=rf"weights: {path} does not fit"):
             mobilenet(path)
 
 

@@ -6,19 +6,15 @@ import numpy as np
 import pytest
 
 from components.train.settings import TrainSettings
-from darkroom.backbones import (
-    FROM_SCRATCH,
-    KERAS_APPLICATIONS,
-    NAMES,
-    build_backbone,
-    pooled,
-    scales_within,
-    scaling,
-)
-from darkroom.backbones.keras_applications import minimum_side
+from darkroom.backbones.build import build_backbone, pooled
+from darkroom.backbones.preprocess import scaling
+from darkroom.backbones.registry import backbones
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow
+
+KERAS_APPLICATIONS = sorted(name for name, each in backbones().items() if each.has_imagenet)
+FROM_SCRATCH = sorted(name for name, each in backbones().items() if not each.has_imagenet)
 
 
 def test_the_table_is_all_of_keras_applications() -> None:
@@ -26,8 +22,8 @@ def test_the_table_is_all_of_keras_applications() -> None:
 
     networks = {name for name, value in vars(keras.applications).items() if callable(value)}
     assert set(KERAS_APPLICATIONS) == networks
-    for name, module in KERAS_APPLICATIONS.items():
-        held = getattr(keras.applications, module)
+    for name in KERAS_APPLICATIONS:
+        held = getattr(keras.applications, str(backbones()[name].preprocessing))
         assert isinstance(held, types.ModuleType)
         assert callable(held.preprocess_input), name
 
@@ -60,12 +56,12 @@ def test_any_backbone_can_go_by_the_photographs_own_moments() -> None:
     assert np.asarray(scaled).ravel() == pytest.approx([1.0] * 3)
 
 
-@pytest.mark.parametrize("name", sorted(KERAS_APPLICATIONS))
+@pytest.mark.parametrize("name", KERAS_APPLICATIONS)
 def test_backbones_that_scale_within_are_known(name: str) -> None:
     """Standardized pixels would be scaled a second time in them, so the settings refuse it."""
     pixels = np.array([0.0, 127.5, 255.0], np.float32).reshape(1, 1, 1, 3)
     untouched = np.array_equal(scaling(name, [], [])(pixels.copy()), pixels)
-    assert untouched == scales_within(name)
+    assert untouched == backbones()[name].scales_within
     settings = {"backbone": name, "standardize": True}
     if untouched:
         with pytest.raises(ValueError, match="which scales pixels itself"):
@@ -88,26 +84,26 @@ def test_names_are_checked_before_anything_is_imported() -> None:
         TrainSettings(backbone="squeezenet")
     with pytest.raises(ValueError, match="did you mean 'lenet5'"):
         TrainSettings(backbone="lenet", weights="none")
-    assert len(NAMES) == len(set(NAMES)) == 45
+    assert len(backbones()) == 45
 
 
-@pytest.mark.parametrize("name", sorted(KERAS_APPLICATIONS))
+@pytest.mark.parametrize("name", KERAS_APPLICATIONS)
 def test_smallest_sides_are_those_that_keras_states(name: str) -> None:
     import keras
 
-    side = minimum_side(name)
+    side = backbones()[name].minimum_side
     with pytest.raises(ValueError, match=f"at least {side}x{side}"):
         getattr(keras.applications, name)(
             include_top=False, weights=None, input_shape=(side, side - 1, 3)
         )
-    said = f"{name} takes images of at least {side}x{side} pixels, .* is {side - 1}x{side}"
+    said = f"{name} takes images of at least {side}x{side} pixels, not of {side - 1}x{side}"
     with pytest.raises(SettingsError, match=said):
         build_backbone(name, (side - 1, side), None, "none")
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "Xception", "InceptionV3"])
 def test_networks_of_keras_take_their_smallest_side(name: str) -> None:
-    side = minimum_side(name)
+    side = backbones()[name].minimum_side
     assert build_backbone(name, (side, side), None, "none").output_shape[0] is None
 
 
@@ -122,9 +118,9 @@ def test_networks_from_scratch_are_those_of_the_literature(name: str) -> None:
     assert backbone.name == name
 
 
-@pytest.mark.parametrize("name", sorted(FROM_SCRATCH))
+@pytest.mark.parametrize("name", FROM_SCRATCH)
 def test_every_network_from_scratch_gives_an_embedding(name: str) -> None:
-    side = FROM_SCRATCH[name].minimum
+    side = backbones()[name].minimum_side
     pixels = np.random.default_rng(0).normal(size=(2, side, side + 3, 3)).astype(np.float32)
     backbone = build_backbone(name, (side, side + 3), None, "none")
     embedding = np.asarray(pooled(backbone(pixels)))

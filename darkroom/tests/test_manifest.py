@@ -100,7 +100,7 @@ def test_where_folders_cannot_be_renamed_files_are_copied_the_manifest_last(
         for name in ("manifest.json", "saved_model.pb", "variables/index"):
             (aside / name).write_text(name)
         monkeypatch.setattr(Path, "rename", rename)
-        monkeypatch.setattr("darkroom.artifacts.manifest.shutil.copyfile", copyfile)
+        monkeypatch.setattr("darkroom.storage.atomic.shutil.copyfile", copyfile)
     assert copied == ["index", "saved_model.pb", "manifest.json"]
     assert (target / "variables" / "index").read_text() == "variables/index"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

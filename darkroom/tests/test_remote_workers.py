@@ -42,22 +42,22 @@ def test_workers_here(options: list[str]) -> None:
         ["--runner=PortableRunner", "--job_endpoint=jobs:8099"],
     ],
 )
-def test_workers_elsewhere_share_a_folder_beside_the_artifact_in_a_bucket(
+def test_remote_workers_share_a_folder_beside_the_artifact_in_a_bucket(
     options: list[str],
 ) -> None:
     settled = with_staging_location(Path("/gcs/bucket/run/examples"), options)
     workers = remote_workers(settled)
     assert workers is not None
-    assert workers.place == "gs://bucket/run"
+    assert workers.staging_location == "gs://bucket/run"
     assert "--temp_location=gs://bucket/run" in workers.arguments
 
 
 @pytest.mark.slow
-def test_a_place_that_is_named_goes_before_the_artifacts() -> None:
+def test_a_staging_location_that_is_named_goes_before_the_artifacts() -> None:
     options = [*FLINK, "--temp_location", "/mnt/shared/"]
     workers = remote_workers(with_staging_location(Path("/gcs/bucket/run/examples"), options))
     assert workers is not None
-    assert workers.place == "/mnt/shared"
+    assert workers.staging_location == "/mnt/shared"
 
 
 @pytest.mark.parametrize(

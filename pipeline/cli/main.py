@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from darkroom.errors import DarkroomError, StepError
-from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.runtime.log import configure_logging, exit_with
 from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
 from pipeline.cli.runs import cancel, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules
@@ -127,10 +127,11 @@ def compile_(
 
     Example: darkroom compile configs/flowers.yaml --target kfp -o flowers.yaml
     """
-    from pipeline.compiler import checked_target, compile_pipeline
+    from pipeline.compiler import compile_pipeline
     from pipeline.config import load_config
+    from pipeline.targets.registry import cluster_target
 
-    compile_pipeline(load_config(config, data, settings or []), checked_target(target), output)
+    compile_pipeline(load_config(config, data, settings or []), cluster_target(target), output)
     print(output)
 
 

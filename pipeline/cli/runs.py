@@ -10,8 +10,8 @@ import typer
 from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
 
 if TYPE_CHECKING:
+    from pipeline.cluster_client import ClusterClient, Run
     from pipeline.config import Config
-    from pipeline.targets.client import Orchestrator, Run
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, as `runs` shows it.")]
 WaitOption = Annotated[
@@ -35,12 +35,13 @@ def submit(
 
     Ctrl-C ends the waiting, not the run.
     """
-    from pipeline.compiler import checked_target, compile_pipeline
+    from pipeline.compiler import compile_pipeline
+    from pipeline.targets.registry import cluster_target
 
     loaded, cluster = _cluster(config, target, settings, data)
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder, "pipeline.yaml")
-        compile_pipeline(loaded, checked_target(target), package)
+        compile_pipeline(loaded, cluster_target(target), package)
         run = cluster.submit(package, loaded.name, loaded.arguments(), caching=not no_cache)
     _show(run)
     if wait:
@@ -99,14 +100,13 @@ def retry(
 
 def _cluster(
     config: str, target: str, settings: list[str] | None, data: str | None = None
-) -> "tuple[Config, Orchestrator]":
-    from pipeline.compiler import checked_target
+) -> "tuple[Config, ClusterClient]":
     from pipeline.config import load_config
-    from pipeline.targets.registry import cluster_of
+    from pipeline.targets.registry import cluster_target
 
-    checked = checked_target(target)
+    checked = cluster_target(target)
     loaded = load_config(config, data, settings or [])
-    return loaded, cluster_of(loaded, checked)
+    return loaded, checked.client(loaded)
 
 
 def _show(run: "Run") -> None:
@@ -114,12 +114,12 @@ def _show(run: "Run") -> None:
     print(f"address   {run.address}", flush=True)
 
 
-def _follow(cluster: "Orchestrator", run: "Run", arguments: str) -> None:
+def _follow(cluster: "ClusterClient", run: "Run", arguments: str) -> None:
     from darkroom.errors import DarkroomError
-    from pipeline.cli.watch import check_succeeded, follow
+    from pipeline.watch import check_succeeded, watch_run
 
     try:
-        ended = follow(cluster, run, sys.stdout)
+        ended = watch_run(cluster, run, sys.stdout)
     except KeyboardInterrupt:
         print(f"\nthe run goes on; to end it: darkroom cancel {arguments}", file=sys.stderr)
         raise

@@ -12,9 +12,9 @@ from darkroom.errors import SettingsError
 from pipeline.cli.options import ConfigArgument, DataOption, SetOption
 
 if TYPE_CHECKING:
+    from pipeline.cluster_client import Recurrence
     from pipeline.config import Config
-    from pipeline.scheduling.drift import Change
-    from pipeline.targets.client import Recurrence
+    from pipeline.scheduling.scheduler import Change
 
 LOCAL = "local"
 """The target that is this machine."""
@@ -74,22 +74,24 @@ def schedule(
     if cron is not None:
         recurrence = checked_recurrence(cron, time_zone or "UTC", max_concurrency, catch_up)
     loaded = load_config(config, data, settings or [])
-    place: _Place
+    target_schedule: _TargetSchedule
     if target == LOCAL:
-        from pipeline.scheduling.local_schedule import ScheduleHere, timekeeper
+        from pipeline.scheduling.local_schedule import ConfigSchedule, local_scheduler
 
         arguments = _run_arguments(config, data, settings or [], out)
-        place = here = ScheduleHere(timekeeper(), loaded.name, arguments, time_zone)
+        target_schedule = here = ConfigSchedule(
+            local_scheduler(), loaded.name, arguments, time_zone
+        )
         if recurrence is not None and action is None and not install:
             print(here.text(recurrence))
             print("shown only: --install installs it")
             return
     else:
-        place = _on_cluster(loaded, target)
+        target_schedule = _on_cluster(loaded, target)
     now = datetime.datetime.now(datetime.UTC)
     if target == LOCAL or time_zone is not None:
         now = now.astimezone(zoneinfo.ZoneInfo(time_zone) if time_zone else None)
-    _carry_out(place, loaded.name, action, recurrence, now)
+    _carry_out(target_schedule, loaded.name, action, recurrence, now)
 
 
 def schedules(config: ConfigArgument, target: ScheduleTargetOption) -> None:
@@ -101,22 +103,21 @@ def schedules(config: ConfigArgument, target: ScheduleTargetOption) -> None:
 
     loaded = load_config(config)
     if target == LOCAL:
-        from pipeline.scheduling.local_schedule import timekeeper
+        from pipeline.scheduling.local_schedule import local_scheduler
 
-        entries = timekeeper().entries()
+        entries = local_scheduler().entries()
         lines = [_line(e.name, e.cron, e.time_zone or "here", e.paused) for e in entries]
     else:
-        from pipeline.compiler import checked_target
-        from pipeline.targets.registry import cluster_of
+        from pipeline.targets.registry import cluster_target
 
         lines = [
-            _line(s.name, s.recurrence.cron, s.recurrence.time_zone, s.paused, s.ours)
-            for s in cluster_of(loaded, checked_target(target)).schedules()
+            _line(s.name, s.recurrence.cron, s.recurrence.time_zone, s.paused, s.managed)
+            for s in cluster_target(target).client(loaded).schedules()
         ]
     print("\n".join(lines) or "no schedules")
 
 
-class _Place(Protocol):
+class _TargetSchedule(Protocol):
     """Where a schedule stands: on a cluster, or here."""
 
     def change(self, recurrence: "Recurrence") -> "Change": ...
@@ -125,17 +126,16 @@ class _Place(Protocol):
     def delete(self) -> None: ...
 
 
-def _on_cluster(config: "Config", target: str) -> _Place:
-    from pipeline.compiler import checked_target
+def _on_cluster(config: "Config", target: str) -> _TargetSchedule:
     from pipeline.scheduling.cluster_schedule import ClusterSchedule
-    from pipeline.targets.registry import cluster_of
+    from pipeline.targets.registry import cluster_target
 
-    checked = checked_target(target)
-    return ClusterSchedule(cluster_of(config, checked), config, checked)
+    checked = cluster_target(target)
+    return ClusterSchedule(checked.client(config), config, checked)
 
 
 def _carry_out(
-    place: _Place,
+    target_schedule: _TargetSchedule,
     name: str,
     action: str | None,
     recurrence: "Recurrence | None",
@@ -144,18 +144,18 @@ def _carry_out(
     from pipeline.scheduling.recurrence import next_runs
 
     if action == "--diff":
-        difference = place.drift(recurrence)
+        difference = target_schedule.drift(recurrence)
         print(difference or f"{name}: as the config says")
         if difference:
             raise typer.Exit(1)
     elif action == "--delete":
-        place.delete()
+        target_schedule.delete()
         print(f"{name}: deleted")
     elif action is not None:
-        place.pause(action == "--pause")
+        target_schedule.pause(action == "--pause")
         print(f"{name}: {'paused' if action == '--pause' else 'goes on'}")
     elif recurrence is not None:
-        print(f"{name}: {place.change(recurrence)}")
+        print(f"{name}: {target_schedule.change(recurrence)}")
         print(f"next: {', '.join(next_runs(recurrence.cron, now))}")
 
 
@@ -178,6 +178,6 @@ def _run_arguments(
     return tuple(arguments)
 
 
-def _line(name: str, cron: str, time_zone: str, paused: bool, ours: bool = True) -> str:
+def _line(name: str, cron: str, time_zone: str, paused: bool, managed: bool = True) -> str:
     state = "paused" if paused else "on"
-    return f"{name:<24} {cron:<16} {time_zone:<16} {state}{'' if ours else ', not by Darkroom'}"
+    return f"{name:<24} {cron:<16} {time_zone:<16} {state}{'' if managed else ', not by Darkroom'}"

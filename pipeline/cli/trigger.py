@@ -24,15 +24,14 @@ def trigger(
     For a CronJob, or a monitor with --quality "accuracy fell to 0.81". Of several at once, one
     starts the run. It exits with 0 whether a run was due or not.
     """
-    from pipeline.compiler import checked_target
     from pipeline.config import load_config
-    from pipeline.targets.registry import cluster_of
+    from pipeline.targets.registry import cluster_target
     from pipeline.triggers.start_run import start_if_due, trigger_store
 
-    checked = checked_target(target)
+    checked = cluster_target(target)
     loaded = load_config(config, data, settings or [])
     store = trigger_store(loaded)
-    answer = start_if_due(loaded, cluster_of(loaded, checked), checked, store, quality)
+    answer = start_if_due(loaded, checked.client(loaded), checked, store, quality)
     if answer.run is None:
         print(f"no run: {answer.reason}")
     else:

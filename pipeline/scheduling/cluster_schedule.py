@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 from darkroom.errors import StepError
-from pipeline.compiler import Target, compile_pipeline
+from pipeline.cluster_client import ClusterClient, Recurrence, Schedule
+from pipeline.compiler import compile_pipeline
 from pipeline.config import Config
 from pipeline.ir import read_package
-from pipeline.scheduling.drift import Change, difference
-from pipeline.targets.client import Orchestrator, Recurrence, Schedule
+from pipeline.scheduling.scheduler import Change, difference
+from pipeline.target import Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ClusterSchedule:
         target: What to compile it for.
     """
 
-    cluster: Orchestrator
+    cluster: ClusterClient
     config: Config
     target: Target
 
@@ -37,12 +38,12 @@ class ClusterSchedule:
         Raises:
             StepError: The cluster refuses, or someone else made a schedule of that name.
         """
-        standing = find_schedule(self.cluster, self.config.name)
+        installed = find_schedule(self.cluster, self.config.name)
         with self._package() as package:
-            if standing is not None and not self._differs(standing, package, recurrence):
+            if installed is not None and not self._differs(installed, package, recurrence):
                 return "unchanged"
             self.cluster.schedule(package, self.config.name, {}, recurrence)
-        return "created" if standing is None else "changed"
+        return "created" if installed is None else "changed"
 
     def drift(self, recurrence: Recurrence | None) -> str:
         """What a change would change, as a unified diff; "" if nothing.
@@ -53,9 +54,9 @@ class ClusterSchedule:
         Raises:
             StepError: There is no such schedule.
         """
-        standing = self._standing()
+        installed = self._installed()
         with self._package() as package:
-            return self._differs(standing, package, recurrence)
+            return self._differs(installed, package, recurrence)
 
     def pause(self, paused: bool) -> None:
         """Pauses the schedule, or lets it go on.
@@ -63,7 +64,7 @@ class ClusterSchedule:
         Raises:
             StepError: There is no such schedule.
         """
-        self._standing()
+        self._installed()
         self.cluster.pause(self.config.name, paused)
 
     def delete(self) -> None:
@@ -72,13 +73,13 @@ class ClusterSchedule:
         Raises:
             StepError: There is no such schedule.
         """
-        self._standing()
+        self._installed()
         self.cluster.delete(self.config.name)
 
-    def _differs(self, standing: Schedule, package: Path, recurrence: Recurrence | None) -> str:
-        return drift(standing, package, recurrence, self.cluster.place)
+    def _differs(self, installed: Schedule, package: Path, recurrence: Recurrence | None) -> str:
+        return drift(installed, package, recurrence, self.cluster.run_identity)
 
-    def _standing(self) -> Schedule:
+    def _installed(self) -> Schedule:
         schedule = find_schedule(self.cluster, self.config.name)
         if schedule is None:
             raise StepError(f"there is no schedule '{self.config.name}': make it with --cron")
@@ -92,38 +93,38 @@ class ClusterSchedule:
             yield package
 
 
-def find_schedule(cluster: Orchestrator, name: str) -> Schedule | None:
+def find_schedule(cluster: ClusterClient, name: str) -> Schedule | None:
     """The schedule of a name, if there is one.
 
     Raises:
         StepError: Someone else made it.
     """
     found = [schedule for schedule in cluster.schedules() if schedule.name == name]
-    if found and not any(schedule.ours for schedule in found):
+    if found and not any(schedule.managed for schedule in found):
         raise StepError(
             f"a schedule '{name}' is there that Darkroom did not make (id {found[0].id}): "
             "give the config another name, or delete that one where it was made"
         )
-    return next((schedule for schedule in found if schedule.ours), None)
+    return next((schedule for schedule in found if schedule.managed), None)
 
 
 def drift(
-    standing: Schedule,
+    installed: Schedule,
     package: Path,
     recurrence: Recurrence | None,
-    place: Mapping[str, str],
+    run_identity: Mapping[str, str],
 ) -> str:
     """What differs between a schedule and the config, as a unified diff; "" if nothing.
 
     Args:
-        standing: The schedule on the cluster.
+        installed: The schedule on the cluster.
         package: The config, compiled.
         recurrence: When it ought to start runs; None to compare only what it runs.
-        place: As whom, and where, as far as the settings say.
+        run_identity: As whom, and where, as far as the settings say.
     """
-    where = {key: standing.place.get(key, "") for key in place}
-    there = _document(standing.recurrence, standing.arguments, standing.pipeline, where)
-    here = _document(recurrence or standing.recurrence, {}, read_package(package), place)
+    where = {key: installed.run_identity.get(key, "") for key in run_identity}
+    there = _document(installed.recurrence, installed.arguments, installed.pipeline, where)
+    here = _document(recurrence or installed.recurrence, {}, read_package(package), run_identity)
     if there == here:
         return ""
     return difference(*(yaml.safe_dump(text, allow_unicode=True) for text in (there, here)))
@@ -133,14 +134,14 @@ def _document(
     recurrence: Recurrence,
     arguments: Mapping[str, Any],
     pipeline: Mapping[str, Any],
-    place: Mapping[str, str],
+    run_identity: Mapping[str, str],
 ) -> dict[str, Any]:
     return {
         "cron": recurrence.cron,
         "time_zone": recurrence.time_zone,
         "max_concurrency": recurrence.max_concurrency,
         "catch_up": recurrence.catch_up,
-        "place": dict(place),
+        "place": dict(run_identity),
         "arguments": _plain(arguments),
         "pipeline": _plain(pipeline),
     }

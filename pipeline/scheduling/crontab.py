@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from darkroom.errors import SettingsError
-from pipeline.scheduling.local_schedule import LocalEntry, LocalSchedule, call
+from pipeline.scheduling.scheduler import InstalledSchedule, ScheduleSpec, call
 
 _PAUSED = "#paused# "
 _ENTRY = re.compile(
@@ -19,7 +19,7 @@ _ENTRY = re.compile(
 class Crontab:
     """The crontab of the user; a line of it is ours by the comment at its end."""
 
-    def text(self, schedule: LocalSchedule) -> str:
+    def text(self, schedule: ScheduleSpec) -> str:
         """The crontab's line.
 
         Raises:
@@ -37,15 +37,15 @@ class Crontab:
         # To cron an unescaped % is the end of the line.
         return f"{schedule.recurrence.cron} " + line.replace("%", "\\%")
 
-    def standing(self, name: str) -> str | None:
+    def installed(self, name: str) -> str | None:
         """The line that stands, as if it were not paused."""
         line = self._lines().get(name)
         return line.removeprefix(_PAUSED) if line is not None else None
 
-    def install(self, schedule: LocalSchedule) -> None:
+    def install(self, schedule: ScheduleSpec) -> None:
         """Adds the line or changes it; a paused one stays paused."""
-        standing = self._lines().get(schedule.name, "")
-        prefix = _PAUSED if standing.startswith(_PAUSED) else ""
+        installed = self._lines().get(schedule.name, "")
+        prefix = _PAUSED if installed.startswith(_PAUSED) else ""
         self._write(schedule.name, prefix + self.text(schedule))
 
     def pause(self, name: str, paused: bool) -> None:
@@ -57,11 +57,11 @@ class Crontab:
         """Removes the line."""
         self._write(name, None)
 
-    def entries(self) -> Sequence[LocalEntry]:
+    def entries(self) -> Sequence[InstalledSchedule]:
         """The lines that Darkroom made."""
         matches = [_ENTRY.fullmatch(line) for line in self._lines().values()]
         return [
-            LocalEntry(match["name"], match["cron"].strip(), "", match["paused"] is not None)
+            InstalledSchedule(match["name"], match["cron"].strip(), "", match["paused"] is not None)
             for match in matches
             if match
         ]

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.scheduling.local_schedule import LocalEntry, LocalSchedule, call
 from pipeline.scheduling.recurrence import parse_cron
+from pipeline.scheduling.scheduler import InstalledSchedule, ScheduleSpec, call
 
 _DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _SERVICE = """\
@@ -57,19 +57,19 @@ class Systemd:
         home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
         return cls(Path(home) / "systemd" / "user")
 
-    def text(self, schedule: LocalSchedule) -> str:
+    def text(self, schedule: ScheduleSpec) -> str:
         """Both unit files, each below its path."""
         return _joined(self._units(schedule))
 
-    def standing(self, name: str) -> str | None:
+    def installed(self, name: str) -> str | None:
         """The unit files that are installed; None if they are not."""
         paths = (self._path(name, "service"), self._path(name, "timer"))
         units = {path: path.read_text(encoding="utf-8") for path in paths if path.exists()}
         return _joined(units) if units else None
 
-    def install(self, schedule: LocalSchedule) -> None:
+    def install(self, schedule: ScheduleSpec) -> None:
         """Writes the units and starts the timer, unless it is paused."""
-        paused = self.standing(schedule.name) is not None and self._paused(schedule.name)
+        paused = self.installed(schedule.name) is not None and self._paused(schedule.name)
         self.folder.mkdir(parents=True, exist_ok=True)
         for path, text in self._units(schedule).items():
             path.write_text(text, encoding="utf-8")
@@ -90,7 +90,7 @@ class Systemd:
             self._path(name, kind).unlink(missing_ok=True)
         _systemctl("daemon-reload")
 
-    def entries(self) -> Sequence[LocalEntry]:
+    def entries(self) -> Sequence[InstalledSchedule]:
         """The timers that Darkroom made."""
         entries = []
         for path in sorted(self.folder.glob("darkroom-*.timer")):
@@ -99,7 +99,7 @@ class Systemd:
             unit.read(path, encoding="utf-8")
             name = path.stem.removeprefix("darkroom-")
             cron, zone = unit["X-Darkroom"]["Cron"], unit["X-Darkroom"]["TimeZone"]
-            entries.append(LocalEntry(name, cron, zone, self._paused(name)))
+            entries.append(InstalledSchedule(name, cron, zone, self._paused(name)))
         return entries
 
     def _path(self, name: str, kind: str) -> Path:
@@ -111,7 +111,7 @@ class Systemd:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout.strip() != "enabled"
 
-    def _units(self, schedule: LocalSchedule) -> dict[Path, str]:
+    def _units(self, schedule: ScheduleSpec) -> dict[Path, str]:
         service = _SERVICE.format(
             name=schedule.name,
             folder=str(schedule.folder).replace("%", "%%"),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from darkroom.beam.options import option_values, remote_runner
 from pipeline.config import Config
+from pipeline.settings.cluster import ClusterSettings
 from pipeline.steps import STEPS
-from pipeline.targets.settings import ClusterSettings
 
 
 def with_workers(config: Config) -> Config:

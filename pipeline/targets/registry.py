@@ -1,26 +1,48 @@
-"""Which class speaks to which cluster: the one place that knows both."""
+"""The places to run by name: the folders beside this module, found by themselves."""
 
-from pipeline.compiler import Target
-from pipeline.config import Config
-from pipeline.targets.client import Orchestrator
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from darkroom.errors import SettingsError
+from darkroom.settings import nearest
+from pipeline.target import Target
+
+LOCAL = "local"
+"""The target that is this machine."""
 
 
-def cluster_of(config: Config, target: Target) -> Orchestrator:
-    """The cluster that a config names, not yet called.
+@functools.cache
+def targets() -> Mapping[str, Target]:
+    """All targets by name."""
+    found = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.ispkg:
+            target: Target = importlib.import_module(f"{__package__}.{module.name}.target").TARGET
+            found[target.name] = target
+    return found
 
-    Args:
-        config: The validated config.
-        target: `kfp` or `vertex`.
+
+def target_named(name: str) -> Target:
+    """The target of that name.
 
     Raises:
-        SettingsError: The config does not say where the cluster is.
+        SettingsError: There is none; the nearest is offered.
     """
-    if target == "kfp":
-        from pipeline.targets.kubeflow.client import Kubeflow
+    if name not in targets():
+        raise SettingsError(f"--target {name}: no such target{nearest(name, targets())}")
+    return targets()[name]
 
-        cluster: Orchestrator = Kubeflow(config.cluster.kfp)
-    else:
-        from pipeline.targets.vertex.client import Vertex
 
-        cluster = Vertex(config.cluster.vertex)
-    return cluster
+def cluster_target(name: str) -> Target:
+    """The cluster of that name.
+
+    Raises:
+        SettingsError: There is none; the nearest is offered.
+    """
+    clusters = [target.name for target in targets().values() if target.is_cluster]
+    if name not in clusters:
+        raise SettingsError(f"--target {name}: no such cluster{nearest(name, clusters)}")
+    return targets()[name]

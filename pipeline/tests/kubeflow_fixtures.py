@@ -7,9 +7,10 @@ import pytest
 
 from pipeline.compiler import compile_pipeline
 from pipeline.config import load_config
+from pipeline.settings.cluster import KubeflowSettings
 from pipeline.targets.kubeflow import connection
 from pipeline.targets.kubeflow.client import Kubeflow
-from pipeline.targets.settings import KubeflowSettings
+from pipeline.targets.registry import cluster_target
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer, kubeflow_server
 
 DIGITS = Path(__file__).parents[2] / "configs" / "digits.yaml"
@@ -19,7 +20,7 @@ DIGITS = Path(__file__).parents[2] / "configs" / "digits.yaml"
 def kfp_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits pipeline, compiled for Kubeflow."""
     file = tmp_path_factory.mktemp("kfp") / "digits.yaml"
-    compile_pipeline(load_config(str(DIGITS)), "kfp", file)
+    compile_pipeline(load_config(str(DIGITS)), cluster_target("kfp"), file)
     return file
 
 

@@ -11,6 +11,7 @@ import yaml
 from pipeline.compiler import compile_pipeline
 from pipeline.config import Config
 from pipeline.targets.beam_workers import with_workers
+from pipeline.targets.registry import cluster_target
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def config(options: list[str], **cluster: Any) -> Config:
 
 def test_compiled_dataflow_workers_run_the_components_own_image(tmp_path: Path) -> None:
     given = config(["--runner", "DataflowRunner", "--max_num_workers=8"], vertex=VERTEX)
-    compile_pipeline(given, "vertex", tmp_path / "pipeline.yaml")
+    compile_pipeline(given, cluster_target("vertex"), tmp_path / "pipeline.yaml")
     document = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
     parameters = document["root"]["inputDefinitions"]["parameters"]
     for step in ("ingest", "transform"):

@@ -10,9 +10,9 @@ import yaml
 
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
-from pipeline.targets.accelerators import GPUS, checked_accelerator, kubernetes_device
+from pipeline.settings.accelerators import GPUS, checked_accelerator, kubernetes_device
+from pipeline.settings.cluster import ClusterSettings
 from pipeline.targets.kubeflow.tfjob import training_job
-from pipeline.targets.settings import ClusterSettings
 from pipeline.targets.vertex.custom_job import custom_job
 
 ROOT = Path(__file__).parent.parent.parent

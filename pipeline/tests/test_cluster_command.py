@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.cli import watch as following
+from pipeline import watch as following
 from pipeline.cli.main import main
-from pipeline.targets.settings import KubeflowSettings, VertexSettings
+from pipeline.settings.cluster import KubeflowSettings, VertexSettings
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,10 @@ from components.notify.step import notify
 from components.notify.tests.servers import WebServer, serving
 from darkroom.artifacts.evaluation import KIND
 from darkroom.artifacts.manifest import write_manifest
-from pipeline.compiler import Target, compile_pipeline
+from pipeline.compiler import compile_pipeline
 from pipeline.config import Config, load_config
 from pipeline.targets.local.notify import report_run
+from pipeline.targets.registry import cluster_target
 
 ROOT = Path(__file__).parent.parent.parent
 NOTIFY = "notify={webhook: HOOK}"
@@ -31,14 +32,14 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
     yield from serving(server)
 
 
-def compiled(target: Target, folder: Path, *settings: str) -> dict[str, Any]:
+def compiled(target: str, folder: Path, *settings: str) -> dict[str, Any]:
     file = folder / f"{target}.yaml"
-    compile_pipeline(config(*settings), target, file)
+    compile_pipeline(config(*settings), cluster_target(target), file)
     return next(yaml.safe_load_all(file.read_text()))
 
 
 @pytest.mark.parametrize("target", ["kfp", "vertex"])
-def test_the_report_follows_the_whole_graph(target: Target, tmp_path: Path) -> None:
+def test_the_report_follows_the_whole_graph(target: str, tmp_path: Path) -> None:
     host = "cluster.kfp.host=https://kubeflow.example/pipeline"
     large = "cluster.resources.default={cpu: '8', memory: 64Gi}"
     document = compiled(target, tmp_path, NOTIFY, host, large)

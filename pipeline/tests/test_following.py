@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from darkroom.errors import StepError
-from pipeline.cli import watch as following
-from pipeline.cli.watch import check_succeeded, follow
-from pipeline.targets.client import Run, StepState, UnansweredError
+from pipeline import watch as following
+from pipeline.cluster_client import Run, StepState, TransientError
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_server import KubeflowServer
+from pipeline.watch import check_succeeded, watch_run
 
 NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
 RUN = Run("run-0", "digits-1", "failed", "http://k/run-0", NOON)
@@ -60,7 +60,7 @@ def test_a_terminal_shows_a_table_with_the_log_s_end(
     server.logs["train"] = "Epoch 3 [bold]\nout of memory\n"
     run = kubeflow.submit(kfp_package, "digits", {}, True)
     terminal = Terminal()
-    ended = follow(kubeflow, run, terminal.file)
+    ended = watch_run(kubeflow, run, terminal.file)
     last = terminal.text().split("step")[-1].splitlines()
     rows = [line.split() for line in last if line.strip()]
     assert rows[0] == ["state", "time"]
@@ -78,14 +78,14 @@ def test_a_cluster_that_is_away_for_a_while(
     run = kubeflow.submit(kfp_package, "digits", {}, True)
     server.fail(503, times=10)
     output = io.StringIO()
-    assert follow(kubeflow, run, output).state == "succeeded"
+    assert watch_run(kubeflow, run, output).state == "succeeded"
     assert output.getvalue().endswith("run succeeded\n")
 
     monkeypatch.setattr(following, "PATIENCE", 0.05)
     run = kubeflow.submit(kfp_package, "digits", {}, True)
     server.fail(503, times=1000)
-    with pytest.raises(UnansweredError, match="too busy"):
-        follow(kubeflow, run, io.StringIO())
+    with pytest.raises(TransientError, match="too busy"):
+        watch_run(kubeflow, run, io.StringIO())
 
 
 @pytest.mark.parametrize(

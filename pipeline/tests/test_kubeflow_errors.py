@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.targets.client import UnansweredError
+from pipeline.cluster_client import TransientError
+from pipeline.settings.cluster import KubeflowSettings
 from pipeline.targets.kubeflow import connection
 from pipeline.targets.kubeflow.client import Kubeflow
-from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server
 
 ARGUMENTS = {"data": "/gcs/digits"}
@@ -28,7 +28,7 @@ def test_a_busy_server_is_asked_again(
     assert kubeflow.run(run.id).state == "running"
     server.fail(503, "upstream connect error", times=4)
     with pytest.raises(
-        UnansweredError, match=r"too busy \(503: upstream connect error\); try again"
+        TransientError, match=r"too busy \(503: upstream connect error\); try again"
     ):
         kubeflow.run(run.id)
 
@@ -115,9 +115,9 @@ def test_no_one_at_the_address() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         host = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(UnansweredError, match=f"cannot reach Kubeflow at {host}: nothing answers"):
+    with pytest.raises(TransientError, match=f"cannot reach Kubeflow at {host}: nothing answers"):
         Kubeflow(KubeflowSettings(host=host)).run("run-0")
-    with pytest.raises(UnansweredError, match="no machine has that name"):
+    with pytest.raises(TransientError, match="no machine has that name"):
         Kubeflow(KubeflowSettings(host="http://no-such-host.invalid")).run("run-0")
 
 

@@ -6,9 +6,9 @@ import kfp
 import pytest
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.targets.client import ENDED, Run
+from pipeline.cluster_client import ENDED, Run
+from pipeline.settings.cluster import KubeflowSettings
 from pipeline.targets.kubeflow.client import Kubeflow
-from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer
 
 

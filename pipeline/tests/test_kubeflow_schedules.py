@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import SettingsError, StepError
+from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.ir import read_package
-from pipeline.targets.client import Recurrence, Schedule
+from pipeline.settings.cluster import KubeflowSettings
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.targets.kubeflow.cron import five_fields, kubeflow_cron
-from pipeline.targets.settings import KubeflowSettings
 from pipeline.tests.kubeflow_server import KubeflowServer
 
 MONDAYS = Recurrence("0 3 * * 1")
@@ -35,7 +35,7 @@ def test_a_schedule_is_made_once(
     (listed,) = kubeflow.schedules()
     assert listed == schedule
     assert listed.recurrence == MONDAYS
-    assert listed.ours
+    assert listed.managed
     assert not listed.paused
     assert listed.pipeline == read_package(kfp_package)
     assert listed.arguments == {"data": "/gcs/digits"}
@@ -104,7 +104,7 @@ def test_someone_else_s_schedule_is_left_alone(
         with pytest.raises(StepError, match="not made by Darkroom; give the config another name"):
             change()
     assert list(server.recurring.values()) == [body]
-    assert not kubeflow.schedules()[0].ours
+    assert not kubeflow.schedules()[0].managed
 
 
 def test_a_deleted_schedule_is_gone_and_a_missing_one_is_named(

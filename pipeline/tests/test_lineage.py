@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from components.push.targets import target_for
+from components.push.targets.folder import FolderTarget
 from components.serve.follower import find_versions
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import read_model
@@ -28,13 +28,16 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "weights.h5"
     weights.write_text("weights")
     examples, folder = tmp_path / "run" / "examples", tmp_path / "run" / "model"
-    with making("ingest", "ingest", {}, {}, {}), atomic_artifact(examples) as aside:
+    with (
+        making("ingest", "components.ingest.ingest", {}, {}, {}),
+        atomic_artifact(examples) as aside,
+    ):
         (aside / "train-0.tfrecord").write_text("photographs")
         (aside / "index.json").write_text("1")
         write_manifest(aside, "examples", {"data": "flowers/", "digest": "d1", "counts": {}})
     settings = {"settings": {"epochs": 3, "weights": str(weights)}}
     with (
-        making("train", "train", {"examples": examples}, {}, settings),
+        making("train", "components.train.train", {"examples": examples}, {}, settings),
         atomic_artifact(folder) as aside,
     ):
         (aside / "saved_model.pb").write_text("model")
@@ -48,7 +51,7 @@ def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -
         "evaluation": {"metrics": {"accuracy": 0.9}, "settings": {}},
         "provenance": read_lineage(model)["provenance"],
     }
-    target_for(str(tmp_path / "served")).publish(read_model(model), record)
+    FolderTarget(str(tmp_path / "served")).publish(read_model(model), record)
     moved = tmp_path / "another machine"
     shutil.move(tmp_path / "served", moved)
     shutil.rmtree(tmp_path / "run")
@@ -107,7 +110,7 @@ def test_a_half_copied_version_is_not_what_serves(
 ) -> None:
     """Push, rollback, the server and lineage agree on which version serves."""
     destination = tmp_path / "served"
-    target = target_for(str(destination))
+    target = FolderTarget(str(destination))
     record = {"evaluation": {"metrics": {}, "settings": {}}, "provenance": {}}
     target.publish(read_model(model), record)
     (tmp_path / "newer").mkdir()

@@ -14,7 +14,7 @@ from kfp import dsl
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE, StepRecord, read_step_records
 from pipeline.targets.local.cache import ContentCache
-from pipeline.targets.local.data_version import data_digest
+from pipeline.targets.local.data_version import data_version
 
 
 def artifact(folder: Path, content: str, kind: str = "examples") -> Any:
@@ -195,19 +195,19 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("settled")
 def test_a_changed_photograph_is_never_missed(photographs: Path) -> None:
-    digests = [data_digest(str(photographs), {})]
-    assert data_digest(str(photographs), {}) == digests[0]
+    digests = [data_version(str(photographs), {})]
+    assert data_version(str(photographs), {}) == digests[0]
     changed = photographs / "rose" / "0.jpg"
     times = changed.stat()
     time.sleep(0.02)
     changed.write_bytes(b"x" * 100)
     os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert changed.stat().st_mtime_ns == times.st_mtime_ns
-    digests.append(data_digest(str(photographs), {}))
+    digests.append(data_version(str(photographs), {}))
     changed.rename(photographs / "tulip" / "0.jpg")
-    digests.append(data_digest(str(photographs), {}))
+    digests.append(data_version(str(photographs), {}))
     (photographs / "tulip" / "0.jpg").unlink()
-    digests.append(data_digest(str(photographs), {}))
+    digests.append(data_version(str(photographs), {}))
     assert len(set(digests)) == 4
 
 
@@ -215,23 +215,23 @@ def test_a_photograph_changed_twice_at_once_is_not_missed(photographs: Path) -> 
     """Both changes may bear the same time, so the content counts."""
     changed = photographs / "rose" / "0.jpg"
     changed.write_bytes(b"x" * 100)
-    first = data_digest(str(photographs), {})
+    first = data_version(str(photographs), {})
     changed.write_bytes(b"y" * 100)
-    assert data_digest(str(photographs), {}) != first
+    assert data_version(str(photographs), {}) != first
 
 
 @pytest.mark.usefixtures("settled")
 def test_a_tables_photographs_and_rows_count(photographs: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("image,label\nphotographs/rose/0.jpg,rose\nphotographs/tulip/1.jpg,tulip\n")
-    first = data_digest(str(table), {})
+    first = data_version(str(table), {})
     (photographs / "rose" / "2.jpg").write_text("in no row")
-    assert data_digest(str(table), {}) == first
+    assert data_version(str(table), {}) == first
     time.sleep(0.02)
     (photographs / "rose" / "0.jpg").write_bytes(b"y" * 100)
-    second = data_digest(str(table), {})
+    second = data_version(str(table), {})
     table.write_text(table.read_text().replace(",tulip", ",lily"))
-    assert len({first, second, data_digest(str(table), {})}) == 3
+    assert len({first, second, data_version(str(table), {})}) == 3
 
 
 def test_a_push_is_known_only_while_it_serves(
@@ -239,6 +239,7 @@ def test_a_push_is_known_only_while_it_serves(
 ) -> None:
     version = tmp_path / "served" / "1"
     artifact(version, "weights", "model")
+    (version / "saved_model.pb").touch()
     digest = json.loads((version / "manifest.json").read_text())["digest"]
     cache = begun("a")
     monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(tmp_path / "a" / "journal"))
@@ -250,6 +251,8 @@ def test_a_push_is_known_only_while_it_serves(
     cache.put("k", {"pushed": pushed})
     assert begun("b").get("k") is not None
     artifact(tmp_path / "served" / "2", "newer weights", "model")
+    assert begun("b2").get("k") is not None  # what is half-copied serves nobody
+    (tmp_path / "served" / "2" / "saved_model.pb").touch()
     assert begun("c").get("k") is None
     shutil.rmtree(tmp_path / "served" / "2")
     assert begun("d").get("k") is not None

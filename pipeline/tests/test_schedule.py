@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from darkroom.errors import SettingsError, StepError
+from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.config import Config, load_config
 from pipeline.ir import read_package
 from pipeline.scheduling.cluster_schedule import ClusterSchedule
 from pipeline.scheduling.recurrence import checked_recurrence, next_runs
-from pipeline.targets.client import Recurrence, Schedule
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1")
@@ -67,7 +67,7 @@ def test_the_next_times_follow_the_time_zone() -> None:
 class MemoryCluster:
     """The schedules of a cluster, kept as a cluster keeps them: whole numbers become floats."""
 
-    place: Mapping[str, str] = {}
+    run_identity: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -140,7 +140,7 @@ def test_drift_shows_what_differs_and_changes_nothing() -> None:
 
 def test_what_someone_else_made_is_left_alone() -> None:
     cluster = MemoryCluster()
-    theirs = Schedule("3", "digits", WEEKLY, False, {}, {}, ours=False)
+    theirs = Schedule("3", "digits", WEEKLY, False, {}, {}, managed=False)
     cluster.kept["digits"] = theirs
     schedule = ClusterSchedule(cluster, config(), "kfp")
     actions = [

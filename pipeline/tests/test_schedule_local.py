@@ -192,15 +192,15 @@ def test_a_crontab_keeps_the_lines_of_others(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
 def test_the_crontab_line_is_what_a_shell_runs(tmp_path: Path) -> None:
     """As cron runs it: up to an unescaped %, by sh."""
+    from pipeline.cluster_client import Recurrence
     from pipeline.scheduling.crontab import Crontab
-    from pipeline.scheduling.local_schedule import LocalSchedule
-    from pipeline.targets.client import Recurrence
+    from pipeline.scheduling.scheduler import ScheduleSpec
 
     folder = tmp_path / "100% ours"
     folder.mkdir()
     code = "import sys; print(sys.argv[1:])"
     command = (sys.executable, "-c", code, "it's", "$HOME", "50%")
-    schedule = LocalSchedule("flowers", command, folder, Recurrence("0 3 * * 1"), None)
+    schedule = ScheduleSpec("flowers", command, folder, Recurrence("0 3 * * 1"), None)
     line = Crontab().text(schedule).removeprefix("0 3 * * 1 ")
     for _ in range(2):
         subprocess.run(["sh", "-c", line.replace("\\%", "%")], check=True)

@@ -15,13 +15,13 @@ import pytest
 
 from components.notify.tests.servers import serving
 from darkroom.errors import SettingsError, StepError
+from pipeline.cluster_client import Run, TransientError
 from pipeline.config import Config, load_config
-from pipeline.targets.client import Run, UnansweredError
+from pipeline.settings.trigger import TriggerSettings
 from pipeline.tests.bucket_server import BucketServer
-from pipeline.triggers.claims import ABANDONED_AFTER, Start, Starts
+from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
 from pipeline.triggers.policy import decide
-from pipeline.triggers.settings import TriggerSettings
-from pipeline.triggers.start_run import Answer, start_if_due, trigger_store
+from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_store
 from pipeline.triggers.store import FolderStore, store_at
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,7 +68,7 @@ def add(folder: Path, count: int) -> None:
         (folder / "roses" / f"{number}.jpg").write_bytes(b"x")
 
 
-def start(config: Config, cluster: Cluster, quality: str = "") -> Answer:
+def start(config: Config, cluster: Cluster, quality: str = "") -> TriggerResult:
     return start_if_due(config, cluster, "kfp", trigger_store(config), quality)
 
 
@@ -123,7 +123,7 @@ def test_what_is_due(new: int, hours_ago: float | None, quality: str, due: bool)
     settings = TriggerSettings(minimum_new_photographs=5, minimum_interval="2h")
     last = None
     if hours_ago is not None:
-        last = Start(3, NOW - datetime.timedelta(hours=hours_ago), "", "r1")
+        last = RunClaim(3, NOW - datetime.timedelta(hours=hours_ago), "", "r1")
     assert decide(settings, new, last, NOW, quality).due is due
 
 
@@ -172,7 +172,7 @@ def test_of_many_claims_of_a_bucket_one_holds(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
     for _ in serving(server):
-        starts = Starts(store_at("gs://bucket/triggers/flowers"))
+        starts = ClaimLog(store_at("gs://bucket/triggers/flowers"))
         with concurrent.futures.ThreadPoolExecutor(8) as threads:
             claims = [
                 threads.submit(starts.claim, "x", frozenset((1,)), None, NOW) for _ in range(8)
@@ -183,7 +183,7 @@ def test_of_many_claims_of_a_bucket_one_holds(
         # The answer is lost, the library asks again, and is told that there is such an object.
         server.lose_answers = 1
         assert starts.claim("y", frozenset((1, 2)), None, NOW) is not None
-        assert starts.seen(starts.last(NOW)) == {1, 2}
+        assert starts.seen_photographs(starts.last(NOW)) == {1, 2}
 
 
 def test_a_refused_run_is_tried_by_the_next_trigger(photographs: Path, tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_a_run_that_may_have_started_is_not_started_twice(
     photographs: Path, tmp_path: Path
 ) -> None:
     settings = config(photographs, tmp_path, minimum_interval="1s")
-    with pytest.raises(UnansweredError):
-        start(settings, Cluster(tmp_path, UnansweredError("no answer")))
+    with pytest.raises(TransientError):
+        start(settings, Cluster(tmp_path, TransientError("no answer")))
     time.sleep(1)  # the interval counts from a run; whether there is one will show later
     answer = start(settings, Cluster(tmp_path))
     assert answer.run is None
@@ -206,7 +206,7 @@ def test_a_run_that_may_have_started_is_not_started_twice(
 
 
 def test_a_start_whose_trigger_died_is_made_up_for(tmp_path: Path) -> None:
-    starts = Starts(FolderStore(tmp_path))
+    starts = ClaimLog(FolderStore(tmp_path))
     assert starts.claim("1", frozenset((1,)), None, NOW)
     soon, later = NOW + ABANDONED_AFTER / 2, NOW + ABANDONED_AFTER
     assert starts.claim("2", frozenset((1,)), None, soon) is None
@@ -236,11 +236,11 @@ def test_settings_say_where_and_what() -> None:
 def doors(photographs: Path, tmp_path: Path) -> Iterator[tuple[str, Cluster]]:
     import uvicorn
 
-    from pipeline.triggers.server import Doors
+    from pipeline.triggers.server import TriggerApp
 
     settings = config(photographs, tmp_path / "state", debounce="1s")
     cluster = Cluster(tmp_path)
-    application = Doors(settings, cluster, "kfp", trigger_store(settings)).application()
+    application = TriggerApp(settings, cluster, "kfp", trigger_store(settings)).application()
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -269,7 +269,7 @@ def test_a_heap_of_events_starts_one_run(
 ) -> None:
     address, cluster = doors
     # The photographs lie in a folder here; the events say which, as if it were a bucket's.
-    monkeypatch.setattr("pipeline.triggers.server.Doors._is_ours", lambda *_: True)
+    monkeypatch.setattr("pipeline.triggers.server.TriggerApp._is_ours", lambda *_: True)
     with concurrent.futures.ThreadPoolExecutor(12) as threads:
         answers = list(
             threads.map(
@@ -320,8 +320,8 @@ def test_a_clock_and_a_monitor_have_doors_too(doors: tuple[str, Cluster]) -> Non
     ],
 )
 def test_whose_an_object_is(data: str, ours: bool, tmp_path: Path) -> None:
-    from pipeline.triggers.server import Doors
+    from pipeline.triggers.server import TriggerApp
 
     settings = load_config(str(ROOT / "configs" / "flowers.yaml"), data)
-    doors = Doors(settings, Cluster(tmp_path), "vertex", FolderStore(tmp_path))
+    doors = TriggerApp(settings, Cluster(tmp_path), "vertex", FolderStore(tmp_path))
     assert doors._is_ours({"bucket": "bucket", "name": "photographs/roses/1.jpg"}) is ours

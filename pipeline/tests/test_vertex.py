@@ -13,8 +13,8 @@ from google.protobuf import json_format
 
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
-from pipeline.targets.client import Run
-from pipeline.targets.settings import VertexSettings
+from pipeline.cluster_client import Run
+from pipeline.settings.cluster import VertexSettings
 from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.vertex_checks import ACCOUNT, PARENT
 from pipeline.tests.vertex_server import VertexServer
@@ -289,7 +289,7 @@ def test_submit_does_not_wait_for_the_sdk(vertex_settings: VertexSettings) -> No
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from pipeline.targets.settings import VertexSettings\n"
+        "from pipeline.settings.cluster import VertexSettings\n"
         "from pipeline.targets.vertex.client import Vertex\n"
         "assert not [name for name in sys.modules if name in ('google.auth', 'grpc')]\n"
         f"settings = VertexSettings.model_validate_json({vertex_settings.model_dump_json()!r})\n"

@@ -11,8 +11,8 @@ import grpc
 import pytest
 
 from darkroom.errors import StepError
-from pipeline.targets.client import UnansweredError
-from pipeline.targets.settings import VertexSettings
+from pipeline.cluster_client import TransientError
+from pipeline.settings.cluster import VertexSettings
 from pipeline.targets.vertex import api
 from pipeline.targets.vertex.client import Vertex
 from pipeline.targets.vertex.errors import explained
@@ -102,7 +102,7 @@ def test_a_quota_that_stays_used_up(vertex: Vertex, vertex_server: VertexServer)
         "CreatePipelineJob", grpc.StatusCode.RESOURCE_EXHAUSTED, message, times=100
     )
 
-    with pytest.raises(UnansweredError, match=r"pipeline_job_create_requests; .*/iam-admin/quotas"):
+    with pytest.raises(TransientError, match=r"pipeline_job_create_requests; .*/iam-admin/quotas"):
         submitted(vertex)
 
     assert 1 < vertex_server.calls["CreatePipelineJob"] < 100
@@ -113,7 +113,7 @@ def test_a_quota_that_stays_used_up(vertex: Vertex, vertex_server: VertexServer)
 def test_a_server_that_stays_away(vertex: Vertex, vertex_server: VertexServer) -> None:
     vertex_server.stop()
 
-    with pytest.raises(UnansweredError, match=f"does not answer at {vertex_server.endpoint}: "):
+    with pytest.raises(TransientError, match=f"does not answer at {vertex_server.endpoint}: "):
         submitted(vertex)
 
 
@@ -121,7 +121,7 @@ def test_a_region_that_does_not_exist_is_not_waited_for(vertex_settings: VertexS
     nowhere = vertex_settings.model_copy(update={"endpoint": "mars-aiplatform.invalid"})
     started = time.monotonic()
 
-    with pytest.raises(UnansweredError, match=r"check the network and the setting .*location"):
+    with pytest.raises(TransientError, match=r"check the network and the setting .*location"):
         Vertex(nowhere).runs("digits", 1)
 
     assert time.monotonic() - started < api.PATIENCE_SECONDS / 2
@@ -167,7 +167,7 @@ def test_a_login_that_cannot_be_refreshed_for_now(
 ) -> None:
     login.write_text(login.read_text().replace("TOKENS", "http://localhost:1/token"))
 
-    with pytest.raises(UnansweredError, match=r"no token is to be had .*; check the network$"):
+    with pytest.raises(TransientError, match=r"no token is to be had .*; check the network$"):
         Vertex(vertex_settings).runs("digits", 1)
 
 

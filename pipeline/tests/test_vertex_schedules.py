@@ -8,10 +8,10 @@ import yaml
 from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 
 from darkroom.errors import StepError
+from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.config import load_config
 from pipeline.scheduling.cluster_schedule import ClusterSchedule
-from pipeline.targets.client import Recurrence, Schedule
-from pipeline.targets.settings import VertexSettings
+from pipeline.settings.cluster import VertexSettings
 from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.test_vertex import PACKAGE
 from pipeline.tests.vertex_server import VertexServer
@@ -25,23 +25,23 @@ def scheduled(vertex: Vertex, recurrence: Recurrence = WEEKLY) -> Schedule:
     return vertex.schedule(PACKAGE, "digits", ARGUMENTS, recurrence)
 
 
-def standing(server: VertexServer) -> VertexSchedule:
+def installed(server: VertexServer) -> VertexSchedule:
     (schedule,) = server.schedules.values()
     return schedule
 
 
 def add_foreign(server: VertexServer, vertex: Vertex) -> str:
     """A schedule of the same name that carries no mark of Darkroom's."""
-    ours = scheduled(vertex)
+    managed = scheduled(vertex)
     name, schedule = next(iter(server.schedules.items()))
     schedule.create_pipeline_job_request.pipeline_job.labels.clear()
-    return name if ours.id in name else ""
+    return name if managed.id in name else ""
 
 
 def test_what_is_made_is_what_was_asked(vertex: Vertex, vertex_server: VertexServer) -> None:
     made = scheduled(vertex, Recurrence("0 3 * * 1", "Europe/Zurich", max_concurrency=2))
 
-    there = standing(vertex_server)
+    there = installed(vertex_server)
     assert there.cron == "TZ=Europe/Zurich 0 3 * * 1"
     assert there.max_concurrent_run_count == there.max_concurrent_active_run_count == 2
     job = there.create_pipeline_job_request.pipeline_job
@@ -52,7 +52,12 @@ def test_what_is_made_is_what_was_asked(vertex: Vertex, vertex_server: VertexSer
     assert [made] == vertex.schedules()
     assert made.recurrence == Recurrence("0 3 * * 1", "Europe/Zurich", 2)
     assert made.pipeline == yaml.safe_load(PACKAGE.read_text(encoding="utf-8"))
-    assert (made.name, made.arguments, made.paused, made.ours) == ("digits", ARGUMENTS, False, True)
+    assert (made.name, made.arguments, made.paused, made.managed) == (
+        "digits",
+        ARGUMENTS,
+        False,
+        True,
+    )
 
 
 def test_the_same_again_sends_nothing(vertex: Vertex, vertex_server: VertexServer) -> None:
@@ -87,7 +92,7 @@ def test_a_change_is_made_in_place(
         other = Vertex(vertex_settings.model_copy(update=changes))
         other.schedule(package, "digits", {}, changed.recurrence)
         other.schedule(package, "digits", {}, changed.recurrence)
-    job = standing(vertex_server).create_pipeline_job_request.pipeline_job
+    job = installed(vertex_server).create_pipeline_job_request.pipeline_job
     assert (job.network, job.labels["team"]) == ("", "x")
     assert vertex_server.calls["UpdateSchedule"] == 4
 
@@ -103,7 +108,7 @@ def test_a_change_of_the_labels_alone_is_seen_and_made(
     assert "+  labels.team: growers" in schedule.drift(None).splitlines()
     assert schedule.change(WEEKLY) == "changed"
 
-    job = standing(vertex_server).create_pipeline_job_request.pipeline_job
+    job = installed(vertex_server).create_pipeline_job_request.pipeline_job
     assert job.labels["team"] == "growers"
     assert schedule.change(WEEKLY) == "unchanged"
 
@@ -118,12 +123,12 @@ def test_a_lost_answer_makes_no_second_schedule(
     made = scheduled(vertex)
 
     assert vertex_server.calls["CreateSchedule"] == 1
-    assert standing(vertex_server).name.endswith(f"/{made.id}")
+    assert installed(vertex_server).name.endswith(f"/{made.id}")
 
 
 def test_someone_elses_schedule_is_left_alone(vertex: Vertex, vertex_server: VertexServer) -> None:
     foreign = add_foreign(vertex_server, vertex)
-    before = VertexSchedule(standing(vertex_server))
+    before = VertexSchedule(installed(vertex_server))
 
     for call in (
         lambda: scheduled(vertex),
@@ -133,8 +138,8 @@ def test_someone_elses_schedule_is_left_alone(vertex: Vertex, vertex_server: Ver
         with pytest.raises(StepError, match=f"Darkroom did not make \\({foreign}\\)"):
             call()
 
-    assert standing(vertex_server) == before
-    assert [schedule.ours for schedule in vertex.schedules()] == [False]
+    assert installed(vertex_server) == before
+    assert [schedule.managed for schedule in vertex.schedules()] == [False]
 
 
 def test_ours_is_found_beside_others(vertex: Vertex, vertex_server: VertexServer) -> None:
@@ -165,7 +170,7 @@ def test_pause_and_resume(vertex: Vertex, vertex_server: VertexServer, catch_up:
     vertex.pause("digits", False)
 
     assert not vertex.schedules()[0].paused
-    assert standing(vertex_server).catch_up == catch_up
+    assert installed(vertex_server).catch_up == catch_up
     assert vertex_server.calls["PauseSchedule"] == vertex_server.calls["ResumeSchedule"] == 1
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pipeline.targets.settings import VertexSettings
+from pipeline.settings.cluster import VertexSettings
 from pipeline.targets.vertex.client import Vertex
 
 if TYPE_CHECKING:

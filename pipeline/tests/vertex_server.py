@@ -30,7 +30,7 @@ class Trouble:
         lost: Whether the call is done all the same, and only its answer lost.
     """
 
-    refusal: RefusedError
+    to_step_error: RefusedError
     times: int = 1
     lost: bool = False
 
@@ -93,7 +93,7 @@ class VertexServer(VertexServices):
                 trouble.times -= 1
                 if trouble.lost:
                     work(request)
-                raise trouble.refusal
+                raise trouble.to_step_error
             _check_routing(request, metadata)
             return work(request)
 

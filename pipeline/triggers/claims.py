@@ -15,7 +15,7 @@ _SEEN_BYTES = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class RunClaim:
     """A start that was claimed.
 
     Attributes:
@@ -30,12 +30,12 @@ class Start:
     reason: str
     run: str = ""
 
-    def stands(self, now: datetime.datetime) -> bool:
+    def is_active(self, now: datetime.datetime) -> bool:
         """Whether it started a run, or may yet."""
         return bool(self.run) or now - self.time < ABANDONED_AFTER
 
 
-class Starts:
+class ClaimLog:
     """The starts of one pipeline.
 
     Args:
@@ -45,22 +45,26 @@ class Starts:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def last(self, now: datetime.datetime) -> Start | None:
+    def last(self, now: datetime.datetime) -> RunClaim | None:
         """The last start that stands; None if there was none."""
         for number in sorted(self._numbers(), reverse=True):
             start = self._read(number)
-            if start is not None and start.stands(now):
+            if start is not None and start.is_active(now):
                 return start
         return None
 
-    def seen(self, start: Start | None) -> frozenset[int]:
+    def seen_photographs(self, start: RunClaim | None) -> frozenset[int]:
         """The marks of the photographs that were there at a start."""
         content = self._store.read(_name(start.number, "seen")) if start else None
         return frozenset(_unpacked(content or b""))
 
     def claim(
-        self, reason: str, photographs: frozenset[int], last: Start | None, now: datetime.datetime
-    ) -> Start | None:
+        self,
+        reason: str,
+        photographs: frozenset[int],
+        last: RunClaim | None,
+        now: datetime.datetime,
+    ) -> RunClaim | None:
         """Claims the next start.
 
         Args:
@@ -85,32 +89,32 @@ class Starts:
         if not self._store.create(name, content) and self._store.read(name) != content:
             return None
         self._store.create(_name(number, "seen"), _packed(photographs))
-        return Start(number, now, reason)
+        return RunClaim(number, now, reason)
 
-    def started(self, start: Start, run: str) -> None:
+    def started(self, start: RunClaim, run: str) -> None:
         """Writes down the run of a start; what earlier ones had seen is no more of use."""
         self._store.create(_name(start.number, "run"), run.encode())
         for name in self._store.names():
             if name.endswith(".seen") and name < _name(start.number, "seen"):
                 self._store.delete(name)
 
-    def give_up(self, start: Start) -> None:
+    def give_up(self, start: RunClaim) -> None:
         """Takes a start back whose run the cluster refused, so that the next trigger tries."""
         for kind in ("seen", "claim"):
             self._store.delete(_name(start.number, kind))
 
     def _stands(self, number: int, now: datetime.datetime) -> bool:
         start = self._read(number)
-        return start is not None and start.stands(now)
+        return start is not None and start.is_active(now)
 
-    def _read(self, number: int) -> Start | None:
+    def _read(self, number: int) -> RunClaim | None:
         content = self._store.read(_name(number, "claim"))
         if content is None:
             return None
         claim = json.loads(content)
         run = self._store.read(_name(number, "run")) or b""
         time = datetime.datetime.fromisoformat(claim["time"])
-        return Start(number, time, claim["reason"], run.decode())
+        return RunClaim(number, time, claim["reason"], run.decode())
 
     def _numbers(self) -> list[int]:
         claims = [name for name in self._store.names() if name.endswith(".claim")]

@@ -3,9 +3,9 @@
 import dataclasses
 import datetime
 
-from pipeline.targets.resources import seconds
-from pipeline.triggers.claims import ABANDONED_AFTER, Start
-from pipeline.triggers.settings import TriggerSettings
+from pipeline.settings.resources import seconds
+from pipeline.settings.trigger import TriggerSettings
+from pipeline.triggers.claims import ABANDONED_AFTER, RunClaim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Decision:
 def decide(
     settings: TriggerSettings,
     new_photographs: int,
-    last: Start | None,
+    last: RunClaim | None,
     now: datetime.datetime,
     quality: str = "",
 ) -> Decision:

@@ -15,18 +15,19 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from darkroom.errors import DarkroomError, SettingsError
-from pipeline.compiler import Target, checked_target
+from pipeline.cluster_client import ClusterClient
 from pipeline.config import Config, load_config
-from pipeline.targets.client import Orchestrator
-from pipeline.targets.resources import seconds
+from pipeline.settings.resources import seconds
+from pipeline.target import Target
+from pipeline.targets.registry import cluster_target
 from pipeline.triggers.debounce import wait_for_more
-from pipeline.triggers.start_run import Answer, start_if_due, trigger_settings, trigger_store
+from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_settings, trigger_store
 from pipeline.triggers.store import Store
 
 _NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 
 
-class Doors:
+class TriggerApp:
     """The ways in, all to the one way of starting a run.
 
     Args:
@@ -36,7 +37,9 @@ class Doors:
         store: What all triggers of the pipeline share.
     """
 
-    def __init__(self, config: Config, cluster: Orchestrator, target: Target, store: Store) -> None:
+    def __init__(
+        self, config: Config, cluster: ClusterClient, target: Target, store: Store
+    ) -> None:
         self._config = config
         self._cluster = cluster
         self._target = target
@@ -81,13 +84,13 @@ class Doors:
     async def _healthy(self, _: Request) -> JSONResponse:
         return JSONResponse({"pipeline": self._config.name})
 
-    def _start(self, quality: str) -> Answer:
+    def _start(self, quality: str) -> TriggerResult:
         return start_if_due(self._config, self._cluster, self._target, self._store, quality)
 
-    def _after_more(self, event_id: str) -> Answer:
+    def _after_more(self, event_id: str) -> TriggerResult:
         wait = seconds(trigger_settings(self._config).debounce)
         if not wait_for_more(self._store, event_id, wait):
-            return Answer("an earlier event looks for this one too")
+            return TriggerResult("an earlier event looks for this one too")
         return self._start("")
 
     def _is_ours(self, data: Mapping[str, Any]) -> bool:
@@ -98,7 +101,7 @@ class Doors:
         return place.startswith(f"{folder.rstrip('/')}/")
 
 
-async def _answered(work: Callable[[], Answer]) -> JSONResponse:
+async def _answered(work: Callable[[], TriggerResult]) -> JSONResponse:
     """What became of it. A failure's status makes the sender send it again."""
     try:
         answer = await run_in_threadpool(work)
@@ -112,13 +115,12 @@ def main() -> None:
     """Serves the doors."""
     import uvicorn
 
-    from darkroom.runtime.run_step import exit_with
-    from pipeline.targets.registry import cluster_of
+    from darkroom.runtime.log import exit_with
 
     try:
         config = load_config(os.environ.get("DARKROOM_CONFIG", "config.yaml"))
-        target = checked_target(os.environ.get("DARKROOM_TARGET", "vertex"))
-        doors = Doors(config, cluster_of(config, target), target, trigger_store(config))
+        target = cluster_target(os.environ.get("DARKROOM_TARGET", "vertex"))
+        doors = TriggerApp(config, target.client(config), target, trigger_store(config))
     except DarkroomError as error:
         exit_with(error, "trigger")
     port = int(os.environ.get("PORT", "8080"))

@@ -6,18 +6,19 @@ import tempfile
 from pathlib import Path
 
 from darkroom.errors import DarkroomError, SettingsError
-from pipeline.compiler import Target, compile_pipeline
+from pipeline.cluster_client import ClusterClient, Run, TransientError
+from pipeline.compiler import compile_pipeline
 from pipeline.config import Config
-from pipeline.targets.client import Orchestrator, Run, UnansweredError
-from pipeline.triggers.claims import Starts
+from pipeline.settings.trigger import TriggerSettings
+from pipeline.target import Target
+from pipeline.triggers.claims import ClaimLog
 from pipeline.triggers.photographs import photograph_marks
 from pipeline.triggers.policy import decide
-from pipeline.triggers.settings import TriggerSettings
 from pipeline.triggers.store import Store, store_at
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
+class TriggerResult:
     """What became of a trigger.
 
     Attributes:
@@ -62,12 +63,12 @@ def trigger_store(config: Config) -> Store:
 
 def start_if_due(
     config: Config,
-    cluster: Orchestrator,
+    cluster: ClusterClient,
     target: Target,
     store: Store,
     quality: str = "",
-) -> Answer:
-    """Starts a run if one is due; of several triggers at once, one starts it.
+) -> TriggerResult:
+    """ClaimLog a run if one is due; of several triggers at once, one starts it.
 
     Args:
         config: The validated config.
@@ -84,30 +85,30 @@ def start_if_due(
         StepError: The data cannot be listed, or the cluster refuses; the next trigger tries again.
     """
     settings = trigger_settings(config)
-    starts = Starts(store)
+    starts = ClaimLog(store)
     photographs = photograph_marks(config)
     now = datetime.datetime.now(datetime.UTC)
     last = starts.last(now)
-    new = len(photographs - starts.seen(last))
+    new = len(photographs - starts.seen_photographs(last))
     decision = decide(settings, new, last, now, quality)
     if not decision.due:
-        return Answer(decision.reason)
+        return TriggerResult(decision.reason)
     start = starts.claim(decision.reason, photographs, last, now)
     if start is None:
-        return Answer("another trigger was first")
+        return TriggerResult("another trigger was first")
     try:
         run = _submitted(config, cluster, target)
-    except UnansweredError:
+    except TransientError:
         # It may have started all the same: until the start counts as abandoned, none does again.
         raise
     except DarkroomError:
         starts.give_up(start)
         raise
     starts.started(start, run.id)
-    return Answer(decision.reason, run)
+    return TriggerResult(decision.reason, run)
 
 
-def _submitted(config: Config, cluster: Orchestrator, target: Target) -> Run:
+def _submitted(config: Config, cluster: ClusterClient, target: Target) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / f"{config.name}.yaml"
         compile_pipeline(config, target, package)

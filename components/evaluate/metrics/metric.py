@@ -118,9 +118,7 @@ class Metric:
         if self.direction not in ("higher", "lower"):
             raise SettingsError(f"metric '{self.name}': direction is 'higher' or 'lower'")
         if self.single_label is None and self.multi_label is None:
-            raise SettingsError(
-                f"metric '{self.name}' has neither single_label nor multi_label: nothing computes it"
-            )
+            raise SettingsError(f"metric '{self.name}' has neither single_label nor multi_label")
 
     def computation(self, multi_label: bool) -> Callable[[Any], float | None] | TfmaMetric | None:
         """How it is computed for a kind of model; None if it is not."""

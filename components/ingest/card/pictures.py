@@ -119,7 +119,7 @@ def compared_copies(
 
     def order(copy: Rejection) -> tuple[int, bool]:
         twin = kept.get(copy.twin or "")
-        return _ORDER.index(Reason(copy.reason)), not (twin and twin.united)
+        return _ORDER.index(Reason(copy.reason)), not (twin and twin.merged_labels)
 
     chosen = heapq.nsmallest(limit, copies, key=order)
     return [_comparison(copy, kept.get(copy.twin or "")) for copy in chosen]

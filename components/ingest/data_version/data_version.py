@@ -11,7 +11,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import fingerprint as row_fingerprint
 from components.ingest.sources.rows import Row
 from components.ingest.sources.source import DIGITS, read_source
-from components.ingest.sources.storage import listed_files, opened, use_options
+from components.ingest.sources.storage import listed_files, opened
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.storage.paths import is_uri
 
@@ -63,14 +63,14 @@ def photograph_states(data: str, settings: IngestSettings) -> list[str]:
     """
     with tempfile.TemporaryDirectory() as digits_folder:
         table = read_source(data, Path(digits_folder), settings)
-        return [*_marks(table.rows, settings), *map(repr, table.rejections)]
+        return [*_marks(table.rows), *map(repr, table.rejections)]
 
 
-def _marks(rows: Iterable[Row], settings: IngestSettings) -> Iterator[str]:
+def _marks(rows: Iterable[Row]) -> Iterator[str]:
     """For every row, what changes when it or its files do."""
     rows = list(rows)
     remote = {path for row in rows for path in (row.location, row.mask) if path and is_uri(path)}
-    stamps = _stamps(remote, settings)
+    stamps = _stamps(remote)
     for row in rows:
         if is_uri(row.location):
             yield repr((row, stamps.get(row.location), stamps.get(row.mask or "")))
@@ -78,13 +78,11 @@ def _marks(rows: Iterable[Row], settings: IngestSettings) -> Iterator[str]:
             yield row_fingerprint(row) or repr(row)
 
 
-def _stamps(uris: Iterable[str], settings: IngestSettings) -> dict[str, Stamp]:
+def _stamps(uris: Iterable[str]) -> dict[str, Stamp]:
     """Size and time of each URI that exists; a folder is listed once for all its files."""
     folders = {posixpath.dirname(uri) for uri in uris}
-    if folders:
-        use_options(settings.beam_options)
     return {
-        file.path: (file.size_in_bytes, file.last_updated_in_seconds)
+        file.location: (file.size, file.modified)
         for folder in sorted(folders)
         for file in listed_files(f"{folder}/*")
     }

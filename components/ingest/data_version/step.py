@@ -6,8 +6,8 @@ def fingerprint(
     settings: dict,  # type: ignore[type-arg]
 ) -> str:
     """Digests what ingest is about to read, without opening a photograph."""
+    arguments = locals().copy()
     from components.ingest.data_version.data_version import fingerprint
     from darkroom.runtime.run_step import run_step
 
-    digest: str = run_step(fingerprint, data=data, settings=settings)
-    return digest
+    return run_step(fingerprint, **arguments)

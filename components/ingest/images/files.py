@@ -1,8 +1,10 @@
-"""Files by local path, or by URI through Beam's file systems."""
+"""The bytes of a photograph, by local path or by URI."""
 
 from pathlib import Path
 
 from components.ingest.rejection import Reason, RejectedError
+from darkroom.storage.files import cause, read_bytes
+from darkroom.storage.paths import is_uri
 
 
 def read_file(location: str) -> bytes:
@@ -12,25 +14,11 @@ def read_file(location: str) -> bytes:
         RejectedError: There is no such file, or it cannot be read.
     """
     try:
-        if "://" not in location:
-            return Path(location).read_bytes()
-        return _read_uri(location)
+        return read_bytes(location) if is_uri(location) else Path(location).read_bytes()
     except FileNotFoundError:
         raise RejectedError(Reason.MISSING_FILE, "no such file") from None
     except (OSError, ValueError) as error:
         raise RejectedError(Reason.UNREADABLE_FILE, str(error)) from None
-
-
-def _read_uri(uri: str) -> bytes:
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    try:
-        with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            data: bytes = file.read()
-            return data
     except Exception as error:
         # Every store's client has exceptions of its own, of no common type.
-        if isinstance(error, FileNotFoundError) or getattr(error, "code", None) == 404:
-            raise FileNotFoundError(uri) from None
-        raise OSError(str(error)) from None
+        raise RejectedError(Reason.UNREADABLE_FILE, cause(error)) from None

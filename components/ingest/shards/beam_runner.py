@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk
-from components.ingest.shards.chunk_results import write_outcomes
-from components.ingest.shards.processes import cores, end_with
+from components.ingest.shards.chunk_results import write_chunk_results
+from components.ingest.shards.processes import cores, exit_with_parent
 from darkroom.beam.options import beam_arguments
 from darkroom.beam.remote import (
     RemoteWorkers,
@@ -104,7 +104,7 @@ class _WriteShardsElsewhere(beam.DoFn):  # type: ignore[misc]
             given.mkdir()
             written.mkdir()
             (path,) = download([f"{self._shared}/chunks/{name}"], given)
-            write_outcomes(pickle.loads(path.read_bytes()), written, self._settings)
+            write_chunk_results(pickle.loads(path.read_bytes()), written, self._settings)
             upload(sorted(written.iterdir()), f"{self._shared}/written")
 
 
@@ -116,7 +116,7 @@ class _WriteShards(beam.DoFn):  # type: ignore[misc]
         self._settings = settings
 
     def process(self, chunk: Chunk) -> None:
-        write_outcomes(chunk, self._folder, self._settings)
+        write_chunk_results(chunk, self._folder, self._settings)
 
 
 class _WriteShardsInProcesses(_WriteShards):
@@ -133,9 +133,11 @@ class _WriteShardsInProcesses(_WriteShards):
         self._chunks.append(chunk)
 
     def finish_bundle(self) -> None:
-        write = joblib.delayed(write_outcomes)
+        write = joblib.delayed(write_chunk_results)
         try:
-            with joblib.parallel_config("loky", initializer=end_with, initargs=(os.getpid(),)):
+            with joblib.parallel_config(
+                "loky", initializer=exit_with_parent, initargs=(os.getpid(),)
+            ):
                 joblib.Parallel(cores(), batch_size=1)(
                     write(chunk, self._folder, self._settings) for chunk in self._chunks
                 )

@@ -9,11 +9,11 @@ from pathlib import Path
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, Entry, fingerprint, shard_name
-from components.ingest.shards.finalize import Group, Shard, as_labelled, settle
+from components.ingest.shards.finalize import Group, Shard, as_labelled, finalize_shards
+from components.ingest.shards.index import Index, write_index
 from components.ingest.shards.write import write_shards
 from components.ingest.sources.rows import Row
-from components.ingest.splits.duplicates import Copies, Copy, Sighting, find_copies
-from components.ingest.splits.index import Index, write_index
+from components.ingest.splits.duplicates import Copy, Duplicates, HashedImage, find_copies
 from darkroom.artifacts.examples import SPLITS
 
 ROWS_A_CHUNK = 512
@@ -27,7 +27,7 @@ WriteShards = Callable[[Sequence[Chunk], Path, IngestSettings], Iterator[list[En
 
 
 @dataclasses.dataclass(frozen=True)
-class Assembled:
+class BuiltExamples:
     """What became of all rows.
 
     Attributes:
@@ -42,13 +42,13 @@ class Assembled:
     read: int
 
 
-def assemble(
+def build_examples(
     rows: Sequence[Row],
     previous: Index,
     settings: IngestSettings,
     folder: Path,
     write: WriteShards = write_shards,
-) -> Assembled:
+) -> BuiltExamples:
     """Writes the shards and the index of an examples artifact.
 
     Args:
@@ -76,7 +76,7 @@ def assemble(
         if isinstance(outcome, Entry) and place not in copies.dropped and place not in stored
     ]
     groups += _write(rows, revived, settings, folder / "revived", write, outcomes)
-    settled = settle(groups, copies, settings, folder)
+    settled = finalize_shards(groups, copies, settings, folder)
     for name in ("new", "revived"):
         shutil.rmtree(folder / name, ignore_errors=True)
     dropped = [outcomes[place] for place in sorted(copies.dropped)]
@@ -151,27 +151,29 @@ def _new_shard(
     return Shard(path, [entry for _, entry in held], [place for place, _ in held])
 
 
-def _copies(outcomes: dict[int, Entry | Rejection], settings: IngestSettings) -> Copies:
+def _copies(outcomes: dict[int, Entry | Rejection], settings: IngestSettings) -> Duplicates:
     """Which rows are copies, by place, whatever order the rows were read in."""
     entries = [(p, o) for p, o in sorted(outcomes.items()) if isinstance(o, Entry)]
     sightings = [
-        Sighting(e.image_id, int(e.perceptual_hash, 16), e.label, e.split, e.labels, e.tile_values)
+        HashedImage(
+            e.image_id, int(e.perceptual_hash, 16), e.label, e.split, e.labels, e.tile_values
+        )
         for _, e in entries
     ]
     found = find_copies(sightings, settings)
-    return Copies(
+    return Duplicates(
         {entries[index][0]: copy for index, copy in found.dropped.items()},
-        {entries[index][0]: labels for index, labels in found.united.items()},
+        {entries[index][0]: labels for index, labels in found.merged_labels.items()},
     )
 
 
 def _assembled(
     rows: Sequence[Row],
     outcomes: dict[int, Entry | Rejection],
-    copies: Copies,
+    copies: Duplicates,
     settings: IngestSettings,
     read: int,
-) -> Assembled:
+) -> BuiltExamples:
     entries: list[Entry] = []
     rejections: list[Rejection] = []
     for place, outcome in sorted(outcomes.items()):
@@ -180,8 +182,8 @@ def _assembled(
         elif place in copies.dropped:
             rejections.append(_rejection(rows[place], copies.dropped[place]))
         else:
-            entries.append(as_labelled(outcome, copies.united.get(place, ()), settings))
-    return Assembled(entries, rejections, read)
+            entries.append(as_labelled(outcome, copies.merged_labels.get(place, ()), settings))
+    return BuiltExamples(entries, rejections, read)
 
 
 def _rejection(row: Row, copy: Copy) -> Rejection:

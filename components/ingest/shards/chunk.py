@@ -59,7 +59,7 @@ class Entry(NamedTuple):
         fingerprint: Of the row and its files' size and time; what has it need not be read again.
         examples: Number of its examples.
         tile_values: A label mask's maximum in each tile, in order, separated by spaces.
-        united: The labels of all its copies, where its example has them in place of its own.
+        merged_labels: The labels of all its copies, where its example has them in place of its own.
     """
 
     image: str
@@ -78,7 +78,7 @@ class Entry(NamedTuple):
     fingerprint: str | None
     examples: int = 1
     tile_values: str = ""
-    united: Sequence[str] = ()
+    merged_labels: Sequence[str] = ()
 
 
 def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[Entry | Rejection]:

@@ -13,7 +13,7 @@ from components.ingest.shards.chunk import Chunk, Entry, write_chunk
 from darkroom.errors import StepError
 
 
-def write_outcomes(chunk: Chunk, folder: Path, settings: IngestSettings) -> None:
+def write_chunk_results(chunk: Chunk, folder: Path, settings: IngestSettings) -> None:
     """Writes a chunk's shards, and what became of its rows.
 
     Raises:
@@ -29,7 +29,7 @@ def write_outcomes(chunk: Chunk, folder: Path, settings: IngestSettings) -> None
         raise StepError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
-def take_outcomes(chunk: Chunk, folder: Path) -> list[Entry | Rejection]:
+def read_chunk_results(chunk: Chunk, folder: Path) -> list[Entry | Rejection]:
     """Reads what became of a chunk's rows, and removes the file."""
     path = _path(folder, chunk)
     outcomes = orjson.loads(path.read_bytes())

@@ -10,7 +10,7 @@ from pathlib import Path
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, Entry, shard_name
 from components.ingest.sources.rows import joined_labels
-from components.ingest.splits.duplicates import Copies
+from components.ingest.splits.duplicates import Duplicates
 from darkroom.artifacts.examples import LABEL, LABELS
 from darkroom.records.example_proto import FeatureValue, parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records, write_record
@@ -36,8 +36,8 @@ Group = dict[str, Shard]
 """The shards of one chunk by split."""
 
 
-def settle(
-    groups: Sequence[Group], copies: Copies, settings: IngestSettings, folder: Path
+def finalize_shards(
+    groups: Sequence[Group], copies: Duplicates, settings: IngestSettings, folder: Path
 ) -> dict[str, list[Entry]]:
     """Brings every shard to its place and name; rewrites those in which something changes.
 
@@ -56,11 +56,13 @@ def settle(
         for split, shard in group.items():
             target = folder / shard_name(split, chunk)
             _place(shard.path, target)
-            index[target.name] = _settle(shard, target, copies, settings)
+            index[target.name] = _finalize(shard, target, copies, settings)
     return index
 
 
-def _settle(shard: Shard, target: Path, copies: Copies, settings: IngestSettings) -> list[Entry]:
+def _finalize(
+    shard: Shard, target: Path, copies: Duplicates, settings: IngestSettings
+) -> list[Entry]:
     gone: set[int] = set()
     relabelled: dict[int, Mapping[str, FeatureValue]] = {}
     kept: list[Entry] = []
@@ -68,30 +70,30 @@ def _settle(shard: Shard, target: Path, copies: Copies, settings: IngestSettings
         if row is None or row in copies.dropped:
             gone.add(place)
             continue
-        if entry.united or row in copies.united:
-            labels = copies.united.get(row, ())
-            if labels != tuple(entry.united):
+        if entry.merged_labels or row in copies.merged_labels:
+            labels = copies.merged_labels.get(row, ())
+            if labels != tuple(entry.merged_labels):
                 shown = as_labelled(entry, labels, settings)
                 relabelled[place] = {LABEL: shown.label, LABELS: shown.labels}
-                entry = entry._replace(united=labels)
+                entry = entry._replace(merged_labels=labels)
         kept.append(entry)
     if gone or relabelled:
         _rewrite(target, shard.entries, gone, relabelled)
     return kept
 
 
-def as_labelled(entry: Entry, united: Sequence[str], settings: IngestSettings) -> Entry:
+def as_labelled(entry: Entry, merged_labels: Sequence[str], settings: IngestSettings) -> Entry:
     """An entry with the labels that its example has.
 
     Args:
         entry: The entry, with the labels of its row.
-        united: The labels of all its copies, if it has those.
+        merged_labels: The labels of all its copies, if it has those.
         settings: How to join labels.
     """
-    if not united:
-        return entry._replace(united=()) if entry.united else entry
-    label = joined_labels(united, settings.label_separator)
-    return entry._replace(label=label, labels=united, united=united)
+    if not merged_labels:
+        return entry._replace(merged_labels=()) if entry.merged_labels else entry
+    label = joined_labels(merged_labels, settings.label_separator)
+    return entry._replace(label=label, labels=merged_labels, merged_labels=merged_labels)
 
 
 def _place(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def end_with(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """Ends this process when its parent is gone; one that was killed cannot end it itself.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, Entry
-from components.ingest.shards.chunk_results import take_outcomes, write_outcomes
+from components.ingest.shards.chunk_results import read_chunk_results, write_chunk_results
 
 CHUNKS_WORTH_A_RUNNER = 5
 """Some 2,000 photographs are read in the time that a runner and its processes take to start."""
@@ -32,6 +32,6 @@ def write_shards(
         run(chunks, folder, settings)
     else:
         for chunk in chunks:
-            write_outcomes(chunk, folder, settings)
+            write_chunk_results(chunk, folder, settings)
     for chunk in chunks:
-        yield take_outcomes(chunk, folder)
+        yield read_chunk_results(chunk, folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.folder import read_folder, read_remote_folder
 from components.ingest.sources.rows import ColumnValue, Row, Table, with_label_lists
-from components.ingest.sources.storage import local_files, matching_files, use_options
+from components.ingest.sources.storage import local_files, matching_files
 from components.ingest.sources.table import read_tables
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.paths import is_uri
@@ -46,7 +46,6 @@ def _read(data: str, digits_folder: Path, settings: IngestSettings) -> Table:
         write_digits(digits_folder)
         return _evenly_labelled(read_folder(digits_folder), settings)
     if is_uri(data):
-        use_options(settings.beam_options)
         if not _TABLE_NAME.search(data) and not glob.has_magic(data):
             return _evenly_labelled(read_remote_folder(data), settings)
         files = matching_files(data)

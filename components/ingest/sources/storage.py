@@ -1,29 +1,16 @@
-"""Reading where the data lies: local paths as they are, URIs through Beam's file systems."""
+"""Reading where the data is: local paths as they are, URIs through `darkroom.storage`."""
 
 import glob
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from darkroom.beam.filesystems import clear_errors, copy_from
-from darkroom.beam.options import beam_arguments
 from darkroom.errors import SettingsError
+from darkroom.storage.files import StoredFile, clear_errors, download, list_files
 from darkroom.storage.paths import is_uri
-
-if TYPE_CHECKING:
-    from apache_beam.io.filesystem import FileMetadata
-
-__all__ = ["listed_files", "local_files", "matching_files", "opened", "use_options"]
-
-
-def use_options(beam_options: Sequence[str]) -> None:
-    """Gives Beam's file systems the options for Beam, such as a region, outside a pipeline too."""
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    FileSystems.set_options(PipelineOptions(beam_arguments(beam_options)))
 
 
 def local_files(pattern: str) -> list[str]:
@@ -43,10 +30,10 @@ def matching_files(pattern: str) -> list[str]:
     Raises:
         SettingsError: The bucket does not exist, or may not be listed.
     """
-    return sorted(file.path for file in listed_files(pattern))
+    return [file.location for file in listed_files(pattern)]
 
 
-def listed_files(pattern: str) -> "list[FileMetadata]":
+def listed_files(pattern: str) -> list[StoredFile]:
     """The files that a pattern matches, each with its size and the time it was last written.
 
     Args:
@@ -55,11 +42,8 @@ def listed_files(pattern: str) -> "list[FileMetadata]":
     Raises:
         SettingsError: The bucket does not exist, or may not be listed.
     """
-    from apache_beam.io.filesystems import FileSystems
-
     with clear_errors(f"cannot read {pattern}", SettingsError):
-        (result,) = FileSystems.match([pattern])
-        return list(result.metadata_list)
+        return list_files(pattern)
 
 
 @contextmanager
@@ -69,14 +53,13 @@ def opened(location: str) -> Iterator[IO[bytes]]:
     Raises:
         SettingsError: It does not exist, or may not be read.
     """
-    file: IO[bytes]
+    path = Path(location)
     with ExitStack() as stack:
         with clear_errors(f"cannot read {location}", SettingsError):
             if is_uri(location):
                 # Fetched whole, so that a connection lost half-way is this error too.
-                file = stack.enter_context(tempfile.TemporaryFile())
-                copy_from(location, file)
-                file.seek(0)
-            else:
-                file = stack.enter_context(Path(location).open("rb"))
+                folder = Path(tempfile.mkdtemp())
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                (path,) = download([location], folder)
+            file = stack.enter_context(path.open("rb"))
         yield file

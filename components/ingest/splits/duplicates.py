@@ -1,4 +1,4 @@
-"""Copies: found over content digests and perceptual hashes alone, and never left in two splits."""
+"""Duplicates, found by content digests and perceptual hashes, and never left in two splits."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 @dataclasses.dataclass(frozen=True)
-class Sighting:
+class HashedImage:
     """A photograph that could be decoded, as far as copies are concerned.
 
     Attributes:
@@ -54,19 +54,19 @@ class Copy:
 
 
 @dataclasses.dataclass(frozen=True)
-class Copies:
+class Duplicates:
     """Which photographs are copies, by place.
 
     Attributes:
         dropped: Those that are not kept, and why.
-        united: Labels of those that are kept with the labels of all their copies, sorted.
+        merged_labels: Labels of those that are kept with the labels of all their copies, sorted.
     """
 
     dropped: dict[int, Copy]
-    united: dict[int, tuple[str, ...]]
+    merged_labels: dict[int, tuple[str, ...]]
 
 
-def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> Copies:
+def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> Duplicates:
     """Decides which photographs are not kept.
 
     Of byte-identical photographs with one label the first is kept; with several labels none, or
@@ -80,7 +80,7 @@ def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> Copi
     Returns:
         Places in `sightings`.
     """
-    copies, united = _identical(sightings, settings)
+    copies, merged_labels = _identical(sightings, settings)
     if settings.near_duplicate_distance >= 0:
         left = [place for place in range(len(sightings)) if place not in copies]
         leaks = _leaks(sightings, left, settings.near_duplicate_distance)
@@ -90,19 +90,19 @@ def find_copies(sightings: Sequence[Sighting], settings: IngestSettings) -> Copi
             if copy.twin in stays:
                 copies[place] = dataclasses.replace(copy, twin=stays[copy.twin])
         copies |= leaks
-    return Copies(
-        copies, {place: labels for place, labels in united.items() if place not in copies}
+    return Duplicates(
+        copies, {place: labels for place, labels in merged_labels.items() if place not in copies}
     )
 
 
 def _identical(
-    sightings: Sequence[Sighting], settings: IngestSettings
+    sightings: Sequence[HashedImage], settings: IngestSettings
 ) -> tuple[dict[int, Copy], dict[int, tuple[str, ...]]]:
     places: dict[str, list[int]] = defaultdict(list)
     for place, sighting in enumerate(sightings):
         places[sighting.image_id].append(place)
     copies: dict[int, Copy] = {}
-    united: dict[int, tuple[str, ...]] = {}
+    merged_labels: dict[int, tuple[str, ...]] = {}
     for image_id, group in places.items():
         if len(group) == 1:
             continue
@@ -111,16 +111,16 @@ def _identical(
             copies |= dict.fromkeys(group, Copy(Reason.CONFLICTING_LABELS, conflict, None))
         elif conflict is not None:
             of_all = sorted({label for place in group for label in sightings[place].labels})
-            united[group[0]] = tuple(of_all)
+            merged_labels[group[0]] = tuple(of_all)
             detail = f"the same bytes as image {image_id}, kept with the labels {', '.join(of_all)}"
             copies |= dict.fromkeys(group[1:], Copy(Reason.DUPLICATE, detail, image_id))
         elif settings.duplicates == "reject":
             detail = f"the same bytes as image {image_id}"
             copies |= dict.fromkeys(group[1:], Copy(Reason.DUPLICATE, detail, image_id))
-    return copies, united
+    return copies, merged_labels
 
 
-def _conflict(copies: Sequence[Sighting]) -> str | None:
+def _conflict(copies: Sequence[HashedImage]) -> str | None:
     """In which way the labels of one photograph differ, if they do."""
     labels = sorted({sighting.label for sighting in copies})
     if len(labels) > 1:
@@ -130,7 +130,7 @@ def _conflict(copies: Sequence[Sighting]) -> str | None:
     return None
 
 
-def _leaks(sightings: Sequence[Sighting], left: Sequence[int], distance: int) -> dict[int, Copy]:
+def _leaks(sightings: Sequence[HashedImage], left: Sequence[int], distance: int) -> dict[int, Copy]:
     train = [place for place in left if sightings[place].split == "train"]
     held_out = [place for place in left if sightings[place].split != "train"]
     nearest = nearest_within(_hashes(sightings, train), _hashes(sightings, held_out), distance)
@@ -143,7 +143,7 @@ def _leaks(sightings: Sequence[Sighting], left: Sequence[int], distance: int) ->
     return copies
 
 
-def _hashes(sightings: Sequence[Sighting], places: Sequence[int]) -> Hashes:
+def _hashes(sightings: Sequence[HashedImage], places: Sequence[int]) -> Hashes:
     return np.array([sightings[place].perceptual_hash for place in places], np.uint64)
 
 

@@ -53,7 +53,7 @@ def _line(cells: Mapping[str, str]) -> str:
     return json.dumps(cells, ensure_ascii=False)
 
 
-def read_arrivals(
+def read_stream_rows(
     lines: Iterable[str], folder: Path, window: str, settings: IngestSettings
 ) -> Table:
     """Reads a window's lines as the table that the batch mode reads.

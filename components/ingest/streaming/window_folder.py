@@ -3,28 +3,32 @@
 import dataclasses
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from components.ingest.rejection import Rejection, write_rejections
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.build_examples import assemble
+from components.ingest.shards.build_examples import build_examples
 from components.ingest.shards.chunk import Chunk, Entry
-from components.ingest.shards.chunk_results import take_outcomes, write_outcomes
+from components.ingest.shards.chunk_results import read_chunk_results, write_chunk_results
 from components.ingest.shards.examples_manifest import examples_manifest
+from components.ingest.shards.index import NOTHING
 from components.ingest.sources.rows import Table
-from components.ingest.splits.index import NOTHING
-from components.ingest.streaming.stream_rows import ROWS_FILE, read_arrivals
+from components.ingest.streaming.stream_rows import ROWS_FILE, read_stream_rows
 from darkroom.artifacts.examples import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
 from darkroom.errors import StepError
-from darkroom.storage.paths import is_uri
+from darkroom.storage.files import (
+    clear_errors,
+    delete_folder,
+    download,
+    exists,
+    list_files,
+    read_bytes,
+    upload,
+)
 
 _LINES = "lines.json"
 
@@ -59,30 +63,30 @@ class WindowFolder:
     @property
     def location(self) -> str:
         """Where it stands in the end."""
-        return str(FileSystems.join(self.out, self.name))
+        return f"{self.out.rstrip('/')}/{self.name}"
 
     @property
-    def _aside(self) -> str:
-        return str(FileSystems.join(self.out, f".{self.name}.partial"))
+    def _temporary(self) -> str:
+        return f"{self.out.rstrip('/')}/.{self.name}.partial"
 
     def is_whole(self) -> bool:
         """Whether it has been finished."""
-        return bool(FileSystems.exists(FileSystems.join(self.location, MANIFEST)))
+        return exists(f"{self.location}/{MANIFEST}")
 
     def begin(self, lines: Sequence[str]) -> Table:
         """Keeps the window's lines, and reads them as a table."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             (folder / _LINES).write_text(json.dumps(lines), encoding="utf-8")
-            _put(folder, [_LINES], self._aside)
-            return read_arrivals(lines, folder, self.location, self.settings)
+            _put([folder / _LINES], self._temporary)
+            return read_stream_rows(lines, folder, self.location, self.settings)
 
     def write(self, chunk: Chunk) -> None:
         """Writes a chunk's shards aside."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            write_outcomes(chunk, folder, self.settings)
-            _put(folder, [file.name for file in folder.iterdir()], self._aside)
+            write_chunk_results(chunk, folder, self.settings)
+            _put(sorted(folder.iterdir()), self._temporary)
 
     def finish(self) -> dict[str, int]:
         """Makes the folder whole, once all its chunks are written.
@@ -92,19 +96,21 @@ class WindowFolder:
         """
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            lines = json.loads(_read(FileSystems.join(self._aside, _LINES)))
-            table = read_arrivals(lines, folder, self.location, self.settings)
-            assembled = assemble(table.rows, NOTHING, self.settings, folder, self._fetched)
+            lines = json.loads(read_bytes(f"{self._temporary}/{_LINES}"))
+            table = read_stream_rows(lines, folder, self.location, self.settings)
+            assembled = build_examples(table.rows, NOTHING, self.settings, folder, self._fetched)
             rejections = [*table.rejections, *assembled.rejections]
             write_rejections(folder, rejections)
-            rows = FileSystems.join(self.location, ROWS_FILE)
+            rows = f"{self.location}/{ROWS_FILE}"
             content = examples_manifest(
                 folder, rows, table.columns, assembled.entries, rejections, self.settings
             )
             write_manifest(folder, KIND, content)
-            names = [file.name for file in folder.iterdir() if file.name != MANIFEST]
-            _put(folder, [*sorted(names), MANIFEST], self.location)
-        self._remove_aside()
+            _put(
+                [file for file in sorted(folder.iterdir()) if file.name != MANIFEST], self.location
+            )
+            _put([folder / MANIFEST], self.location)
+        delete_folder(self._temporary)
         counts: dict[str, int] = content["counts"]
         return counts
 
@@ -112,47 +118,21 @@ class WindowFolder:
         self, chunks: Sequence[Chunk], into: Path, *_: object
     ) -> Iterator[list[Entry | Rejection]]:
         """The chunks' shards, as `write_shards` would leave them."""
-        for path in _files(FileSystems.join(self._aside, "*")):
-            (into / Path(path).name).write_bytes(_read(path))
+        download([file.location for file in list_files(f"{self._temporary}/*")], into)
         for chunk in chunks:
-            yield take_outcomes(chunk, into)
-
-    def _remove_aside(self) -> None:
-        if is_uri(self._aside):
-            FileSystems.delete(_files(FileSystems.join(self._aside, "*")))
-        else:
-            shutil.rmtree(self._aside)
+            yield read_chunk_results(chunk, into)
 
 
 def lines_of_windows(out: str) -> set[str]:
     """The lines of all windows that are whole."""
     lines: set[str] = set()
-    for manifest in _files(FileSystems.join(out, "*", MANIFEST)):
-        rows = manifest.removesuffix(MANIFEST) + ROWS_FILE
-        lines.update(_read(rows).decode().split("\n"))
+    for manifest in list_files(f"{out.rstrip('/')}/*/{MANIFEST}"):
+        rows = manifest.location.removesuffix(MANIFEST) + ROWS_FILE
+        lines.update(read_bytes(rows).decode().split("\n"))
     return lines
 
 
-def _files(pattern: str) -> list[str]:
-    (result,) = FileSystems.match([pattern])
-    return [metadata.path for metadata in result.metadata_list]
-
-
-def _read(path: str) -> bytes:
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        data: bytes = file.read()
-    return data
-
-
-def _put(folder: Path, names: Sequence[str], target: str) -> None:
-    """Copies files, in this order."""
-    for name in names:
-        path = FileSystems.join(target, name)
-        try:
-            with (
-                (folder / name).open("rb") as source,
-                FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as copy,
-            ):
-                shutil.copyfileobj(source, copy)
-        except OSError as error:
-            raise StepError(f"cannot write {path}: {error.strerror or error}") from error
+def _put(files: Sequence[Path], target: str) -> None:
+    """Duplicates files to a folder anywhere."""
+    with clear_errors(f"cannot write {target}", StepError):
+        upload(files, target)

@@ -1,69 +1,82 @@
-"""A bucket in memory, which Beam's file systems find by its scheme, `shelf://`."""
+"""A bucket in memory, which fsspec finds by its scheme, `shelf://`: flat names, some refused."""
 
-import io
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
+from fsspec import register_implementation
+from fsspec.implementations.memory import MemoryFile
+from fsspec.spec import AbstractFileSystem
 
 
-class _Lost(io.BytesIO):
+class Bucket(AbstractFileSystem):  # type: ignore[misc]
+    """fsspec's interface over a mapping from URI to content."""
+
+    protocol = "shelf"
+    objects: ClassVar[dict[str, bytes]] = {}
+    times: ClassVar[dict[str, float]] = {}
+    written: ClassVar[list[str]] = []
+    """URIs in the order in which they were written."""
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        path = self._strip_protocol(path)
+        if path.startswith("locked"):
+            raise PermissionError("403 Forbidden:\nno")
+        below: dict[str, dict[str, Any]] = {}
+        for uri, data in self.objects.items():
+            name = self._strip_protocol(uri)
+            if name == path:
+                below[name] = self._file(uri, data)
+            elif name.startswith(f"{path}/"):
+                rest = name.removeprefix(f"{path}/")
+                child = f"{path}/{rest.partition('/')[0]}"
+                folder = {"name": child, "size": 0, "type": "directory"}
+                below[child] = folder if "/" in rest else self._file(uri, data)
+        if not below:
+            raise FileNotFoundError(path)
+        return list(below.values()) if detail else list(below)
+
+    def _file(self, uri: str, data: bytes) -> dict[str, Any]:
+        modified = self.times.get(uri, 0.0)
+        name = self._strip_protocol(uri)
+        return {"name": name, "size": len(data), "type": "file", "mtime": modified}
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> MemoryFile:
+        uri = self.unstrip_protocol(path)
+        if uri.endswith("secret.csv"):
+            raise PermissionError("403 Forbidden")
+        if mode == "wb":
+            return _Upload(uri)
+        if uri not in self.objects:
+            raise FileNotFoundError(path)
+        kind = _Lost if uri.endswith("lost.csv") else MemoryFile
+        return kind(data=self.objects[uri])
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Buckets have no folders."""
+
+    def _rm(self, path: str) -> None:
+        self.objects.pop(self.unstrip_protocol(path), None)
+
+
+class _Lost(MemoryFile):  # type: ignore[misc]
     """A file whose connection is lost half-way."""
 
     def read(self, size: int | None = -1) -> bytes:
         if self.tell():
             raise ConnectionResetError("connection reset")
-        return super().read(9)
+        content: bytes = super().read(9)
+        return content
 
 
-class Bucket(FileSystem):  # type: ignore[misc]
-    """Beam's file system interface over a mapping: flat names, as a bucket has."""
+class _Upload(MemoryFile):  # type: ignore[misc]
+    """A file that is there when it is closed."""
 
-    objects: ClassVar[dict[str, bytes]] = {}
-    times: ClassVar[dict[str, float]] = {}
+    def __init__(self, uri: str) -> None:
+        super().__init__()
+        self._uri = uri
 
-    @classmethod
-    def scheme(cls) -> str:
-        return "shelf"
+    def close(self) -> None:
+        Bucket.objects[self._uri] = self.getvalue()
+        Bucket.written.append(self._uri)
 
-    def has_dirs(self) -> bool:
-        return False
 
-    def join(self, basepath: str, *paths: str) -> str:
-        return "/".join([basepath.rstrip("/"), *paths])
-
-    def split(self, path: str) -> tuple[str, str]:
-        head, _, tail = path.rpartition("/")
-        return head, tail
-
-    def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
-        if dir_or_prefix.startswith("shelf://locked"):
-            raise BeamIOError("List failed", {dir_or_prefix: PermissionError("403 Forbidden:\nno")})
-        for path, data in self.objects.items():
-            if path.startswith(dir_or_prefix):
-                yield FileMetadata(path, len(data), self.times.get(path, 0.0))
-
-    def exists(self, path: str) -> bool:
-        if path.startswith("shelf://locked"):
-            raise PermissionError("403 Forbidden")
-        return path in self.objects
-
-    def metadata(self, path: str) -> FileMetadata:
-        return FileMetadata(path, self.size(path))
-
-    def size(self, path: str) -> int:
-        return len(self.objects[path])
-
-    def open(self, path: str, mime_type: str = "", compression_type: str = "") -> io.BytesIO:
-        if path.endswith("secret.csv"):
-            raise BeamIOError("Open failed", {path: PermissionError("403 Forbidden")})
-        if path.endswith("lost.csv"):
-            return _Lost(self.objects[path])
-        if path not in self.objects:
-            raise FileNotFoundError(path)
-        return io.BytesIO(self.objects[path])
-
-    def _read_only(self, *arguments: Any, **options: Any) -> Any:
-        raise NotImplementedError
-
-    mkdirs = create = copy = rename = delete = checksum = last_updated = _read_only
+register_implementation("shelf", Bucket, clobber=True)

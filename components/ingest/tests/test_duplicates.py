@@ -1,4 +1,4 @@
-"""Copies are found over hashes alone, exactly as comparing all pairs would find them."""
+"""Duplicates are found over hashes alone, exactly as comparing all pairs would find them."""
 
 import dataclasses
 import io
@@ -15,7 +15,7 @@ from PIL import Image
 from components.ingest.images.photograph import read_photograph
 from components.ingest.rejection import Reason
 from components.ingest.settings import IngestSettings
-from components.ingest.splits.duplicates import Sighting, find_copies, nearest_within
+from components.ingest.splits.duplicates import HashedImage, find_copies, nearest_within
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 
 hashes = st.integers(0, 2**64 - 1)
@@ -55,8 +55,8 @@ def test_many_equal_hashes_are_no_burden() -> None:
     assert nearest_within(same, same, 4)[-1] == (0, 0)
 
 
-def sighting(image_id: str, number: int, split: str, label: str = "rose") -> Sighting:
-    return Sighting(image_id, number, label, split)
+def sighting(image_id: str, number: int, split: str, label: str = "rose") -> HashedImage:
+    return HashedImage(image_id, number, label, split)
 
 
 def test_what_is_kept_and_what_goes() -> None:
@@ -81,18 +81,18 @@ def test_what_is_kept_and_what_goes() -> None:
     assert "c in test (2 of 64 bits)" in copies[0].detail
     kept = find_copies(sightings, IngestSettings(duplicates="keep", near_duplicate_distance=-1))
     assert set(kept.dropped) == {4, 5}
-    united = find_copies(
+    merged_labels = find_copies(
         [dataclasses.replace(s, labels=[s.label]) for s in sightings],
         IngestSettings(conflicting_labels="keep", duplicates="keep", near_duplicate_distance=-1),
     )
-    assert united.united == {4: ("rose", "tulip")}
-    assert {place: (copy.reason, copy.twin) for place, copy in united.dropped.items()} == {
+    assert merged_labels.merged_labels == {4: ("rose", "tulip")}
+    assert {place: (copy.reason, copy.twin) for place, copy in merged_labels.dropped.items()} == {
         5: (Reason.DUPLICATE, "d")
     }
 
 
 def test_one_photograph_with_two_masks_is_a_conflict() -> None:
-    masked = [Sighting("a", 0, "rose", "train", (), values) for values in ("0 1", "0 1", "1 0")]
+    masked = [HashedImage("a", 0, "rose", "train", (), values) for values in ("0 1", "0 1", "1 0")]
     assert find_copies(masked[:2], IngestSettings()).dropped.keys() == {1}
     conflict = find_copies(masked, IngestSettings()).dropped
     assert {copy.reason for copy in conflict.values()} == {Reason.CONFLICTING_LABELS}
@@ -101,12 +101,12 @@ def test_one_photograph_with_two_masks_is_a_conflict() -> None:
 
 def test_a_leak_is_not_kept_with_the_labels_of_its_copies() -> None:
     sightings = [
-        Sighting("a", 0, "rose", "train", ["rose"]),
-        Sighting("a", 0, "tulip", "train", ["tulip"]),
-        Sighting("b", 1, "rose", "test", ["rose"]),
+        HashedImage("a", 0, "rose", "train", ["rose"]),
+        HashedImage("a", 0, "tulip", "train", ["tulip"]),
+        HashedImage("b", 1, "rose", "test", ["rose"]),
     ]
     copies = find_copies(sightings, IngestSettings(conflicting_labels="keep"))
-    assert copies.united == {}
+    assert copies.merged_labels == {}
     assert {place: (copy.reason, copy.twin) for place, copy in copies.dropped.items()} == {
         0: (Reason.NEAR_DUPLICATE, "b"),
         1: (Reason.DUPLICATE, "b"),
@@ -198,7 +198,7 @@ def test_a_photograph_under_two_labels_is_reported(
         "rose/both.png": "conflicting_labels",
         "tulip/both.png": "conflicting_labels",
     }
-    assert ingested.statistics["united"] == 0
+    assert ingested.statistics["merged_labels"] == 0
     assert not ingested.examples.multi_label
     assert not any("labels" in record for record in ingested.all_records)
 
@@ -222,7 +222,10 @@ def test_a_photograph_under_two_labels_is_kept_with_both(
     assert "rose, tulip" in rejected["detail"]
     counts = ingested.statistics["counts"].values()
     assert sum(count["rose"] for count in counts) == sum(count["tulip"] for count in counts) == 61
-    assert (sum(ingested.examples.counts.values()), ingested.statistics["united"]) == (121, 1)
+    assert (sum(ingested.examples.counts.values()), ingested.statistics["merged_labels"]) == (
+        121,
+        1,
+    )
     card = (ingested.examples.folder.parent / "statistics" / "card.md").read_text()
     assert "| kept with the labels of all copies | 1 |" in card
 
@@ -243,9 +246,9 @@ def test_conflicts_in_a_table_are_united(
         conflicting_labels="keep",
         label_separator=separator,
     )
-    (united,) = (r for r in ingested.all_records if r["image_path"] == [b"0.png"])
+    (merged_labels,) = (r for r in ingested.all_records if r["image_path"] == [b"0.png"])
     daisy = [b"tulip|daisy"] if separator is None else [b"daisy", b"tulip"]
-    assert united["labels"] == sorted({b"tulip", b"violet", *daisy})
-    assert united["label"] == [(separator or " ").encode().join(united["labels"])]
+    assert merged_labels["labels"] == sorted({b"tulip", b"violet", *daisy})
+    assert merged_labels["label"] == [(separator or " ").encode().join(merged_labels["labels"])]
     assert [row["reason"] for row in ingested.rejected] == ["duplicate"] * 2
-    assert all(len(r["labels"]) == 1 for r in ingested.all_records if r is not united)
+    assert all(len(r["labels"]) == 1 for r in ingested.all_records if r is not merged_labels)

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.build_examples import assemble
-from components.ingest.splits.index import NOTHING, read_index
+from components.ingest.shards.build_examples import build_examples
+from components.ingest.shards.index import NOTHING, read_index
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.records.example_proto import serialized_example
 
@@ -147,7 +147,7 @@ def test_labels_of_copies_come_and_go_with_the_copies(
         both = [r for r in ingested.all_records if b"/both" in r["image_path"][0]]
         assert {name.decode() for r in both for name in r["labels"]} == labels
         assert len(both) == (2 if tiles else 1)
-        assert ingested.statistics["united"] == (len(labels) > 1)
+        assert ingested.statistics["merged_labels"] == (len(labels) > 1)
         previous = str(ingested.examples.folder)
 
 
@@ -196,5 +196,5 @@ def test_other_settings_make_all_photographs_new(tmp_path: Path, run_ingest: Run
 
 
 def test_nothing_is_assembled_from_nothing(tmp_path: Path) -> None:
-    assembled = assemble([], NOTHING, IngestSettings(), tmp_path)
+    assembled = build_examples([], NOTHING, IngestSettings(), tmp_path)
     assert (assembled.entries, assembled.rejections, assembled.read) == ([], [], 0)

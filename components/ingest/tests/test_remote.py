@@ -11,7 +11,7 @@ from components.ingest.tests.conftest import Ingested
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.tests.disk_bucket import file_of
-from darkroom.tests.remote_workers import PLACE, start_bucket
+from darkroom.tests.remote_workers import STAGING_LOCATION, start_bucket
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def options(
     return options
 
 
-def test_workers_elsewhere_write_the_same_examples(
+def test_remote_workers_write_the_same_examples(
     options: list[str], run_ingest: Callable[..., Ingested], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 20)
@@ -38,7 +38,7 @@ def test_workers_elsewhere_write_the_same_examples(
     assert elsewhere.records == here.records
     assert elsewhere.rejected == here.rejected
     assert elsewhere.examples.manifest["digest"] == here.examples.manifest["digest"]
-    assert not list(file_of(PLACE).iterdir())
+    assert not list(file_of(STAGING_LOCATION).iterdir())
 
 
 def test_a_bucket_that_cannot_be_written_is_one_clear_line(

@@ -185,51 +185,17 @@ def test_windows_go_on_to_the_batch_mode(tmp_path: Path, run_ingest: RunIngest) 
         assert set(kept) <= {record for window in streamed for record in window[split]}
 
 
-class WritableBucket(Bucket):
-    """A bucket that workers write to: a file is there when it is closed."""
-
-    @classmethod
-    def scheme(cls) -> str:
-        return "shelves"
-
-    def create(self, path: str, mime_type: str = "", compression_type: str = "") -> Any:
-        return _Upload(path)
-
-    def delete(self, paths: list[str]) -> None:
-        for path in paths:
-            del self.objects[path]
-
-
-class _Upload:
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        self._parts.append(bytes(data))
-
-    def __enter__(self) -> "_Upload":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        WritableBucket.objects[self._path] = b"".join(self._parts)
-        WritableBucket.written.append(self._path)
-
-
-WritableBucket.written = []  # type: ignore[attr-defined]
-
-
 def test_windows_in_a_bucket(tmp_path: Path) -> None:
     lines = [row(tmp_path, n, "ab"[n % 2]) for n in range(8)]
-    run_stream(one_window(lines), "shelves://bucket/windows")
+    run_stream(one_window(lines), "shelf://bucket/windows")
     run_stream(one_window(lines), tmp_path / "windows")
     (local,) = windows(tmp_path / "windows")
-    root = f"shelves://bucket/windows/{local.folder.name}/"
-    objects = {name.removeprefix(root): data for name, data in WritableBucket.objects.items()}
+    root = f"shelf://bucket/windows/{local.folder.name}/"
+    objects = {name.removeprefix(root): data for name, data in Bucket.objects.items()}
     files = {file.name: file.read_bytes() for file in local.folder.iterdir()}
-    # Nothing is left aside, and the manifest came last.
+    # Nothing temporary is left, and the manifest came last.
     assert objects.keys() == files.keys()
-    assert WritableBucket.written[-1] == f"{root}manifest.json"  # type: ignore[attr-defined]
+    assert Bucket.written[-1] == f"{root}manifest.json"
     for name in objects.keys() - {"manifest.json"}:
         assert objects[name] == files[name]
 

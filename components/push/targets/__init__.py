@@ -1,36 +1,35 @@
-"""Where models are pushed to: a module a target, each found by itself and chosen by destination."""
+"""The push target of a destination: found among the modules of this folder by its form."""
 
 import difflib
 import importlib
 import pkgutil
+import re
 
-from components.push.targets.target import Target
+from components.push.targets.target import PushTarget
 from darkroom.errors import SettingsError
 
 
-def target_for(destination: str) -> Target:
-    """The target that a destination belongs to.
+def push_targets() -> list[type[PushTarget]]:
+    """The targets: the `TARGET` of each module of this package that has one."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [module.TARGET for module in modules if hasattr(module, "TARGET")]
 
-    Args:
-        destination: As `push.destination` names it, such as the path of a folder.
+
+def target_for(destination: str) -> PushTarget:
+    """The target of a destination; nothing is connected to yet.
 
     Raises:
-        SettingsError: No target takes such a destination.
+        SettingsError: No target takes such a destination; the message lists the known forms.
     """
-    targets = target_classes()
+    targets = push_targets()
     for target in targets:
-        if target.takes(destination):
+        if target.accepts(destination):
             return target(destination)
-    forms = sorted(target.form for target in targets)
-    scheme = destination.split("://", maxsplit=1)[0]
-    schemes = {form.split("://", maxsplit=1)[0]: form for form in forms if "://" in form}
-    close = difflib.get_close_matches(scheme, schemes, n=1)
-    offer = f"; did you mean '{schemes[close[0]]}'?" if close else ""
-    raise SettingsError(f"no push target takes '{destination}': give {' or '.join(forms)}{offer}")
-
-
-def target_classes() -> list[type[Target]]:
-    """The targets, by the names of their modules; a module without `TARGET` is no target."""
-    names = [module.name for module in pkgutil.iter_modules(__path__)]
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in sorted(names)]
-    return [module.TARGET for module in modules if hasattr(module, "TARGET")]
+    forms = [target.FORM for target in targets]
+    schemes = {scheme: form for form in forms for scheme in re.findall(r"[\w+.-]+://", form)}
+    close = difflib.get_close_matches(re.sub("(?<=://).*", "", destination), schemes, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    raise SettingsError(
+        f"no push target takes '{destination}', expected {' or '.join(forms)}{hint}"
+    )

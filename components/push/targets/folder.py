@@ -1,89 +1,91 @@
-"""A folder of numbered versions, which TF Serving, KServe and `darkroom serve` watch."""
+"""A folder of versions that TF Serving, KServe and `darkroom serve` watch."""
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from components.push.targets.target import PUSHED, PushedVersion, Target
+from components.push.targets.target import PUSHED, PushedVersion
 from darkroom.artifacts import model_repository
 from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest, read_manifest
 from darkroom.artifacts.model import KIND, Model
 from darkroom.artifacts.model_repository import Version
-from darkroom.errors import StepError
-from darkroom.storage.atomic import write_json
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import remove_temporary, write_json
 from darkroom.storage.paths import is_uri
+
+_LONGEST_COPY = 24 * 3600.0
+"""Seconds after which an unfinished copy is assumed to be of a push that was killed."""
 
 _log = logging.getLogger("darkroom.push")
 
 
 class FolderTarget:
-    """A model repository on a disk, or in a bucket that is mounted as a folder.
+    """A model repository in a folder, or in a bucket that is mounted as one.
 
     Args:
-        destination: The folder; it is made by the first push.
+        destination: The folder; made where it is missing.
     """
 
-    form: ClassVar[str] = "/path/of/a/folder"
+    FORM = "a folder, such as served/flowers or /gcs/my-bucket/served/flowers"
 
     def __init__(self, destination: str) -> None:
         self._folder = Path(destination)
 
     @classmethod
-    def takes(cls, destination: str) -> bool:
-        """Any path; a bucket's URI is none, but the folder is that it is mounted at."""
+    def accepts(cls, destination: str) -> bool:
+        """Whether a destination is a path."""
         return not is_uri(destination)
 
     def publish(self, model: Model, record: Mapping[str, Any]) -> PushedVersion:
-        """Copies the model to a new version's folder, if it is not the one that serves.
-
-        Raises:
-            StepError: The folder cannot be written, or the copy is not the original.
-        """
+        """Makes a model the highest version, all at once; see `PushTarget`."""
         self._warn_of_incomplete()
         digest = model.manifest["digest"]
         current = self.current()
         if current is not None and current.digest == digest:
             return current
+        remove_temporary(self._folder, older_than=_LONGEST_COPY)
         number = model_repository.next_number(self._folder)
-        folder = self._folder / str(number)
+        version = self._folder / str(number)
         # Another push may have taken the number meanwhile: its version is never replaced.
-        with atomic_artifact(folder, replace=False, durable=True) as temporary:
+        with atomic_artifact(version, replace=False, durable=True) as temporary:
             shutil.copytree(model.folder, temporary, dirs_exist_ok=True)
             if folder_digest(temporary) != digest:
                 raise StepError(
                     f"the copy of {model.folder} in {self._folder} is damaged; push again"
                 )
             write_json(temporary / MANIFEST, {**model.manifest, PUSHED: record})
-        return _pushed_version(Version(number, folder))
+        return _pushed(Version(number, version))
 
     def current(self) -> PushedVersion | None:
         """The highest complete version."""
         version = model_repository.serving_version(self._folder)
-        return None if version is None else _pushed_version(version)
+        return None if version is None else _pushed(version)
 
-    def versions(self) -> list[PushedVersion]:
-        """The complete versions, oldest first."""
-        return [_pushed_version(found) for found in model_repository.list_versions(self._folder)]
+    def versions(self) -> Sequence[PushedVersion]:
+        """The complete versions, the highest first."""
+        return [_pushed(version) for version in model_repository.find_versions(self._folder)]
 
-    def traffic(self) -> dict[int, int]:
-        """All requests go to the highest version."""
-        version = model_repository.serving_version(self._folder)
-        return {} if version is None else {version.number: 100}
+    def traffic(self) -> Mapping[int, int]:
+        """All requests go to the highest version, as in TF Serving by default."""
+        current = self.current()
+        return {} if current is None else {current.number: 100}
 
     def rollback(self) -> tuple[PushedVersion, PushedVersion]:
-        """Renames the folder of the version that serves, as `model_repository.roll_back` does."""
+        """Rolls the highest complete version back; see `PushTarget`."""
+        if not self._folder.is_dir():
+            raise SettingsError(f"{self._folder} does not exist")
         self._warn_of_incomplete()
         rolled_back, serving = model_repository.roll_back(self._folder)
-        return _pushed_version(rolled_back), _pushed_version(serving)
+        return _pushed(rolled_back), _pushed(serving)
 
     def _warn_of_incomplete(self) -> None:
-        for folder in model_repository.incomplete_versions(self._folder):
-            _log.warning("%s holds no complete model and is ignored", folder)
+        for version in model_repository.find_incomplete(self._folder):
+            _log.warning("%s holds no complete model and is ignored", version.folder)
 
 
-def _pushed_version(version: Version) -> PushedVersion:
+def _pushed(version: Version) -> PushedVersion:
     try:
         manifest = read_manifest(version.folder, KIND)
     except StepError:  # another program put it there
@@ -91,4 +93,4 @@ def _pushed_version(version: Version) -> PushedVersion:
     return PushedVersion(version.number, str(version.folder), manifest)
 
 
-TARGET: type[Target] = FolderTarget
+TARGET = FolderTarget

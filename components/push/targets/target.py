@@ -1,13 +1,13 @@
-"""What a push target is: the Protocol that every module of this folder offers a class of."""
+"""What a push target offers to the push step, the command, the cache and lineage."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from darkroom.artifacts.model import Model
 
 PUSHED = "pushed"
-"""Entry of a pushed model's manifest: its evaluation, and how it came to be pushed."""
+"""Entry of a pushed model's manifest: its evaluation, and how it was pushed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,9 +15,9 @@ class PushedVersion:
     """A version of a model at a target.
 
     Attributes:
-        number: Its number; higher ones are newer.
-        location: Where it is: the path of its folder, or a name that the target gives it.
-        manifest: The model's manifest with the entry `pushed`; empty where another program put the
+        number: Its number.
+        location: Its path or URI.
+        manifest: The model's manifest with its entry `pushed`; empty if another program put the
             version there.
     """
 
@@ -27,64 +27,56 @@ class PushedVersion:
 
     @property
     def digest(self) -> str | None:
-        """The model's digest; None where another program put the version there."""
+        """The model's digest; None if another program put the version there."""
         return self.manifest.get("digest")
 
 
-class Target(Protocol):
-    """Where models are pushed to.
+class PushTarget(Protocol):
+    """A place that models are pushed to.
 
-    A target is one module of `components/push/targets` whose `TARGET` is a class of this form; it
-    is found by itself. Its constructor takes the destination, and neither it nor `takes` may
-    connect to anything: settings are checked with them.
-
-    Attributes:
-        form: What its destinations look like, for messages, such as `vertex://PROJECT/ENDPOINT`.
+    Each is a module of `components.push.targets` whose `TARGET` is such a class. Neither its
+    constructor nor `accepts` may connect to anything: settings are validated with them.
     """
 
-    form: ClassVar[str]
+    FORM: str
+    """How its destinations are written, for messages: `a folder, such as served/flowers`."""
 
-    def __init__(self, destination: str) -> None: ...
+    def __init__(self, destination: str) -> None:
+        """Takes the destination."""
 
     @classmethod
-    def takes(cls, destination: str) -> bool:
-        """Whether a destination, as settings name it, is one of this target's."""
-        ...
+    def accepts(cls, destination: str) -> bool:
+        """Whether a destination is written in its form."""
 
     def publish(self, model: Model, record: Mapping[str, Any]) -> PushedVersion:
-        """Makes a model the newest version, all at once; it survives a power failure from then on.
+        """Makes a model the version that serves, all at once and durably.
 
-        Publishing the model that already serves again, as a retried step does, changes nothing.
+        Pushing the model that already serves again, as a retried step does, changes nothing.
 
         Args:
             model: The checked model.
-            record: The entry `pushed` of the version's manifest; JSON values.
+            record: What the version's manifest says of the push; JSON values.
 
         Raises:
-            StepError: The model cannot be written.
+            StepError: It cannot be written.
         """
-        ...
 
     def current(self) -> PushedVersion | None:
-        """The version that serves; None where there is none."""
-        ...
+        """The version that serves; None if there is none."""
 
     def versions(self) -> Sequence[PushedVersion]:
-        """The complete versions, oldest first."""
-        ...
+        """All complete versions, the newest first."""
 
     def traffic(self) -> Mapping[int, int]:
-        """The share of requests that each version gets, in percent, by number."""
-        ...
+        """The share of requests that each version gets, in percent, by its number."""
 
     def rollback(self) -> tuple[PushedVersion, PushedVersion]:
-        """Takes the version that serves out of service, so that the one before serves again.
+        """Takes the version that serves out of service, for good.
 
         Returns:
-            The version that was rolled back, and the version that serves now.
+            The version rolled back, and the one that serves now.
 
         Raises:
-            SettingsError: The destination does not exist.
+            SettingsError: There is no such destination.
             StepError: There is no version to go back to.
         """
-        ...

@@ -8,12 +8,21 @@ import pytest
 
 from components.push.push import push
 from components.push.settings import PushSettings
-from components.push.targets import target_for
+from components.push.targets.folder import FolderTarget
 from components.push.tests.conftest import Candidate, save_evaluation, save_model
 from darkroom.artifacts.manifest import folder_digest, read_manifest
 from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow
+
+
+def served_versions(destination: Path) -> list[int]:
+    return [version.number for version in FolderTarget(str(destination)).versions()]
+
+
+def rolled_back(destination: Path) -> tuple[int, int]:
+    before, after = FolderTarget(str(destination)).rollback()
+    return before.number, after.number
 
 
 def run_push(candidate: Candidate, destination: Path, out: Path) -> Path:
@@ -25,10 +34,6 @@ def run_push(candidate: Candidate, destination: Path, out: Path) -> Path:
         pushed=out / "pushed",
     )
     return Path(version)
-
-
-def served_versions(destination: Path) -> list[int]:
-    return [version.number for version in target_for(str(destination)).versions()]
 
 
 def another(candidate: Candidate, folder: Path, **model: object) -> Candidate:
@@ -65,26 +70,11 @@ def test_a_rollback_serves_the_version_before_and_its_number_is_not_used_again(
     run_push(candidate, destination, tmp_path)
     newer = another(candidate, tmp_path, sharpness=3.0)
     run_push(newer, destination, tmp_path)
-    rolled_back, serving = target_for(str(destination)).rollback()
-    assert (rolled_back.number, serving.number) == (2, 1)
+    assert rolled_back(destination) == (2, 1)
     assert served_versions(destination) == [1]
     with pytest.raises(StepError, match="none to go back to"):
-        target_for(str(destination)).rollback()
+        rolled_back(destination)
     assert run_push(newer, destination, tmp_path).name == "3"
-
-
-def test_a_half_copied_version_is_none(candidate: Candidate, tmp_path: Path) -> None:
-    destination = tmp_path / "served"
-    run_push(candidate, destination, tmp_path)
-    newer = another(candidate, tmp_path, sharpness=3.0)
-    run_push(newer, destination, tmp_path)
-    shutil.copytree(
-        destination / "2", destination / "3", ignore=shutil.ignore_patterns("saved_model.pb")
-    )
-    assert run_push(newer, destination, tmp_path) == destination / "2"
-    target_for(str(destination)).rollback()
-    assert served_versions(destination) == [1]
-    assert run_push(newer, destination, tmp_path) == destination / "4"
 
 
 def test_versions_that_others_made_are_left_alone(candidate: Candidate, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from darkroom.settings import validate_settings
 
 SHELF = """
 class Shelf:
-    form = "shelf://ROOM"
+    FORM = "shelf://ROOM"
     def __init__(self, destination):
         self.destination = destination
     @classmethod
-    def takes(cls, destination):
+    def accepts(cls, destination):
         return destination.startswith("shelf://")
 
 TARGET = Shelf
@@ -45,9 +45,9 @@ def test_a_new_target_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         settings = validate_settings(PushSettings, {"destination": "shelf://attic"}, "push")
         assert settings.destination == "shelf://attic"
         message = (
-            "setting 'push.destination': no push target takes 'shelff://attic': give "
-            "/path/of/a/folder or shelf://ROOM; did you mean 'shelf://ROOM'? "
-            "(got 'shelff://attic')"
+            "setting 'push.destination': no push target takes 'shelff://attic', expected a folder, "
+            "such as served/flowers or /gcs/my-bucket/served/flowers or shelf://ROOM; "
+            "did you mean 'shelf://'? (got 'shelff://attic')"
         )
         with pytest.raises(SettingsError) as caught:
             validate_settings(PushSettings, {"destination": "shelff://attic"}, "push")

@@ -8,10 +8,10 @@ from components.train.augmentation.masks import cut_out, mask_grid
 from components.train.augmentation.mixing import mix
 from components.train.augmentation.rand_augment import rand_augment
 from components.train.augmentation.settings import AugmentationSettings
-from components.train.augmentation.stateless_random import Draws
+from components.train.augmentation.stateless_random import StatelessRandom
 from components.train.augmentation.warp import warp
 
-Augment = Callable[[Any, Any, Draws], tuple[Any, Any]]
+Augment = Callable[[Any, Any, StatelessRandom], tuple[Any, Any]]
 """From (images uint8 [N, H, W, 3], labels float32 [N, K], draws) to images and labels alike."""
 
 
@@ -20,7 +20,7 @@ def build_augmentation(settings: AugmentationSettings) -> Augment:
     import tensorflow as tf
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def augment(images: Any, labels: Any, draws: Draws) -> tuple[Any, Any]:
+    def augment(images: Any, labels: Any, draws: StatelessRandom) -> tuple[Any, Any]:
         # Light falls on the scene before anything is hidden or blended.
         moved = settings.rotation or settings.translation or settings.zoom or settings.crop
         if settings.flip or moved:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.train.augmentation.stateless_random import Draws
+from components.train.augmentation.stateless_random import StatelessRandom
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Parts of red, green and blue in grey."""
@@ -10,7 +10,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 def recolour(
     images: Any,
-    draws: Draws,
+    draws: StatelessRandom,
     *,
     contrast: float = 0.0,
     brightness: float = 0.0,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.train.augmentation.stateless_random import Draws
+from components.train.augmentation.stateless_random import StatelessRandom
 
 GREY = 128
 """What hides: near zero by most backbones' scaling."""
@@ -10,7 +10,7 @@ GRID_DISTANCES = (0.4, 1.0)
 """GridMask's distances between squares, as parts of the shorter side; the paper's 96 to 224."""
 
 
-def cut_out(images: Any, draws: Draws, longest: float) -> Any:
+def cut_out(images: Any, draws: StatelessRandom, longest: float) -> Any:
     """Hides a rectangle of each image (DeVries and Taylor, 2017).
 
     Args:
@@ -27,7 +27,7 @@ def cut_out(images: Any, draws: Draws, longest: float) -> Any:
     return paste(images, rows, columns)
 
 
-def mask_grid(images: Any, draws: Draws, part: float) -> Any:
+def mask_grid(images: Any, draws: StatelessRandom, part: float) -> Any:
     """Hides a grid of squares of every second image (Chen et al., "GridMask", 2020).
 
     Args:
@@ -52,7 +52,7 @@ def mask_grid(images: Any, draws: Draws, part: float) -> Any:
     return paste(images, hit(height), hit(width))
 
 
-def spans(draws: Draws, part: Any, length: int) -> Any:
+def spans(draws: StatelessRandom, part: Any, length: int) -> Any:
     """A span at a random place along a side, in whole pixels.
 
     Args:

@@ -4,10 +4,12 @@ from typing import Any
 
 from components.train.augmentation.colour import rounded
 from components.train.augmentation.masks import paste, spans
-from components.train.augmentation.stateless_random import Draws
+from components.train.augmentation.stateless_random import StatelessRandom
 
 
-def mix(images: Any, labels: Any, draws: Draws, mixup: float, cutmix: float) -> tuple[Any, Any]:
+def mix(
+    images: Any, labels: Any, draws: StatelessRandom, mixup: float, cutmix: float
+) -> tuple[Any, Any]:
     """Mixes each example with its neighbour in the same device's batch, whose order is random.
 
     Args:
@@ -46,7 +48,7 @@ def _mix_up(images: Any, labels: Any, own: Any) -> tuple[Any, Any]:
     return rounded(mixed), _mixed_labels(labels, own)
 
 
-def _cut_mix(images: Any, labels: Any, draws: Draws, own: Any) -> tuple[Any, Any]:
+def _cut_mix(images: Any, labels: Any, draws: StatelessRandom, own: Any) -> tuple[Any, Any]:
     """Pastes a rectangle of another image (Yun et al., 2019), of about 1 - `own` of the area."""
     import tensorflow as tf
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from components.train.augmentation.colour import recolour, rounded
-from components.train.augmentation.stateless_random import Draws
+from components.train.augmentation.stateless_random import StatelessRandom
 from components.train.augmentation.warp import warp
 
-Change = Callable[[Any, Draws], Any]
+Change = Callable[[Any, StatelessRandom], Any]
 
 
-def rand_augment(images: Any, draws: Draws, operations: int, magnitude: float) -> Any:
+def rand_augment(images: Any, draws: StatelessRandom, operations: int, magnitude: float) -> Any:
     """Applies changes picked for the batch, each image's as strong as it draws.
 
     Only what was picked is computed: `keras.layers.RandAugment` computes all of its changes for
@@ -55,7 +55,7 @@ def _changes(magnitude: float) -> list[Change]:
     ]
 
 
-def _sharpen(images: Any, draws: Draws, strength: float) -> Any:
+def _sharpen(images: Any, draws: StatelessRandom, strength: float) -> Any:
     """Sharpens or blurs: moves pixels away from a 3x3 average or towards it."""
     import tensorflow as tf
 
@@ -67,7 +67,7 @@ def _sharpen(images: Any, draws: Draws, strength: float) -> Any:
     return rounded(pixels + _each(draws.uniform(-strength, strength)) * (pixels - blurred))
 
 
-def _posterize(images: Any, draws: Draws, bits: float) -> Any:
+def _posterize(images: Any, draws: StatelessRandom, bits: float) -> Any:
     """Drops up to `bits` of each pixel's lowest bits."""
     import tensorflow as tf
 
@@ -76,7 +76,7 @@ def _posterize(images: Any, draws: Draws, bits: float) -> Any:
     return tf.bitwise.bitwise_and(images, _each(kept))
 
 
-def _solarize(images: Any, draws: Draws, magnitude: float) -> Any:
+def _solarize(images: Any, draws: StatelessRandom, magnitude: float) -> Any:
     """Inverts the pixels over a threshold, which falls from white down to 1 - `magnitude`."""
     import tensorflow as tf
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Draws:
+class StatelessRandom:
     """Gives new numbers at each call, without a state outside the batch.
 
     So batches can be made in parallel and in any order, and a training that goes on at some step

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-from components.train.augmentation.stateless_random import Draws
+from components.train.augmentation.stateless_random import StatelessRandom
 
 
 def warp(
     images: Any,
-    draws: Draws,
+    draws: StatelessRandom,
     *,
     flip: bool = False,
     rotation: float = 0.0,

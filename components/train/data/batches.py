@@ -12,9 +12,8 @@ from typing import Any
 
 from components.train.augmentation import build_augmentation
 from components.train.augmentation.settings import NO_AUGMENTATION, AugmentationSettings
-from components.train.augmentation.stateless_random import Draws
-from components.train.data.labels import label_features, label_vectors
-from components.train.model.head_only import embeddings_parser
+from components.train.augmentation.stateless_random import StatelessRandom
+from components.train.data.parse import embeddings_parser, label_features, label_vectors
 from darkroom.artifacts.transformed import IMAGE, TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 
@@ -25,7 +24,7 @@ Parse = Callable[[Any], tuple[Any, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class WorkerShard:
     """The part of every global batch that one worker reads.
 
     Attributes:
@@ -44,7 +43,7 @@ class Share:
 def training_stream(
     source: TransformedExamples,
     graph: TransformGraph,
-    share: Share,
+    share: WorkerShard,
     seed: int,
     first_step: int = 0,
     augmentation: AugmentationSettings = NO_AUGMENTATION,
@@ -91,14 +90,14 @@ def training_stream(
 
     def ready(positions: Any, records: Any) -> tuple[Any, Any]:
         images, labels = parse(records)
-        draws = Draws(seed, positions, share.batch_size)
+        draws = StatelessRandom(seed, positions, share.batch_size)
         return augment(crop(images, draws), labels, draws)
 
     return batches.map(ready, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_stream(
-    source: TransformedExamples, graph: TransformGraph, split: str, share: Share
+    source: TransformedExamples, graph: TransformGraph, split: str, share: WorkerShard
 ) -> Any:
     """Streams a split once, in stored order, cropped to the centre.
 
@@ -130,7 +129,7 @@ def evaluation_stream(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_steps(source: TransformedExamples, split: str, share: Share) -> int:
+def evaluation_steps(source: TransformedExamples, split: str, share: WorkerShard) -> int:
     """Global batches of one pass over a split."""
     return math.ceil(source.counts[split] / share.batch_size)
 
@@ -164,7 +163,7 @@ def _count(source: TransformedExamples, split: str) -> int:
     return count
 
 
-def _batches(records: Any, share: Share, start: int = 0) -> Any:
+def _batches(records: Any, share: WorkerShard, start: int = 0) -> Any:
     """A device's batches of (positions, records): each worker takes every n-th record.
 
     Positions are counted by the batch, which spares an operation a record; so does no shard of one.
@@ -211,7 +210,7 @@ def _cropper(
         return lambda images, _: images
     room = tf.constant([stored[0] - size[0], stored[1] - size[1]])
 
-    def crop(images: Any, draws: Draws | None) -> Any:
+    def crop(images: Any, draws: StatelessRandom | None) -> Any:
         if draws is None:
             top, left = (stored[0] - size[0]) // 2, (stored[1] - size[1]) // 2
             return images[:, top : top + size[0], left : left + size[1]]

@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from components.train.distribution.tf_config import Cluster
+from components.train.distribution.tf_config import WorkerGroup
 
 PIECE = 2**24
 """Numbers of 4 bytes that are sent at once."""
 
 
-def from_chief(content: bytes | None, cluster: Cluster, strategy: Any) -> bytes | None:
+def broadcast_from_chief(
+    content: bytes | None, workers: WorkerGroup, strategy: Any
+) -> bytes | None:
     """Gives every worker what the chief has.
 
     Args:
         content: The chief's bytes or None; what the other workers give does not matter.
-        cluster: The workers.
+        workers: The workers.
         strategy: The distribution strategy.
 
     Returns:
@@ -21,9 +23,9 @@ def from_chief(content: bytes | None, cluster: Cluster, strategy: Any) -> bytes 
     """
     import numpy as np
 
-    if cluster.workers == 1:
+    if workers.size == 1:
         return content
-    ours = content if cluster.is_chief else None
+    ours = content if workers.is_chief else None
     length, known = _added(strategy, np.array([len(ours or b""), ours is not None], np.int64))
     if not known:
         return None

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from components.train.distribution.tf_config import Cluster
+from components.train.distribution.tf_config import WorkerGroup
 from darkroom.errors import SettingsError
 
 _log = logging.getLogger("darkroom.train")
@@ -18,13 +18,13 @@ TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_WORKER_HOST
 """What is set in the environment of a process that has a TPU."""
 
 
-def build_strategy(name: StrategyName, cluster: Cluster) -> Any:
+def build_strategy(name: StrategyName, workers: WorkerGroup) -> Any:
     """Builds a `tf.distribute.Strategy`; with several workers, before TensorFlow's first use.
 
     Args:
         name: `auto` is `multi_worker` where TF_CONFIG names more than one worker, `tpu` where the
             environment names one, `mirrored` with several GPUs, and else `one_device`.
-        cluster: The workers.
+        workers: The workers.
 
     Returns:
         The strategy, within whose scope the model and optimizer are to be made.
@@ -34,10 +34,10 @@ def build_strategy(name: StrategyName, cluster: Cluster) -> Any:
     """
     import tensorflow as tf
 
-    chosen = _choice(name, cluster)
-    if cluster.workers > 1 and chosen != "multi_worker":
+    chosen = _choice(name, workers)
+    if workers.size > 1 and chosen != "multi_worker":
         raise SettingsError(
-            f"train.strategy is {chosen}, but TF_CONFIG names {cluster.workers} workers: each "
+            f"train.strategy is {chosen}, but TF_CONFIG names {workers.size} workers: each "
             "would train for itself; set auto or multi_worker"
         )
     if chosen == "tpu":
@@ -63,12 +63,12 @@ def _warn_of_idle_gpu() -> None:
         )
 
 
-def _choice(name: StrategyName, cluster: Cluster) -> StrategyName:
+def _choice(name: StrategyName, workers: WorkerGroup) -> StrategyName:
     import tensorflow as tf
 
     if name != "auto":
         return name
-    if cluster.workers > 1:
+    if workers.size > 1:
         return "multi_worker"
     if any(os.environ.get(variable) for variable in TPU_VARIABLES):
         return "tpu"

@@ -1,4 +1,4 @@
-"""The cluster as `TF_CONFIG` describes it, the way Vertex and Kubeflow set it for every worker."""
+"""The worker group as `TF_CONFIG` describes it, the way Vertex and Kubeflow set it."""
 
 import dataclasses
 import json
@@ -12,24 +12,24 @@ _TASKS_THAT_TRAIN = ("chief", "worker")
 
 
 @dataclasses.dataclass(frozen=True)
-class Cluster:
+class WorkerGroup:
     """The workers of a training, and which of them this process is.
 
     Attributes:
-        workers: Number of workers that train, the chief among them.
-        worker: This one's number, from 0; 0 is the chief, which alone writes.
+        size: Number of workers that train, the chief among them.
+        rank: This one's number, from 0; 0 is the chief, which alone writes.
     """
 
-    workers: int = 1
-    worker: int = 0
+    size: int = 1
+    rank: int = 0
 
     @property
     def is_chief(self) -> bool:
         """Whether this worker writes checkpoints and the model."""
-        return self.worker == 0
+        return self.rank == 0
 
 
-def read_cluster() -> Cluster:
+def read_worker_group() -> WorkerGroup:
     """Reads `TF_CONFIG`; without it there is one worker.
 
     Raises:
@@ -37,14 +37,14 @@ def read_cluster() -> Cluster:
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        return Cluster()
+        return WorkerGroup()
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise SettingsError(f"{VARIABLE} is not JSON: {error}") from None
     members = _members(document)
     if not members:
-        return Cluster()
+        return WorkerGroup()
     task = document.get("task")
     here = (task.get("type"), _index(task)) if isinstance(task, dict) else None
     if here not in members:
@@ -54,18 +54,18 @@ def read_cluster() -> Cluster:
             f"{VARIABLE}: this process is {named}, which is not in its cluster ({names}): "
             f'set "task": {{"type": "worker", "index": 0}} or another of them'
         )
-    return Cluster(len(members), members.index(here))
+    return WorkerGroup(len(members), members.index(here))
 
 
 def _members(document: Any) -> list[tuple[str, int]]:
     """The tasks that train, the chief first; empty without a cluster."""
-    cluster = document.get("cluster", {}) if isinstance(document, dict) else None
-    if not isinstance(cluster, dict) or not all(isinstance(a, list) for a in cluster.values()):
+    workers = document.get("cluster", {}) if isinstance(document, dict) else None
+    if not isinstance(workers, dict) or not all(isinstance(a, list) for a in workers.values()):
         raise SettingsError(
             f'{VARIABLE}: "cluster" must map "chief" and "worker" to lists of addresses'
         )
     return [
-        (kind, index) for kind in _TASKS_THAT_TRAIN for index in range(len(cluster.get(kind, ())))
+        (kind, index) for kind in _TASKS_THAT_TRAIN for index in range(len(workers.get(kind, ())))
     ]
 
 

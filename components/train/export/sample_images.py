@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.train.data.batches import Share, evaluation_stream, training_stream
+from components.train.data.batches import WorkerShard, evaluation_stream, training_stream
 from components.train.export.runtime_client import Images
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
@@ -24,7 +24,7 @@ def calibration_images(source: TransformedExamples, graph: TransformGraph, seed:
         uint8 [N, H, W, 3].
     """
     count = min(CALIBRATION_IMAGES, source.counts["train"])
-    stream = training_stream(source, graph, Share(count), seed)
+    stream = training_stream(source, graph, WorkerShard(count), seed)
     images, _ = next(stream.as_numpy_iterator())
     return np.asarray(images, np.uint8)
 
@@ -49,7 +49,7 @@ def comparison_images(source: TransformedExamples, graph: TransformGraph, seed: 
     count = min(COMPARISON_IMAGES, source.counts[split])
     stride = source.counts[split] // count
     # The share of one of as many workers as there are photographs to pass over.
-    share = Share(count * stride, workers=stride, replicas=stride)
+    share = WorkerShard(count * stride, workers=stride, replicas=stride)
     images, *_ = next(evaluation_stream(source, graph, split, share).as_numpy_iterator())
     return np.asarray(images, np.uint8)
 

@@ -4,7 +4,7 @@ SHORTEST, LONGEST = 0.3, 1.5
 """Seconds of a call: short enough to be interrupted in time."""
 
 
-class CallLength:
+class AdaptiveStepCount:
     """The number of steps of the next call, doubled and halved until a call's time is right.
 
     Attributes:

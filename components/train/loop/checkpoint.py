@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train.loop.steps import Sums
+from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import atomic_file
@@ -38,7 +38,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     step_of_all: int = 0
-    sums: Sums | None = None
+    sums: MetricSums | None = None
     seconds: float = 0.0
     epochs: tuple[dict[str, Any], ...] = ()
     best_epoch: int = 0
@@ -179,7 +179,7 @@ def assign_values(variables: Sequence[Any], values: Sequence[Any]) -> None:
 
 def _progress(values: dict[str, Any]) -> Progress:
     sums = values["sums"]
-    read = Sums(**sums | {"measures": tuple(sums["measures"])}) if sums else None
+    read = MetricSums(**sums | {"measures": tuple(sums["measures"])}) if sums else None
     return Progress(**values | {"epochs": tuple(values["epochs"]), "sums": read})
 
 

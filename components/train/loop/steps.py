@@ -6,14 +6,14 @@ Keras 3's own `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras is
 import dataclasses
 from typing import Any
 
-from components.train.model.losses import MEASURES, Objective
+from components.train.model.losses import MEASURES, Losses
 
 _SEED_STRIDE = 1_000_003
 """Between the seeds of two devices."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Sums:
+class MetricSums:
     """What was added up over steps.
 
     Attributes:
@@ -32,7 +32,7 @@ class Sums:
         return {f"{prefix}{name}": value for name, value in zip(MEASURES, values, strict=True)}
 
 
-class Loop:
+class StepRunner:
     """Compiled training and evaluation steps of one phase.
 
     Args:
@@ -48,7 +48,7 @@ class Loop:
         self,
         model: Any,
         optimizer: Any,
-        objective: Objective,
+        objective: Losses,
         strategy: Any,
         workers: int,
         jit_compile: bool,
@@ -76,10 +76,10 @@ class Loop:
             )
         step = tf.function(self._step, jit_compile=True) if jit_compile else self._step
 
-        def train(iterator: Any, steps: Any, news: Any) -> tuple[Any, Any]:
+        def train(iterator: Any, steps: Any, signals: Any) -> tuple[Any, Any]:
             for _ in tf.range(steps):
                 strategy.run(step, args=(next(iterator),))
-            return self._sums.read_value(), self._added(news)
+            return self._sums.read_value(), self._added(signals)
 
         def evaluate(iterator: Any, steps: Any) -> tuple[Any, Any]:
             self._sums.assign(tf.zeros(self._sums.shape))
@@ -90,9 +90,9 @@ class Loop:
 
         self._train, self._evaluate = tf.function(train), tf.function(evaluate)
         self._average = tf.function(self._average_batch_norm)
-        self._spread = tf.function(self._spread_seeds)
+        self._decorrelate = tf.function(self._decorrelate_seeds)
 
-    def start(self, sums: Sums | None = None) -> None:
+    def start(self, sums: MetricSums | None = None) -> None:
         """Sets the sums to zero, or to those of a checkpoint."""
         import tensorflow as tf
 
@@ -102,23 +102,25 @@ class Loop:
         with self._strategy.scope():
             self._sums.assign(tf.constant(values, tf.float32))
 
-    def train(self, iterator: Any, steps: int, news: tuple[float, float]) -> tuple[Sums, Any]:
+    def train(
+        self, iterator: Any, steps: int, signals: tuple[float, float]
+    ) -> tuple[MetricSums, Any]:
         """Trains for some steps.
 
         Args:
             iterator: Of a distributed training stream.
             steps: Number of steps.
-            news: Numbers of this worker.
+            signals: Numbers of this worker.
 
         Returns:
             The sums since `start`, and the news added up over all workers.
         """
         import tensorflow as tf
 
-        sums, added = self._train(iterator, tf.constant(steps), tf.constant(news, tf.float32))
+        sums, added = self._train(iterator, tf.constant(steps), tf.constant(signals, tf.float32))
         return self._read(sums), added.numpy()
 
-    def evaluate(self, iterator: Any, steps: int) -> tuple[Sums, Any]:
+    def evaluate(self, iterator: Any, steps: int) -> tuple[MetricSums, Any]:
         """Evaluates without training; the sums of the training are lost.
 
         Returns:
@@ -129,19 +131,19 @@ class Loop:
         sums, confusion = self._evaluate(iterator, tf.constant(steps))
         return self._read(sums), confusion.numpy()
 
-    def agree(self) -> None:
+    def sync_batch_norm(self) -> None:
         """Averages what devices keep each for itself: the statistics of batch norm."""
         if self._replicas > 1:
             self._average()
 
-    def spread_seeds(self) -> None:
+    def decorrelate_seeds(self) -> None:
         """Gives every device seeds of its own, from those they all have; once a process."""
         if self._replicas > 1:
-            self._spread()
+            self._decorrelate()
 
-    def _read(self, sums: Any) -> Sums:
+    def _read(self, sums: Any) -> MetricSums:
         steps, examples, *measures = sums.numpy().tolist()
-        return Sums(int(steps / self._replicas), examples, tuple(measures))
+        return MetricSums(int(steps / self._replicas), examples, tuple(measures))
 
     def _step(self, batch: Any) -> None:
         import tensorflow as tf
@@ -178,14 +180,14 @@ class Loop:
         head = tf.stack([finite, tf.reduce_sum(weights)])
         self._sums.assign_add(tf.concat([head, tf.reduce_sum(measures, 0)], 0))
 
-    def _added(self, news: Any) -> Any:
+    def _added(self, signals: Any) -> Any:
         import tensorflow as tf
 
         def add() -> Any:
-            return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(news))
+            return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(signals))
 
         if self._workers == 1:
-            return news
+            return signals
         one = self._strategy.experimental_local_results(self._strategy.run(add))[0]
         return one / (self._replicas / self._workers)
 
@@ -207,7 +209,7 @@ class Loop:
         if statistics:
             self._strategy.run(average)
 
-    def _spread_seeds(self) -> None:
+    def _decorrelate_seeds(self) -> None:
         import tensorflow as tf
 
         weights = {id(variable) for variable in self._model.weights}

@@ -16,7 +16,7 @@ _CELL_PIXELS = 16
 _LABELS_IN_TABLE = 50
 
 
-class Watch:
+class TensorBoardWriter:
     """Writes event files for TensorBoard.
 
     Args:
@@ -87,7 +87,7 @@ class Watch:
 
 
 def confusion_image(confusion: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Draws a confusion matrix: a row a true label, the darker the larger its part.
+    """StatelessRandom a confusion matrix: a row a true label, the darker the larger its part.
 
     Args:
         confusion: Counts by true and predicted label, [K, K].

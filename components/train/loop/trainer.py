@@ -14,16 +14,16 @@ from components.train.data.batches import (
     evaluation_stream,
     training_stream,
 )
-from components.train.distribution.context import Place, clear_errors
-from components.train.loop.call_length import CallLength
+from components.train.distribution.context import TrainingContext, clear_errors
+from components.train.loop.call_length import AdaptiveStepCount
 from components.train.loop.checkpoint import Checkpoint, Progress, variable_values
-from components.train.loop.checkpoint_manager import Keeper
+from components.train.loop.checkpoint_manager import CheckpointManager
 from components.train.loop.early_stopping import best, out_of_patience
 from components.train.loop.interruption import InterruptedStepError, OnEpoch
 from components.train.loop.progress import ProgressLine
-from components.train.loop.steps import Loop
-from components.train.loop.tensorboard import Watch
-from components.train.model.losses import build_objective
+from components.train.loop.steps import StepRunner
+from components.train.loop.tensorboard import TensorBoardWriter
+from components.train.model.losses import build_losses
 from components.train.model.network import Network
 from components.train.model.optimizer import build_optimizer
 from components.train.model.phases import Phase, rate_factors, set_trainable
@@ -41,7 +41,7 @@ def fit(
     graph: TransformGraph,
     settings: TrainSettings,
     phases: list[Phase],
-    place: Place,
+    context: TrainingContext,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
     """Trains a network through all phases, and keeps its best weights.
@@ -52,7 +52,7 @@ def fit(
         graph: The graph that gave them.
         settings: The train step's settings.
         phases: The phases, of which a checkpoint may say that some are done.
-        place: Where the training runs and what it leaves.
+        context: Where the training runs and what it leaves.
         on_epoch: Called after every epoch, when it is saved, and before going on after one.
 
     Returns:
@@ -65,12 +65,24 @@ def fit(
         StepError: A split is empty, a checkpoint cannot be used, the loss is not a number, or the
             process was asked to end.
     """
-    with noted_termination() as termination, clear_errors(source, place):
-        training = _Training(network, source, graph, settings, phases, place, termination)
+    with noted_termination() as termination, clear_errors(source, context):
+        training = Trainer(network, source, graph, settings, phases, context, termination)
         return training.run(on_epoch)
 
 
-class _Training:
+class Trainer:
+    """One training: its network, its data, and how far it is.
+
+    Args:
+        network: What is trained.
+        source: The transformed examples.
+        graph: Their transform graph.
+        settings: The train step's settings.
+        phases: What is trained in which order.
+        context: Where the training runs.
+        termination: Whether the process has been asked to end.
+    """
+
     def __init__(
         self,
         network: Network,
@@ -78,21 +90,21 @@ class _Training:
         graph: TransformGraph,
         settings: TrainSettings,
         phases: list[Phase],
-        place: Place,
+        context: TrainingContext,
         termination: TerminationRequest,
     ) -> None:
         self._network, self._settings, self._phases = network, settings, phases
-        self._place, self._termination = place, termination
-        self._keeper = Keeper(place, network.model)
-        self._line = ProgressLine(place.cluster.is_chief)
+        self._context, self._termination = context, termination
+        self._manager = CheckpointManager(context, network.model)
+        self._line = ProgressLine(context.workers.is_chief)
         self._steps = epoch_steps(source, settings.batch_size)
-        self._call, self._call_seconds = CallLength(), 0.0
+        self._call, self._call_seconds = AdaptiveStepCount(), 0.0
         self._seeds_spread = False
         self._progress = Progress()
-        self._objective = build_objective(settings, source, graph)
-        share = place.share(settings.batch_size)
+        self._objective = build_losses(settings, source, graph)
+        share = context.share(settings.batch_size)
         self._valid_steps = evaluation_steps(source, "valid", share)
-        self._valid = place.distributed(lambda: evaluation_stream(source, graph, "valid", share))
+        self._valid = context.distributed(lambda: evaluation_stream(source, graph, "valid", share))
 
         def stream(step: int) -> Any:
             return training_stream(source, graph, share, settings.seed, step, settings.augmentation)
@@ -100,26 +112,27 @@ class _Training:
         self._stream, self._labels = stream, None if graph.multi_label else graph.labels
 
     def run(self, on_epoch: OnEpoch | None) -> dict[str, Any]:
+        """Trains, or resumes from the checkpoint; gives the history as `fit` does."""
         self._on_epoch = on_epoch
-        restored = self._keeper.read()
+        restored = self._manager.read()
         if restored is not None:
             self._progress = restored.progress
             if on_epoch is not None and self._progress.epochs:
                 on_epoch(self._history())
         self._watch = self._begin_watch(anew=restored is None)
         first_step = self._progress.step_of_all
-        self._batches = iter(self._place.distributed(lambda: self._stream(first_step)))
+        self._batches = iter(self._context.distributed(lambda: self._stream(first_step)))
         for number in range(self._progress.phase, len(self._phases)):
             self._run_phase(number, restored)
             restored = None
         if restored is not None:  # nothing is left to train
-            self._keeper.restore(restored, self._network.model.variables)
+            self._manager.restore(restored, self._network.model.variables)
         return self._history()
 
-    def _begin_watch(self, anew: bool) -> Watch | None:
+    def _begin_watch(self, anew: bool) -> TensorBoardWriter | None:
         if not (self._settings.tensorboard and self._is_chief):
             return None
-        watch = Watch(self._place.folder, self._labels, anew)
+        watch = TensorBoardWriter(self._context.folder, self._labels, anew)
         if anew:
             watch.show_model(self._network.model)
             images, _ = next(iter(self._stream(0)))
@@ -130,7 +143,7 @@ class _Training:
     def _run_phase(self, number: int, restored: Checkpoint | None) -> None:
         phase = self._phases[number]
         set_trainable(self._network.backbone, phase)
-        with self._place.strategy.scope():
+        with self._context.strategy.scope():
             self._optimizer = build_optimizer(
                 phase,
                 self._steps,
@@ -139,20 +152,20 @@ class _Training:
                 rate_factors(self._network.backbone, phase),
                 scale_loss=self._settings.precision == "mixed_float16",
             )
-        self._loop = Loop(
+        self._loop = StepRunner(
             self._network.model,
             self._optimizer,
             self._objective,
-            self._place.strategy,
-            self._place.cluster.workers,
+            self._context.strategy,
+            self._context.workers.size,
             self._settings.jit_compile,
         )
         if restored is not None:
             begun = self._progress.epoch or self._progress.step
             variables = self._variables if begun else self._network.model.variables
-            self._keeper.restore(restored, variables)
+            self._manager.restore(restored, variables)
         if not self._seeds_spread:
-            self._loop.spread_seeds()
+            self._loop.decorrelate_seeds()
             self._seeds_spread = True
         while self._progress.phase == number:
             self._run_epoch(phase)
@@ -162,7 +175,7 @@ class _Training:
         self._loop.start(self._progress.sums)
         while self._progress.step < self._steps:
             self._run_steps(phase, begun)
-        self._loop.agree()
+        self._loop.sync_batch_norm()
         entry = self._entry(phase, begun)
         self._line.clear()
         if self._is_chief:
@@ -185,7 +198,7 @@ class _Training:
             self._batches, count, (float(self._termination.received), self._call_seconds)
         )
         self._call_seconds = time.monotonic() - called
-        self._call.adapt(seconds / self._place.cluster.workers)
+        self._call.adapt(seconds / self._context.workers.size)
         step = progress.step + count
         if sums.steps < step:
             raise self._not_a_number(f"step {sums.steps + 1}")
@@ -201,13 +214,13 @@ class _Training:
             f"loss {sums.means()['loss']:.3f}"
         )
         if stops or (every and step % every == 0 and step < self._steps):
-            self._loop.agree()
+            self._loop.sync_batch_norm()
             self._save(self._variables)
         if stops:
             self._line.clear()
             raise InterruptedStepError(
                 f"asked to end (SIGTERM) at step {step} of epoch {len(progress.epochs) + 1}; the "
-                f"checkpoint in {self._place.folder} is written: run the same again to go on"
+                f"checkpoint in {self._context.folder} is written: run the same again to resume"
             )
 
     def _entry(self, phase: Phase, begun: float) -> dict[str, Any]:
@@ -249,7 +262,7 @@ class _Training:
             self._progress = dataclasses.replace(self._progress, phase=progress.phase + 1, epoch=0)
         self._save(variables)
         if best_epoch == entry["epoch"]:
-            self._keeper.save_best()
+            self._manager.save_best()
         if self._on_epoch is not None:
             self._on_epoch(self._history())
 
@@ -267,7 +280,7 @@ class _Training:
 
     @property
     def _is_chief(self) -> bool:
-        return self._place.cluster.is_chief
+        return self._context.workers.is_chief
 
     @property
     def _variables(self) -> list[Any]:
@@ -278,7 +291,7 @@ class _Training:
         values = variable_values(variables)
         if not all(np.isfinite(value).all() for value in values):
             raise self._not_a_number("the weights")
-        self._keeper.save(self._progress, values)
+        self._manager.save(self._progress, values)
 
     def _not_a_number(self, moment: str) -> StepError:
         self._line.clear()

@@ -1,17 +1,12 @@
 """Training on embeddings: the head alone, on what transform's frozen backbone gave."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 from components.train.augmentation.settings import AugmentationSettings
-from components.train.data.labels import label_features, label_vectors
 from components.train.model.network import Network
 from components.train.settings import TrainSettings
 from darkroom.artifacts.transformed import (
-    EMBEDDING,
     Embeddings,
-    TransformGraph,
     weights_digest,
 )
 from darkroom.errors import SettingsError, StepError
@@ -73,30 +68,6 @@ def head_network(network: Network) -> Network:
 
     embedding, probabilities = network.embedding.outputs
     return dataclasses.replace(network, model=keras.Model(embedding, probabilities))
-
-
-def embeddings_parser(size: int, graph: TransformGraph) -> Callable[[Any], tuple[Any, Any]]:
-    """Gives what parses a batch of records.
-
-    Args:
-        size: Values an embedding.
-        graph: States the labels.
-
-    Returns:
-        A function from serialized records, string [N], to (embeddings float32 [N, size], labels
-        float32 [N, K]).
-    """
-    import tensorflow as tf
-
-    features = {EMBEDDING: tf.io.FixedLenFeature([], tf.string)} | label_features(graph)
-
-    def parse(records: Any) -> tuple[Any, Any]:
-        parsed = tf.io.parse_example(records, features)
-        values = tf.cast(tf.io.decode_raw(parsed[EMBEDDING], tf.float16), tf.float32)
-        embeddings = tf.reshape(values, [records.shape[0], size])
-        return embeddings, label_vectors(parsed, graph)
-
-    return parse
 
 
 def _described(embeddings: Embeddings) -> str:

@@ -11,7 +11,7 @@ MEASURES = ("loss", "accuracy")
 """What `Objective.measure` gives, in its order."""
 
 
-class Objective(Protocol):
+class Losses(Protocol):
     """A loss, and whether an answer is right."""
 
     def measure(self, labels: Any, probabilities: Any) -> Any:
@@ -30,7 +30,7 @@ class Objective(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class OneLabel:
+class SingleLabelLoss:
     """Cross-entropy of one label of several; a hit has it for the most probable.
 
     Attributes:
@@ -62,7 +62,7 @@ class OneLabel:
 
 
 @dataclasses.dataclass(frozen=True)
-class SeveralLabels:
+class MultiLabelLoss:
     """Binary cross-entropy, the mean over labels; a hit is right about all of them, at 0.5.
 
     Attributes:
@@ -94,9 +94,9 @@ class SeveralLabels:
         return tf.ones(tf.shape(labels)[:1])
 
 
-def build_objective(
+def build_losses(
     settings: TrainSettings, source: TransformedExamples, graph: TransformGraph
-) -> Objective:
+) -> Losses:
     """The objective that settings and data ask for.
 
     Args:
@@ -108,9 +108,9 @@ def build_objective(
     counts = count_labels(source, graph) if balanced else None
     if graph.multi_label:
         ratios = positive_weights(counts, source.counts["train"]) if balanced else None
-        return SeveralLabels(settings.label_smoothing, ratios)
+        return MultiLabelLoss(settings.label_smoothing, ratios)
     weights = balanced_weights(counts) if balanced else None
-    return OneLabel(settings.label_smoothing, weights)
+    return SingleLabelLoss(settings.label_smoothing, weights)
 
 
 def balanced_weights(counts: Any) -> Any:

@@ -5,7 +5,8 @@ from typing import Any
 
 from components.train.settings import TrainSettings
 from darkroom.artifacts.transformed import TransformGraph
-from darkroom.backbones import build_backbone, pooled, scaling
+from darkroom.backbones.build import build_backbone, pooled
+from darkroom.backbones.preprocess import scaling
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from components.train.settings import TrainSettings
-from darkroom.backbones import RANDOM
+from darkroom.backbones.weights import RANDOM
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.train.data.batches import Share, evaluation_stream
+from components.train.data.batches import WorkerShard, evaluation_stream
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 NEUTRAL = 0.5
@@ -35,7 +35,9 @@ def choose_thresholds(
 
     answer = tf.function(lambda inputs: model(inputs, training=False))
     answered, known = [], []
-    for inputs, labels, weights in evaluation_stream(source, graph, "valid", Share(batch_size)):
+    for inputs, labels, weights in evaluation_stream(
+        source, graph, "valid", WorkerShard(batch_size)
+    ):
         real = weights.numpy() > 0
         answered.append(answer(inputs).numpy()[real])
         known.append(labels.numpy()[real] > 0)

@@ -8,8 +8,8 @@ import pytest
 
 from components.train.augmentation import build_augmentation
 from components.train.augmentation.settings import AugmentationSettings
-from components.train.augmentation.stateless_random import Draws
-from components.train.data.batches import Share, training_stream
+from components.train.augmentation.stateless_random import StatelessRandom
+from components.train.data.batches import WorkerShard, training_stream
 from components.train.tests.conftest import Transformed
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 
@@ -63,7 +63,7 @@ def batches(
     augment = build_augmentation(AugmentationSettings.model_validate(settings))
 
     def changed(positions: Any) -> Any:
-        return augment(images, labels, Draws(seed, positions, len(images)))
+        return augment(images, labels, StatelessRandom(seed, positions, len(images)))
 
     positions = tf.data.Dataset.range(count * len(images)).batch(len(images), drop_remainder=True)
     dataset = positions.map(changed, num_parallel_calls=tf.data.AUTOTUNE)
@@ -229,7 +229,7 @@ def test_labels_are_mixed_as_the_pixels_are(name: str) -> None:
 def test_parts_of_mixtures_have_their_distribution(alpha: float) -> None:
     import tensorflow as tf
 
-    parts = Draws(1, tf.range(20_000, dtype=tf.int64), 20_000).beta(alpha).numpy()
+    parts = StatelessRandom(1, tf.range(20_000, dtype=tf.int64), 20_000).beta(alpha).numpy()
     assert parts.min() >= 0
     assert parts.max() <= 1
     assert parts.mean() == pytest.approx(0.5, abs=0.01)
@@ -243,7 +243,7 @@ def test_changes_of_rand_augment_that_have_a_known_result(images: Array, name: s
     from components.train.augmentation import rand_augment
 
     change = getattr(rand_augment, name)
-    draws = Draws(1, tf.range(COUNT, dtype=tf.int64), COUNT)
+    draws = StatelessRandom(1, tf.range(COUNT, dtype=tf.int64), COUNT)
     flat = np.full((COUNT, HEIGHT, WIDTH, 3), 77, np.uint8)
     if name in ("_equalize", "_stretch_contrast"):
         changed = change(tf.constant(images)).numpy()
@@ -273,7 +273,7 @@ def test_an_example_is_changed_alike_however_many_devices_share_the_batch(
     settings = AugmentationSettings.model_validate(of_each)
 
     def taken(worker: int, workers: int, step: int = 0) -> Array:
-        share = Share(16, workers, worker, workers)
+        share = WorkerShard(16, workers, worker, workers)
         stream = training_stream(source, graph, share, 7, step, settings)
         return next(iter(stream))[0].numpy()
 
@@ -281,7 +281,7 @@ def test_an_example_is_changed_alike_however_many_devices_share_the_batch(
     halves = [taken(worker, 2) for worker in (0, 1)]
     assert np.array_equal(whole[0::2], halves[0])
     assert np.array_equal(whole[1::2], halves[1])
-    plain = next(iter(training_stream(source, graph, Share(16), 7)))[0].numpy()
+    plain = next(iter(training_stream(source, graph, WorkerShard(16), 7)))[0].numpy()
     assert not np.array_equal(whole, plain)
 
 
@@ -291,8 +291,8 @@ def test_a_stream_that_starts_later_gives_what_it_would_have_given(
     source = read_transformed_examples(transformed.records)
     graph = read_transform_graph(transformed.graph)
     settings = AugmentationSettings.model_validate(ALL)
-    first = training_stream(source, graph, Share(16), 7, 0, settings)
-    later = training_stream(source, graph, Share(16), 7, 9, settings)
+    first = training_stream(source, graph, WorkerShard(16), 7, 0, settings)
+    later = training_stream(source, graph, WorkerShard(16), 7, 9, settings)
     (images, labels), (same, same_labels) = next(iter(first.skip(9))), next(iter(later))
     assert np.array_equal(images, same)
     assert np.array_equal(labels, same_labels)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from components.train.data.batches import (
-    Share,
+    WorkerShard,
     count_labels,
     epoch_steps,
     evaluation_stream,
@@ -75,7 +75,7 @@ def test_every_pass_gives_all_in_an_order_and_with_crops_of_its_own(
     with_margin: TransformedExamples, graph: TransformGraph
 ) -> None:
     """A batch of 16 does not divide 40: five batches are two passes."""
-    corners = np.concatenate(taken(training_stream(with_margin, graph, Share(16), 1), 5))
+    corners = np.concatenate(taken(training_stream(with_margin, graph, WorkerShard(16), 1), 5))
     first, second = corners[:COUNT], corners[COUNT:]
     for one in (first, second):
         assert sorted(one[:, 0]) == list(range(COUNT))
@@ -92,12 +92,14 @@ def test_the_stream_follows_from_seed_and_step(
     import keras
 
     keras.utils.set_random_seed(0)
-    whole = taken(training_stream(with_margin, graph, Share(16), 1), 8)
+    whole = taken(training_stream(with_margin, graph, WorkerShard(16), 1), 8)
     keras.utils.set_random_seed(5)
     for step in (1, 2, 5, 7):
-        rest = taken(training_stream(with_margin, graph, Share(16), 1, first_step=step), 8 - step)
+        rest = taken(
+            training_stream(with_margin, graph, WorkerShard(16), 1, first_step=step), 8 - step
+        )
         assert np.array_equal(rest, whole[step:])
-    other = taken(training_stream(with_margin, graph, Share(16), 2), 8)
+    other = taken(training_stream(with_margin, graph, WorkerShard(16), 2), 8)
     assert not np.array_equal(np.array(other)[:, :, 0], np.array(whole)[:, :, 0])
     assert not np.array_equal(np.array(other)[:, :, 1:], np.array(whole)[:, :, 1:])
 
@@ -107,8 +109,8 @@ def test_workers_share_the_global_batches_of_one(
     with_margin: TransformedExamples, graph: TransformGraph, workers: int, replicas: int
 ) -> None:
     """With their crops; a worker's devices take its batches by turns."""
-    whole = taken(training_stream(with_margin, graph, Share(12), 1, first_step=2), 6)
-    shares = [Share(12, workers, worker, replicas) for worker in range(workers)]
+    whole = taken(training_stream(with_margin, graph, WorkerShard(12), 1, first_step=2), 6)
+    shares = [WorkerShard(12, workers, worker, replicas) for worker in range(workers)]
     each = replicas // workers
     parts = [
         taken(training_stream(with_margin, graph, share, 1, first_step=2), 6 * each)
@@ -125,7 +127,7 @@ def test_an_evaluation_sees_every_image_once_and_its_centre(
     for workers in (1, 2, 3):
         seen, batches = [], set()
         for worker in range(workers):
-            share = Share(12, workers, worker, workers)
+            share = WorkerShard(12, workers, worker, workers)
             stream = list(evaluation_stream(with_margin, graph, "train", share))
             batches.add(len(stream))
             for images, labels, weights in stream:
@@ -148,6 +150,6 @@ def test_images_of_the_graphs_size_pass_untouched(
     transformed: Transformed, graph: TransformGraph
 ) -> None:
     source = read_transformed_examples(transformed.records)
-    stream = evaluation_stream(source, graph, "valid", Share(6))
+    stream = evaluation_stream(source, graph, "valid", WorkerShard(6))
     images = np.concatenate([images.numpy() for images, _, _ in stream])
     assert np.array_equal(images, transformed.pixels["valid"])

@@ -127,11 +127,13 @@ def test_further_forms_are_compared_on_patterns(trained: Path, embedded: Embedde
 
 
 def test_the_stream_gives_what_is_stored(embedded: Embedded, transformed: Transformed) -> None:
-    from components.train.data.batches import Share, evaluation_stream
+    from components.train.data.batches import WorkerShard, evaluation_stream
 
     source = read_transformed_examples(embedded.records)
     assert source.record_bytes("train") == embedded.values["train"][0].nbytes
-    stream = evaluation_stream(source, read_transform_graph(embedded.graph), "valid", Share(8))
+    stream = evaluation_stream(
+        source, read_transform_graph(embedded.graph), "valid", WorkerShard(8)
+    )
     batches = [[part.numpy() for part in batch[:2]] for batch in stream]
     values, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     assert values.dtype == np.float32

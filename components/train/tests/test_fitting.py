@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.model.losses import OneLabel, balanced_weights
+from components.train.model.losses import SingleLabelLoss, balanced_weights
 from components.train.model.network import Network, build_network
 from components.train.model.optimizer import build_optimizer
 from components.train.model.phases import Phase, plan_phases, rate_factors, set_trainable
@@ -125,14 +125,14 @@ def test_balanced_weights_make_up_for_rarity() -> None:
     weights = balanced_weights(counts)
     assert (weights * counts)[:3] == pytest.approx([100 / 3] * 3)
     assert weights[3] == 0
-    objective = OneLabel(class_weights=weights)
+    objective = SingleLabelLoss(class_weights=weights)
     assert objective.weights(np.eye(4, dtype=np.float32)).numpy() == pytest.approx(weights)
 
 
 def test_smoothing_and_hits_are_measured() -> None:
     labels = np.eye(4, dtype=np.float32)[[0, 1]]
     probabilities = np.array([[0.7, 0.1, 0.1, 0.1], [0.4, 0.3, 0.2, 0.1]], np.float32)
-    measures = OneLabel(label_smoothing=0.2).measure(labels, probabilities).numpy()
+    measures = SingleLabelLoss(label_smoothing=0.2).measure(labels, probabilities).numpy()
     smooth = labels * 0.8 + 0.05
     assert measures[:, 0] == pytest.approx(-(smooth * np.log(probabilities)).sum(1), rel=1e-5)
     assert measures[:, 1].tolist() == [1, 0]
@@ -224,19 +224,19 @@ def test_a_step_without_a_number_is_named(
     """The third step of the second epoch; what was saved after the first stays, and is whole."""
     import tensorflow as tf
 
-    from components.train.loop.steps import Loop
+    from components.train.loop.steps import StepRunner
 
-    measure = OneLabel.measure
+    measure = SingleLabelLoss.measure
 
-    def poisoned(objective: OneLabel, labels: Any, probabilities: Any) -> Any:
+    def poisoned(objective: SingleLabelLoss, labels: Any, probabilities: Any) -> Any:
         measures = measure(objective, labels, probabilities)
         # The loss that is no number comes with one batch of the second epoch alone.
         bad = tf.equal(counter.assign_add(1), 6 + 2 + 3)
         return tf.where(bad, np.nan, measures)
 
     counter = tf.Variable(0)
-    monkeypatch.setattr(OneLabel, "measure", poisoned)
-    monkeypatch.setattr(Loop, "evaluate", _evaluated_in_two_steps(Loop.evaluate))
+    monkeypatch.setattr(SingleLabelLoss, "measure", poisoned)
+    monkeypatch.setattr(StepRunner, "evaluate", _evaluated_in_two_steps(StepRunner.evaluate))
     with pytest.raises(StepError, match=r"not a number at step 3 of epoch 2: lower train.learn"):
         run(transformed, tmp_path, epochs=3)
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())

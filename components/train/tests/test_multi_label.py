@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.data.batches import Share, count_labels, evaluation_stream, training_stream
+from components.train.data.batches import (
+    WorkerShard,
+    count_labels,
+    evaluation_stream,
+    training_stream,
+)
+from components.train.data.parse import embeddings_parser
 from components.train.export.parity import compared
 from components.train.export.runtime_client import Answers, ask
-from components.train.model.head_only import embeddings_parser
-from components.train.model.losses import SeveralLabels, positive_weights
+from components.train.model.losses import MultiLabelLoss, positive_weights
 from components.train.model.thresholds import best_threshold, choose_thresholds
 from components.train.model.warm_start import former_weights
 from components.train.settings import TrainSettings
@@ -99,14 +104,14 @@ def answers(model: Path, several: Transformed, split: str) -> Any:
 
 def test_streams_give_every_label_of_a_photograph(several: Transformed) -> None:
     source, graph = read_transformed_examples(several.records), read_transform_graph(several.graph)
-    batches = list(evaluation_stream(source, graph, "valid", Share(16)).as_numpy_iterator())
+    batches = list(evaluation_stream(source, graph, "valid", WorkerShard(16)).as_numpy_iterator())
     labels, weights = (np.concatenate(column) for column in list(zip(*batches, strict=True))[1:])
     assert labels.dtype == np.float32
     assert np.array_equal(labels[: COUNTS["valid"]], several.indices["valid"])
     assert weights.sum() == COUNTS["valid"]
     counts = several.indices["train"].sum(axis=0)
     assert count_labels(source, graph).tolist() == counts.tolist()
-    stream = training_stream(source, graph, Share(COUNTS["train"]), seed=0)
+    stream = training_stream(source, graph, WorkerShard(COUNTS["train"]), seed=0)
     _, drawn = next(stream.as_numpy_iterator())
     assert drawn.sum(axis=0).tolist() == counts.tolist()
 
@@ -122,13 +127,13 @@ def test_the_loss_is_binary_cross_entropy_with_weights_for_what_is_rare() -> Non
     labels = np.array([[1, 0], [1, 1]], np.float32)
     probabilities = np.array([[0.8, 0.3], [0.6, 0.2]], np.float32)
     losses = -np.log([[0.8, 0.7], [0.6, 0.2]])
-    plain = SeveralLabels().measure(labels, probabilities).numpy()
+    plain = MultiLabelLoss().measure(labels, probabilities).numpy()
     assert plain[:, 0] == pytest.approx(losses.mean(1), rel=1e-5)
     assert plain[:, 1].tolist() == [1, 0]  # of the second, one label of two is right
-    weighted = SeveralLabels(positive_weights=np.array([0.5, 3.0])).measure(labels, probabilities)
+    weighted = MultiLabelLoss(positive_weights=np.array([0.5, 3.0])).measure(labels, probabilities)
     expected = (losses * [[0.5, 1], [0.5, 3]]).mean(1)
     assert weighted.numpy()[:, 0] == pytest.approx(expected, rel=1e-5)
-    smooth = SeveralLabels(label_smoothing=0.2).measure(labels[:1], probabilities[:1]).numpy()
+    smooth = MultiLabelLoss(label_smoothing=0.2).measure(labels[:1], probabilities[:1]).numpy()
     expected = 0.9 * losses[0] - 0.1 * np.log([0.2, 0.3])
     assert smooth[0, 0] == pytest.approx(expected.mean(), rel=1e-5)
     counts = np.array([25, 0, 100, 50])

@@ -31,14 +31,14 @@ KILLED_AT = (
     "    savez(file, **arrays)\n"
     "numpy.savez = torn\n",
     # In the middle of an epoch, between two checkpoints.
-    "from components.train.loop.steps import Loop; steps = Loop.train; calls = []\n"
+    "from components.train.loop.steps import StepRunner; steps = StepRunner.train; calls = []\n"
     "def taken(*arguments):\n"
     "    calls.append(1)\n"
     "    return kill() if len(calls) == 4 else steps(*arguments)\n"
-    "Loop.train = taken\n",
+    "StepRunner.train = taken\n",
     # After the checkpoint of an epoch, before its weights are kept as the best.
-    "from components.train.loop.checkpoint_manager import Keeper\n"
-    "Keeper.save_best = lambda keeper: kill()\n",
+    "from components.train.loop.checkpoint_manager import CheckpointManager\n"
+    "CheckpointManager.save_best = lambda keeper: kill()\n",
     # When all epochs are done.
     "import components.train.export.saved_model as e\ne.export = lambda *arguments: kill()\n",
 )
@@ -147,12 +147,13 @@ def test_a_preemption_saves_first(
     """With checkpoints far apart, so that the one there is the preemption's."""
     far = settings | {"checkpoint_steps": None}
     slow = (
-        "import time; from components.train.loop.steps import Loop; steps = Loop.train\n"
+        "import time; from components.train.loop.steps import StepRunner\n"
+        "steps = StepRunner.train\n"
         "def slowed(*arguments):\n"
         "    time.sleep(0.3)\n"
         "    print('step', file=sys.stderr, flush=True)\n"
         "    return steps(*arguments)\n"
-        "Loop.train = slowed\n"
+        "StepRunner.train = slowed\n"
     )
     process = start(transformed, tmp_path, far, slow)
     assert process.stderr is not None
@@ -175,7 +176,7 @@ def halted(
     transformed: Transformed, settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a training that ended early, with its checkpoint."""
-    from components.train.loop.steps import Loop
+    from components.train.loop.steps import StepRunner
 
     folder = tmp_path_factory.mktemp("halted")
 
@@ -183,7 +184,7 @@ def halted(
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Loop, "evaluate", broken)
+        patch.setattr(StepRunner, "evaluate", broken)
         with pytest.raises(KeyboardInterrupt):
             run(transformed, folder, settings)
     return folder

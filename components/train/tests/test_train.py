@@ -238,14 +238,14 @@ def test_a_loss_that_is_no_number_stops_and_names_the_epoch(
 def test_weights_that_do_not_fit_are_refused(
     transformed: Transformed, tmp_path: Path, mobilenet_weights: Path
 ) -> None:
-    with pytest.raises(StepError, match=r"train.weights: .* does not fit small_cnn"):
+    with pytest.raises(StepError, match=r"weights: .* does not fit small_cnn"):
         run_train(transformed, tmp_path, weights=str(mobilenet_weights))
-    with pytest.raises(SettingsError, match=r"train.weights: the file .* does not exist"):
+    with pytest.raises(SettingsError, match=r"weights: the file .* does not exist"):
         run_train(transformed, tmp_path, weights=str(tmp_path / "none.h5"))
 
 
 def test_an_image_too_small_for_the_backbone_is_refused(
     transformed: Transformed, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError, match=r"train.backbone MobileNetV2 takes .* at least 32x32"):
+    with pytest.raises(SettingsError, match=r"MobileNetV2 takes images of at least 32x32"):
         run_train(transformed, tmp_path, backbone="MobileNetV2")

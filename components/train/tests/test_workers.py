@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from components.train.distribution.strategy import build_strategy
-from components.train.distribution.tf_config import Cluster, read_cluster
+from components.train.distribution.tf_config import WorkerGroup, read_worker_group
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import Transformed
 from components.train.train import train
@@ -37,25 +37,25 @@ SETTINGS = {
 PROGRAM = (
     "import json, sys, time\n"
     "from pathlib import Path\n"
-    "import components.train.loop.trainer as fitting\n"
+    "import components.train.loop.trainer as trainer\n"
     "from components.train.settings import TrainSettings\n"
     "from darkroom.runtime.run_step import run_step\n"
     "from components.train.train import train\n"
     "records, graph, out, settings, dump, pause = sys.argv[1:]\n"
-    "run = fitting._Training.run\n"
+    "run = trainer.Trainer.run\n"
     "def dumped(training, *arguments):\n"
     "    history = run(training, *arguments)\n"
     "    import numpy as np\n"
     "    values = [weight.numpy() for weight in training._network.model.weights]\n"
     "    np.savez(dump, *values, losses=[e['loss'] for e in history['epochs']])\n"
     "    return history\n"
-    "fitting._Training.run = dumped\n"
-    "steps = fitting.Loop.train\n"
+    "trainer.Trainer.run = dumped\n"
+    "steps = trainer.StepRunner.train\n"
     "def slowed(*arguments):\n"
     "    time.sleep(float(pause))\n"
     "    print('step', file=sys.stderr, flush=True)\n"
     "    return steps(*arguments)\n"
-    "fitting.Loop.train = slowed\n"
+    "trainer.StepRunner.train = slowed\n"
     "run_step(train, transformed_examples=records, transform_graph=graph,\n"
     "    settings=json.loads(settings), model=out + '/model', checkpoints=out + '/checkpoints')\n"
 )
@@ -188,15 +188,15 @@ def test_a_wrong_tf_config_is_one_clear_line(
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(SettingsError, match=message) as raised:
-        read_cluster()
+        read_worker_group()
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("text", "cluster"),
     [
-        ("", Cluster(1, 0)),
-        ("{}", Cluster(1, 0)),
+        ("", WorkerGroup(1, 0)),
+        ("{}", WorkerGroup(1, 0)),
         ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}', (2, 1)),
         (
             '{"cluster": {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]},'
@@ -210,24 +210,24 @@ def test_tf_config_as_vertex_and_kubeflow_set_it(
     monkeypatch: pytest.MonkeyPatch, text: str, cluster: Any
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
-    read = read_cluster()
-    assert read == cluster or (read.workers, read.worker) == cluster
+    read = read_worker_group()
+    assert read == cluster or (read.size, read.rank) == cluster
 
 
 def test_a_tpu_that_is_not_there_is_named() -> None:
     with pytest.raises(SettingsError, match=r"train.strategy is tpu, but no TPU can be reached"):
-        build_strategy("tpu", Cluster())
+        build_strategy("tpu", WorkerGroup())
 
 
 def test_workers_that_would_not_know_of_each_other_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"mirrored, but TF_CONFIG names 2 workers"):
-        build_strategy("mirrored", Cluster(2, 0))
+        build_strategy("mirrored", WorkerGroup(2, 0))
 
 
 def test_auto_takes_what_is_there() -> None:
     import tensorflow as tf
 
-    assert isinstance(build_strategy("auto", Cluster()), tf.distribute.OneDeviceStrategy)
+    assert isinstance(build_strategy("auto", WorkerGroup()), tf.distribute.OneDeviceStrategy)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -241,5 +241,5 @@ def test_a_gpu_that_stays_idle_is_told(
     if there:
         device.touch()
     monkeypatch.setattr("components.train.distribution.strategy.GPU_DEVICE", device)
-    build_strategy("one_device", Cluster())
+    build_strategy("one_device", WorkerGroup())
     assert ("TRAIN_GROUP=train-gpu" in caplog.text) is there

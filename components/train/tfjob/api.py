@@ -18,7 +18,7 @@ class UnavailableError(StepError):
     """The API did not answer, or is too busy; it may the next time."""
 
 
-class KubernetesCluster:
+class TFJobClient:
     """The cluster that this process runs in, or the one that KUBECONFIG names."""
 
     def __init__(self) -> None:

@@ -12,15 +12,8 @@ def train(
     checkpoints: Output[Artifact],
 ) -> None:
     """Trains a classifier on several machines, in a TFJob that this step starts and watches."""
+    arguments = locals().copy()
     from components.train.tfjob.train import train
     from darkroom.runtime.run_step import run_step
 
-    run_step(
-        train,
-        transformed_examples=transformed_examples.path,
-        transform_graph=transform_graph.path,
-        settings=settings,
-        job=job,
-        model=model.path,
-        checkpoints=checkpoints.path,
-    )
+    run_step(train, **arguments)

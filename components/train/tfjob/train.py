@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.train.settings import TrainSettings
-from components.train.tfjob.api import KubernetesCluster
+from components.train.tfjob.api import TFJobClient
 from components.train.tfjob.settings import JobSettings
-from components.train.tfjob.wait import watch
+from components.train.tfjob.wait import wait_for_job
 from darkroom.artifacts.manifest import atomic_artifact
 from darkroom.errors import StepError
 from darkroom.runtime.signals import handled_signals, ignore
@@ -45,7 +45,7 @@ def train(
         StepError: The job failed, or the cluster refused it.
     """
     name = f"{job.manifest['metadata']['generateName']}{uuid.uuid4().hex[:8]}"
-    cluster = KubernetesCluster()
+    client = TFJobClient()
     with _shared(Path(job.shared_folder) / name) as folder:
         inputs = {"transformed-examples": transformed_examples, "transform-graph": transform_graph}
         outputs = {"model": model, "checkpoints": checkpoints}
@@ -54,9 +54,9 @@ def train(
         options = {option: str(folder / option) for option in (*inputs, *outputs)}
         options["settings"] = json.dumps(settings.model_dump(mode="json", exclude_none=True))
         arguments = [f"--{option}={value}" for option, value in options.items()]
-        with _ended_by_signal(), cluster.running(named(job.manifest, name, arguments)):
-            _log.info("TFJob %s in namespace %s", name, cluster.namespace)
-            watch(cluster, name, job.interval)
+        with _ended_by_signal(), client.running(named(job.manifest, name, arguments)):
+            _log.info("TFJob %s in namespace %s", name, client.namespace)
+            wait_for_job(client, name, job.interval)
         for option, path in outputs.items():
             with atomic_artifact(path) as aside:
                 shutil.copytree(folder / option, aside, dirs_exist_ok=True)

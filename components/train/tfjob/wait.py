@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from components.train.tfjob.api import KubernetesCluster, UnavailableError
+from components.train.tfjob.api import TFJobClient, UnavailableError
 from darkroom.errors import StepError
 
 _log = logging.getLogger("darkroom.train")
@@ -15,11 +15,11 @@ _LINES = 20
 _STARTING = ("ContainerCreating", "PodInitializing")
 
 
-def watch(cluster: KubernetesCluster, name: str, interval: float) -> None:
+def wait_for_job(client: TFJobClient, name: str, interval: float) -> None:
     """Waits until a TFJob has succeeded, and logs how its workers are.
 
     Args:
-        cluster: Where it runs.
+        client: Where it runs.
         name: The job's name.
         interval: Seconds between looks.
 
@@ -29,15 +29,15 @@ def watch(cluster: KubernetesCluster, name: str, interval: float) -> None:
     said, unanswered = "", 0
     while unanswered < _UNANSWERED:
         try:
-            status = cluster.job(name).get("status") or {}
+            status = client.job(name).get("status") or {}
         except UnavailableError as error:
             unanswered += 1
             says = str(error)
         else:
             unanswered = 0
-            if _has_succeeded(status, cluster, name):
+            if _has_succeeded(status, client, name):
                 return
-            says = _workers(status, cluster.pods(name))
+            says = _workers(status, client.pods(name))
         if says != said:
             _log.info("%s", says)
         said = says
@@ -45,13 +45,13 @@ def watch(cluster: KubernetesCluster, name: str, interval: float) -> None:
     raise StepError(f"lost sight of the TFJob {name}: {said}")
 
 
-def _has_succeeded(status: dict[str, Any], cluster: KubernetesCluster, name: str) -> bool:
+def _has_succeeded(status: dict[str, Any], client: TFJobClient, name: str) -> bool:
     conditions = status.get("conditions") or ()
     true = {
         condition["type"]: condition for condition in conditions if condition["status"] == "True"
     }
     if "Failed" in true:
-        _log_failed_pods(cluster, name)
+        _log_failed_pods(client, name)
         raise StepError(f"the TFJob failed: {true['Failed'].get('message') or 'no reason given'}")
     return "Succeeded" in true
 
@@ -84,8 +84,8 @@ def _troubles(pods: list[Any]) -> list[str]:
     ]
 
 
-def _log_failed_pods(cluster: KubernetesCluster, name: str) -> None:
-    for pod in cluster.pods(name):
+def _log_failed_pods(client: TFJobClient, name: str) -> None:
+    for pod in client.pods(name):
         if pod.status.phase == "Failed":
-            for line in cluster.log_tail(pod.metadata.name, _LINES):
+            for line in client.log_tail(pod.metadata.name, _LINES):
                 _log.info("%s: %s", pod.metadata.name, line)

@@ -11,15 +11,8 @@ def tune(
     study: Output[Artifact],
 ) -> dict:  # type: ignore[type-arg]
     """Searches for the settings to train with."""
+    arguments = locals().copy()
     from components.train.tuning.tune import tune
     from darkroom.runtime.run_step import run_step
 
-    found: dict = run_step(  # type: ignore[type-arg]
-        tune,
-        transformed_examples=transformed_examples.path,
-        transform_graph=transform_graph.path,
-        settings=settings,
-        train=train,
-        study=study.path,
-    )
-    return found
+    return run_step(tune, **arguments)

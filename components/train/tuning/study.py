@@ -86,7 +86,7 @@ class Study:
         return min(complete, key=lambda t: (sign * t.value, t.number), default=None)
 
     def next_trial(self) -> Any:
-        """Draws the next trial (optuna.trial.Trial), or takes one up that was killed."""
+        """StatelessRandom the next trial (optuna.trial.Trial), or takes one up that was killed."""
         from optuna.samplers import TPESampler
 
         # A sampler anew each time, so that a study which was interrupted draws as one that was not.

@@ -17,7 +17,7 @@ from components.train.settings import TrainSettings
 from components.train.tuning.trial import OnValue, quiet_training, run_trial
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.errors import DarkroomError, StepError
-from darkroom.runtime.run_step import configure_logging
+from darkroom.runtime.log import configure_logging
 from darkroom.runtime.signals import TerminationRequest, ignore, noted_termination
 
 
@@ -70,12 +70,12 @@ def run_trial_apart(
 
 def _listen(connection: Connection, on_value: OnValue) -> float:
     while True:
-        news = connection.recv()
-        if isinstance(news, DarkroomError):
-            raise news
-        if isinstance(news, float):
-            return news
-        on_value(*news)
+        signals = connection.recv()
+        if isinstance(signals, DarkroomError):
+            raise signals
+        if isinstance(signals, float):
+            return signals
+        on_value(*signals)
         connection.send(None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.tf_config import Cluster
+from components.train.distribution.tf_config import WorkerGroup
 from components.train.settings import TrainSettings
 from components.train.train import train_weights
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
@@ -23,7 +23,7 @@ def run_trial(
     metric: str,
     folder: Path,
     on_value: OnValue,
-    cluster: Cluster | None = None,
+    workers: WorkerGroup | None = None,
 ) -> float:
     """Trains with the settings.
 
@@ -34,7 +34,7 @@ def run_trial(
         metric: Name of the value in the history's entries.
         folder: Of the trial's checkpoint; a killed trial goes on from it.
         on_value: What it raises ends the trial.
-        cluster: The workers; by default this process alone.
+        workers: The workers; by default this process alone.
 
     Returns:
         The metric at the epoch whose weights training would keep.
@@ -46,7 +46,7 @@ def run_trial(
     def on_epoch(history: Mapping[str, Any]) -> None:
         on_value(len(history["epochs"]), _kept_value(history, metric))
 
-    here = cluster or Cluster()
+    here = workers or WorkerGroup()
     own = settings.model_copy(update={"checkpoints": None, "tensorboard": False})
     history = train_weights(source, graph, own, here, folder, on_epoch)
     return _kept_value(history, metric)

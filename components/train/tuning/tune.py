@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.tf_config import read_cluster
+from components.train.distribution.tf_config import read_worker_group
 from components.train.loop.fingerprint import training_identity
 from components.train.loop.interruption import InterruptedStepError
 from components.train.settings import TrainSettings
@@ -89,7 +89,7 @@ def run_study(
         StepError: No trial has finished, or the process was asked to end.
     """
     check_space(settings.space, train)
-    if read_cluster().workers > 1:
+    if read_worker_group().size > 1:
         raise SettingsError(
             "tuning trains on one machine, and TF_CONFIG names several workers: unset it, or tune "
             "on Vertex, where each trial may have several"

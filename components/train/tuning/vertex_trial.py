@@ -13,14 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
-from components.train.distribution.tf_config import read_cluster
+from components.train.distribution.tf_config import read_worker_group
 from components.train.settings import TrainSettings
 from components.train.tuning.hypertune import Reports
 from components.train.tuning.trial import run_trial
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.runtime.cli import SETTINGS_HELP
-from darkroom.runtime.run_step import configure_logging, exit_with
+from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.settings import parse_value, read_yaml, set_value, validate_settings
 from darkroom.storage.paths import mounted_path
 
@@ -72,11 +72,11 @@ def train_once(
             raise SettingsError(f"unknown argument {option}: a trial's settings are --name=value")
         set_value(values, name, parse_value(text))
     train = validate_settings(TrainSettings, values)
-    cluster = read_cluster()
+    workers = read_worker_group()
     reports = Reports(metric)
 
     def on_value(epoch: int, value: float) -> None:
-        if cluster.is_chief:
+        if workers.is_chief:
             reports.add(epoch, value)
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -88,7 +88,7 @@ def train_once(
             metric,
             Path(folder),
             on_value,
-            cluster,
+            workers,
         )
 
 

@@ -12,7 +12,7 @@ from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.transformed import read_transform_graph
 from darkroom.errors import SettingsError, StepError
 from darkroom.tests.disk_bucket import file_of
-from darkroom.tests.remote_workers import PLACE, start_bucket
+from darkroom.tests.remote_workers import STAGING_LOCATION, start_bucket
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return tuple(start_bucket(tmp_path / "store", monkeypatch))
 
 
-def test_workers_elsewhere_write_the_same_records(
+def test_remote_workers_write_the_same_records(
     tmp_path: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = [png(picture) for _, picture in pictures("train")]
@@ -38,7 +38,7 @@ def test_workers_elsewhere_write_the_same_records(
         given[name] = files, moments, read_transform_graph(graph).labels
     assert len(given["here"][0]) > 3
     assert given["elsewhere"] == given["here"]
-    assert not list(file_of(PLACE).iterdir())
+    assert not list(file_of(STAGING_LOCATION).iterdir())
 
 
 def test_what_a_worker_elsewhere_says_reaches_people_as_one_line(
@@ -53,7 +53,7 @@ def test_what_a_worker_elsewhere_says_reaches_people_as_one_line(
             transform_graph=tmp_path / "graph",
             transformed_examples=tmp_path / "records",
         )
-    assert not list(file_of(PLACE).iterdir())
+    assert not list(file_of(STAGING_LOCATION).iterdir())
 
 
 def test_a_runner_without_a_shared_folder_is_refused(tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import StepError
+from pipeline.cluster_client import ENDED, Recurrence, Run, Schedule
 from pipeline.ir import read_package
-from pipeline.targets.client import ENDED, Recurrence, Run, Schedule
+from pipeline.settings.cluster import KubeflowSettings
 from pipeline.targets.kubeflow.connection import Connection
 from pipeline.targets.kubeflow.experiments import experiment_id, find_experiment, name_filter
 from pipeline.targets.kubeflow.logs import log_tail
 from pipeline.targets.kubeflow.package import check_arguments, pipeline_name, without_caching
 from pipeline.targets.kubeflow.recurring_runs import RecurringRuns
 from pipeline.targets.kubeflow.runs import read_run
-from pipeline.targets.settings import KubeflowSettings
 
 _PAGE = 50
 _NEWEST_FIRST = "created_at desc"
@@ -38,7 +38,7 @@ class Kubeflow:
         self._schedules = RecurringRuns(self._connection)
 
     @property
-    def place(self) -> Mapping[str, str]:
+    def run_identity(self) -> Mapping[str, str]:
         """The service account and the folder of artifacts, where they are set."""
         settings = self._connection.settings
         said = {key: getattr(settings, key) for key in ("service_account", "pipeline_root")}
@@ -77,12 +77,12 @@ class Kubeflow:
         experiment = find_experiment(self._connection)
         if experiment is None:
             return []
-        ours = (
+        managed = (
             read_run(raw, self._connection.host)
             for raw in self._list(experiment.experiment_id)
             if pipeline_name(raw.pipeline_spec or {}) == name
         )
-        return list(itertools.islice(ours, limit))
+        return list(itertools.islice(managed, limit))
 
     def cancel(self, run_id: str) -> None:
         """Ends a run."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.targets.client import UnansweredError
-from pipeline.targets.kubeflow.errors import refusal, unreachable
-from pipeline.targets.settings import KubeflowSettings
+from pipeline.cluster_client import TransientError
+from pipeline.settings.cluster import KubeflowSettings
+from pipeline.targets.kubeflow.errors import to_step_error, unreachable
 
 WAITS = (0.5, 1.0, 2.0)
 """Seconds before each further try, where the server does not name its own."""
@@ -57,7 +57,7 @@ class Connection:
             **keywords: Its options, and `subject`: what is asked for, such as `run 123`.
 
         Raises:
-            UnansweredError: No try was answered.
+            TransientError: No try was answered.
             StepError: The server refuses.
         """
         return self.make(functools.partial(call, *arguments), lambda: None, **keywords)
@@ -71,13 +71,13 @@ class Connection:
             **keywords: As `ask` takes them.
 
         Raises:
-            UnansweredError: No try was answered.
+            TransientError: No try was answered.
             StepError: The server refuses.
         """
         for wait in WAITS:
             try:
                 return self._once(call, **keywords)
-            except UnansweredError as error:
+            except TransientError as error:
                 time.sleep(_wait_asked_for(error) or wait * random.uniform(0.8, 1.2))
             if (made := find()) is not None:
                 return made
@@ -90,7 +90,7 @@ class Connection:
         try:
             answer = call(_request_timeout=TIMEOUT, **keywords)
         except ApiException as error:
-            raise refusal(error, self.settings, subject) from error
+            raise to_step_error(error, self.settings, subject) from error
         except AttributeError as error:
             # The client stumbles over its own report of a TLS error, which has no body.
             if not isinstance(error.__context__, ApiException):
@@ -176,7 +176,7 @@ def _checked_host(host: str) -> str:
     return host.rstrip("/")
 
 
-def _wait_asked_for(error: UnansweredError) -> float:
+def _wait_asked_for(error: TransientError) -> float:
     """The seconds that a busy server names; 0 if it names none."""
     headers = getattr(error.__cause__, "headers", None) or {}
     text = headers.get("Retry-After", "")

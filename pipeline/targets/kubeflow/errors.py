@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from darkroom.errors import StepError
-from pipeline.targets.client import UnansweredError
-from pipeline.targets.settings import KubeflowSettings
+from pipeline.cluster_client import TransientError
+from pipeline.settings.cluster import KubeflowSettings
 
 LOST_STATUSES = frozenset((429, 502, 503, 504))
 """Answers after which the same call may do later."""
@@ -13,7 +13,7 @@ LONGEST_MESSAGE = 400
 """Characters of a server's message that are shown."""
 
 
-def refusal(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
+def to_step_error(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
     """The error for people of an answer that is none.
 
     Args:
@@ -23,7 +23,7 @@ def refusal(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
     """
     status, message = error.status, server_message(error.body)
     if status in LOST_STATUSES:
-        return UnansweredError(
+        return TransientError(
             f"Kubeflow at {settings.host} is too busy ({status}: {message}); try again later"
         )
     if status == 401:
@@ -53,7 +53,7 @@ def refusal(error: Any, settings: KubeflowSettings, subject: str) -> StepError:
     return StepError(f"Kubeflow refuses{f' {subject}' if subject else ''} ({status}): {message}")
 
 
-def unreachable(error: Exception, host: str) -> UnansweredError:
+def unreachable(error: Exception, host: str) -> TransientError:
     """The error for people of a connection that did not come about, or broke."""
     import urllib3.exceptions as kinds
 
@@ -65,7 +65,7 @@ def unreachable(error: Exception, host: str) -> UnansweredError:
         reason = "no answer in time"
     else:
         reason = " ".join(str(error).split())
-    return UnansweredError(
+    return TransientError(
         f"cannot reach Kubeflow at {host}: {reason}; check cluster.kfp.host, the network and, "
         "where it is used, kubectl port-forward"
     )

@@ -37,10 +37,10 @@ def log_tail(connection: Connection, raw: Any, step: str, lines: int) -> list[st
         except StepError:
             continue
         tail = list(collections.deque(_lines(answer), maxlen=lines))
-        refusal = _refusal(tail[-1]) if tail else ""
-        if NO_IMAGE.search(refusal):
-            raise StepError(no_image(step, step_images(raw.pipeline_spec)[step], refusal))
-        if not refusal:
+        to_step_error = _refusal(tail[-1]) if tail else ""
+        if NO_IMAGE.search(to_step_error):
+            raise StepError(no_image(step, step_images(raw.pipeline_spec)[step], to_step_error))
+        if not to_step_error:
             return tail
     return []
 

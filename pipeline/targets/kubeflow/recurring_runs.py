@@ -14,8 +14,8 @@ from typing import Any
 
 from darkroom.errors import StepError
 from darkroom.settings import nearest
+from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.ir import read_package
-from pipeline.targets.client import Recurrence, Schedule
 from pipeline.targets.kubeflow.connection import Connection
 from pipeline.targets.kubeflow.cron import five_fields, kubeflow_cron
 from pipeline.targets.kubeflow.experiments import experiment_id, name_filter
@@ -171,8 +171,8 @@ class RecurringRuns:
             paused=raw.status == "DISABLED" or raw.mode == "DISABLE",
             pipeline=raw.pipeline_spec or {},
             arguments=(raw.runtime_config and raw.runtime_config.parameters) or {},
-            ours=_mark(raw) is not None,
-            place={
+            managed=_mark(raw) is not None,
+            run_identity={
                 "service_account": raw.service_account or "",
                 "pipeline_root": (raw.runtime_config and raw.runtime_config.pipeline_root) or "",
             },
@@ -185,8 +185,8 @@ def _all_paused(standing: list[Any]) -> bool:
 
 def _mark(raw: Any) -> dict[str, str] | None:
     """What Darkroom wrote into the description of a schedule of its own."""
-    _, ours, text = (raw.description or "").partition(_MARK)
-    if not ours:
+    _, managed, text = (raw.description or "").partition(_MARK)
+    if not managed:
         return None
     try:
         mark = json.loads(text)

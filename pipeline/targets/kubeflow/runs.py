@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.targets.client import ENDED, Run, State, StepState
+from pipeline.cluster_client import ENDED, Run, State, StepState
 from pipeline.targets.kubeflow.package import step_images
 
 _STATES: Mapping[str | None, State] = {

@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from darkroom.errors import SettingsError
-from pipeline.targets.accelerators import kubernetes_device
-from pipeline.targets.kubeflow.pods import PodSettings, Secret, Volume
-from pipeline.targets.resources import ResourceSettings, seconds
-from pipeline.targets.settings import ClusterSettings
+from pipeline.settings.accelerators import kubernetes_device
+from pipeline.settings.cluster import ClusterSettings
+from pipeline.settings.pods import PodSettings, Secret, Volume
+from pipeline.settings.resources import ResourceSettings, seconds
 
 
 def training_job(cluster: ClusterSettings) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from darkroom.errors import DarkroomError, StepError
 from darkroom.runtime.step_record import read_step_records, write_cached_record
 from darkroom.storage.atomic import write_json
 from pipeline.steps import step_named, step_names
-from pipeline.targets.local.data_version import data_digest
+from pipeline.targets.local.data_version import data_version
 from pipeline.targets.local.kfp_patches import LocalCache
 
 UNKNOWN = ""
@@ -147,7 +147,7 @@ class ContentCache(LocalCache):  # type: ignore[misc]
 
 
 def _key(step: str, arguments: Mapping[str, Any]) -> str:
-    if step not in step_names():
+    if step not in step_names() or step_named(step).cluster_only:
         return UNKNOWN
     try:
         known = {
@@ -157,7 +157,7 @@ def _key(step: str, arguments: Mapping[str, Any]) -> str:
             "arguments": {name: _content(name, value) for name, value in arguments.items()},
         }
         if "data" in arguments:
-            known["data"] = data_digest(arguments["data"], arguments["settings"])
+            known["data"] = data_version(arguments["data"], arguments["settings"])
     except (DarkroomError, OSError):  # the step itself says what is wrong
         return UNKNOWN
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -188,9 +188,8 @@ def _stands(entry: Mapping[str, Any]) -> bool:
 
     pushed = read_manifest(Path(entry["outputs"]["pushed"]["uri"]), "pushed")
     current = target_for(pushed["destination"]).current()
-    if current is None:
-        return False
-    return (current.location, current.digest) == (pushed["path"], pushed["digest"])
+    known = (pushed["path"], pushed["digest"])
+    return current is not None and (current.location, current.digest) == known
 
 
 def _packages() -> list[str]:

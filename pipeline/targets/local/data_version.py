@@ -17,7 +17,7 @@ _SETTLED_AFTER = 2.0
 """Seconds after which a file system gives a file that is written again another time."""
 
 
-def data_digest(data: str, settings: Mapping[str, Any]) -> str:
+def data_version(data: str, settings: Mapping[str, Any]) -> str:
     """Digests what ingest is about to read.
 
     A table counts by its rows, a photograph by its name, size, inode and times. Its times include

@@ -8,7 +8,7 @@ from components.notify.notify import report
 from components.notify.outcome import Outcome
 from components.notify.settings import NotifySettings, Result
 from darkroom.artifacts.evaluation import read_evaluation
-from darkroom.runtime.run_step import configure_logging
+from darkroom.runtime.log import configure_logging
 from pipeline.config import Config
 
 

@@ -5,7 +5,7 @@ import datetime
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from pipeline.targets.client import Run, State, StepState
+from pipeline.cluster_client import Run, State, StepState
 
 
 class Progress:
@@ -79,7 +79,7 @@ def shown_progress(steps: Sequence[str], name: str, output: TextIO) -> Iterator[
     from rich.console import Console
     from rich.live import Live
 
-    from pipeline.cli.watch import StepsTable
+    from pipeline.watch import StepsTable
 
     table = StepsTable()
     # What is printed meanwhile appears above the table.

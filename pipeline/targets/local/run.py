@@ -76,9 +76,12 @@ def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: 
             with interrupted_by_signals():
                 from pipeline.graph import build_pipeline
                 from pipeline.targets.local.cache import ContentCache
+                from pipeline.targets.local.target import TARGET
 
                 cache = ContentCache(out / CACHE, folder, reads_cache, progress.cached)
-                execute(build_pipeline(config), arguments, folder, config.steps, progress, cache)
+                execute(
+                    build_pipeline(config, TARGET), arguments, folder, config.steps, progress, cache
+                )
         except InterruptedRunError as interrupted:
             at = f" at step {progress.at_work}" if progress.at_work else ""
             raise InterruptedRunError(f"{interrupted}{at}", interrupted.exit_code) from None

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.code_digest import code_digest
-from darkroom.runtime.run_step import GC_THRESHOLD, configure_logging
+from darkroom.runtime.log import configure_logging
+from darkroom.runtime.run_step import GC_THRESHOLD
 from pipeline.steps import step_named
 
 SECONDS_TO_END = 30.0

@@ -14,7 +14,7 @@ import yaml
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from darkroom.errors import SettingsError
-from darkroom.runtime.run_step import configure_logging
+from darkroom.runtime.log import configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.settings import set_value
 from darkroom.storage.atomic import write_json, write_text
@@ -117,10 +117,11 @@ def _prepared(config: Config, folder: Path) -> dict[str, str]:
             )
     else:
         from pipeline.graph import build_preparation
+        from pipeline.targets.local.target import TARGET
 
         shutil.rmtree(folder / _PREPARED, ignore_errors=True)
         (folder / _PREPARED).mkdir()
-        preparation = build_preparation(config)
+        preparation = build_preparation(config, TARGET)
         execute(preparation, made_of, folder / _PREPARED, steps=("ingest", "transform"))
         entries = read_step_records(folder / _PREPARED / "journal")
         artifacts = {name: path for entry in entries for name, path in entry["artifacts"].items()}

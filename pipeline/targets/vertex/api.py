@@ -15,9 +15,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
 from google.cloud.aiplatform_v1.services.schedule_service import ScheduleServiceClient
 
-from pipeline.targets.client import UnansweredError
-from pipeline.targets.settings import VertexSettings
-from pipeline.targets.vertex.errors import is_about_credentials, refusal
+from pipeline.cluster_client import TransientError
+from pipeline.settings.cluster import VertexSettings
+from pipeline.targets.vertex.errors import is_about_credentials, to_step_error
 
 Answer = TypeVar("Answer")
 
@@ -77,11 +77,11 @@ class Api:
             answer: Answer = patiently(work)()
             return answer
         except exceptions.RetryError as error:
-            raise refusal(error.cause, self.project, self._host) from error
+            raise to_step_error(error.cause, self.project, self._host) from error
         except (exceptions.GoogleAPICallError, GoogleAuthError) as error:
-            raise refusal(error, self.project, self._host) from error
+            raise to_step_error(error, self.project, self._host) from error
         except TimeoutError as error:
-            raise UnansweredError(
+            raise TransientError(
                 f"{self._host} has not done yet what it was asked: look again later"
             ) from error
 

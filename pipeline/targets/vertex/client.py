@@ -1,12 +1,12 @@
-"""Vertex Pipelines, as `pipeline.targets.client` asks for it."""
+"""Vertex Pipelines, as `pipeline.cluster_client` asks for it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import SettingsError
-from pipeline.targets.client import Recurrence, Run, Schedule
-from pipeline.targets.settings import VertexSettings
+from pipeline.cluster_client import Recurrence, Run, Schedule
+from pipeline.settings.cluster import VertexSettings
 
 if TYPE_CHECKING:
     from pipeline.targets.vertex.api import Api
@@ -36,14 +36,14 @@ class Vertex:
         self._connected: Api | None = None
 
     @property
-    def place(self) -> Mapping[str, str]:
+    def run_identity(self) -> Mapping[str, str]:
         """Account, network, key, labels and the folder of artifacts, where they are set."""
-        from pipeline.targets.vertex.job import pipeline_job, place_of
+        from pipeline.targets.vertex.job import pipeline_job, run_identity_of
 
-        return place_of(pipeline_job({}, "", {}, self._settings))
+        return run_identity_of(pipeline_job({}, "", {}, self._settings))
 
     def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
-        """Starts a run of a compiled pipeline; see `pipeline.targets.client.Orchestrator`."""
+        """Starts a run of a compiled pipeline; see `pipeline.cluster_client.ClusterClient`."""
         from pipeline.targets.vertex import runs
         from pipeline.targets.vertex.job import pipeline_job, read_pipeline, switch_caching_off
 

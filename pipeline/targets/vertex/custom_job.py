@@ -3,9 +3,9 @@
 from typing import Any
 
 from darkroom.errors import SettingsError
-from pipeline.targets.accelerators import is_tpu, vertex_tpu_machine
-from pipeline.targets.resources import ResourceSettings, seconds
-from pipeline.targets.settings import VertexSettings
+from pipeline.settings.accelerators import is_tpu, vertex_tpu_machine
+from pipeline.settings.cluster import VertexSettings
+from pipeline.settings.resources import ResourceSettings, seconds
 
 _LONGEST = "7d"
 _DISK_GB = 100

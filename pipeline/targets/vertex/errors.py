@@ -6,7 +6,7 @@ from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from darkroom.errors import StepError
-from pipeline.targets.client import UnansweredError
+from pipeline.cluster_client import TransientError
 
 _LOG_IN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 # How gRPC words a failure of the credentials that it asked for a token.
@@ -31,7 +31,7 @@ _NO_BUCKET = r"bucket.*(does not exist|not found)|(does not exist|not found).*bu
 _NO_IMAGE = r"(pull|fetch)\w*[^.]*\bimage\b|\bimage\b[^.]*(not found|does not exist|failed to)"
 
 
-def refusal(error: BaseException, project: str, host: str) -> StepError:
+def to_step_error(error: BaseException, project: str, host: str) -> StepError:
     """The line that says what Vertex refuses.
 
     Args:
@@ -43,12 +43,12 @@ def refusal(error: BaseException, project: str, host: str) -> StepError:
     if is_about_credentials(error):
         return _no_token(error, text)
     if isinstance(error, exceptions.ResourceExhausted):
-        return UnansweredError(
+        return TransientError(
             f"Vertex's quota is used up: {text}; wait for runs to end, or ask for more at "
             f"https://console.cloud.google.com/iam-admin/quotas?project={project}"
         )
     if isinstance(error, exceptions.ServerError):
-        return UnansweredError(
+        return TransientError(
             f"Vertex does not answer at {host}: {text}; check the network and the setting "
             "cluster.vertex.location, or try again later"
         )
@@ -81,7 +81,7 @@ def _no_token(error: BaseException, text: str) -> StepError:
         )
     detail = text.partition(f"{_NO_TOKEN} with error: ")[2] or text
     if re.search(_NO_NETWORK, detail):
-        return UnansweredError(f"no token is to be had for Vertex: {detail}; check the network")
+        return TransientError(f"no token is to be had for Vertex: {detail}; check the network")
     # google.auth's errors are pairs of a message and the answer that it is made from.
     words = re.match(r"\(+'([^']+)'", detail)
     detail = words[1] if words else detail

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
 from pipeline.ir import read_package
-from pipeline.targets.settings import VertexSettings
+from pipeline.settings.cluster import VertexSettings
 
 MARK = "darkroom"
 """The label of what Darkroom made."""
@@ -127,7 +127,7 @@ def arguments_of(job: PipelineJob) -> dict[str, Any]:
     return {name: json_format.MessageToDict(value) for name, value in values.items()}
 
 
-def place_of(job: PipelineJob) -> dict[str, str]:
+def run_identity_of(job: PipelineJob) -> dict[str, str]:
     """As whom a job runs and where it leaves what it makes, as far as it says."""
     said = {
         "pipeline_root": job.runtime_config.gcs_output_directory,

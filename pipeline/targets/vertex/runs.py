@@ -12,7 +12,7 @@ from google.cloud.aiplatform_v1.types import PipelineJob
 from google.protobuf import field_mask_pb2
 
 from darkroom.errors import StepError
-from pipeline.targets.client import ENDED, Run, UnansweredError
+from pipeline.cluster_client import ENDED, Run, TransientError
 from pipeline.targets.vertex.api import CALL_SECONDS, Api
 from pipeline.targets.vertex.job import pipeline_of, same_again, uses_cache
 from pipeline.targets.vertex.states import run_of, state_of
@@ -78,7 +78,7 @@ def cancel(api: Api, run_id: str) -> None:
     while state_of(get(api, run_id)) not in ENDED:
         if time.monotonic() > deadline:
             address = run_of(job, api).address
-            raise UnansweredError(f"Vertex has not ended run {run_id} yet; see {address}")
+            raise TransientError(f"Vertex has not ended run {run_id} yet; see {address}")
         time.sleep(pause)
         pause = min(pause * 1.5, 10.0)
 

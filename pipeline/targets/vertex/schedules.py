@@ -7,9 +7,9 @@ from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 from google.protobuf import field_mask_pb2
 
 from darkroom.errors import StepError
-from pipeline.targets.client import Recurrence, Schedule
+from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.targets.vertex.api import CALL_SECONDS, Api
-from pipeline.targets.vertex.job import MARK, arguments_of, pipeline_of, place_of
+from pipeline.targets.vertex.job import MARK, arguments_of, pipeline_of, run_identity_of
 
 DELETE_SECONDS = 300.0
 """How long the removal of a schedule is waited for."""
@@ -29,15 +29,15 @@ def apply(api: Api, name: str, job: PipelineJob, recurrence: Recurrence) -> Sche
 
     def make_it_so() -> Any:
         # Creating has no id of ours, so a repetition looks first whether the last one got there.
-        standing = _standing(api, name)
-        if standing is None:
+        installed = _installed(api, name)
+        if installed is None:
             return api.schedules.create_schedule(
                 parent=api.parent, schedule=wanted, timeout=CALL_SECONDS
             )
-        changed = _changed_fields(standing, wanted)
+        changed = _changed_fields(installed, wanted)
         if not changed:
-            return standing
-        wanted.name = standing.name
+            return installed
+        wanted.name = installed.name
         return api.schedules.update_schedule(
             schedule=wanted,
             update_mask=field_mask_pb2.FieldMask(paths=changed),
@@ -57,14 +57,14 @@ def pause(api: Api, name: str, paused: bool) -> None:
     """Pauses a schedule, or resumes it: as its recurrence says, with the runs it missed."""
 
     def set_paused() -> None:
-        standing = _existing(api, name)
-        if (standing.state == VertexSchedule.State.PAUSED) == paused:
+        installed = _existing(api, name)
+        if (installed.state == VertexSchedule.State.PAUSED) == paused:
             return
         if paused:
-            api.schedules.pause_schedule(name=standing.name, timeout=CALL_SECONDS)
+            api.schedules.pause_schedule(name=installed.name, timeout=CALL_SECONDS)
         else:
-            catch_up = _read(standing).recurrence.catch_up
-            request = {"name": standing.name, "catch_up": catch_up}
+            catch_up = _read(installed).recurrence.catch_up
+            request = {"name": installed.name, "catch_up": catch_up}
             api.schedules.resume_schedule(request=request, timeout=CALL_SECONDS)
 
     api.call(set_paused)
@@ -72,11 +72,11 @@ def pause(api: Api, name: str, paused: bool) -> None:
 
 def delete(api: Api, name: str) -> None:
     """Removes a schedule, and waits until it is gone."""
-    standing = api.call(lambda: _existing(api, name))
+    installed = api.call(lambda: _existing(api, name))
 
     def remove() -> None:
-        if _standing(api, name) is not None:
-            operation = api.schedules.delete_schedule(name=standing.name, timeout=CALL_SECONDS)
+        if _installed(api, name) is not None:
+            operation = api.schedules.delete_schedule(name=installed.name, timeout=CALL_SECONDS)
             operation.result(timeout=DELETE_SECONDS)
 
     api.call(remove)
@@ -95,13 +95,13 @@ def _schedule(api: Api, name: str, job: PipelineJob, recurrence: Recurrence) -> 
     )
 
 
-def _changed_fields(standing: VertexSchedule, wanted: VertexSchedule) -> list[str]:
+def _changed_fields(installed: VertexSchedule, wanted: VertexSchedule) -> list[str]:
     """The fields of a schedule to send again."""
     fields = ("cron", "max_concurrent_run_count", "max_concurrent_active_run_count")
-    changed = [field for field in fields if getattr(standing, field) != getattr(wanted, field)]
+    changed = [field for field in fields if getattr(installed, field) != getattr(wanted, field)]
     there, here = (
         PipelineJob.pb(schedule.create_pipeline_job_request.pipeline_job)
-        for schedule in (standing, wanted)
+        for schedule in (installed, wanted)
     )
     # Vertex adds fields and labels of its own: only what is set here is compared.
     equal = all(
@@ -120,26 +120,26 @@ def _changed_fields(standing: VertexSchedule, wanted: VertexSchedule) -> list[st
 
 
 def _existing(api: Api, name: str) -> VertexSchedule:
-    standing = _standing(api, name)
-    if standing is None:
+    installed = _installed(api, name)
+    if installed is None:
         raise StepError(f"there is no schedule '{name}' in project {api.project}, {api.location}")
-    return standing
+    return installed
 
 
-def _standing(api: Api, name: str) -> VertexSchedule | None:
+def _installed(api: Api, name: str) -> VertexSchedule | None:
     """Darkroom's schedule of that name.
 
     Raises:
         StepError: The name is someone else's.
     """
     named = _listed(api, f'display_name="{name}"')
-    ours = [schedule for schedule in named if _is_ours(schedule)]
-    if named and not ours:
+    managed = [schedule for schedule in named if _is_ours(schedule)]
+    if named and not managed:
         raise StepError(
             f"a schedule '{name}' is there that Darkroom did not make ({named[0].name}): "
             "give the config another name, or delete that one where it was made"
         )
-    return ours[0] if ours else None
+    return managed[0] if managed else None
 
 
 def _listed(api: Api, condition: str) -> list[VertexSchedule]:
@@ -152,7 +152,7 @@ def _is_ours(schedule: VertexSchedule) -> bool:
 
 
 def _read(schedule: VertexSchedule) -> Schedule:
-    """A schedule in the words of `pipeline.targets.client`."""
+    """A schedule in the words of `pipeline.cluster_client`."""
     job = schedule.create_pipeline_job_request.pipeline_job
     zone, cron = "UTC", schedule.cron
     for prefix in _ZONE_PREFIXES:
@@ -171,6 +171,6 @@ def _read(schedule: VertexSchedule) -> Schedule:
         paused=schedule.state == VertexSchedule.State.PAUSED,
         pipeline=pipeline_of(job),
         arguments=arguments_of(job),
-        ours=_is_ours(schedule),
-        place=place_of(job),
+        managed=_is_ours(schedule),
+        run_identity=run_identity_of(job),
     )

@@ -1,11 +1,11 @@
-"""What Vertex says of a run, in the words of `pipeline.targets.client`."""
+"""What Vertex says of a run, in the words of `pipeline.cluster_client`."""
 
 import urllib.parse
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState, PipelineTaskDetail
 
-from pipeline.targets.client import Run, State, StepState
+from pipeline.cluster_client import Run, State, StepState
 from pipeline.targets.vertex.api import Api
 from pipeline.targets.vertex.errors import explained
 from pipeline.targets.vertex.job import pipeline_of, step_names

@@ -5,7 +5,7 @@ from typing import Self
 import pydantic
 
 from darkroom.settings import Settings
-from pipeline.targets.resources import Duration, seconds
+from pipeline.settings.resources import Duration, seconds
 
 LONGEST_WAIT = 480
 """Seconds that an event may wait: its sender takes no answer after ten minutes for a failure."""

@@ -9,10 +9,10 @@ import pydantic
 
 from darkroom.artifacts.provenance import IMAGE_VARIABLE
 from darkroom.settings import Settings, nearest, validate_settings
+from pipeline.settings.images import pushed_images
+from pipeline.settings.pods import PodSettings
+from pipeline.settings.resources import ResourceSettings
 from pipeline.steps import configured_steps, step_named, worker_images
-from pipeline.targets.images import pushed_images
-from pipeline.targets.kubeflow.pods import PodSettings
-from pipeline.targets.resources import ResourceSettings
 
 DEFAULT = "default"
 """In place of a step's name: what holds for every step that does not say otherwise."""

@@ -19,7 +19,7 @@ ENDED: frozenset[State] = frozenset(("succeeded", "failed", "cancelled", "skippe
 """States that nothing follows."""
 
 
-class UnansweredError(StepError):
+class TransientError(StepError):
     """The cluster did not answer, or was busy: the same call may do later."""
 
 
@@ -96,9 +96,9 @@ class Schedule:
         paused: Whether it is paused.
         pipeline: The pipeline it runs, as compiled: IR as a mapping.
         arguments: Values of the pipeline's parameters.
-        ours: Whether Darkroom made it.
-        place: As whom its runs happen and where they leave what they make, in the words of the
-            cluster's settings; what is left to the cluster may be missing.
+        managed: Whether Darkroom made it.
+        run_identity: As whom its runs happen and where they leave what they make, in the words
+            of the cluster's settings; what is left to the cluster may be missing.
     """
 
     id: str
@@ -107,19 +107,19 @@ class Schedule:
     paused: bool
     pipeline: Mapping[str, Any]
     arguments: Mapping[str, Any]
-    ours: bool
-    place: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    managed: bool
+    run_identity: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-class Orchestrator(Protocol):
+class ClusterClient(Protocol):
     """A cluster that runs compiled pipelines.
 
     Every method raises a StepError of one line for what the cluster refuses, naming the fix.
     """
 
     @property
-    def place(self) -> Mapping[str, str]:
-        """What `Schedule.place` is to be by the settings; only what they say."""
+    def run_identity(self) -> Mapping[str, str]:
+        """What `Schedule.run_identity` is to be by the settings; only what they say."""
 
     def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
         """Starts a run of a compiled pipeline."""

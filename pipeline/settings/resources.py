@@ -6,7 +6,7 @@ from typing import Annotated, Self
 import pydantic
 
 from darkroom.settings import Settings
-from pipeline.targets.accelerators import checked_accelerator, is_tpu
+from pipeline.settings.accelerators import checked_accelerator, is_tpu
 
 Cpu = Annotated[str, pydantic.Field(pattern=r"^(\d*\.)?\d+m?$")]
 Memory = Annotated[str, pydantic.Field(pattern=r"^\d+([EPTGMK]i?)?$")]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from darkroom.errors import StepError
-from pipeline.targets.client import ENDED, Orchestrator, Run, StepState, UnansweredError
+from pipeline.cluster_client import ENDED, ClusterClient, Run, StepState, TransientError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,7 +24,7 @@ TAIL_LINES = 10
 _COLOURS = {"running": "cyan", "succeeded": "green", "cached": "green", "failed": "red"}
 
 
-def follow(cluster: Orchestrator, run: Run, output: TextIO) -> Run:
+def watch_run(cluster: ClusterClient, run: Run, output: TextIO) -> Run:
     """Shows a run until it has ended.
 
     Args:
@@ -135,19 +135,19 @@ def _view_on(output: TextIO) -> Iterator[_View]:
         live.refresh()
 
 
-def _look(cluster: Orchestrator, run: Run) -> Run:
+def _look(cluster: ClusterClient, run: Run) -> Run:
     """The run as it stands now, however long within reason the cluster is out of reach."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
             return cluster.run(run.id)
-        except UnansweredError:
+        except TransientError:
             if time.monotonic() > until:
                 raise
             time.sleep(INTERVAL)
 
 
-def _tail(cluster: Orchestrator, run: Run) -> list[str]:
+def _tail(cluster: ClusterClient, run: Run) -> list[str]:
     """The end of the log of the step that failed, or else of the one at work."""
     states = {step.state: step for step in run.steps}
     step = states.get("failed") or states.get("running")
@@ -155,7 +155,7 @@ def _tail(cluster: Orchestrator, run: Run) -> list[str]:
         return []
     try:
         return cluster.log_tail(run.id, step.name, TAIL_LINES)
-    except UnansweredError:
+    except TransientError:
         return []
 
 

@@ -1,0 +1,170 @@
+"""Files anywhere, by path or URI: the one seam on fsspec, whose packages know the stores.
+
+`gs://` is read and written through gcsfs and `s3://` through s3fs; fsspec knows further schemes.
+Each finds its credentials as its cloud's own tools do, and takes an endpoint of another place from
+`STORAGE_EMULATOR_HOST` or `AWS_ENDPOINT_URL`.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from darkroom.errors import DarkroomError
+
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
+"""Names that file systems give the time of a file's last change."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFile:
+    """A file as a store lists it.
+
+    Attributes:
+        location: Its path or URI.
+        size: Bytes.
+        modified: Seconds since 1970 of its last change; 0.0 where the store does not say.
+    """
+
+    location: str
+    size: int
+    modified: float
+
+
+def list_files(pattern: str) -> list[StoredFile]:
+    """The files that a pattern matches, sorted by location.
+
+    Args:
+        pattern: A path or URI; `*` matches within a folder, `**` below it at any depth.
+
+    Raises:
+        OSError: The store refuses, or does not answer; each client has further errors of its own.
+    """
+    from fsspec.core import has_magic
+
+    system, path = _file_system(pattern)
+    # Clients of clouds raise by themselves what others leave out unless they are told to.
+    strict = {} if system.async_impl else {"on_error": "raise"}
+    try:
+        found = system.glob(path, detail=True, **strict)
+        if not found and not has_magic(path):
+            system.info(path)  # a glob without wildcards only asks whether it is there
+    except FileNotFoundError:
+        return []
+    files = [
+        StoredFile(system.unstrip_protocol(name), int(info["size"]), _modified(info))
+        for name, info in found.items()
+        if info["type"] == "file"
+    ]
+    return sorted(files, key=lambda file: file.location)
+
+
+def read_bytes(location: str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        OSError: It cannot be read.
+    """
+    system, path = _file_system(location)
+    content: bytes = system.cat_file(path)
+    return content
+
+
+def exists(location: str) -> bool:
+    """Whether there is a file or folder."""
+    system, path = _file_system(location)
+    return bool(system.exists(path))
+
+
+def create(location: str, content: bytes) -> bool:
+    """Writes a file where there is none; of several writers, one does.
+
+    Returns:
+        Whether it was written; False where one is there.
+    """
+    system, path = _file_system(location)
+    try:
+        system.pipe_file(path, content, mode="create")
+    except FileExistsError:
+        return False
+    return True
+
+
+def upload(files: Sequence[Path], folder: str) -> None:
+    """Copies files from here into a folder anywhere, under their own names, several at a time."""
+    if files:
+        system, path = _file_system(folder)
+        system.makedirs(path, exist_ok=True)
+        system.put([str(file) for file in files], [f"{path}/{file.name}" for file in files])
+
+
+def download(locations: Sequence[str], folder: Path) -> list[Path]:
+    """Copies files from anywhere into a folder here, under their own names, several at a time.
+
+    Returns:
+        Their paths.
+    """
+    if not locations:
+        return []
+    system, _ = _file_system(locations[0])
+    paths = [folder / location.rpartition("/")[2] for location in locations]
+    system.get([_file_system(each)[1] for each in locations], [str(path) for path in paths])
+    return paths
+
+
+def delete(locations: Sequence[str]) -> None:
+    """Removes files that are there."""
+    if locations:
+        system, _ = _file_system(locations[0])
+        system.rm([_file_system(location)[1] for location in locations])
+
+
+def delete_folder(location: str) -> None:
+    """Removes a folder, and all that is in it."""
+    system, path = _file_system(location)
+    system.rm(path, recursive=True)
+
+
+@contextlib.contextmanager
+def clear_errors(what: str, kind: type[DarkroomError]) -> Iterator[None]:
+    """Makes one line of every way a store may fail; each client has exceptions of its own.
+
+    Args:
+        what: What fails, such as `cannot read gs://bucket/flowers.csv`.
+        kind: The error to raise.
+    """
+    try:
+        yield
+    except DarkroomError:
+        raise
+    except Exception as error:
+        raise kind(f"{what}: {cause(error)}") from error
+
+
+def cause(error: BaseException) -> str:
+    """What an error says at its core, in one line."""
+    # A package that wraps a client's own error, and that again, in errors that only list others.
+    while details := getattr(error, "exception_details", None):
+        error = next(iter(details.values()))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _file_system(location: str) -> tuple[Any, str]:
+    # Its import takes a while, and most runs have no URI.
+    from fsspec.core import url_to_fs
+
+    # A store is asked each time: what it listed before may have changed.
+    system, path = url_to_fs(location, use_listings_cache=False)
+    return system, path
+
+
+def _modified(info: dict[str, Any]) -> float:
+    value = next((info[name] for name in _TIMES if info.get(name) is not None), 0.0)
+    if isinstance(value, str):
+        value = datetime.datetime.fromisoformat(value)
+    return value.timestamp() if isinstance(value, datetime.datetime) else float(value)

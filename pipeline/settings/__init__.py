@@ -1,0 +1,1 @@
+"""The sections of a config that are no step's: the cluster, and what triggers runs."""
