@@ -111,8 +111,8 @@ def _add_artifact(
     Args:
         tree: Where to.
         artifact: The artifact.
-        said: Lines that stand above it, on the way to the root.
-        steps: The steps that are shown, by what manifests say of them.
+        said: Lines that are shown above it, on the way to the root.
+        steps: The provenance of the steps that are shown.
     """
     from rich.text import Text
 

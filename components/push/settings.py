@@ -11,8 +11,9 @@ class PushSettings(Settings):
     """Where a blessed model goes."""
 
     destination: str | None = pydantic.Field(default=None, min_length=1)
-    """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`. Unset: for a
-    run here `served/<name>` in the folder of runs, on a cluster the step's own artifact."""
+    """Where models are pushed; its form chooses the push target. A path is the folder of a model
+    server's versions, `<destination>/<version>/saved_model.pb`. Unset: `served/<name>` in the
+    folder of runs for a local run, the step's own artifact on a cluster."""
 
     @pydantic.field_validator("destination")
     @classmethod

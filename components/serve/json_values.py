@@ -32,7 +32,7 @@ def tensor_of(name: str, values: Any, spec: Any) -> Array:
         spec: The input's `tf.TensorSpec`.
 
     Raises:
-        RequestError: A value is not of the input's type, or the whole not of its shape.
+        RequestError: A value is not of the input's type, or the values not of its shape.
     """
     if spec.shape.rank == 0:
         array = _array(name, values, spec.dtype, f"input '{name}'")

@@ -161,7 +161,7 @@ def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Pat
     assert not {"b", "i", "u", "script"} & {tag for tag, _ in page.elements}
     assert {HOSTILE, "<u>attic</u>", "C:\\cellar"} <= set(page.texts)
     assert "The model has no history.json, so there are no curves to show." in page.texts
-    assert "Export forms" not in page.texts
+    assert "Export formats" not in page.texts
 
     stored = read_evaluation(evaluation)
     assert verdict == "not blessed"

@@ -55,7 +55,7 @@ class PushTarget(Protocol):
 
         Args:
             model: The checked model.
-            record: What the version's manifest says of the push; JSON values.
+            record: The entry `pushed` of the version's manifest; JSON values.
 
         Raises:
             StepError: It cannot be written.
