@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +77,54 @@ def test_a_failed_step_is_one_line_and_exit_code_1(command: Command, tmp_path: P
         (name, "not run") for name in ("transform", "train", "evaluate", "push")
     ]
     assert not list((tmp_path / "runs").glob("*/*/*/examples"))
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "group"),
+    [
+        ("kfp", ["compile", "configs/digits.yaml", "--target", "kfp", "-o", "x.yaml"], "pipeline"),
+        ("kfp", ["run", "configs/digits.yaml"], "dev"),
+        ("rich", ["lineage", "MODEL"], "pipeline"),
+        ("uvicorn", ["serve", "MODEL"], "serve"),
+        ("kserve", ["serve", "MODEL"], "serve"),
+    ],
+)
+def test_a_verb_whose_packages_are_missing_names_their_group(
+    missing: str, arguments: list[str], group: str, tmp_path: Path
+) -> None:
+    model = tmp_path / "1"
+    model.mkdir()
+    (model / "saved_model.pb").touch()
+    (model / "manifest.json").write_text('{"kind": "model", "format_version": 1}')
+    given = [str(tmp_path) if word == "MODEL" else word for word in arguments]
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = {['darkroom', *given]!r}\n"
+        "from pipeline.cli.main import main; main()"
+    )
+    # `None` in sys.modules is how Python says that a module is not there.
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert result.returncode == 2, result.stderr
+    (line,) = result.stderr.strip().splitlines()
+    assert f"needs packages that are not installed ({missing}): uv sync --group {group}" in line
+
+
+def test_every_group_that_is_named_is_one() -> None:
+    from pipeline.cli.groups import _GROUPS
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(_GROUPS.values()) <= set(project["dependency-groups"])
+
+
+def test_a_missing_module_of_our_own_keeps_its_traceback() -> None:
+    code = (
+        "import sys; sys.modules['pipeline.config'] = None\n"
+        "sys.argv = ['darkroom', 'run', 'configs/digits.yaml']\n"
+        "from pipeline.cli.main import main; main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr

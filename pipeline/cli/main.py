@@ -10,6 +10,7 @@ import typer
 
 from darkroom.errors import DarkroomError, StepError
 from darkroom.runtime.log import configure_logging, exit_with
+from pipeline.cli.groups import is_ours, missing_packages
 from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
 from pipeline.cli.runs import cancel, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules
@@ -259,6 +260,10 @@ def main() -> None:
         if _shows_tracebacks:
             traceback.print_exc()
         exit_with(error)
+    except ModuleNotFoundError as error:
+        if _shows_tracebacks or is_ours(error.name):
+            raise
+        exit_with(missing_packages(sys.argv[1:], error.name))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.compiler import compile_pipeline
-from pipeline.config import Config
+from pipeline.config import Config, config_model
 from pipeline.targets.beam_workers import with_workers
 from pipeline.targets.registry import cluster_target
 
@@ -22,7 +22,9 @@ VERTEX = {"project": "my-project", "location": "europe-west1"}
 def config(options: list[str], **cluster: Any) -> Config:
     step = {"beam_options": options}
     values = {"name": "digits", "data": "gs://b/d", "ingest": step, "transform": step}
-    return Config.model_validate(values | {"cluster": {"registry": "reg.example/d"} | cluster})
+    return config_model().model_validate(
+        values | {"cluster": {"registry": "reg.example/d"} | cluster}
+    )
 
 
 def test_compiled_dataflow_workers_run_the_components_own_image(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.config import Config, load_config
 from pipeline.ir import read_package
 from pipeline.scheduling.cluster_schedule import ClusterSchedule
 from pipeline.scheduling.recurrence import checked_recurrence, next_runs
+from pipeline.targets.registry import cluster_target
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1")
@@ -105,12 +106,12 @@ def config(*settings: str) -> Config:
 
 def test_a_schedule_is_made_once_and_changed_in_place() -> None:
     cluster = MemoryCluster()
-    schedule = ClusterSchedule(cluster, config(), "kfp")
+    schedule = ClusterSchedule(cluster, config(), cluster_target("kfp"))
     assert schedule.change(WEEKLY) == "created"
     assert schedule.change(WEEKLY) == "unchanged"
     assert cluster.calls == ["schedule"]
     assert schedule.change(Recurrence("0 4 * * 1")) == "changed"
-    assert ClusterSchedule(cluster, config("train.epochs=13"), "kfp").change(
+    assert ClusterSchedule(cluster, config("train.epochs=13"), cluster_target("kfp")).change(
         Recurrence("0 4 * * 1")
     ) == ("changed")
     assert len(cluster.kept) == 1
@@ -122,11 +123,11 @@ def test_a_schedule_is_made_once_and_changed_in_place() -> None:
 
 def test_drift_shows_what_differs_and_changes_nothing() -> None:
     cluster = MemoryCluster()
-    ClusterSchedule(cluster, config(), "kfp").change(WEEKLY)
+    ClusterSchedule(cluster, config(), cluster_target("kfp")).change(WEEKLY)
     cluster.calls.clear()
-    assert ClusterSchedule(cluster, config(), "kfp").drift(None) == ""
-    assert ClusterSchedule(cluster, config(), "kfp").drift(WEEKLY) == ""
-    changed = ClusterSchedule(cluster, config("train.epochs=13"), "kfp").drift(
+    assert ClusterSchedule(cluster, config(), cluster_target("kfp")).drift(None) == ""
+    assert ClusterSchedule(cluster, config(), cluster_target("kfp")).drift(WEEKLY) == ""
+    changed = ClusterSchedule(cluster, config("train.epochs=13"), cluster_target("kfp")).drift(
         Recurrence("0 3 * * 1", "Europe/Zurich", catch_up=True)
     )
     lines = changed.splitlines()
@@ -142,7 +143,7 @@ def test_what_someone_else_made_is_left_alone() -> None:
     cluster = MemoryCluster()
     theirs = Schedule("3", "digits", WEEKLY, False, {}, {}, managed=False)
     cluster.kept["digits"] = theirs
-    schedule = ClusterSchedule(cluster, config(), "kfp")
+    schedule = ClusterSchedule(cluster, config(), cluster_target("kfp"))
     actions = [
         lambda: schedule.change(WEEKLY),
         lambda: schedule.drift(None),
@@ -156,7 +157,7 @@ def test_what_someone_else_made_is_left_alone() -> None:
 
 
 def test_a_schedule_that_is_not_there_is_named() -> None:
-    schedule = ClusterSchedule(MemoryCluster(), config(), "kfp")
+    schedule = ClusterSchedule(MemoryCluster(), config(), cluster_target("kfp"))
     for action in (lambda: schedule.drift(None), lambda: schedule.pause(True), schedule.delete):
         with pytest.raises(StepError, match="there is no schedule 'digits': make it with --cron"):
             action()

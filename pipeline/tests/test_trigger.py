@@ -18,6 +18,7 @@ from darkroom.errors import SettingsError, StepError
 from pipeline.cluster_client import Run, TransientError
 from pipeline.config import Config, load_config
 from pipeline.settings.trigger import TriggerSettings
+from pipeline.targets.registry import cluster_target
 from pipeline.tests.bucket_server import BucketServer
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
 from pipeline.triggers.policy import decide
@@ -69,7 +70,7 @@ def add(folder: Path, count: int) -> None:
 
 
 def start(config: Config, cluster: Cluster, quality: str = "") -> TriggerResult:
-    return start_if_due(config, cluster, "kfp", trigger_store(config), quality)
+    return start_if_due(config, cluster, cluster_target("kfp"), trigger_store(config), quality)
 
 
 def test_a_run_starts_when_enough_photographs_are_new(photographs: Path, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ class AtOnce(FolderStore):
 def trigger_once(photographs: Path, folder: Path, barrier: Any) -> str:
     settings = config(photographs, folder / "state")
     store = AtOnce(folder / "state" / "flowers", barrier)
-    return start_if_due(settings, Cluster(folder), "kfp", store).reason
+    return start_if_due(settings, Cluster(folder), cluster_target("kfp"), store).reason
 
 
 @pytest.mark.slow
@@ -240,7 +241,9 @@ def doors(photographs: Path, tmp_path: Path) -> Iterator[tuple[str, Cluster]]:
 
     settings = config(photographs, tmp_path / "state", debounce="1s")
     cluster = Cluster(tmp_path)
-    application = TriggerApp(settings, cluster, "kfp", trigger_store(settings)).application()
+    application = TriggerApp(
+        settings, cluster, cluster_target("kfp"), trigger_store(settings)
+    ).application()
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -323,5 +326,5 @@ def test_whose_an_object_is(data: str, ours: bool, tmp_path: Path) -> None:
     from pipeline.triggers.server import TriggerApp
 
     settings = load_config(str(ROOT / "configs" / "flowers.yaml"), data)
-    doors = TriggerApp(settings, Cluster(tmp_path), "vertex", FolderStore(tmp_path))
+    doors = TriggerApp(settings, Cluster(tmp_path), cluster_target("vertex"), FolderStore(tmp_path))
     assert doors._is_ours({"bucket": "bucket", "name": "photographs/roses/1.jpg"}) is ours

@@ -12,6 +12,7 @@ from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.config import load_config
 from pipeline.scheduling.cluster_schedule import ClusterSchedule
 from pipeline.settings.cluster import VertexSettings
+from pipeline.targets.registry import cluster_target
 from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.test_vertex import PACKAGE
 from pipeline.tests.vertex_server import VertexServer
@@ -101,9 +102,9 @@ def test_a_change_of_the_labels_alone_is_seen_and_made(
     vertex: Vertex, vertex_settings: VertexSettings, vertex_server: VertexServer
 ) -> None:
     config = load_config(str(ROOT / "configs" / "digits.yaml"))
-    assert ClusterSchedule(vertex, config, "vertex").change(WEEKLY) == "created"
+    assert ClusterSchedule(vertex, config, cluster_target("vertex")).change(WEEKLY) == "created"
     moved = Vertex(vertex_settings.model_copy(update={"labels": {"team": "growers"}}))
-    schedule = ClusterSchedule(moved, config, "vertex")
+    schedule = ClusterSchedule(moved, config, cluster_target("vertex"))
 
     assert "+  labels.team: growers" in schedule.drift(None).splitlines()
     assert schedule.change(WEEKLY) == "changed"

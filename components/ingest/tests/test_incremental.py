@@ -91,6 +91,7 @@ def assert_same(one: Any, other: Any) -> None:
     assert sorted(map(str, one.rejected)) == sorted(map(str, other.rejected))
 
 
+@pytest.mark.slow
 @settings(max_examples=6, suppress_health_check=list(HealthCheck), deadline=None)
 @given(EDITS, EDITS, st.sampled_from(sorted(WAYS)))
 def test_the_record_set_is_that_of_a_full_run(

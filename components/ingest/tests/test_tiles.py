@@ -142,6 +142,7 @@ def test_one_channel_stays_one_channel() -> None:
         assert modes == {"L"}
 
 
+@pytest.mark.slow
 def test_blank_tiles_are_no_copies(tmp_path: Path, run_ingest: RunIngest) -> None:
     for number in range(60):
         canvas = Image.new("RGB", (64, 64), "white")
@@ -185,6 +186,7 @@ MASKED: dict[str, Any] = {"labels": LABELS, "near_duplicate_distance": -1, "max_
 MASKED["tiles"] = {**GRID, "mask_column": "mask"}
 
 
+@pytest.mark.slow
 def test_a_mask_labels_its_tiles(tmp_path: Path, run_ingest: RunIngest) -> None:
     rows = write_masked(tmp_path / "data")
     ingested = run_ingest(write_csv(tmp_path / "data" / "table.csv", rows), **MASKED)
@@ -208,6 +210,7 @@ def test_a_mask_labels_its_tiles(tmp_path: Path, run_ingest: RunIngest) -> None:
     assert stated == counts
 
 
+@pytest.mark.slow
 def test_masks_that_fit_not_are_rejected(tmp_path: Path, run_ingest: RunIngest) -> None:
     rows = write_masked(tmp_path / "data")
     mask = mask_of(1, 30, 41)
@@ -262,6 +265,7 @@ def test_masks_that_fit_not_are_rejected(tmp_path: Path, run_ingest: RunIngest) 
     assert {tile["label"][0] for tile in images["bits.png"]} == {b"sound", b"bruise"}
 
 
+@pytest.mark.slow
 def test_rows_with_and_without_a_mask(tmp_path: Path, run_ingest: RunIngest) -> None:
     rows = write_masked(tmp_path / "data")
     for number, row in enumerate(rows):
@@ -276,6 +280,7 @@ def test_rows_with_and_without_a_mask(tmp_path: Path, run_ingest: RunIngest) -> 
         assert [tile["label"][0].decode() for tile in tiles] == expected
 
 
+@pytest.mark.slow
 def test_a_new_mask_makes_an_image_new(tmp_path: Path, run_ingest: RunIngest) -> None:
     rows = write_masked(tmp_path / "data")
     table = write_csv(tmp_path / "data" / "table.csv", rows)
@@ -291,6 +296,7 @@ def test_a_new_mask_makes_an_image_new(tmp_path: Path, run_ingest: RunIngest) ->
     assert second.statistics == full.statistics
 
 
+@pytest.mark.slow
 def test_an_image_with_two_masks_is_a_conflict(tmp_path: Path, run_ingest: RunIngest) -> None:
     rows = write_masked(tmp_path / "data")
     rows.append({**rows[0], "mask": "other.png"})
@@ -300,6 +306,7 @@ def test_an_image_with_two_masks_is_a_conflict(tmp_path: Path, run_ingest: RunIn
     assert [row["reason"] for row in ingested.rejected] == ["conflicting_labels"] * 2
 
 
+@pytest.mark.slow
 def test_shares_of_rejected_rows_count_rows_not_tiles(
     tmp_path: Path, run_ingest: RunIngest
 ) -> None:

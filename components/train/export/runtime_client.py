@@ -57,7 +57,7 @@ def ask(form: str, path: Path, images: Images) -> Answers:
     with tempfile.TemporaryDirectory() as scratch:
         asked, given = Path(scratch, "images.npy"), Path(scratch, "answers.npz")
         np.save(asked, images)
-        module = f"{__package__}.answering"
+        module = f"{__package__}.runtime_process"
         command = [sys.executable, "-m", module, form, str(path), str(asked), str(given)]
         root = str(Path(__file__).parents[3])
         python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

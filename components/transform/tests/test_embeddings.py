@@ -128,7 +128,7 @@ def test_weights_that_are_missing_or_do_not_fit_are_named(
     with pytest.raises(SettingsError, match=r"weights file .*none\.h5: No such file"):
         run_transform(image_size=SIZE, embeddings=missing)
     wider = section(weights) | {"alpha": 0.5}
-    with pytest.raises(StepError, match=r"^train\.weights: .* does not fit MobileNetV2") as raised:
+    with pytest.raises(StepError, match=r"^weights: .* does not fit MobileNetV2") as raised:
         run_transform(image_size=SIZE, embeddings=wider)
     assert "\n" not in str(raised.value)
 
@@ -136,7 +136,7 @@ def test_weights_that_are_missing_or_do_not_fit_are_named(
 def test_an_image_too_small_for_the_backbone_is_refused(
     run_transform: Callable[..., Transformed], weights: Path
 ) -> None:
-    with pytest.raises(StepError, match=r"^train\.backbone MobileNetV2 .*32x32"):
+    with pytest.raises(StepError, match=r"^MobileNetV2 .*32x32"):
         run_transform(image_size=16, embeddings=section(weights))
 
 
