@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.push.targets.folder import PUSHED
+from components.push.targets import target_for
+from components.push.targets.target import PUSHED
 from darkroom.artifacts.examples import KIND as EXAMPLES
 from darkroom.artifacts.examples import examples_digest
 from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest
-from darkroom.artifacts.model_repository import serving_version
 from darkroom.errors import StepError
+from darkroom.storage.paths import is_uri
 from pipeline.targets.local.run import RUN_FILE
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ _DIGITS_SHOWN = 12
 _LEFT_OUT = ("format_version", "columns", "pixel_mean", "pixel_variance")
 
 
-def read_lineage(folder: Path) -> dict[str, Any]:
+def read_lineage(place: Path | str) -> dict[str, Any]:
     """Reads how an artifact came about.
 
     Args:
-        folder: A model or another artifact, a folder of pushed versions, or a run's folder.
+        place: A model or another artifact, where models are pushed, or a run's folder.
 
     Returns:
         What its manifest says, with `folder` and whether it is `intact`: its files are those of
@@ -34,6 +35,9 @@ def read_lineage(folder: Path) -> dict[str, Any]:
     Raises:
         StepError: There is no manifest, or it cannot be read.
     """
+    if is_uri(str(place)):
+        return _pushed_lineage(str(place))
+    folder = Path(place)
     artifact = _artifact(folder)
     try:
         manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
@@ -44,9 +48,22 @@ def read_lineage(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StepError(f"cannot read {artifact / MANIFEST}: {error}") from None
-    found = {name: value for name, value in manifest.items() if name not in _LEFT_OUT}
+    found = _without_left_out(manifest)
     intact = (examples_digest if kind == EXAMPLES else folder_digest)(artifact) == digest
     return {"folder": str(artifact), "intact": intact if digest else None, **found}
+
+
+def _pushed_lineage(destination: str) -> dict[str, Any]:
+    """The lineage of the version that serves at a target that is no folder."""
+    current = target_for(destination).current()
+    if current is None or not current.manifest:
+        raise StepError(f"{destination} serves no version that Darkroom pushed")
+    found = _without_left_out(current.manifest)
+    return {"folder": current.location, "intact": None, **found}
+
+
+def _without_left_out(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in manifest.items() if name not in _LEFT_OUT}
 
 
 def _artifact(folder: Path) -> Path:
@@ -54,9 +71,9 @@ def _artifact(folder: Path) -> Path:
         raise StepError(f"{folder} is no folder: give a model's, or where models are pushed")
     if (folder / MANIFEST).exists():
         return folder
-    current = serving_version(folder)
+    current = target_for(str(folder)).current()
     if current is not None:
-        return current.folder
+        return Path(current.location)
     try:
         run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
         return Path(run["artifacts"]["model"])
@@ -94,8 +111,8 @@ def _add_artifact(
     Args:
         tree: Where to.
         artifact: The artifact.
-        said: Lines that stand above it, on the way to the root.
-        steps: The steps that are shown, by what manifests say of them.
+        said: Lines that are shown above it, on the way to the root.
+        steps: The provenance of the steps that are shown.
     """
     from rich.text import Text
 

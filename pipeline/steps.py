@@ -127,7 +127,7 @@ STEPS: tuple[Step, ...] = (
         "components.evaluate.settings:EvaluateSettings",
         about="metrics, slices and the verdict",
         preloads=(
-            "components.evaluate.measurement.single_label",
+            "components.evaluate.slices.slice_metrics",
             "components.evaluate.report.report",
             "tensorflow",
         ),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from components.serve.loaded_model import LoadedModel, load_model
 from components.serve.prediction import predict_json
-from components.serve.versions import find_versions
+from components.serve.follower import find_versions
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.model import read_model

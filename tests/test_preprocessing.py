@@ -128,7 +128,7 @@ def from_stored(model: LoadedModel, out: Path) -> Probabilities:
 
 
 def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
-    from components.evaluate.measurement.prediction import Predict
+    from components.evaluate.slices.prediction import Predict
 
     rows = Predict(str(model), LABELS, [], multi_label=False).process(records)
     return np.array([row["probabilities"] for row in rows])

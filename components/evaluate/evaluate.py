@@ -1,10 +1,10 @@
-"""The evaluate step: a model and the test split to metrics, a verdict and a report."""
+"""The evaluate step: metrics of a model on the test split, a verdict and a report."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.metrics.registry import metrics
+from components.evaluate.metrics import known_metrics
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
@@ -23,30 +23,30 @@ _log = logging.getLogger("darkroom.evaluate")
 def evaluate(
     examples: Path, model: Path, settings: EvaluateSettings, *, evaluation: Path, report: Path
 ) -> str:
-    """Measures a model on the test split, and says `blessed` or `not blessed`.
+    """Evaluates a model on the test split; the verdict is `blessed` or `not blessed`.
 
-    A model is blessed that passes every threshold; without thresholds, any model is whose
+    A model that passes every threshold is blessed; without thresholds, any model whose
     probabilities are numbers.
 
     Args:
-        examples: The examples that ingest wrote; the test split is measured.
+        examples: The examples that ingest wrote; the test split is used.
         model: The model that train exported; its `from_examples` signature is run.
         settings: Slices and thresholds.
         evaluation: Output: metrics of every slice, the prediction of every image, the verdict.
-        report: Output: all of it as one self-contained HTML page.
+        report: Output: the same as one self-contained HTML page.
 
     Returns:
         `blessed` or `not blessed`.
 
     Raises:
         SettingsError: A slice that the examples do not have, or a threshold they cannot have.
-        StepError: An input is missing or not whole, the test split is empty, the model does not
+        StepError: An input is missing or incomplete, the test split is empty, the model does not
             know the examples' labels, or it cannot read an image.
     """
-    source, measured = read_examples(examples), read_model(model)
-    _check_inputs(source, measured, settings)
-    with atomic_artifact(evaluation) as aside:
-        verdict, overall = _evaluate_into(aside, source, measured, settings, report)
+    source, candidate = read_examples(examples), read_model(model)
+    _check_inputs(source, candidate, settings)
+    with atomic_artifact(evaluation) as temporary:
+        verdict, overall = _evaluate_into(temporary, source, candidate, settings, report)
     _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
     for reason in verdict.reasons[:LOGGED_REASONS]:
         _log.info("not blessed: %s", reason)
@@ -58,7 +58,7 @@ def evaluate(
 
 
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
-    """Refuses what cannot be measured, before the slow imports."""
+    """Refuses inputs that cannot be evaluated, before the slow imports."""
     features = [LABEL, HEIGHT, WIDTH, *examples.columns]
     for name in settings.slices:
         if name not in features:
@@ -81,19 +81,19 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
 
 
 def _check_thresholds(model: Model, settings: EvaluateSettings) -> None:
-    """Refuses bounds on what a model of its kind is not measured by."""
-    several = model.thresholds is not None
+    """Refuses thresholds of metrics that a model of this kind does not have."""
+    multi_label = model.thresholds is not None
     for name in settings.thresholds:
-        metric = metrics()[name]
-        if (metric.multi_label if several else metric.single_label) is None:
-            kind = "one label" if several else "several labels"
+        metric = known_metrics()[name]
+        if metric.computation(multi_label) is None:
+            kind = "one label" if multi_label else "several labels"
             raise SettingsError(
                 f"setting 'evaluate.thresholds.{name}' is for images of {kind} each"
             )
-        if len(model.labels) <= metric.more_labels_than:
+        if len(model.labels) < metric.fewest_labels:
             raise SettingsError(
                 f"setting 'evaluate.thresholds.{name}' needs more than "
-                f"{metric.more_labels_than} labels; the model has {len(model.labels)}"
+                f"{metric.fewest_labels - 1} labels; the model has {len(model.labels)}"
             )
 
 
@@ -101,10 +101,10 @@ def _evaluate_into(
     folder: Path, examples: Examples, model: Model, settings: EvaluateSettings, report: Path
 ) -> tuple[Verdict, dict[str, Any]]:
     """Writes the artifact's files, the manifest last, and the report."""
-    from components.evaluate.measurement.compute import measure
     from components.evaluate.report.report import render_report
+    from components.evaluate.slices.pipeline import compute_metrics
 
-    results = measure(examples, model, settings, folder)
+    results = compute_metrics(examples, model, settings, folder)
     verdict = judge(results, settings, _not_numbers(folder))
     page = render_report(folder, examples, model, settings, results, verdict)
     overall = results[0]

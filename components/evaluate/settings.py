@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 import pydantic
 
-from components.evaluate.metrics.registry import metrics
+from components.evaluate.metrics import known_metrics
 from darkroom.beam.options import remote_runner
 from darkroom.settings import Settings, nearest
 
@@ -40,17 +40,16 @@ class Threshold(Settings):
 
 
 class EvaluateSettings(Settings):
-    """How a model is measured, and what it must reach to be blessed."""
+    """How a model is evaluated, and what it must reach to be blessed."""
 
     slices: tuple[str, ...] = ("label",)
     """Features to slice by: `label`, `height`, `width` or any further column of the input. Each
     value that a feature takes is a slice, so take features of few values."""
 
     thresholds: dict[str, Threshold] = pydantic.Field(default_factory=dict)
-    """What each metric must reach, by the names of `components/evaluate/metrics`. A bare number is
-    short for `at_least`, or for `at_most` where lower is better (`log_loss`,
-    `calibration_error`). Without any threshold every model is blessed whose probabilities are
-    numbers, and the report says so."""
+    """What each metric must reach, by the names in the `metrics` folder. A bare number is short for
+    `at_least`, or for `at_most` where lower is better (`log_loss`, `calibration_error`). Without
+    thresholds every model is blessed whose probabilities are numbers, and the report says so."""
 
     minimum_slice_size: int = pydantic.Field(default=10, ge=1)
     """Slices of fewer images are shown but decide nothing: below some ten images, one image more or
@@ -65,7 +64,7 @@ class EvaluateSettings(Settings):
     def _check_beam_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
         runner = remote_runner(options)
         if runner is not None:
-            raise ValueError(f"{runner}'s workers do not reach the model: leave the runner out")
+            raise ValueError(f"{runner}'s workers cannot read the model: leave the runner out")
         return options
 
     @pydantic.field_validator("thresholds", mode="before")
@@ -84,9 +83,10 @@ class EvaluateSettings(Settings):
 
 
 def _full_form(name: str, given: Any) -> Any:
-    """A threshold as a mapping, with the names in it known."""
-    if name not in metrics():
-        raise ValueError(f"unknown metric '{name}'{nearest(name, metrics())}")
+    """A threshold as a mapping of bounds, whose names have been checked."""
+    metrics = known_metrics()
+    if name not in metrics:
+        raise ValueError(f"unknown metric '{name}'{nearest(name, metrics)}")
     if isinstance(given, Mapping):
         for bound in given:
             if bound not in Threshold.model_fields:
@@ -94,5 +94,5 @@ def _full_form(name: str, given: Any) -> Any:
                 raise ValueError(f"unknown bound '{bound}' of {name}{hint}")
         return given
     if isinstance(given, int | float) and not isinstance(given, bool):
-        return {"at_most" if metrics()[name].lower_is_better else "at_least": given}
+        return {"at_most" if metrics[name].direction == "lower" else "at_least": given}
     return given

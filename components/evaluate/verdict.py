@@ -34,7 +34,7 @@ class Check:
 
     @property
     def shown(self) -> str:
-        """The value with three digits, or as many more as tell it from the limit."""
+        """The value in three digits, or in as many more as it takes to differ from the limit."""
         if self.value is None:
             return "not a number"
         for digits in range(3, 17):
@@ -82,7 +82,7 @@ def judge(
     Without any threshold a model is blessed, as long as its probabilities are numbers.
 
     Args:
-        results: The results of all images and then of every slice, as `measure` gives them.
+        results: The results of all images and then of every slice, as `compute_metrics` gives them.
         settings: The thresholds, and the smallest slice that decides.
         not_numbers: Images with a probability that is not a number; one is enough to fail.
     """
@@ -114,7 +114,7 @@ def _checks(
     for result in results:
         prefix = "every_slice_" if result["slice"] else ""
         # A metric that a slice cannot have, such as the AUC of one single label, is left out
-        # of its metrics and cannot decide there; over all images its lack is a failure.
+        # of its metrics and decides nothing there; over all images a missing metric fails.
         if prefix and metric not in result["metrics"]:
             continue
         value = result["metrics"].get(metric)

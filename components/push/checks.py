@@ -1,4 +1,4 @@
-"""What a model must pass before it serves: all its doors are there, and give the same answers."""
+"""The checks before a push: the model has every signature, and all give the same answers."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,20 @@ from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 
 SAMPLES = 16
-"""Test photographs whose answers are compared."""
+"""Number of test photographs whose answers are compared."""
 TOLERANCE = 1e-5
-"""Largest difference of a probability between two doors; they run the same graph."""
+"""Largest difference of a probability between two signatures; they run the same graph."""
 
 _log = logging.getLogger("darkroom.push")
 
 
 def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> None:
-    """Checks that the model is the one that was evaluated, whole, and answers the same.
+    """Checks that the model is the one that was evaluated, is unchanged, and answers the same.
 
     Raises:
-        StepError: It is not blessed or not the evaluated one, a signature is missing, or a
-            signature's probabilities differ from those that the evaluation wrote, or its labels
-            from those that the thresholds make of them.
+        StepError: It is not blessed or not the evaluated one, a signature is missing, a
+            signature's probabilities differ from the evaluation's, or its labels are not those
+            whose probabilities reach their thresholds.
     """
     if not evaluation.blessed:
         raise StepError(f"the model is not blessed: {'; '.join(evaluation.reasons)}")
@@ -47,7 +47,7 @@ def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> Non
     _check_probabilities(answers, evaluation, records)
     if model.thresholds is not None:
         _check_labels(answers, model.labels, model.thresholds)
-    _log.info("%d photographs: the same answers from every signature", len(records))
+    _log.info("%d photographs: every signature gives the same answers", len(records))
 
 
 def _check_signatures(
@@ -62,7 +62,7 @@ def _check_signatures(
 
 
 def _samples(examples: Examples) -> list[bytes]:
-    """The first records of the test split, which every run with the same data shares."""
+    """The first records of the test split; they are the same in every run on the same data."""
     records: list[bytes] = []
     for shard in examples.shards("test"):
         for record in read_records(shard):
@@ -95,7 +95,7 @@ def _check_probabilities(
 def _check_labels(
     answers: Mapping[str, Mapping[str, Any]], labels: Sequence[str], thresholds: Sequence[float]
 ) -> None:
-    """Compares what each signature names with its own probabilities and the thresholds stated."""
+    """Checks each signature's labels against its probabilities and the manifest's thresholds."""
     import numpy as np
 
     for name, answer in answers.items():
@@ -105,13 +105,13 @@ def _check_labels(
             expected = [label for label, has in zip(labels, row, strict=True) if has]
             if given != expected:
                 raise StepError(
-                    f"signature '{name}' gives the labels {given}, and the thresholds in the "
-                    f"manifest make {expected} of its probabilities; train again"
+                    f"signature '{name}' gives the labels {given}, but by its probabilities and "
+                    f"the thresholds in the manifest they are {expected}; train again"
                 )
 
 
 def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, dict[str, Any]]:
-    """All that each signature gives for the records' images, as arrays by name."""
+    """The outputs of each signature for the records' images, as arrays by name."""
     import tempfile
 
     import tensorflow as tf

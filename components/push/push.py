@@ -1,11 +1,11 @@
-"""The push step: a blessed model to where it serves."""
+"""The push step: publishes a blessed model at a push target."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
 from components.push.settings import PushSettings
-from components.push.targets.registry import target_for
+from components.push.targets import target_for
 from darkroom.artifacts.evaluation import Evaluation, read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.manifest import (
@@ -27,12 +27,13 @@ def push(
     Args:
         examples: The examples it was evaluated on.
         model: The model that train exported.
-        evaluation: What evaluate wrote about it.
-        settings: Where the model goes.
-        pushed: Output: where it went and as which version, or the version itself.
+        evaluation: The evaluation of that model.
+        settings: The push step's settings.
+        pushed: Output: where the model was pushed and as which version; without a destination,
+            the version itself too.
 
     Returns:
-        The version's folder.
+        Where the version is: its folder, or its name at a target that is no folder.
 
     Raises:
         StepError: The model is refused, or cannot be written.
@@ -40,13 +41,13 @@ def push(
     from components.push.checks import check_model
 
     checked = read_model(model)
-    measured = read_evaluation(evaluation)
-    check_model(checked, measured, read_examples(examples))
+    evaluated = read_evaluation(evaluation)
+    check_model(checked, evaluated, read_examples(examples))
     with atomic_artifact(pushed) as temporary:
         target = target_for(settings.destination or str(temporary))
-        published = target.publish(checked, _record(measured))
+        published = target.publish(checked, _record(evaluated))
         location = published.location
-        if settings.destination is None:  # the artifact itself takes its name only now
+        if settings.destination is None:  # the artifact gets its own name at the end
             location = str(pushed / Path(location).relative_to(temporary))
         content = {
             "destination": settings.destination or str(pushed),
@@ -59,15 +60,15 @@ def push(
     return location
 
 
-def _record(measured: Evaluation) -> dict[str, Any]:
-    """What a served model says of itself, wherever it is copied to."""
-    made = {
+def _record(evaluated: Evaluation) -> dict[str, Any]:
+    """The manifest's entry of a pushed model, which stays with it wherever it is copied."""
+    provenance = {
         name: value for name, value in (CURRENT_PROVENANCE.get() or {}).items() if name != "inputs"
     }
     evaluation = {
-        "digest": measured.manifest.get("digest"),
-        "count": measured.count,
-        "metrics": measured.metrics,
-        "settings": measured.manifest["settings"],
+        "digest": evaluated.manifest.get("digest"),
+        "count": evaluated.count,
+        "metrics": evaluated.metrics,
+        "settings": evaluated.manifest["settings"],
     }
-    return {"evaluation": evaluation, PROVENANCE: made}
+    return {"evaluation": evaluation, PROVENANCE: provenance}

@@ -2,7 +2,7 @@
 
 import pydantic
 
-from components.push.targets.registry import check_destination
+from components.push.targets import target_for
 from darkroom.errors import SettingsError
 from darkroom.settings import Settings
 
@@ -11,15 +11,16 @@ class PushSettings(Settings):
     """Where a blessed model goes."""
 
     destination: str | None = pydantic.Field(default=None, min_length=1)
-    """Folder of a model server's versions, `<destination>/<version>/saved_model.pb`. Unset: for a
-    run here `served/<name>` in the folder of runs, on a cluster the step's own artifact."""
+    """Where models are pushed; its form chooses the push target. A path is the folder of a model
+    server's versions, `<destination>/<version>/saved_model.pb`. Unset: `served/<name>` in the
+    folder of runs for a local run, the step's own artifact on a cluster."""
 
     @pydantic.field_validator("destination")
     @classmethod
     def _check_destination(cls, destination: str | None) -> str | None:
         if destination is not None:
             try:
-                check_destination(destination)
+                target_for(destination)
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return destination

@@ -19,7 +19,7 @@ def command(
         Path, typer.Argument(help="A SavedModel directory, or a folder of numbered ones.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="The model's name; the directory's where left out.")
+        str | None, typer.Option(help="The model's name; the directory's own if not given.")
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the REST API.")] = _DEFAULTS.port,
     grpc_port: Annotated[
@@ -27,7 +27,7 @@ def command(
         typer.Option(help="Port of the gRPC API (KServe's V2 protocol); off if not given."),
     ] = None,
     poll_seconds: Annotated[
-        float, typer.Option(help="Seconds between two looks for another version.")
+        float, typer.Option(help="Seconds between two checks for another version.")
     ] = _DEFAULTS.poll_seconds,
 ) -> None:
     """Serves a model over REST with TF Serving's predict and status API.

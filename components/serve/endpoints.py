@@ -9,13 +9,13 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from kserve.protocol.dataplane import DataPlane
 
-from components.serve.request_error import RequestError
+from components.serve.errors import RequestError
 from components.serve.served_model import JsonCall, ServedModel
 from darkroom.settings import nearest
 
 
 def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedModel) -> None:
-    """Adds the routes; added before KServe's own, they come first where paths are the same.
+    """Adds the routes; added before KServe's own, so that they win where paths are the same.
 
     Args:
         application: KServe's application.
@@ -59,14 +59,14 @@ class _Endpoints:
         return _json({"model_spec": spec, "metadata": signatures})
 
     async def predict(self, name: str, request: Request, version: str | None = None) -> Response:
-        """Predictions; what `Content-Type` says is not looked at, as in TF Serving."""
+        """Predictions; `Content-Type` is ignored, as in TF Serving."""
         self._check_name(name)
         call = JsonCall(await request.body(), version)
         answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
         return Response(answer, media_type="application/json")
 
     async def ready(self) -> Response:
-        """Whether predictions are answered; KServe's own says yes while the model loads."""
+        """Whether a model serves; KServe's own route says yes while the model loads."""
         return _json({"ready": self._model.ready}, 200 if self._model.ready else 503)
 
     def _check_name(self, name: str) -> None:

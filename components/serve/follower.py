@@ -1,22 +1,67 @@
-"""The version that serves: the highest one of a model directory that loads."""
+"""The versions of a model directory, and the one that serves: the highest that loads."""
 
 import gc
 import logging
+import os
 from pathlib import Path
 
-from components.serve.graph_error import reason
+from components.serve.errors import reason
 from components.serve.loaded_model import LoadedModel, load_model
-from components.serve.versions import find_versions
-from darkroom.artifacts.model_repository import Version
+from darkroom.artifacts import model_repository
+from darkroom.artifacts.model_repository import GRAPH_FILE, Version
+from darkroom.errors import SettingsError
 
 _LOG = logging.getLogger("darkroom.serve")
+
+
+def find_versions(model_dir: Path) -> list[Version]:
+    """The versions in a model directory, the highest first.
+
+    Args:
+        model_dir: A SavedModel directory (version 1, or its own number where it is named by one),
+            or a model repository, as `darkroom.artifacts.model_repository` describes it.
+    """
+    if model_repository.is_complete(model_dir):
+        numbered = model_repository.is_version_name(model_dir.name)
+        return [Version(int(model_dir.name) if numbered else 1, model_dir)]
+    return model_repository.find_versions(model_dir)
+
+
+def check_model_directory(model_dir: Path) -> None:
+    """Checks, before the slow imports, that a directory has something to serve.
+
+    Raises:
+        SettingsError: There is no such directory, or no model in it.
+    """
+    if not model_dir.is_dir():
+        raise SettingsError(f"the model directory {model_dir} does not exist")
+    if not find_versions(model_dir):
+        raise SettingsError(
+            f"{model_dir} holds no model: {GRAPH_FILE} must be in it, "
+            "or in a folder in it that is named by a version's number, such as 1"
+        )
+
+
+def model_name(model_dir: Path) -> str:
+    """The name of a directory's model: the folder's, or its parent's where that is a version.
+
+    >>> model_name(Path("/models/flowers"))
+    'flowers'
+    >>> model_name(Path("/models/flowers/3"))
+    'flowers'
+    """
+    # A link keeps its own name, which Path.resolve would lose.
+    folder = Path(os.path.abspath(model_dir))  # noqa: PTH100
+    if model_repository.is_version_name(folder.name):
+        folder = folder.parent
+    return folder.name or "model"
 
 
 class VersionFollower:
     """Keeps the highest version that loads in memory, as versions are pushed and rolled back.
 
-    One thread calls `refresh`, any may read the attributes: each is replaced whole, and a request
-    that has taken `current` finishes on it.
+    One thread calls `refresh`; any thread may read the attributes, which are replaced, never
+    changed. A request that has read `current` finishes on that version.
 
     Args:
         model_dir: The model directory, as `find_versions` takes it.
@@ -25,7 +70,7 @@ class VersionFollower:
     Attributes:
         current: The version that serves, if any.
         loading: The number of the version that is being loaded, if any.
-        errors: Why versions that stand in the directory cannot be loaded, by number.
+        errors: Why versions in the directory cannot be loaded, by number.
     """
 
     def __init__(self, model_dir: Path, name: str) -> None:
@@ -37,10 +82,10 @@ class VersionFollower:
         self._name = name
 
     def refresh(self) -> None:
-        """Takes the highest version that loads, if it is not the current one; blocks meanwhile.
+        """Loads the highest version that loads, unless it is the current one; blocks meanwhile.
 
         A version that fails to load is tried again once its files have changed, as they do while
-        somebody copies it in. Where no version is left, the current one goes on serving.
+        somebody copies it. Where no version is left, the current one keeps serving.
         """
         versions = find_versions(self._model_dir)
         present = {version.number for version in versions}
@@ -74,7 +119,7 @@ class VersionFollower:
 
     def _keep_current(self, number: int, why: str) -> None:
         self.errors = {**self.errors, number: why}
-        stays = f"; version {self.current.version.number} goes on serving" if self.current else ""
+        stays = f"; version {self.current.version.number} keeps serving" if self.current else ""
         _LOG.warning("%s version %d cannot be loaded: %s%s", self._name, number, why, stays)
 
     def _replace_current(self, model: LoadedModel) -> None:
@@ -84,6 +129,6 @@ class VersionFollower:
         if previous:
             old = previous.version.number
             _LOG.info("%s version %d replaces version %d", self._name, number, old)
-            # A SavedModel holds itself in cycles, so its memory would stay for several pushes.
+            # A SavedModel has reference cycles: without this its memory would stay in use.
             del previous
             gc.collect()

@@ -8,21 +8,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from components.serve.errors import RequestError
 from components.serve.json_values import is_base64, shown, tensor_of
-from components.serve.request_error import RequestError
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)
 class JsonRequest:
-    """A predict request as its JSON says it.
+    """A parsed predict request.
 
     Attributes:
         signature_name: The signature to call.
         by_row: Whether `values` came as `instances`, one value (or object of them) an instance;
             otherwise as `inputs`, one list of values an input.
-        values: The values, not yet held against a signature.
+        values: The values, not yet checked against a signature.
     """
 
     signature_name: str
@@ -65,7 +65,7 @@ def inputs_of(request: JsonRequest, specs: Mapping[str, Any]) -> dict[str, Any]:
     else:
         columns = _by_name(request.values, specs, "'inputs'")
     inputs = {name: tensor_of(name, columns[name], spec) for name, spec in specs.items()}
-    # An input of a fixed length is not of one value an instance.
+    # An input of a fixed length does not hold one value an instance.
     sizes = {
         name: len(inputs[name])
         for name, spec in specs.items()
@@ -85,7 +85,7 @@ def _columns_of_rows(instances: Any, specs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _by_name(value: Any, specs: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The values of `value` by input name, which a signature's single input may go without."""
+    """The values of `value` by input name, a single input may be given without its name."""
     if not isinstance(value, dict) or is_base64(value):
         if len(specs) != 1:
             raise RequestError(f"{where} must be an object with the inputs {', '.join(specs)}")

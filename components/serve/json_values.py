@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.serve.request_error import RequestError
+from components.serve.errors import RequestError
 
 Array = npt.NDArray[Any]
 
 _BYTES_SUFFIX = "_bytes"
-"""Strings of inputs and outputs named so are bytes, not text."""
+"""Inputs and outputs whose names end so hold bytes, not text."""
 
 _ACCEPTED_KINDS = {"i": "iu", "u": "iu", "b": "b"}
-"""Kinds of JSON numbers (numpy's letters) that a tensor of a kind is made of; others of any."""
+"""By kind of tensor (numpy's letters) the kinds of JSON numbers it takes; others take any."""
 
 _SHOWN_LENGTH = 40
 
@@ -32,7 +32,7 @@ def tensor_of(name: str, values: Any, spec: Any) -> Array:
         spec: The input's `tf.TensorSpec`.
 
     Raises:
-        RequestError: A value is not of the input's type, or the whole not of its shape.
+        RequestError: A value is not of the input's type, or the values not of its shape.
     """
     if spec.shape.rank == 0:
         array = _array(name, values, spec.dtype, f"input '{name}'")

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from components.serve.request_error import RequestError
+from components.serve.errors import RequestError
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.artifacts.model_repository import Version
 from darkroom.settings import nearest
@@ -37,7 +37,7 @@ class LoadedModel:
 
 
 def load_model(version: Version) -> LoadedModel:
-    """Loads a version and has it answer once, so that no request waits for its first call.
+    """Loads a version and calls it once, so that no request waits for the first call.
 
     Raises:
         Exception: Whatever TensorFlow raises for a SavedModel that is broken, or that cannot

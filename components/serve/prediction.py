@@ -1,15 +1,14 @@
-"""A predict request answered by a loaded model, with no preprocessing of its own."""
+"""A predict request answered by a loaded model, without any preprocessing outside the graph."""
 
 import json
 from typing import Any
 
 import numpy as np
 
-from components.serve.graph_error import graph_errors, reason
+from components.serve.errors import RequestError, graph_errors, reason
 from components.serve.json_request import inputs_of, parse_request
 from components.serve.json_values import Array, json_of
 from components.serve.loaded_model import LoadedModel, input_specs
-from components.serve.request_error import RequestError
 
 
 def predict_json(model: LoadedModel, body: bytes) -> bytes:
@@ -81,7 +80,7 @@ def _rows(columns: dict[str, Any], outputs: dict[str, Array]) -> list[Any]:
     sizes = {len(array) if array.ndim else None for array in outputs.values()}
     if len(sizes) > 1 or None in sizes:
         raise RequestError(
-            "this signature does not give one row an instance; ask it by column, with 'inputs'"
+            "this signature does not give one row an instance; send 'inputs', by column"
         )
     return [
         _bare_if_single(dict(zip(columns, row, strict=True)))

@@ -1,19 +1,20 @@
-"""The model as KServe knows it: where REST and gRPC requests alike come in.
+"""The model as KServe knows it, which both REST and gRPC requests reach.
 
-Imported where a server starts, since KServe's import costs more than a second.
+Imported only when a server starts, since KServe's import takes more than a second.
 """
 
 import asyncio
 import dataclasses
-from typing import Any
+from typing import Any, NoReturn
 
 import kserve
 from kserve.errors import InvalidInput, ModelNotReady
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
+from components.serve.errors import RequestError
 from components.serve.follower import VersionFollower
 from components.serve.loaded_model import LoadedModel
 from components.serve.prediction import predict_json
-from components.serve.request_error import RequestError
 from components.serve.v2_protocol import input_types, output_types, predict_v2
 
 
@@ -65,7 +66,7 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         payload: JsonCall | kserve.InferRequest,
         _headers: dict[str, str] | None = None,
     ) -> bytes | kserve.InferResponse:
-        """Answers in a thread, so that other requests and health checks are heard meanwhile.
+        """Answers in a thread, so that other requests and health checks do not wait.
 
         Raises:
             RequestError: A `JsonCall` that cannot be answered.
@@ -100,3 +101,18 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         if self.follower.current is None:
             raise ModelNotReady(self.name)
         return self.follower.current
+
+
+class ReadOnlyRepository(ModelRepositoryExtension):  # type: ignore[misc]
+    """KServe's model repository API, which refuses to load and unload models.
+
+    Anyone who reaches the port could otherwise end the service.
+    """
+
+    async def load(self, model_name: str) -> NoReturn:
+        """Refuses."""
+        raise InvalidInput(f"{model_name} is served from its directory: push a version")
+
+    async def unload(self, model_name: str) -> NoReturn:
+        """Refuses."""
+        raise InvalidInput(f"{model_name} is served from its directory: roll it back")

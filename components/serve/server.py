@@ -1,6 +1,6 @@
 """The model server: TF Serving's REST API, on the KServe SDK.
 
-Beside it answers what comes with KServe: its V2 protocol over REST (`/v2`) and, where `grpc_port`
+KServe adds its V2 protocol over REST (`/v2`) and, where `grpc_port`
 is set, over gRPC; liveness at `/`, readiness at `/v2/health/ready`, Prometheus at `/metrics`.
 """
 
@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from components.serve.follower import VersionFollower
+from components.serve.follower import VersionFollower, check_model_directory, model_name
 from components.serve.settings import ServeSettings
-from components.serve.versions import check_model_directory, model_name
 from darkroom.errors import StepError
 
 if TYPE_CHECKING:
@@ -25,11 +24,11 @@ _LOG = logging.getLogger("darkroom.serve")
 
 
 def serve(model_dir: Path, settings: ServeSettings) -> None:
-    """Serves a model until the process gets SIGTERM or Ctrl-C, and then answers what it has begun.
+    """Serves a model until SIGTERM or Ctrl-C; requests that have begun are still answered.
 
     Args:
         model_dir: A SavedModel directory, or a TF Serving base directory of numbered versions, of
-            which the highest serves; versions pushed or rolled back meanwhile are followed.
+            which the highest serves; versions that are pushed or rolled back are picked up.
         settings: The name and the ports.
 
     Raises:
@@ -54,12 +53,11 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     from kserve.model_server import app
 
     from components.serve.endpoints import add_endpoints
-    from components.serve.repository import FolderRepository
-    from components.serve.served_model import ServedModel
+    from components.serve.served_model import ReadOnlyRepository, ServedModel
 
-    # Given a handler, KServe adds none of its own, which would write four lines a request.
+    # With a handler there, KServe adds none of its own, which would write four lines a request.
     logging.getLogger("kserve").addHandler(logging.NullHandler())
-    # Of KServe's own routes, on every start.
+    # KServe's own routes cause it on every start.
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)
     model = ServedModel(name, follower)
     models = kserve.ModelRepository()
@@ -71,17 +69,17 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
         registered_models=models,
         enable_latency_logging=False,
     )
-    server.model_repository_extension = FolderRepository(models)
+    server.model_repository_extension = ReadOnlyRepository(models)
     add_endpoints(app, server.dataplane, model)
     server.servers.append(_follow(model, settings))
     # No models given: KServe would wait for them to be loaded before it opens the port.
-    # KServe takes the thread's event loop, which is gone once another has run in it.
+    # KServe takes the thread's event loop, which is closed once another has run in the thread.
     asyncio.set_event_loop(asyncio.new_event_loop())
     server.start([])
 
 
 async def _follow(model: "ServedModel", settings: ServeSettings) -> None:
-    """Loads the model, then looks for other versions until the server stops."""
+    """Loads the model, then checks for other versions until the server stops."""
     follower = model.follower
     _LOG.info("loading %s", model.name)
     await asyncio.to_thread(follower.refresh)

@@ -1,6 +1,6 @@
 """KServe's V2 protocol (gRPC, and REST under /v2) over a model's `serving_default`.
 
-V2's JSON has no form for bytes that are not text, so image bytes come over gRPC here, or over
+V2's JSON has no form for bytes that are not text, so send images over gRPC, or in
 TF Serving's JSON.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
+from components.serve.errors import RequestError
 from components.serve.json_values import Array
 from components.serve.loaded_model import LoadedModel, input_specs
 from components.serve.prediction import call
-from components.serve.request_error import RequestError
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.settings import nearest
 

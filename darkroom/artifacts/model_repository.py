@@ -1,24 +1,24 @@
 """A model repository: numbered versions in a folder. The one rule of what a version is.
 
-The rule is TF Serving's: a version is a folder whose name is a decimal number and in which a
-SavedModel is complete. What is still being copied is none yet; what was rolled back keeps its
-number under a name that no server takes for one.
+The rule is TF Serving's: a version is a folder whose name is a decimal number and which holds a
+complete SavedModel. A folder that is still being copied is not a version yet. A version that was
+rolled back keeps its number under a name that servers ignore.
 """
 
 import contextlib
 import dataclasses
-import os
 import re
 from pathlib import Path
 
-from darkroom.artifacts.manifest import read_manifest
-from darkroom.artifacts.model import KIND
 from darkroom.errors import StepError
 
 GRAPH_FILE = "saved_model.pb"
-"""The file by which a server takes a folder for a SavedModel; written last but the manifest."""
+"""The file that makes a folder a SavedModel; only the manifest is written after it."""
 _ROLLED_BACK = ".rolled-back-"
+_OUT_OF_SERVICE = re.compile(r"\.(?:rolled-back|withdrawn)-([0-9]{1,18})")
+"""Names of versions that were rolled back, by this release or an earlier one."""
 _NUMBER = re.compile(r"[0-9]{1,18}")  # of an int64, as TF Serving reads it
+_HIGHEST = 10**18 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +33,8 @@ class Version:
     number: int
     folder: Path
 
-    @property
-    def digest(self) -> str | None:
-        """The digest of a pushed model; None of one that someone else put there."""
-        try:
-            return str(read_manifest(self.folder, KIND)["digest"])
-        except StepError:
-            return None
-
     def stamp(self) -> frozenset[tuple[Path, int, int]]:
-        """Path, size in bytes and time of change of each of its files: other files, other stamp."""
+        """Path, size in bytes and time of change of each of its files."""
         files = []
         for path in self.folder.rglob("*"):
             # Somebody may be removing the version.
@@ -72,37 +64,50 @@ def find_incomplete(repository: Path) -> list[Version]:
 
 
 def serving_version(repository: Path) -> Version | None:
-    """The version that a server of the repository serves: the highest; None where there is none."""
+    """The version that servers serve, which is the highest; None if there is none."""
     return next(iter(find_versions(repository)), None)
 
 
 def next_number(repository: Path) -> int:
-    """A number above every one that is or was in use: complete, half-copied or rolled back."""
-    rolled_back = [
-        int(path.name.removeprefix(_ROLLED_BACK))
-        for path in _folders(repository)
-        if path.name.startswith(_ROLLED_BACK)
+    """A number above every one that is or was in use: complete, half-copied or rolled back.
+
+    Raises:
+        StepError: There is no higher number.
+    """
+    matches = [
+        _NUMBER.fullmatch(path.name) or _OUT_OF_SERVICE.fullmatch(path.name)
+        for path in _entries(repository)
     ]
-    numbers = [version.number for version in _numbered(repository)]
-    return max([0, *numbers, *rolled_back]) + 1
+    highest = max((int(match[match.lastindex or 0]) for match in matches if match), default=0)
+    if highest >= _HIGHEST:
+        raise StepError(f"{repository} uses {highest}, the highest number that a version can have")
+    return highest + 1
 
 
 def roll_back(repository: Path) -> tuple[Version, Version]:
     """Takes the version that serves out of service, for good.
 
     Returns:
-        The version rolled back, and the one that serves now.
+        The version that was rolled back, in its renamed folder, and the one that serves now.
 
     Raises:
-        StepError: There is no version to go back to.
+        StepError: There is no version to go back to, or the folder cannot be renamed.
     """
     versions = find_versions(repository)
     if len(versions) < 2:
         complete = "no complete version" if not versions else "1 complete version"
         raise StepError(f"{repository} has {complete}: none to go back to")
     newest, before = versions[:2]
-    newest.folder.rename(repository / f"{_ROLLED_BACK}{newest.number}")
-    return newest, before
+    # `07` beside `7` would serve once `7` is renamed.
+    names = [path.name for path in _folders(repository) if is_version_name(path.name)]
+    spellings = [name for name in names if int(name) == newest.number]
+    try:
+        for name in sorted(spellings, key=len, reverse=True):
+            (repository / name).rename(repository / f"{_ROLLED_BACK}{name}")
+    except OSError as error:
+        raise StepError(f"cannot rename {newest.folder}: {error.strerror or error}") from None
+    folder = repository / f"{_ROLLED_BACK}{newest.folder.name}"
+    return Version(newest.number, folder), before
 
 
 def is_complete(folder: Path) -> bool:
@@ -111,17 +116,23 @@ def is_complete(folder: Path) -> bool:
 
 
 def _numbered(repository: Path) -> list[Version]:
-    """All folders whose names are numbers; of names of one number, `7` and `07`, the shortest."""
+    """All folders whose names are numbers, the highest first.
+
+    Of folders of one number, `7` and `07`, a complete one counts, of those the shortest name.
+    """
     found: dict[int, Version] = {}
-    for folder in sorted(_folders(repository), key=lambda path: len(path.name), reverse=True):
-        if is_version_name(folder.name):
-            found[int(folder.name)] = Version(int(folder.name), folder)
+    named = [path for path in _folders(repository) if is_version_name(path.name)]
+    for folder in sorted(named, key=lambda path: (is_complete(path), -len(path.name))):
+        found[int(folder.name)] = Version(int(folder.name), folder)
     return sorted(found.values(), key=lambda version: version.number, reverse=True)
 
 
 def _folders(repository: Path) -> list[Path]:
+    return [path for path in _entries(repository) if path.is_dir()]
+
+
+def _entries(repository: Path) -> list[Path]:
     try:
-        with os.scandir(repository) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir()]
+        return list(repository.iterdir())
     except OSError:
         return []

@@ -74,3 +74,37 @@ def test_what_only_looks_like_a_number_is_no_version(tmp_path: Path, name: str) 
 def test_a_file_is_no_version(tmp_path: Path) -> None:
     (tmp_path / "3").touch()
     assert repository.find_versions(tmp_path) == repository.find_incomplete(tmp_path) == []
+
+
+def test_names_of_rolled_back_versions(tmp_path: Path) -> None:
+    save(
+        tmp_path, "1", ".withdrawn-8", ".rolled-back-x", ".rolled-back-007"
+    )  # by an earlier release
+    assert repository.next_number(tmp_path) == 9
+    (tmp_path / "12").touch()
+    assert repository.next_number(tmp_path) == 13
+    save(tmp_path, "9" * 18)
+    with pytest.raises(StepError, match="the highest number that a version can have"):
+        repository.next_number(tmp_path)
+
+
+def test_a_rollback_takes_every_folder_of_the_number(tmp_path: Path) -> None:
+    save(tmp_path, "1", "2", "02")
+    rolled_back, serving = repository.roll_back(tmp_path)
+    assert rolled_back.folder == tmp_path / ".rolled-back-2"
+    assert (rolled_back.folder / "saved_model.pb").is_file()
+    assert serving.number == 1
+    assert numbers(repository.find_versions(tmp_path)) == [1]
+
+
+def test_a_complete_folder_counts_before_a_shorter_name(tmp_path: Path) -> None:
+    save(tmp_path, "07")
+    save(tmp_path, "7", complete=False)
+    assert [version.folder.name for version in repository.find_versions(tmp_path)] == ["07"]
+
+
+def test_a_folder_that_cannot_be_renamed_is_one_line(tmp_path: Path) -> None:
+    save(tmp_path, "1", "2", ".rolled-back-2")
+    with pytest.raises(StepError, match=r"cannot rename .*2: Directory not empty"):
+        repository.roll_back(tmp_path)
+    assert numbers(repository.find_versions(tmp_path)) == [2, 1]

@@ -169,8 +169,9 @@ def rollback(
 
     Example: darkroom rollback runs/served/flowers
     """
-    from components.push.targets.registry import target_for
+    from components.push.targets import target_for
 
+    configure_logging()
     rolled_back, serving = target_for(destination).rollback()
     print(f"version {rolled_back.number} rolled back; version {serving.number} serves")
 
@@ -178,7 +179,7 @@ def rollback(
 @application.command()
 def lineage(
     model_dir: Annotated[
-        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+        str, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
 ) -> None:

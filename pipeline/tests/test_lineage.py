@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from components.push.targets.folder import FolderTarget
+from components.serve.follower import find_versions
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import read_model
 from darkroom.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making
 from darkroom.errors import StepError
+from pipeline.cli.main import application
 from pipeline.lineage import lineage_tree, read_lineage
 
 COMMIT = "0123456789abcdef"
@@ -100,3 +103,31 @@ def test_a_model_of_a_release_without_lineage_is_shown(tmp_path: Path) -> None:
     console = Console(width=200, record=True)
     console.print(lineage_tree(read_lineage(tmp_path / "model")))
     assert "did not say how" in console.export_text()
+
+
+def test_a_half_copied_version_is_not_what_serves(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Push, rollback, the server and lineage agree on which version serves."""
+    destination = tmp_path / "served"
+    target = FolderTarget(str(destination))
+    record = {"evaluation": {"metrics": {}, "settings": {}}, "provenance": {}}
+    target.publish(read_model(model), record)
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "saved_model.pb").write_text("newer")
+    write_manifest(tmp_path / "newer", "model", {"labels": ["a", "b"]})
+    target.publish(read_model(tmp_path / "newer"), record)
+    shutil.copytree(destination / "2", destination / "3")
+    (destination / "3" / "saved_model.pb").unlink()
+
+    def serving() -> list[str]:
+        seen = [find_versions(destination)[0].folder, Path(read_lineage(destination)["folder"])]
+        return [folder.name for folder in seen]
+
+    assert serving() == ["2", "2"]
+    monkeypatch.setattr("pipeline.cli.main.configure_logging", lambda: None)
+    result = CliRunner().invoke(application, ["rollback", str(destination)])
+    assert result.output == "version 2 rolled back; version 1 serves\n"
+    assert serving() == ["1", "1"]
+    assert target.publish(read_model(tmp_path / "newer"), record).number == 4
+    assert serving() == ["4", "4"]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from components.evaluate.report.history import History
+from components.evaluate.report.training import History
 
-# Matplotlib wants fixed colours: these stand for the page's own until the SVG is finished.
+# Matplotlib needs fixed colours: the page's own replace these in the finished SVG.
 _INK, _ACCENT, _QUIET, _LINE = "#010101", "#020202", "#030303", "#040404"
 _PAGE_COLOURS = {
     _INK: "currentColor",
@@ -44,12 +44,12 @@ NUMBERED_LABELS = 30
 
 
 def training_curve(history: History, name: str, title: str) -> str:
-    """A number of every epoch, on the training and the validation split.
+    """A loss or metric by epoch, on the training and the validation split.
 
     Args:
         history: The training history.
-        name: The number's name, such as `loss`.
-        title: Its name for people.
+        name: Its name in the history, such as `loss`.
+        title: Its name in the chart.
     """
     import matplotlib as mpl
     from matplotlib.ticker import MaxNLocator
@@ -105,7 +105,7 @@ def confusion_matrix(entries: Sequence[tuple[str, str, int]], labels: Sequence[s
 
 
 def reliability(bins: Sequence[Sequence[float | None]]) -> str:
-    """How often a label is right by its probability; on the dashed line they are equal.
+    """Accuracy by predicted probability; on the dashed line the two are equal.
 
     Args:
         bins: As `calibration.calibration_error` takes them; None is not a number.
@@ -134,7 +134,7 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _see_through_colours() -> Any:
-    """From nothing to the accent colour, so that the page shows through."""
+    """From transparent to the accent colour."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("share", [(0.05, 0.55, 0.53, a) for a in (0, 1)])
@@ -166,7 +166,7 @@ def _write_numbers(axes: Any, counts: Any, shares: Any) -> None:
 
 
 def _svg(figure: Any, description: str) -> str:
-    """The figure as an SVG element for an HTML page, without what a page has no use for."""
+    """The figure as an SVG element for an HTML page, without metadata."""
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # The page's fonts are used in the end, which may well have the glyph.

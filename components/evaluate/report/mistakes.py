@@ -1,4 +1,4 @@
-"""The mistakes a model is most sure of, with the photographs."""
+"""The most confident mistakes of a model, with the photographs."""
 
 import dataclasses
 import heapq
@@ -24,7 +24,7 @@ class Mistake:
         image_path: Where the photograph came from.
         label: What it shows.
         predicted_label: What the model says.
-        probability: How sure the model is of that.
+        probability: The model's probability for that.
         about: Of several labels, the wrong one that the probability is of; else empty.
         thumbnail: A data URI; None where the image cannot be shown.
     """
@@ -43,7 +43,7 @@ def worst_mistakes(
     labels: Sequence[str],
     limit: int,
 ) -> list[Mistake]:
-    """The wrong predictions that the model is most sure of, the surest first.
+    """The wrong predictions of the highest probability, the highest first.
 
     Args:
         predictions: As `read_predictions` gives them.
@@ -53,7 +53,7 @@ def worst_mistakes(
     """
     found = (_mistake(row, labels) for row in predictions)
     wrong = (mistake for mistake in found if mistake is not None)
-    # The identity settles which come first of those as sure.
+    # Ties are ordered by image id.
     worst = heapq.nlargest(limit, wrong, key=lambda pair: (pair[1].probability, pair[0]))
     thumbnails = _thumbnails(shards, {image_id for image_id, _ in worst})
     return [

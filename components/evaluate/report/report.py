@@ -1,4 +1,4 @@
-"""The report: one HTML page that carries all it shows."""
+"""The report: one self-contained HTML page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.metrics.registry import metrics
+from components.evaluate.metrics import known_metrics
 from components.evaluate.report.charts import confusion_matrix, reliability, training_curve
-from components.evaluate.report.exports import read_exports
-from components.evaluate.report.history import History, read_history
 from components.evaluate.report.mistakes import worst_mistakes
+from components.evaluate.report.training import History, read_exports, read_history
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict
 from darkroom.artifacts.evaluation import read_predictions
@@ -43,7 +42,7 @@ def render_report(
         examples: Examples, for the photographs of the worst mistakes.
         model: The model, for its training history.
         settings: The evaluate step's settings.
-        results: The results of all images and then of every slice, as `measure` gives them.
+        results: The results of all images and then of every slice, as `compute_metrics` gives them.
         verdict: The verdict on them.
 
     Returns:
@@ -69,7 +68,7 @@ def render_report(
         reason_limit=REASONS,
         table_limit=TABLE_ROWS,
         minimum_slice_size=settings.minimum_slice_size,
-        known_metrics=metrics(),
+        known_metrics=known_metrics(),
         overall=overall,
         labels=model.labels,
         curves=[Markup(curve) for curve in _curves(history)],
@@ -103,13 +102,13 @@ def _curves(history: History | None) -> list[str]:
 
 
 def _confusion(overall: Mapping[str, Any], model: Model) -> str:
-    """The confusion matrix; empty where images have several labels, and it no meaning."""
+    """The confusion matrix; empty for images of several labels, which have none."""
     entries = overall.get("confusion")
     return "" if entries is None else confusion_matrix(entries, model.labels)
 
 
 def _confused_pairs(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
-    """The pairs of labels most often taken for one another, the most frequent first."""
+    """The pairs of labels that are most often confused, the most frequent first."""
     wrong = [entry for entry in entries if entry[0] != entry[1]]
     return sorted(wrong, key=lambda entry: -entry[2])[:CONFUSED_PAIRS]
 
@@ -145,7 +144,7 @@ def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _facts(
     examples: Examples, model: Model, settings: EvaluateSettings
 ) -> dict[str, list[tuple[str, str]]]:
-    """How it was made, by heading: names and values."""
+    """How the examples, model and evaluation were made, by heading: names and values."""
     counts = {split: examples.counts.get(split, 0) for split in SPLITS}
     left_out = ("kind", "labels")
     made = {key: value for key, value in model.manifest.items() if key not in left_out}

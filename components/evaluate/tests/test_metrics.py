@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.metrics as sk
 
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
@@ -71,6 +70,8 @@ SLICES: list[tuple[dict[str, Any], Callable[[Mapping[str, Any]], bool]]] = [
 def test_metrics_equal_scikit_learns(
     digits_run: Any, of_slice: dict[str, Any], chosen: Callable[[Mapping[str, Any]], bool]
 ) -> None:
+    import sklearn.metrics as sk
+
     true, predicted, probabilities = in_slice(digits_run, chosen)
     metrics = metrics_of(digits_run, **of_slice)
     present = np.unique(true)
@@ -104,6 +105,8 @@ def expected_calibration_error(true: Any, predicted: Any, probabilities: Any) ->
 
 
 def test_labels_and_confusion_matrix_equal_scikit_learns(digits_run: Any) -> None:
+    import sklearn.metrics as sk
+
     true, predicted, probabilities = in_slice(digits_run, lambda row: True)
     overall = digits_run.results[0]
     matrix = np.zeros((10, 10), int)
@@ -137,6 +140,8 @@ def test_slices_cover_the_images_that_have_the_feature(digits_run: Any) -> None:
 
 
 def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
+    import sklearn.metrics as sk
+
     true, predicted, probabilities = in_slice(digits_run, lambda row: True)
     metrics = digits_run.results[0]["metrics"]
     assert metrics["accuracy"] == (true == predicted).sum() / 300
@@ -145,7 +150,9 @@ def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
 
 
 def test_auc_shares_ranks_among_equal_scores() -> None:
-    from components.evaluate.measurement.ranking import one_versus_rest_auc
+    import sklearn.metrics as sk
+
+    from components.evaluate.slices.ranking import one_versus_rest_auc
 
     generator = np.random.default_rng(3)
     labels = generator.integers(0, 3, 200)

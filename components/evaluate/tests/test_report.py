@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.evaluate.report.charts import confusion_matrix
-from components.evaluate.report.exports import read_exports
+from components.evaluate.report.training import read_exports
 from components.evaluate.tests.small_artifacts import (
     fitted,
     png,
@@ -116,7 +116,7 @@ def test_forms_that_cannot_be_read_are_left_out(
     assert not caplog.records
     (tmp_path / "exports.json").write_text(content)
     assert read_exports(tmp_path) is None
-    assert "without the further forms: cannot read" in caplog.text
+    assert "has no table of exports: cannot read" in caplog.text
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Pat
     assert not {"b", "i", "u", "script"} & {tag for tag, _ in page.elements}
     assert {HOSTILE, "<u>attic</u>", "C:\\cellar"} <= set(page.texts)
     assert "The model has no history.json, so there are no curves to show." in page.texts
-    assert "Export forms" not in page.texts
+    assert "Export formats" not in page.texts
 
     stored = read_evaluation(evaluation)
     assert verdict == "not blessed"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.evaluate.metrics.registry import metrics
+from components.evaluate.metrics import known_metrics
 from components.evaluate.settings import EvaluateSettings, Threshold
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
@@ -40,7 +40,7 @@ def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
 
 
 def test_a_bare_number_bounds_the_worse_side_of_every_metric() -> None:
-    values = {"thresholds": dict.fromkeys(metrics(), 0.5)}
+    values = {"thresholds": dict.fromkeys(known_metrics(), 0.5)}
     thresholds = validate_settings(EvaluateSettings, values).thresholds
     lower = {name for name, threshold in thresholds.items() if threshold.at_most == 0.5}
     assert lower == {"log_loss", "calibration_error"}

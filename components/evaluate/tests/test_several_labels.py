@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.metrics as sk
 
 from components.evaluate.tests.small_artifacts import (
     png,
@@ -114,6 +113,8 @@ def test_predictions_name_all_labels(run: Run) -> None:
 
 @pytest.mark.parametrize("of_slice", [{}, {"room": 2}, {"label": "top left"}], ids=str)
 def test_metrics_equal_scikit_learns(run: Run, of_slice: dict[str, Any]) -> None:
+    import sklearn.metrics as sk
+
     rows = chosen_rows(run, of_slice)
     (result,) = [result for result in run.results if result["slice"] == of_slice]
     assert result["count"] == len(rows) > 50
@@ -142,6 +143,8 @@ def test_metrics_equal_scikit_learns(run: Run, of_slice: dict[str, Any]) -> None
 
 
 def test_each_label_has_its_own_row(run: Run) -> None:
+    import sklearn.metrics as sk
+
     rows = list(run.evaluation.predictions())
     has, says = indicators(rows, "labels"), indicators(rows, "predicted_labels")
     probabilities = np.array([row["probabilities"] for row in rows])

@@ -1,23 +1,24 @@
 """A folder of versions that TF Serving, KServe and `darkroom serve` watch."""
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.push.targets.target import PushedVersion
+from components.push.targets.target import PUSHED, PushedVersion
 from darkroom.artifacts import model_repository
-from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest
-from darkroom.artifacts.model import Model
+from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest, read_manifest
+from darkroom.artifacts.model import KIND, Model
 from darkroom.artifacts.model_repository import Version
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import remove_temporary, write_json
 from darkroom.storage.paths import is_uri
 
-PUSHED = "pushed"
-"""Entry of a pushed model's manifest: what it was measured as, and how it came to be pushed."""
 _LONGEST_COPY = 24 * 3600.0
-"""Seconds after which the copy of a push is taken to be left by one that was killed."""
+"""Seconds after which an unfinished copy is assumed to be of a push that was killed."""
+
+_log = logging.getLogger("darkroom.push")
 
 
 class FolderTarget:
@@ -39,6 +40,7 @@ class FolderTarget:
 
     def publish(self, model: Model, record: Mapping[str, Any]) -> PushedVersion:
         """Makes a model the highest version, all at once; see `PushTarget`."""
+        self._warn_of_incomplete()
         digest = model.manifest["digest"]
         current = self.current()
         if current is not None and current.digest == digest:
@@ -54,7 +56,7 @@ class FolderTarget:
                     f"the copy of {model.folder} in {self._folder} is damaged; push again"
                 )
             write_json(temporary / MANIFEST, {**model.manifest, PUSHED: record})
-        return PushedVersion(number, str(version), digest)
+        return _pushed(Version(number, version))
 
     def current(self) -> PushedVersion | None:
         """The highest complete version."""
@@ -66,7 +68,7 @@ class FolderTarget:
         return [_pushed(version) for version in model_repository.find_versions(self._folder)]
 
     def traffic(self) -> Mapping[int, int]:
-        """All of it for the highest version, as TF Serving has it by default."""
+        """All requests go to the highest version, as in TF Serving by default."""
         current = self.current()
         return {} if current is None else {current.number: 100}
 
@@ -74,12 +76,21 @@ class FolderTarget:
         """Rolls the highest complete version back; see `PushTarget`."""
         if not self._folder.is_dir():
             raise SettingsError(f"{self._folder} does not exist")
+        self._warn_of_incomplete()
         rolled_back, serving = model_repository.roll_back(self._folder)
         return _pushed(rolled_back), _pushed(serving)
 
+    def _warn_of_incomplete(self) -> None:
+        for version in model_repository.find_incomplete(self._folder):
+            _log.warning("%s holds no complete model and is ignored", version.folder)
+
 
 def _pushed(version: Version) -> PushedVersion:
-    return PushedVersion(version.number, str(version.folder), version.digest)
+    try:
+        manifest = read_manifest(version.folder, KIND)
+    except StepError:  # another program put it there
+        manifest = {}
+    return PushedVersion(version.number, str(version.folder), manifest)
 
 
 TARGET = FolderTarget

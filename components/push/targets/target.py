@@ -1,4 +1,4 @@
-"""What a place to push to is to the command, the cache, lineage and notices."""
+"""What a push target offers to the push step, the command, the cache and lineage."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,60 +6,69 @@ from typing import Any, Protocol
 
 from darkroom.artifacts.model import Model
 
+PUSHED = "pushed"
+"""Entry of a pushed model's manifest: its evaluation, and how it was pushed."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PushedVersion:
-    """A version of a model where it serves.
+    """A version of a model at a target.
 
     Attributes:
         number: Its number.
         location: Its path or URI.
-        digest: Digest of the model; None of one that someone else put there.
+        manifest: The model's manifest with its entry `pushed`; empty if another program put the
+            version there.
     """
 
     number: int
     location: str
-    digest: str | None
+    manifest: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str | None:
+        """The model's digest; None if another program put the version there."""
+        return self.manifest.get("digest")
 
 
 class PushTarget(Protocol):
     """A place that models are pushed to.
 
-    A module of `components.push.targets` offers one as its `TARGET`: a class that is made of the
-    destination.
+    Each is a module of `components.push.targets` whose `TARGET` is such a class. Neither its
+    constructor nor `accepts` may connect to anything: settings are validated with them.
     """
 
     FORM: str
     """How its destinations are written, for messages: `a folder, such as served/flowers`."""
 
     def __init__(self, destination: str) -> None:
-        """Takes the destination; it is not asked yet."""
+        """Takes the destination."""
 
     @classmethod
     def accepts(cls, destination: str) -> bool:
         """Whether a destination is written in its form."""
 
     def publish(self, model: Model, record: Mapping[str, Any]) -> PushedVersion:
-        """Makes a model the version that serves, all at once.
+        """Makes a model the version that serves, all at once and durably.
 
         Pushing the model that already serves again, as a retried step does, changes nothing.
 
         Args:
             model: The checked model.
-            record: What the version's manifest says of the push; JSON values.
+            record: The entry `pushed` of the version's manifest; JSON values.
 
         Raises:
             StepError: It cannot be written.
         """
 
     def current(self) -> PushedVersion | None:
-        """The version that serves; None where none does."""
+        """The version that serves; None if there is none."""
 
     def versions(self) -> Sequence[PushedVersion]:
-        """All versions that can serve, the newest first."""
+        """All complete versions, the newest first."""
 
     def traffic(self) -> Mapping[int, int]:
-        """Percent of the requests that each version gets, by its number."""
+        """The share of requests that each version gets, in percent, by its number."""
 
     def rollback(self) -> tuple[PushedVersion, PushedVersion]:
         """Takes the version that serves out of service, for good.

@@ -77,6 +77,20 @@ def test_a_rollback_serves_the_version_before_and_its_number_is_not_used_again(
     assert run_push(newer, destination, tmp_path).name == "3"
 
 
+def test_a_half_copied_version_is_none(candidate: Candidate, tmp_path: Path) -> None:
+    destination = tmp_path / "served"
+    run_push(candidate, destination, tmp_path)
+    newer = another(candidate, tmp_path, sharpness=3.0)
+    run_push(newer, destination, tmp_path)
+    shutil.copytree(
+        destination / "2", destination / "3", ignore=shutil.ignore_patterns("saved_model.pb")
+    )
+    assert run_push(newer, destination, tmp_path) == destination / "2"
+    assert rolled_back(destination) == (2, 1)
+    assert served_versions(destination) == [1]
+    assert run_push(newer, destination, tmp_path) == destination / "4"
+
+
 def test_versions_that_others_made_are_left_alone(candidate: Candidate, tmp_path: Path) -> None:
     destination = tmp_path / "served"
     (destination / "1700000000").mkdir(parents=True)
@@ -119,7 +133,7 @@ def test_a_multi_label_model_gives_the_labels_that_its_thresholds_say(
     assert run_push(made, destination, tmp_path).name == "1"
     other = {"sharpness": 8.0, "thresholds": (0.5, 0.25), "stated": (0.5, 0.75)}
     moved = another(candidate, tmp_path / "moved", **other)
-    message = r"signature 'serving_default' gives the labels .*'light'\], and the thresholds"
+    message = r"signature 'serving_default' gives the labels .*'light'\], but by its probabilities"
     with pytest.raises(StepError, match=message):
         run_push(moved, destination, tmp_path)
     without = another(candidate, tmp_path / "without", stated=(0.5, 0.5))

@@ -30,7 +30,7 @@ class Server:
     grpc_port: int | None = None
 
     def __post_init__(self) -> None:
-        # One client, since each of httpx's own calls reads all certificates anew.
+        # One client, since each of httpx's own calls reads all certificates again.
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     def get(self, path: str = "") -> httpx.Response:
@@ -71,7 +71,7 @@ def start_server(model_dir: Path, name: str, log: Path, *options: str) -> Server
 
 
 def push(model: Path, version_folder: Path) -> None:
-    """Publishes as push does: aside first, then renamed."""
-    aside = version_folder.with_name(f".{version_folder.name}.partial")
-    shutil.copytree(model, aside)
-    aside.rename(version_folder)
+    """Publishes as push does: under a temporary name, then renamed."""
+    temporary = version_folder.with_name(f".{version_folder.name}.partial")
+    shutil.copytree(model, temporary)
+    temporary.rename(version_folder)

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import kserve
 import numpy as np
 import pytest
 
@@ -80,6 +79,8 @@ def test_v2_metadata_names_the_inputs_and_outputs(server):
 
 def infer(server, name, images):
     """The V2 answer over gRPC."""
+    import kserve
+
     tensor = kserve.InferInput(name, [len(images)], "BYTES")
     tensor.set_data_from_numpy(np.array(images, dtype=object))
     request = kserve.InferRequest("flowers", [tensor])

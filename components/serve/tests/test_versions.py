@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from components.serve.follower import VersionFollower
+from components.serve.follower import (
+    VersionFollower,
+    check_model_directory,
+    find_versions,
+    model_name,
+)
 from components.serve.tests.server_process import push
 from components.serve.tests.small_model import b64, photograph
-from components.serve.versions import check_model_directory, find_versions, model_name
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow
@@ -106,7 +110,7 @@ def test_a_broken_push_leaves_the_old_version_serving(server, base_dir):
         shutil.rmtree(broken)
     line = next(line for line in server.log.read_text().splitlines() if "version 5" in line)
     assert line.startswith("[serve] warning: flowers version 5 cannot be loaded: ")
-    assert line.endswith("; version 3 goes on serving")
+    assert line.endswith("; version 3 keeps serving")
 
 
 def test_a_broken_version_is_tried_again_once_its_files_change(model, tmp_path):

@@ -184,7 +184,7 @@ def _stands(entry: Mapping[str, Any]) -> bool:
             return False
     if "pushed" not in entry["digests"]:
         return True
-    from components.push.targets.registry import target_for
+    from components.push.targets import target_for
 
     pushed = read_manifest(Path(entry["outputs"]["pushed"]["uri"]), "pushed")
     current = target_for(pushed["destination"]).current()

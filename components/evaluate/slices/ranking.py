@@ -1,19 +1,8 @@
-"""AUC, one label against the rest, as a TFMA metric.
+"""Metrics of how well probabilities rank images: AUC and average precision."""
 
-TFMA's own AUC handles one label at a time and takes minutes at a hundred labels; it counts a label
-that a slice lacks as 0. This one is exact, handles all labels together, and leaves such out.
-"""
-
-from collections.abc import Iterable
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
-import tensorflow_model_analysis as tfma
-
-NAME = "auc_by_label"
-
-_Gathered = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 
 
 def one_versus_rest_auc(
@@ -74,43 +63,3 @@ def _average_ranks(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     _, positions, counts = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[positions]
-
-
-class _Gather(beam.CombineFn):  # type: ignore[misc]
-    """Gathers labels and probabilities: 4 bytes a label and image, small beside any photograph."""
-
-    def __init__(self, key: Any) -> None:
-        self._key = key
-
-    def create_accumulator(self) -> _Gathered:
-        return []
-
-    def add_input(self, gathered: _Gathered, element: Any) -> _Gathered:
-        probabilities = np.asarray(element.predictions)[np.newaxis]
-        gathered.append((np.ravel(element.labels), probabilities))
-        return gathered
-
-    def merge_accumulators(self, accumulators: Iterable[_Gathered]) -> _Gathered:
-        return [part for gathered in accumulators for part in gathered]
-
-    def compact(self, gathered: _Gathered) -> _Gathered:
-        if len(gathered) < 2:
-            return gathered
-        labels, probabilities = zip(*gathered, strict=True)
-        return [(np.concatenate(labels), np.concatenate(probabilities))]
-
-    def extract_output(self, gathered: _Gathered) -> dict[Any, Any]:
-        [(labels, probabilities)] = self.compact(gathered)
-        return {self._key: one_versus_rest_auc(labels, probabilities)}
-
-
-def _computations(name: str = NAME) -> list[Any]:
-    key = tfma.metrics.MetricKey(name=name)
-    return [tfma.metrics.MetricComputation(keys=[key], preprocessors=None, combiner=_Gather(key))]
-
-
-class AucByLabel(tfma.metrics.Metric):  # type: ignore[misc]
-    """The TFMA metric: float64 [K], as `one_versus_rest_auc` gives it."""
-
-    def __init__(self, name: str = NAME) -> None:
-        super().__init__(_computations, name=name)

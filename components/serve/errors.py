@@ -1,9 +1,9 @@
-"""What a TensorFlow graph says when it refuses its inputs, in one line."""
+"""Errors of requests and of TensorFlow graphs, each in one line."""
 
 import re
 from typing import Any
 
-_WHERE = re.compile(r"$|Graph execution error|Detected at node|<stack traces|\d+ root error")
+_POSITION = re.compile(r"$|Graph execution error|Detected at node|<stack traces|\d+ root error")
 """Lines that say where an error came up, not what is wrong."""
 
 _NODES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]|^ *\(\d+\) [A-Z_]+:", re.MULTILINE)
@@ -12,8 +12,23 @@ _NODES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]|^ *\(\d+\) [A-Z_]+:", r
 _LENGTH = 200
 
 
+class RequestError(Exception):
+    """What is wrong with a request, in one line for its sender.
+
+    Attributes:
+        status: The HTTP status to answer with.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def graph_errors() -> tuple[type[Exception], ...]:
-    """What calling a graph raises; TensorFlow stumbles over messages that quote raw bytes."""
+    """The errors that a call of a graph raises.
+
+    TensorFlow itself raises UnicodeDecodeError for a message that quotes raw bytes.
+    """
     import tensorflow as tf
 
     return tf.errors.OpError, UnicodeDecodeError
@@ -30,5 +45,5 @@ def reason(error: Any) -> str:
     else:
         message = getattr(error, "message", None) or str(error)
     lines = [line.strip() for line in _NODES.sub("", message).splitlines()]
-    line = next((line for line in lines if not _WHERE.match(line)), type(error).__name__)
+    line = next((line for line in lines if not _POSITION.match(line)), type(error).__name__)
     return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}..."

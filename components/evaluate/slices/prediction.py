@@ -1,4 +1,4 @@
-"""Predictions: test records through the model's `from_examples` signature, batch by batch.
+"""Predictions of the test records by the model's `from_examples` signature, batch by batch.
 
 Beam's workers import this module; the step imports it only when it works.
 """
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 class Predict(beam.DoFn):  # type: ignore[misc]
     """Turns a batch of serialized examples into rows, as `Evaluation.predictions` describes them.
 
-    Rows hold not-a-number as it is. Raises StepError for a model without the signature, one that
+    Rows keep not-a-number. Raises StepError for a model without the signature, one that
     gives another number of probabilities than there are labels, and a record it cannot read.
     """
 

@@ -1,1 +1,0 @@
-"""One Beam pipeline over the test split: predictions, and what TFMA measures of them."""

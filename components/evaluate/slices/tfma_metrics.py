@@ -1,0 +1,135 @@
+"""TFMA metrics of our own, which gather what the metrics of a slice are computed from.
+
+TFMA's AUC handles one label at a time and takes minutes at a hundred labels, and counts a label
+that a slice lacks as 0; its calibration is for two-class models only.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import tensorflow_model_analysis as tfma
+
+from components.evaluate.slices.ranking import one_versus_rest_auc
+
+BINS = 10
+
+_Floats = npt.NDArray[np.float64]
+_Answers = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
+
+
+def binned(probabilities: npt.NDArray[Any], right: npt.NDArray[Any]) -> _Floats:
+    """Sums by bin of probability: answers, probabilities and right answers; float64 [BINS, 3].
+
+    Args:
+        probabilities: [N].
+        right: Whether the answers that have them are right, bool [N].
+    """
+    finite = np.isfinite(probabilities)
+    # Not-a-number falls in the first bin, and makes the calibration error not-a-number too.
+    scaled = np.where(finite, probabilities, 0) * BINS
+    places = np.minimum(scaled.astype(np.int64), BINS - 1)
+    columns = (np.ones(len(places)), probabilities, right)
+    sums = [np.bincount(places, column.astype(np.float64), BINS) for column in columns]
+    return np.stack(sums, axis=1)
+
+
+class _BinTopProbability(beam.CombineFn):  # type: ignore[misc]
+    """Sums by bin of the top probability, as `binned` gives them."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def create_accumulator(self) -> _Floats:
+        return np.zeros((BINS, 3))
+
+    def add_input(self, bins: _Floats, element: Any) -> _Floats:
+        probabilities = np.asarray(element.predictions)
+        top = np.argmax(probabilities, keepdims=True)
+        return bins + binned(probabilities[top], top == np.ravel(element.labels))
+
+    def merge_accumulators(self, accumulators: Iterable[_Floats]) -> _Floats:
+        bins: _Floats = np.sum(list(accumulators), axis=0)
+        return bins
+
+    def extract_output(self, bins: _Floats) -> dict[Any, Any]:
+        return {self._key: bins}
+
+
+class _GatherAnswers(beam.CombineFn):  # type: ignore[misc]
+    """Gathers labels and probabilities: a few bytes a label and image, small beside an image."""
+
+    def __init__(self, key: Any, finish: Callable[[Any, Any], Any]) -> None:
+        self._key = key
+        self._finish = finish
+
+    def create_accumulator(self) -> list[_Answers]:
+        return []
+
+    def add_input(self, gathered: list[_Answers], element: Any) -> list[_Answers]:
+        labels = np.ravel(element.labels)[np.newaxis]
+        gathered.append((labels, np.asarray(element.predictions, np.float32)[np.newaxis]))
+        return gathered
+
+    def merge_accumulators(self, accumulators: Iterable[list[_Answers]]) -> list[_Answers]:
+        return [part for gathered in accumulators for part in gathered]
+
+    def compact(self, gathered: list[_Answers]) -> list[_Answers]:
+        if len(gathered) < 2:
+            return gathered
+        labels, probabilities = zip(*gathered, strict=True)
+        return [(np.concatenate(labels), np.concatenate(probabilities))]
+
+    def extract_output(self, gathered: list[_Answers]) -> dict[Any, Any]:
+        [(labels, probabilities)] = self.compact(gathered)
+        return {self._key: self._finish(labels, probabilities)}
+
+
+def _auc_by_label(labels: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> _Floats:
+    return one_versus_rest_auc(labels[:, 0], probabilities)
+
+
+def _answers(labels: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> _Answers:
+    return labels.astype(np.bool_), probabilities
+
+
+def _bins_computation(name: str) -> list[Any]:
+    key = tfma.metrics.MetricKey(name=name)
+    return _computation(key, _BinTopProbability(key))
+
+
+def _auc_computation(name: str) -> list[Any]:
+    key = tfma.metrics.MetricKey(name=name)
+    return _computation(key, _GatherAnswers(key, _auc_by_label))
+
+
+def _answers_computation(name: str) -> list[Any]:
+    key = tfma.metrics.MetricKey(name=name)
+    return _computation(key, _GatherAnswers(key, _answers))
+
+
+def _computation(key: Any, combiner: Any) -> list[Any]:
+    return [tfma.metrics.MetricComputation(keys=[key], preprocessors=None, combiner=combiner)]
+
+
+class Reliability(tfma.metrics.Metric):  # type: ignore[misc]
+    """Of a single-label model, sums by bin of the top probability, float64 [BINS, 3]."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_bins_computation, name=name)
+
+
+class AucByLabel(tfma.metrics.Metric):  # type: ignore[misc]
+    """Of a single-label model, the AUC of each label against the rest, float64 [K]."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_auc_computation, name=name)
+
+
+class AllAnswers(tfma.metrics.Metric):  # type: ignore[misc]
+    """Of a multi-label model, which labels images have, bool [N, K], and float32 [N, K]."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_answers_computation, name=name)

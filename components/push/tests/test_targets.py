@@ -1,0 +1,95 @@
+"""Targets are found by themselves, and chosen by the form of a destination."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.push import targets
+from components.push.settings import PushSettings
+from components.push.targets import target_for
+from components.push.targets.folder import FolderTarget
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.model import Model, read_model
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import validate_settings
+
+SHELF = """
+class Shelf:
+    FORM = "shelf://ROOM"
+    def __init__(self, destination):
+        self.destination = destination
+    @classmethod
+    def accepts(cls, destination):
+        return destination.startswith("shelf://")
+
+TARGET = Shelf
+"""
+
+
+def make_model(folder: Path, content: str) -> Model:
+    folder.mkdir()
+    (folder / "saved_model.pb").write_text(content)
+    write_manifest(folder, "model", {"labels": ["a", "b"]})
+    return read_model(folder)
+
+
+def test_a_new_target_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shelf.py").write_text(SHELF)
+    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
+    try:
+        assert type(target_for("shelf://attic")).__name__ == "Shelf"
+        assert isinstance(target_for("served/flowers"), FolderTarget)
+        settings = validate_settings(PushSettings, {"destination": "shelf://attic"}, "push")
+        assert settings.destination == "shelf://attic"
+        message = (
+            "setting 'push.destination': no push target takes 'shelff://attic', expected a folder, "
+            "such as served/flowers or /gcs/my-bucket/served/flowers or shelf://ROOM; "
+            "did you mean 'shelf://'? (got 'shelff://attic')"
+        )
+        with pytest.raises(SettingsError) as caught:
+            validate_settings(PushSettings, {"destination": "shelff://attic"}, "push")
+        assert str(caught.value) == message
+    finally:
+        sys.modules.pop("components.push.targets.shelf", None)
+
+
+@pytest.mark.parametrize("destination", ["gs://bucket/served", "ftp://host/served"])
+def test_a_uri_is_no_folder(destination: str) -> None:
+    with pytest.raises(SettingsError, match=r"'push\.destination': no push target takes '"):
+        validate_settings(PushSettings, {"destination": destination}, "push")
+
+
+def test_a_folder_target(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    target = target_for(str(tmp_path / "served"))
+    assert (target.current(), list(target.versions()), target.traffic()) == (None, [], {})
+    first, second = make_model(tmp_path / "a", "a"), make_model(tmp_path / "b", "b")
+    assert target.publish(first, {"by": "me"}).number == 1
+    published = target.publish(second, {})
+    assert published.location == str(tmp_path / "served" / "2")
+    assert target.publish(second, {}) == published == target.current()
+    assert target.traffic() == {2: 100}
+    half_copied = tmp_path / "served" / "3"
+    half_copied.mkdir()
+    with caplog.at_level(logging.WARNING):
+        rolled_back, serving = target.rollback()
+    assert caplog.messages == [f"{half_copied} holds no complete model and is ignored"]
+    assert (rolled_back.number, rolled_back.digest) == (2, second.manifest["digest"])
+    assert (serving.number, serving.digest) == (1, first.manifest["digest"])
+    assert serving.manifest["pushed"] == {"by": "me"}
+    assert [version.number for version in target.versions()] == [1]
+    with pytest.raises(StepError, match="none to go back to"):
+        target.rollback()
+    assert target.publish(second, {}).number == 4
+
+
+def test_a_version_of_another_program_has_no_digest(tmp_path: Path) -> None:
+    (tmp_path / "5").mkdir()
+    (tmp_path / "5" / "saved_model.pb").touch()
+    (tmp_path / "5" / "manifest.json").write_text(json.dumps({"kind": "other"}))
+    current = FolderTarget(str(tmp_path)).current()
+    assert current is not None
+    assert (current.number, current.digest) == (5, None)
+    assert FolderTarget(str(tmp_path)).publish(make_model(tmp_path / "a", "a"), {}).number == 6
