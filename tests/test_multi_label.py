@@ -11,9 +11,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from components.serve.follower import find_versions
 from components.serve.loaded_model import LoadedModel, load_model
 from components.serve.prediction import predict_json
-from components.serve.follower import find_versions
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.model import read_model
