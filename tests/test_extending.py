@@ -84,7 +84,10 @@ class ToyTarget:
     def versions(self):
         """All lines, the last first."""
         lines = self._file.read_text().split() if self._file.exists() else []
-        found = [PushedVersion(n, f"toy://{self._file}#{n}", {"digest": d}) for n, d in enumerate(lines, 1)]
+        found = [
+            PushedVersion(n, f"toy://{self._file}#{n}", {"digest": digest})
+            for n, digest in enumerate(lines, 1)
+        ]
         return found[::-1]
 
     def traffic(self):
@@ -278,12 +281,14 @@ def test_clusters_run_a_new_step_and_a_new_place_compiles(checkout: Path, tmp_pa
 
 
 def test_a_new_reject_reason_is_raised_and_counted(checkout: Path, tmp_path: Path) -> None:
+    import numpy as np
     from PIL import Image
 
     for number in range(60):
         file = tmp_path / "flowers" / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (16, 16), (number * 4, 90, 0)).save(file)
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(file)
     out = {name: tmp_path / name for name in ("examples", "rejected", "statistics")}
     settings = {"near_duplicate_distance": -1}
     command = [sys.executable, "-m", "components.ingest", "--data", tmp_path / "flowers"]
