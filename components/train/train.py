@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.precision import dtype_policy
+from components.train.distribution.strategy import dtype_policy
 from components.train.distribution.tf_config import WorkerGroup, read_worker_group
-from components.train.loop.checkpoint import BEST_WEIGHTS, checkpoint_folder, remove_checkpoint
-from components.train.loop.fingerprint import training_identity
-from components.train.loop.interruption import OnEpoch
-from components.train.model.head_only import check_embeddings, head_network
+from components.train.loop.checkpoint import (
+    BEST_WEIGHTS,
+    checkpoint_folder,
+    remove_checkpoint,
+    training_identity,
+)
+from components.train.loop.progress import OnEpoch
+from components.train.model.network import check_embeddings, head_network
 from components.train.model.phases import plan_phases
 from components.train.model.warm_start import former_weights, load_former
 from components.train.settings import TrainSettings

@@ -7,6 +7,58 @@ of the same names cost three times as much and more, and keep their random state
 which a parallel `tf.data` reads in no reproducible order.
 """
 
-from components.train.augmentation.augment import Augment, build_augmentation
+from collections.abc import Callable
+from typing import Any
+
+from components.train.augmentation.colour import recolour
+from components.train.augmentation.mixing import cut_out, mask_grid, mix
+from components.train.augmentation.rand_augment import rand_augment
+from components.train.augmentation.settings import AugmentationSettings
+from components.train.augmentation.stateless_random import StatelessRandom
+from components.train.augmentation.warp import warp
 
 __all__ = ["Augment", "build_augmentation"]
+
+
+Augment = Callable[[Any, Any, StatelessRandom], tuple[Any, Any]]
+"""From (images uint8 [N, H, W, 3], labels float32 [N, K], draws) to images and labels alike."""
+
+
+def build_augmentation(settings: AugmentationSettings) -> Augment:
+    """Builds a function for `tf.data.Dataset.map`; it changes nothing where nothing is set."""
+    import tensorflow as tf
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def augment(images: Any, labels: Any, draws: StatelessRandom) -> tuple[Any, Any]:
+        # Light falls on the scene before anything is hidden or blended.
+        moved = settings.rotation or settings.translation or settings.zoom or settings.crop
+        if settings.flip or moved:
+            images = warp(
+                *(images, draws),
+                flip=settings.flip,
+                rotation=settings.rotation,
+                translation=settings.translation,
+                zoom=settings.zoom,
+                crop=settings.crop,
+            )
+        if settings.contrast or settings.brightness or settings.saturation:
+            images = recolour(
+                *(images, draws),
+                contrast=settings.contrast,
+                brightness=settings.brightness,
+                saturation=settings.saturation,
+            )
+        if settings.rand_augment:
+            images = rand_augment(
+                images, draws, settings.rand_augment, settings.rand_augment_magnitude
+            )
+        if settings.cutout:
+            images = cut_out(images, draws, settings.cutout)
+        if settings.grid_mask:
+            images = mask_grid(images, draws, settings.grid_mask)
+        if settings.mixup or settings.cutmix:
+            images, labels = mix(images, labels, draws, settings.mixup, settings.cutmix)
+        return images, labels
+
+    result: Augment = augment
+    return result

@@ -1,10 +1,106 @@
-"""Mixup and CutMix: photographs and labels of a batch blended in pairs."""
+"""Parts of a photograph hidden under grey: cutout and GridMask."""
 
 from typing import Any
 
 from components.train.augmentation.colour import rounded
-from components.train.augmentation.masks import paste, spans
 from components.train.augmentation.stateless_random import StatelessRandom
+
+GREY = 128
+"""What hides: near zero by most backbones' scaling."""
+GRID_DISTANCES = (0.4, 1.0)
+"""GridMask's distances between squares, as parts of the shorter side; the paper's 96 to 224."""
+
+
+def cut_out(images: Any, draws: StatelessRandom, longest: float) -> Any:
+    """Hides a rectangle of each image (DeVries and Taylor, 2017).
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        draws: The batch's random numbers.
+        longest: Longest side of the rectangle, as a part of the image's.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    _, height, width, _ = images.shape
+    rows = spans(draws, draws.uniform(0, longest), height)
+    columns = spans(draws, draws.uniform(0, longest), width)
+    return paste(images, rows, columns)
+
+
+def mask_grid(images: Any, draws: StatelessRandom, part: float) -> Any:
+    """Hides a grid of squares of every second image (Chen et al., "GridMask", 2020).
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        draws: The batch's random numbers.
+        part: Side of the squares, as a part of their distance.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    import tensorflow as tf
+
+    _, height, width, _ = images.shape
+    distance = draws.uniform(*GRID_DISTANCES)[:, tf.newaxis] * min(height, width)
+    chosen = draws.half()[:, tf.newaxis]
+
+    def hit(length: int) -> Any:
+        offset = draws.uniform()[:, tf.newaxis] * distance
+        along = tf.math.floormod(_places(length) + offset, distance)
+        return (along < part * distance) & chosen
+
+    return paste(images, hit(height), hit(width))
+
+
+def spans(draws: StatelessRandom, part: Any, length: int) -> Any:
+    """A span at a random place along a side, in whole pixels.
+
+    Args:
+        draws: The batch's random numbers.
+        part: Length of the spans as a part of the side, float32 [N].
+        length: Pixels of the side.
+
+    Returns:
+        Whether each pixel lies within, bool [N, length].
+    """
+    import tensorflow as tf
+
+    size = tf.round(part * length)
+    start = tf.floor(draws.uniform() * (length - size + 1))
+    size, start = size[:, tf.newaxis], start[:, tf.newaxis]
+    return (_places(length) >= start) & (_places(length) < start + size)
+
+
+def paste(images: Any, rows: Any, columns: Any, over: Any = None) -> Any:
+    """Puts pixels of other images, or grey, where both row and column are hit.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        rows: bool [N, H].
+        columns: bool [N, W].
+        over: What is put there, uint8 [N, H, W, 3]; unset: grey.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    import tensorflow as tf
+
+    _, height, width, _ = images.shape
+
+    def flat(pixels: Any) -> Any:
+        # Channels lie beside columns, for a mask that repeats over three of them is slow.
+        return tf.reshape(pixels, [-1, height, width * 3])
+
+    hit = rows[:, :, tf.newaxis] & tf.repeat(columns, 3, axis=1)[:, tf.newaxis, :]
+    put = tf.constant(GREY, tf.uint8) if over is None else flat(over)
+    return tf.reshape(tf.where(hit, put, flat(images)), [-1, height, width, 3])
+
+
+def _places(length: int) -> Any:
+    import tensorflow as tf
+
+    return tf.range(length, dtype=tf.float32)[tf.newaxis]
 
 
 def mix(

@@ -1,7 +1,9 @@
 """Where the training runs: one device, all GPUs of a machine, several machines, or a TPU."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,3 +91,20 @@ def _tpu_strategy() -> Any:
             "train.strategy to auto"
         ) from None
     return tf.distribute.TPUStrategy(resolver)
+
+
+@contextlib.contextmanager
+def dtype_policy(policy: str) -> Iterator[None]:
+    """Sets Keras's dtype policy for the networks built within the context.
+
+    Args:
+        policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
+    """
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

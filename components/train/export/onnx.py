@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from components.train.export.runtime_client import Answer
+from components.train.export import Answer
 
 OPSET = 18
 """The newest that tf2onnx writes; onnxruntime reads it since 1.14."""

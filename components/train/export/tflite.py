@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.train.export.runtime_client import Answer, Images
+import numpy as np
 
+from components.train.data.batches import WorkerShard, training_stream
+from components.train.export import Answer, Images
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
+
+CALIBRATION_IMAGES = 200
 FLOAT_OPERATIONS = ("DEPTHWISE_CONV_2D",)
 """What 8 bits are too few for: MobileNetV2 at alpha 0.35, on 368 flowers, shared the SavedModel's
 label for 98.6 % with these in float and for 96.7 % without (fine-tuned), or for 95.7 and 95.1 %
@@ -60,6 +65,23 @@ def int8_content(network: Any, image_size: tuple[int, int], calibration: Images)
     )
     content: bytes = quantizer.get_nondebug_quantized_model()
     return content
+
+
+def calibration_images(source: TransformedExamples, graph: TransformGraph, seed: int) -> Images:
+    """Some training photographs, drawn at random, as the network sees them but not augmented.
+
+    Args:
+        source: Transformed examples that hold pixels.
+        graph: The graph that gave them.
+        seed: Seed of the draw.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    count = min(CALIBRATION_IMAGES, source.counts["train"])
+    stream = training_stream(source, graph, WorkerShard(count), seed)
+    images, _ = next(stream.as_numpy_iterator())
+    return np.asarray(images, np.uint8)
 
 
 def load(path: Path) -> Answer:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from components.train.export import onnx, tflite
-from components.train.export.parity import check_agreement, check_exact, compared
-from components.train.export.runtime_client import ask
-from components.train.export.sample_images import calibration_images, comparison_images
+from components.train.export.parity import check_agreement, check_exact, compared, comparison_images
+from components.train.export.runtime import ask
 from components.train.settings import ExportForm, TrainSettings
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
@@ -83,7 +82,7 @@ def _content(
         return onnx.onnx_content(network, graph.image_size)
     if form == "tflite":
         return tflite.float_content(network, graph.image_size)
-    calibration = calibration_images(source, graph, settings.seed)
+    calibration = tflite.calibration_images(source, graph, settings.seed)
     return tflite.int8_content(network, graph.image_size, calibration)
 
 

@@ -1,47 +1,27 @@
 """A checkpoint: everything a training needs to go on, in one file that is whole or absent."""
 
 import dataclasses
+import hashlib
 import io
 import json
+import logging
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.train.distribution.context import TrainingContext, broadcast_from_chief
+from components.train.loop.progress import Progress
 from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import SettingsError, StepError
-from darkroom.storage.atomic import atomic_file
+from darkroom.storage.atomic import atomic_file, remove_temporary
 
 FILE = "training.npz"
 BEST_WEIGHTS = "best.weights.h5"
 """Beside it: the weights of the best epoch, as Keras writes them."""
 FORMAT = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far a training is.
-
-    Attributes:
-        phase: Number of the phase, from 0.
-        epoch: Epochs of it that are finished.
-        step: Steps of the next epoch that are taken.
-        step_of_all: Steps of the whole training that are taken, where the stream goes on.
-        sums: What those of the unfinished epoch added up to.
-        seconds: What they took.
-        epochs: The history's entries.
-        best_epoch: Number of the best of them; 0 before the first.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    step: int = 0
-    step_of_all: int = 0
-    sums: MetricSums | None = None
-    seconds: float = 0.0
-    epochs: tuple[dict[str, Any], ...] = ()
-    best_epoch: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,3 +174,116 @@ def _differences(theirs: Any, ours: Mapping[str, Any], prefix: str = "") -> list
             values = f" {there} there, {here} here"
             found.append(f"{prefix}{name}{values if len(values) < 60 else ''}")
     return found
+
+
+_log = logging.getLogger("darkroom.train")
+
+
+class CheckpointManager:
+    """Reads and writes what a training keeps; the chief alone touches the folder.
+
+    Args:
+        context: Where the training runs.
+        model: The keras.Model that is trained.
+    """
+
+    def __init__(self, context: TrainingContext, model: Any) -> None:
+        self._context, self._model = context, model
+
+    def read(self) -> Checkpoint | None:
+        """Gives every worker the chief's checkpoint; None where there is none.
+
+        Raises:
+            StepError: It is damaged, or of another training.
+        """
+        folder, chief = self._context.folder, self._context.workers.is_chief
+        if chief:
+            # Of an attempt that was killed; each leaves as much as the checkpoint holds.
+            remove_temporary(folder)
+        content = read_bytes(folder) if chief else None
+        content = broadcast_from_chief(content, self._context.workers, self._context.strategy)
+        if content is None:
+            return None
+        return parse_checkpoint(content, folder, self._context.identity)
+
+    def restore(self, checkpoint: Checkpoint, variables: Sequence[Any]) -> None:
+        """Gives variables the checkpoint's values.
+
+        Raises:
+            StepError: They are not the same variables, or the best weights are gone.
+        """
+        assign_values(variables, checkpoint.values)
+        progress, folder = checkpoint.progress, self._context.folder
+        done = len(progress.epochs)
+        if not self._context.workers.is_chief:
+            return
+        moment = f"step {progress.step} of epoch {done + 1}" if progress.step else f"epoch {done}"
+        _log.info("goes on after %s, from the checkpoint in %s", moment, folder)
+        if progress.best_epoch == done and not progress.step:
+            # Killed perhaps between the checkpoint and the best weights, which are the same.
+            self.save_best()
+        elif progress.best_epoch and not (folder / BEST_WEIGHTS).is_file():
+            raise StepError(
+                f"{folder / BEST_WEIGHTS} is missing beside its checkpoint: delete {folder} to "
+                "train from the start"
+            )
+
+    def save(self, progress: Progress, values: tuple[Any, ...]) -> None:
+        """Writes a checkpoint in the place of the one before.
+
+        Raises:
+            StepError: The folder cannot be written.
+        """
+        if self._context.workers.is_chief:
+            checkpoint = Checkpoint(progress, values)
+            write_checkpoint(self._context.folder, self._context.identity, checkpoint)
+
+    def save_best(self) -> None:
+        """Keeps the model's weights as the best.
+
+        Raises:
+            StepError: The folder cannot be written.
+        """
+        if not self._context.workers.is_chief:
+            return
+        best = self._context.folder / BEST_WEIGHTS
+        try:
+            with atomic_file(best) as temporary:
+                self._model.save_weights(temporary)
+        except OSError as error:
+            raise StepError(f"cannot write {best}: {error.strerror or error}") from error
+
+
+MAY_CHANGE = frozenset(
+    {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
+)
+"""Settings that say where a training runs and what is written, not what comes of it."""
+
+_HEAD_BYTES = 2**16
+
+
+def training_identity(
+    source: TransformedExamples, graph: TransformGraph, settings: TrainSettings, warm_start: bool
+) -> dict[str, Any]:
+    """Describes a training by settings, labels and data; JSON values.
+
+    Args:
+        source: Transformed examples, which may be too many to read them all: shards are told
+            apart by their size and first bytes, and together by the moments of all pixels.
+        graph: The graph that gave them.
+        settings: The train step's settings.
+        warm_start: Whether it starts from a former model's weights.
+    """
+    data = hashlib.sha256(repr((graph.pixel_mean, graph.pixel_variance)).encode())
+    for path in sorted(source.folder.glob("*.tfrecord")):
+        with path.open("rb") as file:
+            data.update(f"{path.name} {path.stat().st_size}\n".encode())
+            data.update(file.read(_HEAD_BYTES))
+    return {
+        "settings": settings.model_dump(mode="json", exclude=set(MAY_CHANGE)),
+        "labels": list(graph.labels),
+        "multi_label": graph.multi_label,
+        "counts": dict(source.counts),
+        "data": data.hexdigest()[:16],
+        "warm_start": warm_start,
+    }

@@ -6,7 +6,7 @@ Keras 3's own `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras is
 import dataclasses
 from typing import Any
 
-from components.train.model.losses import MEASURES, Losses
+from components.train.model.losses import MEASURES, Loss
 
 _SEED_STRIDE = 1_000_003
 """Between the seeds of two devices."""
@@ -38,7 +38,7 @@ class StepRunner:
     Args:
         model: keras.Model from pixels to probabilities, made within the strategy's scope.
         optimizer: A built keras.Optimizer, made there too.
-        objective: Loss and measures.
+        loss: Loss and metrics.
         strategy: The distribution strategy.
         workers: Number of workers.
         jit_compile: Whether XLA compiles the training step.
@@ -48,7 +48,7 @@ class StepRunner:
         self,
         model: Any,
         optimizer: Any,
-        objective: Losses,
+        loss: Loss,
         strategy: Any,
         workers: int,
         jit_compile: bool,
@@ -56,7 +56,7 @@ class StepRunner:
         import tensorflow as tf
 
         self._workers = workers
-        self._model, self._optimizer, self._objective = model, optimizer, objective
+        self._model, self._optimizer, self._loss = model, optimizer, loss
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync
         with strategy.scope():
@@ -149,11 +149,11 @@ class StepRunner:
         import tensorflow as tf
 
         images, labels = batch
-        weights = self._objective.weights(labels)
+        weights = self._loss.weights(labels)
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             probabilities = self._model(images, training=True)
-            measures = self._objective.measure(labels, probabilities)
+            measures = self._loss.measure(labels, probabilities)
             loss = tf.reduce_mean(weights * measures[:, 0]) + sum(self._model.losses)
             # Gradients of all devices are added up.
             scaled = self._optimizer.scale_loss(loss / self._replicas)
@@ -166,7 +166,7 @@ class StepRunner:
 
         images, labels, weights = batch
         probabilities = self._model(images, training=False)
-        measures = self._objective.measure(labels, probabilities)
+        measures = self._loss.measure(labels, probabilities)
         self._add(measures * weights[:, tf.newaxis], weights, 0.0)
         predicted = tf.one_hot(tf.argmax(probabilities, 1), tf.shape(labels)[1])
         weighted = labels * weights[:, tf.newaxis]
@@ -222,3 +222,25 @@ class StepRunner:
 
         if states:
             self._strategy.run(spread)
+
+
+SHORTEST, LONGEST = 0.3, 1.5
+"""Seconds of a call: short enough to be interrupted in time."""
+
+
+class AdaptiveStepCount:
+    """The number of steps of the next call, doubled and halved until a call's time is right.
+
+    Attributes:
+        steps: Steps of the next call.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def adapt(self, seconds: float) -> None:
+        """Takes note of how long a call took, averaged over all workers: so all choose alike."""
+        if seconds < SHORTEST:
+            self.steps *= 2
+        elif seconds > LONGEST:
+            self.steps = max(1, self.steps // 2)

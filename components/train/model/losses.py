@@ -11,7 +11,7 @@ MEASURES = ("loss", "accuracy")
 """What `Objective.measure` gives, in its order."""
 
 
-class Losses(Protocol):
+class Loss(Protocol):
     """A loss, and whether an answer is right."""
 
     def measure(self, labels: Any, probabilities: Any) -> Any:
@@ -94,9 +94,7 @@ class MultiLabelLoss:
         return tf.ones(tf.shape(labels)[:1])
 
 
-def build_losses(
-    settings: TrainSettings, source: TransformedExamples, graph: TransformGraph
-) -> Losses:
+def build_loss(settings: TrainSettings, source: TransformedExamples, graph: TransformGraph) -> Loss:
     """The objective that settings and data ask for.
 
     Args:

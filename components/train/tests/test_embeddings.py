@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.train.export.sample_images import comparison_images
+from components.train.export.parity import comparison_images
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import COUNTS, Transformed
 from components.train.train import train

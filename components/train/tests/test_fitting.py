@@ -10,8 +10,13 @@ import pytest
 
 from components.train.model.losses import SingleLabelLoss, balanced_weights
 from components.train.model.network import Network, build_network
-from components.train.model.optimizer import build_optimizer
-from components.train.model.phases import Phase, plan_phases, rate_factors, set_trainable
+from components.train.model.phases import (
+    Phase,
+    build_optimizer,
+    plan_phases,
+    rate_factors,
+    set_trainable,
+)
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import SIZE, Transformed
 from components.train.train import train

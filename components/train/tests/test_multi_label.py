@@ -11,12 +11,12 @@ import pytest
 from components.train.data.batches import (
     WorkerShard,
     count_labels,
+    embeddings_parser,
     evaluation_stream,
     training_stream,
 )
-from components.train.data.parse import embeddings_parser
 from components.train.export.parity import compared
-from components.train.export.runtime_client import Answers, ask
+from components.train.export.runtime import Answers, ask
 from components.train.model.losses import MultiLabelLoss, positive_weights
 from components.train.model.thresholds import best_threshold, choose_thresholds
 from components.train.model.warm_start import former_weights

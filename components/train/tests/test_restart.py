@@ -37,7 +37,7 @@ KILLED_AT = (
     "    return kill() if len(calls) == 4 else steps(*arguments)\n"
     "StepRunner.train = taken\n",
     # After the checkpoint of an epoch, before its weights are kept as the best.
-    "from components.train.loop.checkpoint_manager import CheckpointManager\n"
+    "from components.train.loop.checkpoint import CheckpointManager\n"
     "CheckpointManager.save_best = lambda keeper: kill()\n",
     # When all epochs are done.
     "import components.train.export.saved_model as e\ne.export = lambda *arguments: kill()\n",

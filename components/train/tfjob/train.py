@@ -11,15 +11,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pydantic
+
 from components.train.settings import TrainSettings
-from components.train.tfjob.api import TFJobClient
-from components.train.tfjob.settings import JobSettings
-from components.train.tfjob.wait import wait_for_job
+from components.train.tfjob.client import TFJobClient, wait_for_job
 from darkroom.artifacts.manifest import atomic_artifact
 from darkroom.errors import StepError
 from darkroom.runtime.signals import handled_signals, ignore
+from darkroom.settings import Settings
 
 _log = logging.getLogger("darkroom.train")
+
+
+class JobSettings(Settings):
+    """The job, as `darkroom compile` writes it down."""
+
+    manifest: dict[str, Any]
+    """The TFJob, but for its name and the arguments of its containers."""
+    shared_folder: str
+    """Folder on a volume that this step and every worker has."""
+    interval: float = 10.0
+    """Seconds between looks at the job."""
+
+    @pydantic.field_validator("manifest", mode="before")
+    @classmethod
+    def _with_whole_numbers(cls, manifest: Any) -> Any:
+        # A pipeline's parameters know no whole numbers, and Kubernetes takes no 2.0 for 2.
+        return whole_numbers(manifest)
+
+
+def whole_numbers(value: Any) -> Any:
+    """A JSON value whose numbers without a fraction are whole.
+
+    >>> whole_numbers({"replicas": 2.0, "names": ["a"]})
+    {'replicas': 2, 'names': ['a']}
+    """
+    if isinstance(value, dict):
+        return {key: whole_numbers(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def train(

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from components.train.distribution.tf_config import read_worker_group
-from components.train.loop.fingerprint import training_identity
-from components.train.loop.interruption import InterruptedStepError
+from components.train.loop.checkpoint import training_identity
+from components.train.loop.progress import InterruptedStepError
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space, with_values
 from components.train.tuning.study import Study, locked
-from components.train.tuning.subprocess_trial import run_trial_apart
+from components.train.tuning.trial import run_trial_apart
 from darkroom.artifacts.manifest import write_manifest
 from darkroom.artifacts.transformed import (
     TransformedExamples,

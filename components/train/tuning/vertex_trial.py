@@ -4,9 +4,11 @@ Vertex puts the trial's settings behind the command, as `--learning_rate=0.003`,
 reports from a file.
 """
 
+import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,13 +17,13 @@ import typer
 
 from components.train.distribution.tf_config import read_worker_group
 from components.train.settings import TrainSettings
-from components.train.tuning.hypertune import Reports
 from components.train.tuning.trial import run_trial
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.runtime.cli import SETTINGS_HELP
 from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.settings import parse_value, read_yaml, set_value, validate_settings
+from darkroom.storage.atomic import write_text
 from darkroom.storage.paths import mounted_path
 
 CHECKPOINTS_VARIABLE = "AIP_CHECKPOINT_DIR"
@@ -103,3 +105,37 @@ def _application() -> Any:
 
 if __name__ == "__main__":
     sys.exit(_application()())
+
+
+FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
+TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
+DEFAULT_FILE = "/tmp/hypertune/output.metrics"
+MOST_LINES = 100
+"""The service looks at the last reports only, and reads the whole file each time."""
+
+
+class Reports:
+    """The reports of this process's trial.
+
+    Args:
+        metric: The metric's id in the job's study.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._path = Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE))
+        self._trial = os.environ.get(TRIAL_VARIABLE, "0")
+        self._lines: list[str] = []
+
+    def add(self, step: int, value: float) -> None:
+        """Reports the metric's value after a step, such as an epoch."""
+        # Numbers are text, as the service expects them.
+        report = {
+            "timestamp": time.time(),
+            "trial": self._trial,
+            self._metric: str(value),
+            "global_step": str(step),
+        }
+        self._lines = [*self._lines, json.dumps(report, sort_keys=True)][-MOST_LINES:]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self._path, "".join(f"{line}\n" for line in self._lines))

@@ -1,4 +1,7 @@
-"""What a form of the model answers, and how long it takes: in a process, one image at a time."""
+"""Runs a form of the model in a process of its own, one image at a time, and times it.
+
+The process is `python -m components.train.export.runtime FORM PATH IMAGES ANSWERS`.
+"""
 
 import dataclasses
 import os
@@ -6,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.train.export import Answer, Images, onnx, tflite
+from darkroom.artifacts.model import XAI_MODEL
 from darkroom.errors import StepError
-
-Images = npt.NDArray[np.uint8]
-Answer = Callable[[Images], Any]
-"""From one image, uint8 [1, H, W, 3], to probabilities, float32 [1, K]."""
 
 ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -57,7 +59,7 @@ def ask(form: str, path: Path, images: Images) -> Answers:
     with tempfile.TemporaryDirectory() as scratch:
         asked, given = Path(scratch, "images.npy"), Path(scratch, "answers.npz")
         np.save(asked, images)
-        module = f"{__package__}.runtime_process"
+        module = f"{__package__}.runtime"
         command = [sys.executable, "-m", module, form, str(path), str(asked), str(given)]
         root = str(Path(__file__).parents[3])
         python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -75,3 +77,43 @@ def _reason(ended: subprocess.CompletedProcess[str]) -> str:
         name = signal.Signals(-ended.returncode).name
         return f"{name}: {lines[-1]}" if lines else name
     return lines[-1] if lines else f"exit code {ended.returncode}"
+
+
+def load_saved_model(path: Path) -> Answer:
+    """Loads a SavedModel; threads and devices are the process's."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+
+    def answer(image: Images) -> Any:
+        # Through what was loaded, with which the variables live.
+        signature = loaded.signatures[XAI_MODEL]
+        return signature(input_images=image.astype(np.float32))["probabilities"]
+
+    return answer
+
+
+LOADERS: dict[str, Callable[[Path], Answer]] = {
+    "saved_model": load_saved_model,
+    "tflite": tflite.load,
+    "tflite_int8": tflite.load,
+    "onnx": onnx.load,
+}
+
+
+def main(form: str, path: str, asked: str, given: str) -> None:
+    """Answers each image by itself, and the first one twice, since first answers take longer."""
+    answer, images = LOADERS[form](Path(path)), np.load(asked)
+    answer(images[:1])
+    probabilities, seconds = [], []
+    for number in range(len(images)):
+        image = images[number : number + 1]
+        begun = time.perf_counter()
+        probabilities.append(np.asarray(answer(image), np.float32))
+        seconds.append(time.perf_counter() - begun)
+    milliseconds = round(float(np.median(seconds)) * 1000, 3)
+    np.savez(given, probabilities=np.concatenate(probabilities), milliseconds=milliseconds)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
