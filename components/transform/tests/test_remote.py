@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from components.transform import pixels
 from components.transform.settings import TransformSettings
 from components.transform.tests.conftest import pictures, png, write_examples
 from components.transform.transform import transform
@@ -28,7 +27,7 @@ def test_remote_workers_write_the_same_records(
     images = [png(picture) for _, picture in pictures("train")]
     examples = write_examples(tmp_path / "examples", [images[n : n + 14] for n in range(0, 70, 14)])
     shard_bytes = read_examples(examples).shards("train")[0].stat().st_size
-    monkeypatch.setattr(pixels, "TASK_BYTES", shard_bytes * 2)
+    monkeypatch.setattr("components.transform.pixels.TASK_BYTES", shard_bytes * 2)
     given = {}
     for name, beam_options in {"here": (), "elsewhere": options}.items():
         graph, records = tmp_path / name / "graph", tmp_path / name / "records"
