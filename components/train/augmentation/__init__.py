@@ -1,10 +1,10 @@
 """Random changes to batches of training photographs, in tf.data: uint8 in, uint8 out.
 
-They stand in the input pipeline and not in the network, so that an exported model holds nothing
-of them, they run while the device trains, and XLA needs no image operations. Whole batches are
-changed, on uint8 wherever it can be, in the fewest passes over the pixels. Most of Keras's layers
-of the same names cost three times as much and more, and keep their random state in variables,
-which a parallel `tf.data` reads in no reproducible order.
+They are part of the input pipeline and not of the network: an exported model does not contain
+them, they run while the device trains, and XLA needs no image operations. Complete batches are
+changed, in uint8 wherever possible, with as few passes over the pixels as possible. Most of Keras's
+layers with the same names are at least three times as slow, and keep their random state in
+variables, which a parallel `tf.data` reads in no reproducible order.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,16 @@ __all__ = ["Augment", "build_augmentation"]
 
 
 Augment = Callable[[Any, Any, StatelessRandom], tuple[Any, Any]]
-"""From (images uint8 [N, H, W, 3], labels float32 [N, K], draws) to images and labels alike."""
+"""From (images uint8 [N, H, W, 3], labels float32 [N, K], draws) to (images, labels) like these."""
 
 
 def build_augmentation(settings: AugmentationSettings) -> Augment:
-    """Builds a function for `tf.data.Dataset.map`; it changes nothing where nothing is set."""
+    """Builds a function for `tf.data.Dataset.map`; without any settings it changes nothing."""
     import tensorflow as tf
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def augment(images: Any, labels: Any, draws: StatelessRandom) -> tuple[Any, Any]:
-        # Light falls on the scene before anything is hidden or blended.
+        # Geometry and colours first, before parts are hidden or blended.
         moved = settings.rotation or settings.translation or settings.zoom or settings.crop
         if settings.flip or moved:
             images = warp(

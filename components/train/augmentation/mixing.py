@@ -1,4 +1,4 @@
-"""Parts of a photograph hidden under grey: cutout and GridMask."""
+"""Parts of a photograph hidden or replaced (cutout, GridMask), and pairs mixed (mixup, CutMix)."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from components.train.augmentation.colour import rounded
 from components.train.augmentation.stateless_random import StatelessRandom
 
 GREY = 128
-"""What hides: near zero by most backbones' scaling."""
+"""Pixel value of hidden parts: near zero after most backbones' scaling."""
 GRID_DISTANCES = (0.4, 1.0)
-"""GridMask's distances between squares, as parts of the shorter side; the paper's 96 to 224."""
+"""GridMask's distances between squares, as fractions of the shorter side; the paper's 96 to 224."""
 
 
 def cut_out(images: Any, draws: StatelessRandom, longest: float) -> Any:
@@ -17,7 +17,7 @@ def cut_out(images: Any, draws: StatelessRandom, longest: float) -> Any:
     Args:
         images: uint8 [N, H, W, 3].
         draws: The batch's random numbers.
-        longest: Longest side of the rectangle, as a part of the image's.
+        longest: Longest side of the rectangle, as a fraction of the image's.
 
     Returns:
         uint8 [N, H, W, 3].
@@ -29,12 +29,12 @@ def cut_out(images: Any, draws: StatelessRandom, longest: float) -> Any:
 
 
 def mask_grid(images: Any, draws: StatelessRandom, part: float) -> Any:
-    """Hides a grid of squares of every second image (Chen et al., "GridMask", 2020).
+    """Hides a grid of squares, with probability 0.5 for each image (Chen et al., "GridMask", 2020).
 
     Args:
         images: uint8 [N, H, W, 3].
         draws: The batch's random numbers.
-        part: Side of the squares, as a part of their distance.
+        part: Side of the squares, as a fraction of their distance.
 
     Returns:
         uint8 [N, H, W, 3].
@@ -54,15 +54,15 @@ def mask_grid(images: Any, draws: StatelessRandom, part: float) -> Any:
 
 
 def spans(draws: StatelessRandom, part: Any, length: int) -> Any:
-    """A span at a random place along a side, in whole pixels.
+    """Spans at random positions along a side, in full pixels.
 
     Args:
         draws: The batch's random numbers.
-        part: Length of the spans as a part of the side, float32 [N].
+        part: Length of the spans as a fraction of the side, float32 [N].
         length: Pixels of the side.
 
     Returns:
-        Whether each pixel lies within, bool [N, length].
+        Whether each pixel is in the span, bool [N, length].
     """
     import tensorflow as tf
 
@@ -73,13 +73,13 @@ def spans(draws: StatelessRandom, part: Any, length: int) -> Any:
 
 
 def paste(images: Any, rows: Any, columns: Any, over: Any = None) -> Any:
-    """Puts pixels of other images, or grey, where both row and column are hit.
+    """Replaces the pixels of the chosen rows and columns by those of other images, or by grey.
 
     Args:
         images: uint8 [N, H, W, 3].
         rows: bool [N, H].
         columns: bool [N, W].
-        over: What is put there, uint8 [N, H, W, 3]; unset: grey.
+        over: Images to take pixels from, uint8 [N, H, W, 3]; None: grey.
 
     Returns:
         uint8 [N, H, W, 3].
@@ -89,7 +89,7 @@ def paste(images: Any, rows: Any, columns: Any, over: Any = None) -> Any:
     _, height, width, _ = images.shape
 
     def flat(pixels: Any) -> Any:
-        # Channels lie beside columns, for a mask that repeats over three of them is slow.
+        # Channels are merged with columns, as broadcasting a mask over three channels is slow.
         return tf.reshape(pixels, [-1, height, width * 3])
 
     hit = rows[:, :, tf.newaxis] & tf.repeat(columns, 3, axis=1)[:, tf.newaxis, :]
@@ -112,8 +112,8 @@ def mix(
         images: uint8 [N, H, W, 3].
         labels: float32 [N, K].
         draws: The batch's random numbers.
-        mixup: Alpha of mixup's beta distribution; 0 is none.
-        cutmix: Alpha of CutMix's; with both, each gets every second batch.
+        mixup: Alpha of mixup's beta distribution; 0: no mixup.
+        cutmix: Alpha of CutMix's; 0: no CutMix. With both, each is applied to half of the batches.
 
     Returns:
         Images uint8 [N, H, W, 3], and labels float32 [N, K] mixed in the same proportions.
@@ -135,7 +135,7 @@ def mix(
 
 
 def _mix_up(images: Any, labels: Any, own: Any) -> tuple[Any, Any]:
-    """Blends images (Zhang et al., 2017), each keeping its `own` part, float32 [N]."""
+    """Blends images (Zhang et al., 2017), each keeping the fraction `own`, float32 [N]."""
     import tensorflow as tf
 
     pixels = tf.cast(images, tf.float32)
@@ -152,7 +152,7 @@ def _cut_mix(images: Any, labels: Any, draws: StatelessRandom, own: Any) -> tupl
     side = tf.sqrt(1 - own)
     rows, columns = spans(draws, side, height), spans(draws, side, width)
     mixed = paste(images, rows, columns, tf.roll(images, 1, axis=0))
-    # The area as it came out in whole pixels.
+    # The area in full pixels.
     row_part, column_part = (
         tf.reduce_mean(tf.cast(hit, tf.float32), axis=1) for hit in (rows, columns)
     )

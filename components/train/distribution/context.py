@@ -1,4 +1,4 @@
-"""Where a training runs and what it leaves."""
+"""The training context: strategy, workers, checkpoint folder and the training's identity."""
 
 import contextlib
 import dataclasses
@@ -14,13 +14,13 @@ from darkroom.errors import SettingsError, StepError
 
 @dataclasses.dataclass(frozen=True)
 class TrainingContext:
-    """Where a training runs and what it leaves.
+    """The strategy, workers, checkpoint folder and identity of a training.
 
     Attributes:
         strategy: The distribution strategy.
         workers: The workers.
-        folder: Of checkpoints and the best weights; only the chief reads or writes it.
-        identity: What the training is; a checkpoint of any other is refused.
+        folder: Folder of the checkpoint and the best weights; only the chief reads or writes it.
+        identity: Settings, labels and data of the training; a checkpoint with another is refused.
     """
 
     strategy: Any
@@ -29,34 +29,34 @@ class TrainingContext:
     identity: Mapping[str, Any]
 
     def worker_shard(self, batch_size: int) -> WorkerShard:
-        """This worker's share of global batches.
+        """This worker's shard of the global batches.
 
         Raises:
-            SettingsError: The batch does not divide by devices.
+            SettingsError: The batch size is not divisible by the number of devices.
         """
         replicas, workers = self.strategy.num_replicas_in_sync, self.workers
         if batch_size % replicas:
             raise SettingsError(
-                f"train.batch_size is {batch_size}, over all devices, and does not divide by the "
+                f"train.batch_size is {batch_size}, over all devices, and not divisible by the "
                 f"{replicas} devices: set {max(1, round(batch_size / replicas)) * replicas}"
             )
         return WorkerShard(batch_size, workers.size, workers.rank, replicas)
 
     def distributed(self, build: Callable[[], Any]) -> Any:
-        """A dataset that the strategy hands to its devices, without cutting it up once more."""
+        """Distributes a dataset of per-device batches to the strategy's devices."""
         return self.strategy.distribute_datasets_from_function(lambda _: build())
 
 
 @contextlib.contextmanager
 def clear_errors(source: TransformedExamples, context: TrainingContext) -> Iterator[None]:
-    """Says what TensorFlow says in many lines in one, where we know what it means.
+    """Replaces errors of TensorFlow whose cause is known by errors of one line.
 
     Args:
-        source: What is read.
-        context: Where the training runs.
+        source: Transformed examples that are read.
+        context: The training context.
 
     Raises:
-        StepError: The examples are damaged, or another worker has ended.
+        StepError: The examples are damaged or missing, or another worker has ended.
     """
     import tensorflow as tf
 
@@ -76,16 +76,16 @@ def clear_errors(source: TransformedExamples, context: TrainingContext) -> Itera
 
 
 PIECE = 2**24
-"""Numbers of 4 bytes that are sent at once."""
+"""int32 numbers sent at once: 64 MiB."""
 
 
 def broadcast_from_chief(
     content: bytes | None, workers: WorkerGroup, strategy: Any
 ) -> bytes | None:
-    """Gives every worker what the chief has.
+    """Sends the chief's bytes to all workers, so that only the chief needs the checkpoint folder.
 
     Args:
-        content: The chief's bytes or None; what the other workers give does not matter.
+        content: The chief's bytes or None; ignored on the other workers.
         workers: The workers.
         strategy: The distribution strategy.
 
@@ -110,12 +110,12 @@ def broadcast_from_chief(
 
 
 def _added(strategy: Any, values: Any) -> Any:
-    """The sum of whole numbers over workers."""
+    """Sums integers over all workers."""
     import tensorflow as tf
 
     def add() -> Any:
         return tf.distribute.get_replica_context().all_reduce("sum", tf.identity(values))
 
-    # Each of a worker's devices puts the same in.
+    # Every device of a worker adds the same values.
     local = strategy.experimental_local_results(tf.function(strategy.run)(add))
     return local[0].numpy() // len(local)

@@ -31,11 +31,11 @@ ENVIRONMENT = {
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """A form's answers to some images.
+    """A form's predictions for some images.
 
     Attributes:
         probabilities: float32 [N, K].
-        milliseconds: Median time of an answer.
+        milliseconds: Median time of one prediction.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -43,18 +43,18 @@ class Answers:
 
 
 def ask(form: str, path: Path, images: Images) -> Answers:
-    """Asks a form for each of some images by itself, on one thread of the CPU.
+    """Runs a form on each image separately, on one CPU thread, in a subprocess.
 
-    In a process of its own: TensorFlow's threads and devices are settled at its first use, a GPU
-    calculates with fewer digits, and a runtime that crashes must not take the training along.
+    A subprocess, because TensorFlow's threads and devices are fixed at its first use, a GPU
+    computes with fewer digits, and a crash of the runtime must not end the training.
 
     Args:
         form: `saved_model`, or one of `train.export`.
-        path: Its file, or the SavedModel's folder.
+        path: The form's file, or the SavedModel's folder.
         images: uint8 [N, H, W, 3].
 
     Raises:
-        StepError: The form does not load or does not answer.
+        StepError: The form fails to load or to run.
     """
     with tempfile.TemporaryDirectory() as scratch:
         asked, given = Path(scratch, "images.npy"), Path(scratch, "answers.npz")
@@ -80,13 +80,13 @@ def _reason(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 def load_saved_model(path: Path) -> Answer:
-    """Loads a SavedModel; threads and devices are the process's."""
+    """Loads a SavedModel, to be run on the process's threads and devices."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
 
     def answer(image: Images) -> Any:
-        # Through what was loaded, with which the variables live.
+        # Through `loaded`, which keeps the variables alive.
         signature = loaded.signatures[XAI_MODEL]
         return signature(input_images=image.astype(np.float32))["probabilities"]
 
@@ -102,7 +102,7 @@ LOADERS: dict[str, Callable[[Path], Answer]] = {
 
 
 def main(form: str, path: str, asked: str, given: str) -> None:
-    """Answers each image by itself, and the first one twice, since first answers take longer."""
+    """Runs each image separately, and the first one twice, since a first call takes longer."""
     answer, images = LOADERS[form](Path(path)), np.load(asked)
     answer(images[:1])
     probabilities, seconds = [], []

@@ -1,4 +1,4 @@
-"""A checkpoint: everything a training needs to go on, in one file that is whole or absent."""
+"""Checkpoints: everything a training needs to resume, in one file written atomically."""
 
 import dataclasses
 import hashlib
@@ -20,17 +20,17 @@ from darkroom.storage.atomic import atomic_file, remove_temporary
 
 FILE = "training.npz"
 BEST_WEIGHTS = "best.weights.h5"
-"""Beside it: the weights of the best epoch, as Keras writes them."""
+"""Weights of the best epoch, as Keras writes them, beside the checkpoint."""
 FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint's file holds.
+    """The content of a checkpoint file.
 
     Attributes:
-        progress: How far the training is.
-        values: Values of the network's and the optimizer's variables, in their order.
+        progress: The training's progress.
+        values: Values of the network's and then the optimizer's variables, in order.
     """
 
     progress: Progress
@@ -38,11 +38,11 @@ class Checkpoint:
 
 
 def checkpoint_folder(settings: TrainSettings, output: Path) -> Path:
-    """Where the checkpoint lives: a folder that outlasts the attempt, if the settings name one.
+    """The folder of the checkpoint: the one that the settings name, or else the step's output.
 
     Args:
         settings: The train step's settings.
-        output: The step's own output.
+        output: The step's output folder.
 
     Raises:
         SettingsError: The bucket is not mounted.
@@ -57,12 +57,12 @@ def checkpoint_folder(settings: TrainSettings, output: Path) -> Path:
 
 
 def write_checkpoint(folder: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Writes the folder's checkpoint in the place of the one before it.
+    """Writes a checkpoint, replacing the one before.
 
     Args:
-        folder: Where checkpoints live.
-        identity: What the training is, by name: settings, labels, data; JSON values.
-        checkpoint: What to write.
+        folder: The checkpoint's folder.
+        identity: The training's identity, as `training_identity` returns it.
+        checkpoint: The checkpoint.
 
     Raises:
         StepError: The disk is full, or the folder cannot be written.
@@ -84,7 +84,11 @@ def write_checkpoint(folder: Path, identity: Mapping[str, Any], checkpoint: Chec
 
 
 def read_bytes(folder: Path) -> bytes | None:
-    """The folder's checkpoint as it lies there; None where there is none."""
+    """Reads the bytes of a folder's checkpoint; None if there is none.
+
+    Raises:
+        StepError: The file cannot be read.
+    """
     try:
         return (folder / FILE).read_bytes()
     except FileNotFoundError:
@@ -94,21 +98,21 @@ def read_bytes(folder: Path) -> bytes | None:
 
 
 def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) -> Checkpoint:
-    """Takes a checkpoint's bytes apart.
+    """Parses a checkpoint.
 
     Args:
-        content: What `read_bytes` gave.
-        folder: Where they come from, for messages.
-        identity: What the training at hand is.
+        content: The bytes that `read_bytes` returned.
+        folder: Their folder, for messages.
+        identity: The identity of the training that wants to resume.
 
     Raises:
-        StepError: The file is damaged, or of another training.
+        StepError: The file is damaged, or belongs to another training.
     """
     import numpy as np
 
     path = folder / FILE
     try:
-        # Every array carries a checksum, which reading verifies.
+        # Reading verifies the checksum of every array.
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             values = tuple(file[name] for name in sorted(set(file.files) - {"about"}))
@@ -122,14 +126,14 @@ def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) 
     differences = _differences(theirs, identity) if readable else ["its format"]
     if differences:
         raise StepError(
-            f"the checkpoint {path} is of another training ({', '.join(differences)}): delete it "
-            "to train from the start, or set train.checkpoints to another folder"
+            f"the checkpoint {path} belongs to another training ({', '.join(differences)}): "
+            "delete it to train from the start, or set train.checkpoints to another folder"
         )
     return Checkpoint(_progress(progress), values)
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Removes the checkpoint of a training that is done, so that the next one starts anew."""
+    """Removes the checkpoint of a finished training, so that the next one starts from scratch."""
     (folder / FILE).unlink(missing_ok=True)
 
 
@@ -139,10 +143,10 @@ def variable_values(variables: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def assign_values(variables: Sequence[Any], values: Sequence[Any]) -> None:
-    """Gives variables their values.
+    """Assigns values to variables.
 
     Raises:
-        StepError: They are not the same variables.
+        StepError: Their number or shapes differ.
     """
     same = len(variables) == len(values) and all(
         tuple(variable.shape) == value.shape
@@ -150,7 +154,7 @@ def assign_values(variables: Sequence[Any], values: Sequence[Any]) -> None:
     )
     if not same:
         raise StepError(
-            f"the checkpoint's weights are not this network's: delete {FILE} to train from the "
+            f"the checkpoint's weights do not fit this network: delete {FILE} to train from the "
             "start"
         )
     for variable, value in zip(variables, values, strict=True):
@@ -164,7 +168,7 @@ def _progress(values: dict[str, Any]) -> Progress:
 
 
 def _differences(theirs: Any, ours: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Names of what differs, with both values where they are short."""
+    """Names of the entries that differ, with both values where they are short."""
     found = []
     for name in sorted({*theirs, *ours}):
         there, here = theirs.get(name), ours.get(name)
@@ -180,10 +184,10 @@ _log = logging.getLogger("darkroom.train")
 
 
 class CheckpointManager:
-    """Reads and writes what a training keeps; the chief alone touches the folder.
+    """Reads and writes a training's checkpoint and best weights; only the chief uses the folder.
 
     Args:
-        context: Where the training runs.
+        context: The training context.
         model: The keras.Model that is trained.
     """
 
@@ -191,14 +195,14 @@ class CheckpointManager:
         self._context, self._model = context, model
 
     def read(self) -> Checkpoint | None:
-        """Gives every worker the chief's checkpoint; None where there is none.
+        """Reads the checkpoint and sends it to every worker; None if there is none.
 
         Raises:
-            StepError: It is damaged, or of another training.
+            StepError: It is damaged, or belongs to another training.
         """
         folder, chief = self._context.folder, self._context.workers.is_chief
         if chief:
-            # Of an attempt that was killed; each leaves as much as the checkpoint holds.
+            # Left by killed attempts; each file is as large as a checkpoint.
             remove_temporary(folder)
         content = read_bytes(folder) if chief else None
         content = broadcast_from_chief(content, self._context.workers, self._context.strategy)
@@ -207,10 +211,10 @@ class CheckpointManager:
         return parse_checkpoint(content, folder, self._context.identity)
 
     def restore(self, checkpoint: Checkpoint, variables: Sequence[Any]) -> None:
-        """Gives variables the checkpoint's values.
+        """Assigns the checkpoint's values to variables.
 
         Raises:
-            StepError: They are not the same variables, or the best weights are gone.
+            StepError: The variables differ, or the best weights are missing.
         """
         assign_values(variables, checkpoint.values)
         progress, folder = checkpoint.progress, self._context.folder
@@ -218,9 +222,9 @@ class CheckpointManager:
         if not self._context.workers.is_chief:
             return
         moment = f"step {progress.step} of epoch {done + 1}" if progress.step else f"epoch {done}"
-        _log.info("goes on after %s, from the checkpoint in %s", moment, folder)
+        _log.info("resumes after %s, from the checkpoint in %s", moment, folder)
         if progress.best_epoch == done and not progress.step:
-            # Killed perhaps between the checkpoint and the best weights, which are the same.
+            # Perhaps killed before saving the best weights, which are those of the checkpoint.
             self.save_best()
         elif progress.best_epoch and not (folder / BEST_WEIGHTS).is_file():
             raise StepError(
@@ -229,7 +233,7 @@ class CheckpointManager:
             )
 
     def save(self, progress: Progress, values: tuple[Any, ...]) -> None:
-        """Writes a checkpoint in the place of the one before.
+        """Writes a checkpoint, replacing the one before.
 
         Raises:
             StepError: The folder cannot be written.
@@ -239,7 +243,7 @@ class CheckpointManager:
             write_checkpoint(self._context.folder, self._context.identity, checkpoint)
 
     def save_best(self) -> None:
-        """Keeps the model's weights as the best.
+        """Saves the model's weights as the best.
 
         Raises:
             StepError: The folder cannot be written.
@@ -257,7 +261,7 @@ class CheckpointManager:
 MAY_CHANGE = frozenset(
     {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
 )
-"""Settings that say where a training runs and what is written, not what comes of it."""
+"""Settings that do not change a training's result, only where it runs and what it writes."""
 
 _HEAD_BYTES = 2**16
 
@@ -265,14 +269,17 @@ _HEAD_BYTES = 2**16
 def training_identity(
     source: TransformedExamples, graph: TransformGraph, settings: TrainSettings, warm_start: bool
 ) -> dict[str, Any]:
-    """Describes a training by settings, labels and data; JSON values.
+    """Identifies a training by settings, labels and data, so that it resumes no other's checkpoint.
 
     Args:
-        source: Transformed examples, which may be too many to read them all: shards are told
-            apart by their size and first bytes, and together by the moments of all pixels.
+        source: Transformed examples. They may be too many to read, so a shard is identified by
+            its size and first bytes, and all of them by mean and variance of the pixels.
         graph: The graph that gave them.
         settings: The train step's settings.
         warm_start: Whether it starts from a former model's weights.
+
+    Returns:
+        JSON values by name.
     """
     data = hashlib.sha256(repr((graph.pixel_mean, graph.pixel_variance)).encode())
     for path in sorted(source.folder.glob("*.tfrecord")):

@@ -17,11 +17,11 @@ from darkroom.errors import SettingsError, StepError
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network and the parts of it that others reach for.
+    """A network and the parts of it that other modules use.
 
     Attributes:
         model: keras.Model from pixels 0 to 255 [N, H, W, 3] to probabilities float32 [N, K].
-        backbone: The keras.Model within it that is frozen while the head is trained.
+        backbone: The keras.Model within it that is frozen in the head's phase.
         embedding: keras.Model from the same pixels to (embedding float32 [N, D], probabilities).
     """
 
@@ -36,7 +36,7 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
     Args:
         settings: The train step's settings.
         graph: States image size, labels and pixel statistics.
-        weights: What the backbone starts from, as `build_backbone` takes it.
+        weights: Initial weights of the backbone, as `build_backbone` takes them.
     """
     import keras
 
@@ -53,7 +53,7 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
             settings.head_width, "relu", kernel_regularizer=penalty, name="hidden"
         )
         dropped = hidden(dropped)
-    # float32 whatever the policy: probabilities in half precision do not sum to 1.
+    # float32 under every dtype policy: probabilities in half precision do not sum to 1.
     head = keras.layers.Dense(
         len(graph.labels),
         "sigmoid" if graph.multi_label else "softmax",
@@ -70,10 +70,10 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
 
 
 def check_head_only(settings: TrainSettings) -> None:
-    """Checks that nothing is asked for that would change pixels or backbone, or needs pixels.
+    """Checks that the settings change neither pixels nor backbone, and need no pixels.
 
     Raises:
-        SettingsError: Something is.
+        SettingsError: They do.
     """
     asked = {
         "fine_tune_epochs": settings.fine_tune_epochs > 0,
@@ -84,25 +84,25 @@ def check_head_only(settings: TrainSettings) -> None:
     for name, is_asked in asked.items():
         if is_asked:
             raise SettingsError(
-                f"train.{name} is not for embeddings, of which the head alone is trained: "
+                f"train.{name} is not for embeddings, on which only the head is trained: "
                 "leave it out, or transform.embeddings"
             )
     if "tflite_int8" in settings.export:
         raise SettingsError(
             "train.export tflite_int8 is calibrated on training photographs, which embeddings do "
-            "not show: leave it out, or transform.embeddings"
+            "not contain: leave it out, or transform.embeddings"
         )
 
 
 def check_embeddings(embeddings: Embeddings, settings: TrainSettings) -> None:
-    """Checks that a training can be done on embeddings.
+    """Checks that the settings can train on embeddings.
 
     Args:
-        embeddings: Whose they are.
+        embeddings: Backbone and weights that computed them.
         settings: The train step's settings.
 
     Raises:
-        SettingsError: The settings ask for more than a head, or their weights file is missing.
+        SettingsError: The settings train more than a head, or their weights file is missing.
         StepError: The settings name another backbone, or other weights of it.
     """
     check_head_only(settings)
@@ -117,9 +117,9 @@ def check_embeddings(embeddings: Embeddings, settings: TrainSettings) -> None:
 
 
 def head_network(network: Network) -> Network:
-    """The network whose `model` is the head alone, from embeddings to probabilities.
+    """A network whose `model` is the head only, from embeddings to probabilities.
 
-    Its layers are those of the full network, which therefore has all that they learn.
+    It shares its layers with the full network, which is therefore trained with it.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""The phases of a training: the head on a frozen backbone, then the backbone with it."""
+"""The phases of a training: first the head on a frozen backbone, then both; their optimizer."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from darkroom.settings import nearest
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A part of the training.
+    """A phase of a training.
 
     Attributes:
         name: `head`, `fine_tune` or `scratch`.
-        epochs: Number of epochs, at most.
+        epochs: Maximum number of epochs.
         learning_rate: Peak learning rate.
-        backbone_trains: Whether the backbone's weights change.
-        batch_norm_frozen: Whether its batch norm keeps statistics and weights.
-        first_layer: Name of the backbone's first layer that trains; None: all do.
-        depth_decay: Learning rate of the first layer that trains, as a part of the head's.
+        backbone_trains: Whether the backbone is trained.
+        batch_norm_frozen: Whether its batch norm keeps its statistics and weights.
+        first_layer: Name of the backbone's first trained layer; None: all are trained.
+        depth_decay: Learning rate of the first trained layer, as a fraction of the head's.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Phase:
 
 
 def plan_phases(settings: TrainSettings, warm_start: bool = False) -> list[Phase]:
-    """The phases that the settings ask for, in order.
+    """Plans the phases for the settings, in order.
 
     Args:
         settings: The train step's settings.
-        warm_start: Whether a former model's head and backbone are there to start from.
+        warm_start: Whether training starts from a former model's head and backbone.
     """
     if settings.weights == RANDOM and not warm_start:
         rate = settings.scaled(settings.learning_rate)
@@ -64,10 +64,10 @@ def set_trainable(backbone: Any, phase: Phase) -> None:
 
     Args:
         backbone: A keras.Model.
-        phase: The phase to come.
+        phase: The next phase.
 
     Raises:
-        SettingsError: The backbone has no layer of the name that training is to begin at.
+        SettingsError: The backbone has no layer named `first_layer`.
     """
     import keras
 
@@ -87,15 +87,15 @@ def set_trainable(backbone: Any, phase: Phase) -> None:
 
 
 def _offer(phase: Phase, names: list[str]) -> str:
-    """The nearest of many names, without a list of all of them."""
+    """Suggests the nearest of many names, without listing all."""
     offer = nearest(str(phase.first_layer), names)
     return offer if "did you mean" in offer else f"; it has {names[0]} to {names[-1]}"
 
 
 def rate_factors(backbone: Any, phase: Phase) -> dict[str, float]:
-    """Factors on the learning rate of the backbone's weights by their path; all others take 1.
+    """Learning-rate factors of the backbone's weights, by their path; 1 for all others.
 
-    They fall geometrically from the head down to `depth_decay` at the first layer that trains.
+    They decrease geometrically from the head to `depth_decay` at the first trained layer.
     """
     layers = [layer for layer in backbone.layers if layer.trainable_weights]
     return {
@@ -113,15 +113,15 @@ def build_optimizer(
     factors: Mapping[str, float],
     scale_loss: bool,
 ) -> Any:
-    """Builds AdamW on a linear ramp over the first tenth, then a cosine down to zero.
+    """Builds AdamW with linear warm-up over the first tenth of the steps, then cosine decay to 0.
 
     Args:
         phase: States epochs and peak learning rate.
-        steps: Steps an epoch.
-        weight_decay: AdamW's; biases and the weights of norms, which are vectors, have none.
+        steps: Steps per epoch.
+        weight_decay: Weight decay; not applied to vectors: biases and weights of norms.
         variables: The weights to train.
-        factors: On the learning rate of some of them, by path.
-        scale_loss: Whether small gradients would be zero in the number format of the network.
+        factors: Factors on the learning rate, by the weight's path; 1 for all others.
+        scale_loss: Whether to scale the loss, so that small gradients are not 0 in float16.
 
     Returns:
         A built keras.Optimizer.

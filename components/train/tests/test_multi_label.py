@@ -271,4 +271,4 @@ def test_a_model_of_several_labels_does_not_start_one_of_one_label(
     assert former_weights(settings, graph) is not None
     single = type(graph)(**{**vars(graph), "multi_label": False})
     assert former_weights(settings, single) is None
-    assert "it gives a photograph several labels" in caplog.text
+    assert "it predicts several labels per photograph" in caplog.text

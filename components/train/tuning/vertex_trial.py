@@ -1,7 +1,8 @@
 """`python -m components.train.tuning.vertex_trial`: one trial of a Vertex tuning job.
 
-Vertex puts the trial's settings behind the command, as `--learning_rate=0.003`, and reads its
-reports from a file.
+Vertex appends the trial's settings to the command, as `--learning_rate=0.003`, and reads its
+reports from a file that it names in the environment. The format of that file is the one that
+cloudml-hypertune, Google's discontinued reporter, wrote: one JSON object a line.
 """
 
 import json
@@ -27,7 +28,7 @@ from darkroom.storage.atomic import write_text
 from darkroom.storage.paths import mounted_path
 
 CHECKPOINTS_VARIABLE = "AIP_CHECKPOINT_DIR"
-"""Where Vertex has a trial keep its checkpoints, where the job has an output directory."""
+"""Folder for a trial's checkpoints, which Vertex sets if the job has an output directory."""
 
 
 def main(
@@ -58,8 +59,8 @@ def train_once(
         transformed_examples: The examples that transform wrote.
         transform_graph: The graph that transform fitted.
         settings: The train step's settings: a file, or JSON.
-        metric: What to report.
-        options: The trial's own, `--name=value` each, by dotted name.
+        metric: Name of the metric to report.
+        options: The trial's settings, each `--name=value` with a dotted name.
 
     Returns:
         The metric at the epoch whose weights training would keep.
@@ -111,14 +112,14 @@ FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
 TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
 DEFAULT_FILE = "/tmp/hypertune/output.metrics"
 MOST_LINES = 100
-"""The service looks at the last reports only, and reads the whole file each time."""
+"""The service uses the last reports only, and reads the complete file each time."""
 
 
 class Reports:
-    """The reports of this process's trial.
+    """Reports the metric of this process's trial to Vertex.
 
     Args:
-        metric: The metric's id in the job's study.
+        metric: Id of the metric in the job's study.
     """
 
     def __init__(self, metric: str) -> None:
@@ -129,7 +130,7 @@ class Reports:
 
     def add(self, step: int, value: float) -> None:
         """Reports the metric's value after a step, such as an epoch."""
-        # Numbers are text, as the service expects them.
+        # The service expects numbers as text.
         report = {
             "timestamp": time.time(),
             "trial": self._trial,

@@ -180,7 +180,10 @@ def test_a_lost_worker_ends_the_others_with_a_clear_line(
         ('{"cluster": {"worker": ["a:1"]}}', "is no task, which is not in its cluster .worker 0"),
         ('{"cluster": {"worker": "a:1"}}', 'must map "chief" and "worker" to lists'),
         ("[]", 'must map "chief" and "worker" to lists'),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}', "no number"),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}',
+            "not a number",
+        ),
     ],
 )
 def test_a_wrong_tf_config_is_one_clear_line(

@@ -29,7 +29,7 @@ class Cluster(ThreadingHTTPServer):
         refused: Answer to a creation, instead of taking it.
         busy: Looks that are answered with 503.
         fails: Whether the workers fail.
-        never_ends: Whether the job goes on for ever, and a list of its pods takes until `go_on`.
+        never_ends: Whether the job never ends, and listing its pods blocks until `go_on` is set.
         listing: Set when such a list was asked for.
     """
 
