@@ -1,23 +1,26 @@
 """Runs on Vertex, against a stand-in made of the library's own protos, over TLS."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 import yaml
-from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState
-from google.protobuf import json_format
 
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
 from pipeline.cluster_client import Run
 from pipeline.settings.cluster import VertexSettings
 from pipeline.targets.vertex.client import Vertex
-from pipeline.tests.vertex_checks import ACCOUNT, PARENT
-from pipeline.tests.vertex_server import VertexServer
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1.types import PipelineJob
+
+    from pipeline.tests.vertex_server import VertexServer
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 PACKAGE = GOLDEN / "digits.vertex.yaml"
@@ -28,10 +31,15 @@ def submitted(vertex: Vertex, caching: bool = True) -> Run:
 
 
 def job_of(server: VertexServer, run: Run) -> PipelineJob:
+    from pipeline.tests.vertex_checks import PARENT
+
     return server.jobs[f"{PARENT}/pipelineJobs/{run.id}"]
 
 
 def caching_of(job: PipelineJob) -> dict[str, bool]:
+    from google.cloud.aiplatform_v1.types import PipelineJob
+    from google.protobuf import json_format
+
     pipeline = json_format.MessageToDict(PipelineJob.pb(job).pipeline_spec)
     dags = [pipeline["root"], *pipeline["components"].values()]
     return {
@@ -45,6 +53,11 @@ def caching_of(job: PipelineJob) -> dict[str, bool]:
 def test_a_run_is_what_the_package_and_the_settings_say(
     vertex: Vertex, vertex_server: VertexServer, vertex_settings: VertexSettings
 ) -> None:
+    from google.cloud.aiplatform_v1.types import PipelineJob
+    from google.protobuf import json_format
+
+    from pipeline.tests.vertex_checks import ACCOUNT
+
     run = submitted(vertex)
 
     job = job_of(vertex_server, run)
@@ -80,6 +93,8 @@ def test_the_cache_is_as_compiled_or_off(vertex: Vertex, vertex_server: VertexSe
 def test_a_lost_answer_starts_no_second_run(
     vertex: Vertex, vertex_server: VertexServer, code: grpc.StatusCode
 ) -> None:
+    from pipeline.tests.vertex_checks import PARENT
+
     vertex_server.refuse("CreatePipelineJob", code, "The answer is lost.", lost=True)
 
     run = submitted(vertex)
@@ -154,6 +169,8 @@ def test_an_unblessed_model_is_pushed_by_no_one(
 
 
 def test_a_failure_says_what_to_do(vertex: Vertex, vertex_server: VertexServer) -> None:
+    from pipeline.tests.vertex_checks import ACCOUNT
+
     run = submitted(vertex)
     refused = (
         f"Service account `{ACCOUNT}` does not have `[storage.objects.get, "
@@ -196,6 +213,8 @@ def test_a_run_that_is_not_there(vertex: Vertex) -> None:
 
 
 def test_cancel_waits_for_the_end(vertex: Vertex, vertex_server: VertexServer) -> None:
+    from google.cloud.aiplatform_v1.types import PipelineState
+
     run = submitted(vertex)
     vertex_server.refuse(
         "CancelPipelineJob", grpc.StatusCode.UNAVAILABLE, "The answer is lost.", lost=True
@@ -209,6 +228,8 @@ def test_cancel_waits_for_the_end(vertex: Vertex, vertex_server: VertexServer) -
 
 
 def test_retry_keeps_what_succeeded(vertex: Vertex, vertex_server: VertexServer) -> None:
+    from google.cloud.aiplatform_v1.types import PipelineJob
+
     run = submitted(vertex)
     with pytest.raises(StepError, match="is pending: only a failed or cancelled one is retried"):
         vertex.retry(run.id)

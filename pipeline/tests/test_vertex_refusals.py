@@ -1,11 +1,14 @@
 """What Vertex refuses comes out as one line that says what to do."""
 
+from __future__ import annotations
+
 import http.server
 import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -18,7 +21,9 @@ from pipeline.targets.vertex.client import Vertex
 from pipeline.targets.vertex.errors import explained
 from pipeline.tests.test_vertex import submitted
 from pipeline.tests.vertex_fixtures import Keys
-from pipeline.tests.vertex_server import VertexServer
+
+if TYPE_CHECKING:
+    from pipeline.tests.vertex_server import VertexServer
 
 DENIED, INVALID = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT
 REFUSALS = {

@@ -1,11 +1,13 @@
 """Schedules on Vertex: made once, changed in place, and never someone else's."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 import yaml
-from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 
 from darkroom.errors import StepError
 from pipeline.cluster_client import Recurrence, Schedule
@@ -15,7 +17,11 @@ from pipeline.settings.cluster import VertexSettings
 from pipeline.targets.registry import cluster_target
 from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.test_vertex import PACKAGE
-from pipeline.tests.vertex_server import VertexServer
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
+
+    from pipeline.tests.vertex_server import VertexServer
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1", "Europe/Zurich")
@@ -128,6 +134,8 @@ def test_a_lost_answer_makes_no_second_schedule(
 
 
 def test_someone_elses_schedule_is_left_alone(vertex: Vertex, vertex_server: VertexServer) -> None:
+    from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
+
     foreign = add_foreign(vertex_server, vertex)
     before = VertexSchedule(installed(vertex_server))
 
@@ -144,6 +152,8 @@ def test_someone_elses_schedule_is_left_alone(vertex: Vertex, vertex_server: Ver
 
 
 def test_ours_is_found_beside_others(vertex: Vertex, vertex_server: VertexServer) -> None:
+    from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
+
     for number in range(3):
         name = f"projects/my-project/locations/europe-west4/schedules/foreign{number}"
         schedule = VertexSchedule(name=name, display_name="digits", cron="0 0 * * *")

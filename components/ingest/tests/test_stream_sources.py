@@ -12,19 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apache_beam.options.pipeline_options import (
-    GoogleCloudOptions,
-    StandardOptions,
-    WorkerOptions,
-)
-from apache_beam.runners.dataflow.internal.apiclient import get_container_image_from_options
-from apache_beam.utils.timestamp import Timestamp
 
 from components.ingest.stream import stream
 from components.ingest.streaming.settings import StreamSettings
-from components.ingest.streaming.sources import ReadMessages, WatchFolder
 from components.ingest.streaming.stream_rows import lines_of_message
-from components.ingest.streaming.windows import build_pipeline
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.tests.windows import images, records, rejected, row, windows
 from darkroom.beam.options import beam_arguments
@@ -37,6 +28,11 @@ RunIngest = Callable[..., Any]
 
 
 def test_a_watched_folder(tmp_path: Path, run_ingest: RunIngest) -> None:
+    from apache_beam.utils.timestamp import Timestamp
+
+    from components.ingest.streaming.sources import WatchFolder
+    from components.ingest.streaming.windows import build_pipeline
+
     folder, out = tmp_path / "in", tmp_path / "windows"
     settings = StreamSettings(window=2, poll=0.2)
 
@@ -147,6 +143,16 @@ def test_messages_become_rows() -> None:
 @pytest.mark.parametrize("kind", ["subscription", "topic"])
 def test_the_pipeline_that_dataflow_gets(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # It would ask the bucket, for some minutes.
+    from apache_beam.options.pipeline_options import (
+        GoogleCloudOptions,
+        StandardOptions,
+        WorkerOptions,
+    )
+    from apache_beam.runners.dataflow.internal.apiclient import get_container_image_from_options
+
+    from components.ingest.streaming.sources import ReadMessages
+    from components.ingest.streaming.windows import build_pipeline
+
     asks = "_warn_if_soft_delete_policy_enabled"
     monkeypatch.setattr(GoogleCloudOptions, asks, lambda *_: None)
     image = "europe-docker.pkg.dev/my-project/darkroom/darkroom-ingest:0.1.0"

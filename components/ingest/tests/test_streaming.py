@@ -1,27 +1,26 @@
 """The streaming mode: windows of arriving photographs, each as the batch mode would write it."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import (
-    PipelineOptions,
-)
-from apache_beam.testing.test_stream import TestStream
-from apache_beam.transforms.window import TimestampedValue
 
 from components.ingest.shards.build_examples import chunks_of
 from components.ingest.shards.chunk import Chunk
 from components.ingest.streaming.settings import StreamSettings
 from components.ingest.streaming.window_folder import WindowFolder
-from components.ingest.streaming.windows import Finish, WriteWindows
 from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.windows import images, records, rejected, row, windows
 from darkroom.artifacts.examples import SPLITS, Examples
 from darkroom.beam.errors import worker_message
+
+if TYPE_CHECKING:
+    from apache_beam.testing.test_stream import TestStream
+    from apache_beam.transforms.window import TimestampedValue
 
 pytestmark = pytest.mark.slow
 
@@ -32,16 +31,25 @@ STREAMED += ["--streaming"]
 
 
 def run_stream(arrivals: TestStream, out: Path | str, settings: StreamSettings = SETTINGS) -> None:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.ingest.streaming.windows import WriteWindows
+
     with beam.Pipeline(options=PipelineOptions(STREAMED)) as pipeline:
         _ = pipeline | arrivals | WriteWindows(str(out), settings)
 
 
 def at(seconds: float, lines: Sequence[str]) -> list[TimestampedValue]:
+    from apache_beam.transforms.window import TimestampedValue
+
     return [TimestampedValue(line, seconds) for line in lines]
 
 
 def one_window(lines: Sequence[str]) -> TestStream:
     """All lines in the window that starts at 0."""
+    from apache_beam.testing.test_stream import TestStream
+
     stream = TestStream().advance_watermark_to(0).add_elements(at(1, lines))
     return stream.advance_watermark_to(20).advance_watermark_to_infinity()
 
@@ -51,6 +59,8 @@ def start_of(window: Examples) -> str:
 
 
 def test_each_window_is_what_the_batch_mode_writes(tmp_path: Path, run_ingest: RunIngest) -> None:
+    from apache_beam.testing.test_stream import TestStream
+
     lines = [row(tmp_path, n, "ab"[n % 2], age=n if n < 60 else n / 2) for n in range(120)]
     arrivals = (
         TestStream()
@@ -79,6 +89,8 @@ def test_each_window_is_what_the_batch_mode_writes(tmp_path: Path, run_ingest: R
 
 
 def test_what_comes_late_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    from apache_beam.testing.test_stream import TestStream
+
     lines = [row(tmp_path, n, "ab"[n % 2]) for n in range(4)]
     arrivals = (
         TestStream()
@@ -140,6 +152,12 @@ def test_a_window_ends_with_the_last_of_its_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the others are told of."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.testing.test_stream import TestStream
+
+    from components.ingest.streaming.windows import Finish
+
     monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 2)
     folder = WindowFolder(str(tmp_path / "windows"), "window", SETTINGS.ingest)
     rows = folder.begin([row(tmp_path, n, "ab"[n % 2]) for n in range(6)]).rows
@@ -172,6 +190,8 @@ def test_a_window_that_stands_is_not_written_again(tmp_path: Path) -> None:
 
 def test_windows_go_on_to_the_batch_mode(tmp_path: Path, run_ingest: RunIngest) -> None:
     """All windows together, by a glob: the batch run settles what lies in several of them."""
+    from apache_beam.testing.test_stream import TestStream
+
     lines = [row(tmp_path, n, "ab"[n % 2]) for n in range(120)]
     (tmp_path / "119.png").write_bytes((tmp_path / "1.png").read_bytes())
     arrivals = TestStream().advance_watermark_to(0).add_elements(at(1, lines[:60]))
