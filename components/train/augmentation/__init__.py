@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from components.train.augmentation.colour import recolour
+from components.train.augmentation.geometry import warp
 from components.train.augmentation.mixing import cut_out, mask_grid, mix
-from components.train.augmentation.rand_augment import rand_augment
+from components.train.augmentation.rand_augment import apply_rand_augment
 from components.train.augmentation.settings import AugmentationSettings
 from components.train.augmentation.stateless_random import StatelessRandom
-from components.train.augmentation.warp import warp
 
 __all__ = ["Augment", "build_augmentation"]
 
@@ -49,7 +49,7 @@ def build_augmentation(settings: AugmentationSettings) -> Augment:
                 saturation=settings.saturation,
             )
         if settings.rand_augment:
-            images = rand_augment(
+            images = apply_rand_augment(
                 images, draws, settings.rand_augment, settings.rand_augment_magnitude
             )
         if settings.cutout:

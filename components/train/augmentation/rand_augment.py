@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from components.train.augmentation.colour import recolour, rounded
+from components.train.augmentation.geometry import warp
 from components.train.augmentation.stateless_random import StatelessRandom
-from components.train.augmentation.warp import warp
 
 Change = Callable[[Any, StatelessRandom], Any]
 
 
-def rand_augment(images: Any, draws: StatelessRandom, operations: int, magnitude: float) -> Any:
+def apply_rand_augment(
+    images: Any, draws: StatelessRandom, operations: int, magnitude: float
+) -> Any:
     """Applies changes chosen for the batch, with a random strength for each image.
 
     Only the chosen changes are computed. `keras.layers.RandAugment` computes all of its changes for

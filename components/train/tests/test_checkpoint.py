@@ -1,4 +1,4 @@
-"""A training that is killed, at whatever moment, ends as if nothing had been."""
+"""A training that is killed at any moment and resumed gives the result of an uninterrupted one."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ PROGRAM = (
 
 @pytest.fixture(scope="module")
 def settings(transformed: Transformed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Two phases, with everything in them that is random or kept from step to step."""
+    """Two phases, with everything that is random or kept between steps."""
     from components.train.model.network import build_network
     from darkroom.artifacts.transformed import read_transform_graph
 
@@ -144,7 +144,7 @@ def test_killed_again_and_again_it_ends_bit_for_bit_the_same(
 def test_a_preemption_saves_first(
     transformed: Transformed, settings: dict[str, Any], uninterrupted: Path, tmp_path: Path
 ) -> None:
-    """With checkpoints far apart, so that the one there is the preemption's."""
+    """With rare checkpoints, so that the one found is the preemption's."""
     far = settings | {"checkpoint_steps": None}
     slow = (
         "import time; from components.train.loop.steps import StepRunner\n"
@@ -233,7 +233,7 @@ def test_a_foreign_checkpoint_is_refused(
 def test_another_place_may_go_on(
     transformed: Transformed, settings: dict[str, Any], uninterrupted: Path, halted: Path
 ) -> None:
-    """In a folder that outlasts the attempt; where a training runs is not what it is."""
+    """In a folder that outlasts the attempt; the strategy is not part of the identity."""
     changed = {"checkpoints": str(halted / "checkpoints"), "strategy": "one_device"}
     out = halted / "second attempt"
     run(transformed, out, settings | changed)

@@ -1,4 +1,4 @@
-"""Embeddings: the head alone is trained, as on pixels behind a frozen backbone; all is exported."""
+"""Embeddings: only the head is trained, as on a frozen backbone; the full network is exported."""
 
 import dataclasses
 import hashlib

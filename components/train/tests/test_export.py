@@ -1,4 +1,4 @@
-"""The further forms: there, answering through their own runtimes, and as the SavedModel does."""
+"""The further forms: written, run by their own runtimes, and equal to the SavedModel."""
 
 import dataclasses
 import json
@@ -175,7 +175,7 @@ def test_a_network_that_a_form_has_no_operation_for_is_refused(
 
 
 def test_a_real_backbone_in_every_form(tmp_path: Path) -> None:
-    """Batch norm is folded, and the head is sharpened so that probabilities lie far apart."""
+    """Batch norm is folded, and the head is sharpened so that probabilities are far apart."""
     import keras
 
     generator = np.random.default_rng(3)

@@ -1,4 +1,4 @@
-"""Photographs of several labels: sigmoid, thresholds of the valid split, names in the answer."""
+"""Photographs with several labels: sigmoid, thresholds of the valid split, predicted names."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The trainer: early ends, penalties, precision, TensorBoard, and what it refuses."""
+"""The trainer: early ends, penalties, precision, TensorBoard, and refused inputs."""
 
 import json
 from pathlib import Path

@@ -63,7 +63,7 @@ def table(study: Path) -> list[dict[str, str]]:
 
 
 def drawn(study: Path) -> list[tuple[str, ...]]:
-    """What the trials were and came to, without their numbers and times."""
+    """Settings and results of the trials, without numbers and times."""
     names = ("state", "val_accuracy", "epochs", *SPACE)
     return [tuple(row[name] for name in names) for row in table(study)]
 
@@ -185,7 +185,7 @@ def test_the_step_from_a_shell(transformed: Transformed, tmp_path: Path) -> None
 def test_a_failed_trial_is_recorded_and_the_next_runs(
     transformed: Transformed, tmp_path: Path
 ) -> None:
-    """Weights blow up under the one learning rate; what is common to all trials ends the search."""
+    """One learning rate diverges; an error in all trials ends the search."""
     told: list[float] = []
     settings = {"space": {"learning_rate": [1e39, 0.02]}, "trials": 2, "seed": 2}
     found = run_study(
