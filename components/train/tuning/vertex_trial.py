@@ -29,6 +29,38 @@ from darkroom.storage.paths import mounted_path
 
 CHECKPOINTS_VARIABLE = "AIP_CHECKPOINT_DIR"
 """Folder for a trial's checkpoints, which Vertex sets if the job has an output directory."""
+FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
+TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
+DEFAULT_FILE = "/tmp/hypertune/output.metrics"
+MOST_LINES = 100
+"""The service uses the last reports only, and reads the complete file each time."""
+
+
+class Reports:
+    """Reports the metric of this process's trial to Vertex.
+
+    Args:
+        metric: Id of the metric in the job's study.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._path = Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE))
+        self._trial = os.environ.get(TRIAL_VARIABLE, "0")
+        self._lines: list[str] = []
+
+    def add(self, step: int, value: float) -> None:
+        """Reports the metric's value after a step, such as an epoch."""
+        # The service expects numbers as text.
+        report = {
+            "timestamp": time.time(),
+            "trial": self._trial,
+            self._metric: str(value),
+            "global_step": str(step),
+        }
+        self._lines = [*self._lines, json.dumps(report, sort_keys=True)][-MOST_LINES:]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self._path, "".join(f"{line}\n" for line in self._lines))
 
 
 def main(
@@ -106,37 +138,3 @@ def _application() -> Any:
 
 if __name__ == "__main__":
     sys.exit(_application()())
-
-
-FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
-TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
-DEFAULT_FILE = "/tmp/hypertune/output.metrics"
-MOST_LINES = 100
-"""The service uses the last reports only, and reads the complete file each time."""
-
-
-class Reports:
-    """Reports the metric of this process's trial to Vertex.
-
-    Args:
-        metric: Id of the metric in the job's study.
-    """
-
-    def __init__(self, metric: str) -> None:
-        self._metric = metric
-        self._path = Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE))
-        self._trial = os.environ.get(TRIAL_VARIABLE, "0")
-        self._lines: list[str] = []
-
-    def add(self, step: int, value: float) -> None:
-        """Reports the metric's value after a step, such as an epoch."""
-        # The service expects numbers as text.
-        report = {
-            "timestamp": time.time(),
-            "trial": self._trial,
-            self._metric: str(value),
-            "global_step": str(step),
-        }
-        self._lines = [*self._lines, json.dumps(report, sort_keys=True)][-MOST_LINES:]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._path, "".join(f"{line}\n" for line in self._lines))
