@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 
 from components.ingest.sources.storage import local_files
-from components.train.model.head_only import check_head_only
+from components.train.model.network import check_head_only
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space

@@ -183,7 +183,7 @@ def test_an_interrupted_run_leaves_nothing_and_goes_on_where_it_was(
     assert "model" not in result["artifacts"]
 
     again = going()
-    assert "goes on after" in again.until("[train] goes on")
+    assert "resumes after" in again.until("[train] resumes")
     again.process.send_signal(signal.SIGTERM)
     result = again.ended()
     assert again.process.returncode == 143

@@ -61,7 +61,7 @@ def test_a_killed_study_goes_on(resumed: Finished, killed: Path) -> None:
     assert resumed.error == ""
     lines = resumed.output.splitlines()
     assert not [line for line in lines if line.startswith("[ingest]")]  # made ready once
-    assert any(line.startswith("[tune] goes on after ") for line in lines)
+    assert any(line.startswith("[tune] resumes after ") for line in lines)
     rows = table(killed / "digits-tuned")
     assert [(row["state"], float(row["learning_rate"])) for row in rows] == [
         ("complete", GOOD),
@@ -91,7 +91,7 @@ def test_more_trials_are_added_to_a_study(
 ) -> None:
     more = command("tune", "configs/digits.yaml", *OPTIONS, "--trials", "4", out=killed)
     assert more.code == 0
-    assert "[tune] goes on after 3 trials" in more.output
+    assert "[tune] resumes after 3 trials" in more.output
     assert len(table(killed / "digits-tuned")) == 4
 
 
@@ -130,7 +130,7 @@ def test_an_interruption_keeps_what_is_done(killed: Path, resumed: Finished) -> 
     [
         ([], "the config has no section 'tune'"),
         (["--set", "tune.space.epoch=[1, 2]"], "'tune.space.epoch'; did you mean 'epochs'?"),
-        (["--set", "tune.space.l2={low: 2, high: 1}"], "low is 2, and must be under high, 1"),
+        (["--set", "tune.space.l2={low: 2, high: 1}"], "low is 2, and must be less than high, 1"),
         (["--set", "tune.space.epochs={low: a, high: 1}"], "setting 'tune.space.epochs.low"),
         ([*OPTIONS, "--trials", "0"], "setting 'tune.trials'"),
         ([*OPTIONS, "--data", "/none"], "data path /none does not exist"),

@@ -19,13 +19,13 @@ class TrainSettings(Settings):
 
     With weights to start from, training has two phases: the new head on the frozen backbone for
     `epochs`, then the backbone with it for `fine_tune_epochs`. Without, the whole network is
-    trained for `epochs`. Each phase has a learning rate that ramps up over its first tenth and
-    falls to zero on a cosine. What is kept are the weights of the best epoch.
+    trained for `epochs`. In each phase the learning rate rises linearly over the first tenth and
+    then falls to zero on a cosine. The weights of the best epoch are kept.
     """
 
     backbone: str = "MobileNetV2"
     """A network of `keras.applications` by its name there; `small_cnn`, `lenet5`, `resnet34` or
-    `squeezenet`, which start from random weights; `linear`, the baseline that all should beat; or
+    `squeezenet`, which start from random weights; `linear`, the baseline to beat; or
     your own: `my_package.my_module:my_backbone`, called with the image size `(height, width)`,
     returns a keras.Model from pixels of mean 0 and variance 1, [N, H, W, 3], to a feature map
     [N, h, w, D] or an embedding [N, D]. Its folder has to be on PYTHONPATH."""
@@ -45,24 +45,24 @@ class TrainSettings(Settings):
     """Peak learning rate of Adam in the second phase."""
     learning_rate_batch_size: int | None = pydantic.Field(default=None, ge=1)
     """Batch size that both learning rates were found with: they scale with `batch_size` over it,
-    linearly. Unset, they are taken as they stand. `batch_size` is global, so that more devices at
+    linearly. Unset, they are used as given. `batch_size` is global, so that more devices at
     the same batch size change neither the rates nor the steps."""
     fine_tune_from: str | None = None
     """Name of the backbone's first layer to train in the second phase; unset: all of them."""
     fine_tune_batch_norm: Literal["frozen", "trained"] = "frozen"
     """Whether the backbone's batch norm keeps its statistics and weights in the second phase."""
     depth_decay: float = pydantic.Field(default=1.0, gt=0, le=1)
-    """Learning rate of the deepest layer in the second phase, as a part of the head's; those
+    """Learning rate of the deepest layer in the second phase, as a fraction of the head's; those
     between follow geometrically."""
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    """What says which epoch is the best, and when to stop early."""
+    """Metric that decides which epoch is the best, and when to stop early."""
     patience: int | None = pydantic.Field(default=None, ge=1)
     """Epochs without a better `monitor` after which a phase ends early; unset: never."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` weighs a photograph's loss by how rare its label is in the training split; where
-    photographs have several, having a label weighs as much in all as not having it."""
+    """`balanced` weighs a photograph's loss by how rare its label is in the training split. Where
+    photographs have several labels, those with a label weigh as much in total as those without."""
     weight_decay: float = pydantic.Field(default=0.0, ge=0)
-    """AdamW's weight decay, on all trained weights but biases and norms."""
+    """AdamW's weight decay, on all trained weights except biases and norms."""
     l1: float = pydantic.Field(default=0.0, ge=0)
     """L1 penalty on the head's weights."""
     l2: float = pydantic.Field(default=0.0, ge=0)
@@ -73,7 +73,7 @@ class TrainSettings(Settings):
     head_width: int = pydantic.Field(default=0, ge=0)
     """Units of a hidden layer (ReLU) between embedding and labels; 0: the head has none."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
-    """Part of the embedding dropped before the head while training."""
+    """Fraction of the embedding dropped before the head during training."""
     standardize: bool = False
     """Scale pixels by the photographs' own mean and variance by channel instead of by the
     convention of `keras.applications`, as all other backbones always do: for photographs unlike
@@ -82,23 +82,23 @@ class TrainSettings(Settings):
     """Random changes to training photographs."""
     strategy: StrategyName = "auto"
     """`one_device`; `mirrored` over the machine's GPUs; `multi_worker` over the workers that
-    TF_CONFIG names, as Vertex and Kubeflow set it; `tpu`; or `auto`, which takes what is there."""
+    TF_CONFIG names, as Vertex and Kubeflow set it; `tpu`; or `auto`, which uses what is there."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    """Number format of the computation; weights and probabilities are float32 always."""
+    """Number format of the computation; weights and probabilities are always float32."""
     jit_compile: bool = False
     """Compile the training step with XLA: for GPUs and TPUs, as on a CPU it is much slower."""
     checkpoints: str | None = None
-    """Folder (or `gs://` URI, mounted as `/gcs` as on Vertex) that a training which was killed is
-    resumed from: one for each pipeline. Unset, it is the step's output `checkpoints`, which a
-    cluster makes anew for every attempt."""
+    """Folder (or `gs://` URI, mounted as `/gcs` as on Vertex) from which a killed training
+    resumes: one for each pipeline. Unset, it is the step's output `checkpoints`, which a
+    cluster creates again for every attempt."""
     checkpoint_steps: int | None = pydantic.Field(default=None, ge=1)
     """Steps after which a checkpoint is written within an epoch; unset: after each epoch only."""
     tensorboard: bool = False
     """Write curves, histograms of weights, graph, augmented samples and the confusion matrix of
     the validation split to a folder `tensorboard` beside the checkpoint."""
     from_model: str | None = None
-    """Folder of a former model whose weights to start from, for periodic retraining; from scratch
-    where its labels or its backbone are others."""
+    """Folder of a former model whose weights training starts from, for periodic retraining; from
+    scratch if its labels or its backbone differ."""
     export: tuple[ExportForm, ...] = ()
     """Further forms, in `exports/` beside the SavedModel: `tflite` and `onnx`, which must give its
     probabilities to within 1e-4, and `tflite_int8`, some four times smaller and calibrated on
@@ -120,7 +120,7 @@ class TrainSettings(Settings):
     @pydantic.field_validator("weights", mode="before")
     @classmethod
     def _null_is_none(cls, weights: object) -> object:
-        # People write `null` in YAML, which a pipeline's parameters have no value for.
+        # People write `null` in YAML; pipeline parameters have no such value.
         return RANDOM if weights is None else weights
 
     @pydantic.model_validator(mode="after")
@@ -129,5 +129,5 @@ class TrainSettings(Settings):
         return self
 
     def scaled(self, learning_rate: float) -> float:
-        """A learning rate for the batch size at hand."""
+        """Scales a learning rate to `batch_size`."""
         return learning_rate * self.batch_size / (self.learning_rate_batch_size or self.batch_size)

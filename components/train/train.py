@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.precision import dtype_policy
+from components.train.distribution.strategy import dtype_policy
 from components.train.distribution.tf_config import WorkerGroup, read_worker_group
-from components.train.loop.checkpoint import BEST_WEIGHTS, checkpoint_folder, remove_checkpoint
-from components.train.loop.fingerprint import training_identity
-from components.train.loop.interruption import OnEpoch
-from components.train.model.head_only import check_embeddings, head_network
+from components.train.loop.checkpoint import (
+    BEST_WEIGHTS,
+    checkpoint_folder,
+    remove_checkpoint,
+    training_identity,
+)
+from components.train.loop.progress import OnEpoch
+from components.train.model.network import check_embeddings, head_network
 from components.train.model.phases import plan_phases
 from components.train.model.warm_start import former_weights, load_former
 from components.train.settings import TrainSettings
@@ -44,9 +48,9 @@ def train(
         settings: What is trained, and how.
         model: Output: a SavedModel directory with `labels.txt` and `history.json`.
         checkpoints: Output: the best weights and, until the model is written, the checkpoint to
-            go on from; both are in `settings.checkpoints` where that is set.
+            resume from; both are in `settings.checkpoints` where that is set.
 
-    Where TF_CONFIG names several workers, each runs this; the chief alone writes.
+    Where TF_CONFIG names several workers, each of them calls this function; only the chief writes.
 
     Returns:
         The history's entry of the best epoch.
@@ -54,7 +58,7 @@ def train(
     Raises:
         SettingsError: The weights file does not exist.
         StepError: Weights that do not fit, images too small, an empty split, a checkpoint of
-            another training, a loss that is not a number, or the process was asked to end.
+            another training, a loss that is not a number, or a request to end the process.
     """
     source = read_transformed_examples(transformed_examples)
     graph = read_transform_graph(transform_graph)
@@ -65,17 +69,17 @@ def train(
     if not workers.is_chief:
         return best
     _log.info("best epoch %d: valid accuracy %.3f", best["epoch"], best["val_accuracy"])
-    with atomic_artifact(model) as aside:
-        facts = _export(source, graph, settings, folder / BEST_WEIGHTS, aside)
-        write_json(aside / model_format.HISTORY_FILE, history)
+    with atomic_artifact(model) as temporary:
+        facts = _export(source, graph, settings, folder / BEST_WEIGHTS, temporary)
+        write_json(temporary / model_format.HISTORY_FILE, history)
         content = {
             "labels": list(graph.labels),
             "image_size": list(graph.image_size),
-            "digest": folder_digest(aside),
+            "digest": folder_digest(temporary),
             "best_epoch": best["epoch"],
             "settings": settings.model_dump(mode="json"),
         }
-        write_manifest(aside, model_format.KIND, content | facts)
+        write_manifest(temporary, model_format.KIND, content | facts)
     remove_checkpoint(folder)
     if folder != checkpoints:
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -91,18 +95,18 @@ def train_weights(
     folder: Path,
     on_epoch: OnEpoch | None = None,
 ) -> dict[str, Any]:
-    """Trains, and exports nothing.
+    """Trains a network without exporting it.
 
     Args:
         source: Transformed examples.
         graph: The graph that gave them.
         settings: What is trained, and how.
         workers: The workers.
-        folder: Of checkpoints and the best weights.
+        folder: Folder of the checkpoint and the best weights.
         on_epoch: Called after every epoch.
 
     Returns:
-        The history, as `fit` gives it.
+        The history, as `fit` returns it.
     """
     from components.train.distribution.context import TrainingContext
     from components.train.distribution.strategy import build_strategy
@@ -137,10 +141,10 @@ def _export(
     best_weights: Path,
     to: Path,
 ) -> dict[str, Any]:
-    """Exports a network built anew, outside any strategy, so that nothing of one is saved.
+    """Exports a network that is built outside any strategy, so that no part of one is saved.
 
     Returns:
-        What the manifest says of a multi-label model; nothing of any other.
+        Further entries of the manifest, for a multi-label model; else none.
     """
     from components.train.export.saved_model import export
     from components.train.model.network import build_network

@@ -1,11 +1,11 @@
-"""Contrast, brightness and saturation: one matrix product for all of them."""
+"""Contrast, brightness and saturation, in one matrix product."""
 
 from typing import Any
 
 from components.train.augmentation.stateless_random import StatelessRandom
 
 LUMINANCE = (0.299, 0.587, 0.114)
-"""Parts of red, green and blue in grey."""
+"""Weights of red, green and blue in grey."""
 
 
 def recolour(
@@ -16,17 +16,17 @@ def recolour(
     brightness: float = 0.0,
     saturation: float = 0.0,
 ) -> Any:
-    """Changes colours, of each image by factors of its own.
+    """Changes colours, by random factors for each image.
 
-    All three changes are linear in a pixel's colour, so one product with a 3x3 matrix an image
-    does them: a tenth of the cost of Keras's three layers.
+    All three changes are linear in a pixel's colour, so one product with a 3x3 matrix per image
+    applies them, in a tenth of the time of Keras's three layers.
 
     Args:
         images: uint8 [N, H, W, 3].
         draws: The batch's random numbers.
-        contrast: Largest change of the distance from the image's mean grey, as a factor off 1.
-        brightness: Largest change either way, as a part of white.
-        saturation: Largest change of the distance from a pixel's grey, as a factor off 1.
+        contrast: Largest change of the distance from the image's mean grey, 0 to 1.
+        brightness: Largest change either way, as a fraction of white.
+        saturation: Largest change of the distance from a pixel's grey, 0 to 1.
 
     Returns:
         uint8 [N, H, W, 3].
@@ -46,7 +46,7 @@ def recolour(
 
 
 def rounded(images: Any) -> Any:
-    """Pixels of any number format as uint8, to the nearest."""
+    """Rounds pixels of any number format to uint8."""
     import tensorflow as tf
 
     return tf.saturate_cast(images + 0.5, tf.uint8)

@@ -1,26 +1,28 @@
-"""RandAugment (Cubuk et al., 2019): a few changes picked at random from a list."""
+"""RandAugment (Cubuk et al., 2019): a few changes chosen at random from a list."""
 
 from collections.abc import Callable
 from typing import Any
 
 from components.train.augmentation.colour import recolour, rounded
+from components.train.augmentation.geometry import warp
 from components.train.augmentation.stateless_random import StatelessRandom
-from components.train.augmentation.warp import warp
 
 Change = Callable[[Any, StatelessRandom], Any]
 
 
-def rand_augment(images: Any, draws: StatelessRandom, operations: int, magnitude: float) -> Any:
-    """Applies changes picked for the batch, each image's as strong as it draws.
+def apply_rand_augment(
+    images: Any, draws: StatelessRandom, operations: int, magnitude: float
+) -> Any:
+    """Applies changes chosen for the batch, with a random strength for each image.
 
-    Only what was picked is computed: `keras.layers.RandAugment` computes all of its changes for
-    each that it picks, at ten times the cost; it also turns and shifts one way only, equalizes
-    over the batch, and posterizes the less the higher its factor.
+    Only the chosen changes are computed. `keras.layers.RandAugment` computes all of its changes for
+    each one that it chooses, and takes ten times as long; it also rotates and shifts in one
+    direction only, equalizes over the batch, and posterizes less for a higher factor.
 
     Args:
         images: uint8 [N, H, W, 3].
         draws: The batch's random numbers.
-        operations: Number of changes; one may be picked again.
+        operations: Number of changes; the same one may be chosen again.
         magnitude: Strength of the strongest change; 1 is 30 in the paper's count.
 
     Returns:
@@ -38,7 +40,7 @@ def rand_augment(images: Any, draws: StatelessRandom, operations: int, magnitude
 
 
 def _changes(magnitude: float) -> list[Change]:
-    """The paper's list, with its strengths at `magnitude` 1."""
+    """The paper's changes; at `magnitude` 1 with the paper's largest strengths."""
     return [
         lambda images, draws: images,  # noqa: ARG005
         lambda images, draws: warp(images, draws, rotation=magnitude * 30 / 360),
@@ -56,7 +58,7 @@ def _changes(magnitude: float) -> list[Change]:
 
 
 def _sharpen(images: Any, draws: StatelessRandom, strength: float) -> Any:
-    """Sharpens or blurs: moves pixels away from a 3x3 average or towards it."""
+    """Sharpens or blurs: moves pixels away from a 3x3 average, or towards it."""
     import tensorflow as tf
 
     pixels = tf.cast(images, tf.float32)
@@ -68,7 +70,7 @@ def _sharpen(images: Any, draws: StatelessRandom, strength: float) -> Any:
 
 
 def _posterize(images: Any, draws: StatelessRandom, bits: float) -> Any:
-    """Drops up to `bits` of each pixel's lowest bits."""
+    """Clears up to `bits` of each pixel's lowest bits."""
     import tensorflow as tf
 
     dropped = tf.cast(tf.round(draws.uniform(0, bits)), tf.uint8)
@@ -77,7 +79,7 @@ def _posterize(images: Any, draws: StatelessRandom, bits: float) -> Any:
 
 
 def _solarize(images: Any, draws: StatelessRandom, magnitude: float) -> Any:
-    """Inverts the pixels over a threshold, which falls from white down to 1 - `magnitude`."""
+    """Inverts pixels over a random threshold between white and 1 - `magnitude`."""
     import tensorflow as tf
 
     threshold = _each(rounded(255 * draws.uniform(1 - magnitude, 1)))
@@ -118,7 +120,7 @@ def _tones() -> Any:
 
 
 def _each(values: Any) -> Any:
-    """A value an image, [N], as [N, 1, 1, 1]."""
+    """Reshapes one value per image, [N], to [N, 1, 1, 1]."""
     import tensorflow as tf
 
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -1,14 +1,14 @@
-"""The random numbers of a batch, which seed and place in the stream alone determine."""
+"""Random numbers of a batch, determined by the seed and its position in the stream only."""
 
 from typing import Any
 
 
 class StatelessRandom:
-    """Gives new numbers at each call, without a state outside the batch.
+    """Draws new numbers at each call, without state outside the batch.
 
-    So batches can be made in parallel and in any order, and a training that goes on at some step
-    sees what it would have seen. The numbers of an example are drawn with those of its whole
-    global batch, hence are the same however many devices share it.
+    So batches can be made in parallel and in any order, and a resumed training sees the numbers of
+    an uninterrupted one. The numbers of an example are drawn with those of its complete global
+    batch, so they do not depend on the number of devices.
     """
 
     def __init__(self, seed: int, positions: Any, batch_size: int) -> None:
@@ -16,8 +16,8 @@ class StatelessRandom:
 
         Args:
             seed: The training's seed.
-            positions: Places of the batch's examples in the stream, int64 [N].
-            batch_size: Examples of the global batch that these are of.
+            positions: Positions of the batch's examples in the stream, int64 [N].
+            batch_size: Examples in the global batch.
         """
         import tensorflow as tf
 
@@ -36,7 +36,7 @@ class StatelessRandom:
         return tf.gather(drawn, self._rows)
 
     def half(self) -> Any:
-        """True for every second example by chance: bool [N]."""
+        """True with probability 0.5 for each example: bool [N]."""
         return self.uniform() < 0.5
 
     def one_of(self, count: int) -> Any:
@@ -52,7 +52,7 @@ class StatelessRandom:
         shape = [2, self._batch_size]
         larger = tf.random.stateless_gamma(shape, self._next_seed(), alpha + 1)
         power = tf.random.stateless_uniform(shape, self._next_seed())
-        # The two gamma variates as logarithms: of a small alpha they are less than float32 holds.
+        # The logarithms of two gamma variates, which underflow float32 for a small alpha.
         one, other = tf.unstack(tf.math.log(larger) + tf.math.log1p(-power) / alpha)
         return tf.gather(tf.sigmoid(one - other), self._rows)
 

@@ -1,37 +1,42 @@
-"""Transformed examples as `tf.data` streams of global batches, of which a worker reads its part.
+"""Transformed examples as `tf.data` streams of global batches; each worker reads its shard.
 
-The training stream is a function of the seed and of the step it starts at: pass after pass over
-the examples, each in an order of its own, cut into full batches. A batch may span two passes, so
-no example is dropped, no worker runs dry, and an epoch is a number of steps.
+The training stream depends on the seed and the first step only: pass after pass over the examples,
+each in a different order, cut into full batches. A batch may span two passes, so no example is
+dropped, no worker runs out of data, and an epoch is a fixed number of steps.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.train.augmentation import build_augmentation
 from components.train.augmentation.settings import NO_AUGMENTATION, AugmentationSettings
 from components.train.augmentation.stateless_random import StatelessRandom
-from components.train.data.parse import embeddings_parser, label_features, label_vectors
-from darkroom.artifacts.transformed import IMAGE, TransformedExamples, TransformGraph
+from darkroom.artifacts.transformed import (
+    EMBEDDING,
+    IMAGE,
+    LABEL_INDEX,
+    TransformedExamples,
+    TransformGraph,
+)
 from darkroom.errors import StepError
 
 SHUFFLE_BYTES = 256 * 2**20
-"""Memory the shuffle buffer may take, so that it does not grow with the dataset."""
+"""Most memory of the shuffle buffer, so that it does not grow with the dataset."""
 
 Parse = Callable[[Any], tuple[Any, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkerShard:
-    """The part of every global batch that one worker reads.
+    """The shard of every global batch that one worker reads.
 
     Attributes:
-        batch_size: Examples of a global batch.
+        batch_size: Examples in a global batch.
         workers: Number of workers.
         worker: This worker's number, from 0.
-        replicas: Devices over all workers; what a stream gives is one device's batch.
+        replicas: Devices of all workers; a stream yields the batch of one device.
     """
 
     batch_size: int
@@ -43,24 +48,24 @@ class WorkerShard:
 def training_stream(
     source: TransformedExamples,
     graph: TransformGraph,
-    share: WorkerShard,
+    shard: WorkerShard,
     seed: int,
     first_step: int = 0,
     augmentation: AugmentationSettings = NO_AUGMENTATION,
 ) -> Any:
-    """Streams the training split without end, in an order that seed and step determine.
+    """Streams the training split without end, in an order determined by seed and step.
 
     Args:
         source: Transformed examples.
         graph: The graph that gave them.
-        share: The part of the global batches to give.
-        seed: Seed of the orders, of the crops and of the augmentation.
-        first_step: The first global batch to give.
-        augmentation: Random changes to the photographs, after the crop.
+        shard: The shard of the global batches to read.
+        seed: Seed of shuffling, crops and augmentation.
+        first_step: Number of the first global batch, from 0.
+        augmentation: Random changes to the photographs, applied after the crop.
 
     Returns:
         A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K]), one-hot or,
-        where photographs have several, multi-hot.
+        where photographs have several labels, multi-hot.
 
     Raises:
         StepError: The split is empty.
@@ -68,12 +73,12 @@ def training_stream(
     import tensorflow as tf
 
     count = _count(source, "train")
-    files = [str(shard) for shard in source.shards("train")]
-    start = first_step * share.batch_size
-    buffer = max(share.batch_size, min(count, SHUFFLE_BYTES // source.record_bytes("train")))
+    files = [str(path) for path in source.shards("train")]
+    start = first_step * shard.batch_size
+    buffer = max(shard.batch_size, min(count, SHUFFLE_BYTES // source.record_bytes("train")))
 
     def one_pass(number: Any) -> Any:
-        # Of this function's graph only: a process's global seed is not to change the order.
+        # Sets the seed of this function's graph only: the process's seed must not change the order.
         tf.random.set_seed(1)
         order = tf.stack([tf.cast(seed, tf.int64), number])
         shuffled = tf.random.experimental.stateless_shuffle(files, order)
@@ -84,20 +89,20 @@ def training_stream(
         return records.skip(tf.where(number == start // count, done, 0))
 
     passes = tf.data.Dataset.range(start // count, tf.int64.max)
-    batches = _batches(passes.flat_map(one_pass), share, start)
+    batches = _batches(passes.flat_map(one_pass), shard, start)
     parse, crop = _parser(source, graph, "train"), _cropper(source, graph, "train")
     augment = build_augmentation(augmentation)
 
-    def ready(positions: Any, records: Any) -> tuple[Any, Any]:
+    def prepare(positions: Any, records: Any) -> tuple[Any, Any]:
         images, labels = parse(records)
-        draws = StatelessRandom(seed, positions, share.batch_size)
+        draws = StatelessRandom(seed, positions, shard.batch_size)
         return augment(crop(images, draws), labels, draws)
 
-    return batches.map(ready, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_stream(
-    source: TransformedExamples, graph: TransformGraph, split: str, share: WorkerShard
+    source: TransformedExamples, graph: TransformGraph, split: str, shard: WorkerShard
 ) -> Any:
     """Streams a split once, in stored order, cropped to the centre.
 
@@ -105,11 +110,11 @@ def evaluation_stream(
         source: Transformed examples.
         graph: The graph that gave them.
         split: `train`, `valid` or `test`.
-        share: The part of the global batches to give.
+        shard: The shard of the global batches to read.
 
     Returns:
         A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K] as in training,
-        weights float32 [N]): all batches are full, and what fills up the last has weight 0.
+        weights float32 [N]). All batches are full; examples that fill up the last have weight 0.
 
     Raises:
         StepError: The split is empty.
@@ -117,34 +122,34 @@ def evaluation_stream(
     import tensorflow as tf
 
     count = _count(source, split)
-    records = tf.data.TFRecordDataset([str(shard) for shard in source.shards(split)]).repeat()
-    records = records.take(evaluation_steps(source, split, share) * share.batch_size)
+    records = tf.data.TFRecordDataset([str(path) for path in source.shards(split)]).repeat()
+    records = records.take(evaluation_steps(source, split, shard) * shard.batch_size)
     parse, crop = _parser(source, graph, split), _cropper(source, graph, split)
 
-    def ready(positions: Any, records: Any) -> tuple[Any, Any, Any]:
+    def prepare(positions: Any, records: Any) -> tuple[Any, Any, Any]:
         images, labels = parse(records)
         return crop(images, None), labels, tf.cast(positions < count, tf.float32)
 
-    batches = _batches(records, share).map(ready, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = _batches(records, shard).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_steps(source: TransformedExamples, split: str, share: WorkerShard) -> int:
-    """Global batches of one pass over a split."""
-    return math.ceil(source.counts[split] / share.batch_size)
+def evaluation_steps(source: TransformedExamples, split: str, shard: WorkerShard) -> int:
+    """Number of global batches in one pass over a split."""
+    return math.ceil(source.counts[split] / shard.batch_size)
 
 
 def epoch_steps(source: TransformedExamples, batch_size: int) -> int:
-    """Global batches of an epoch: a pass over the training split, to the nearest batch."""
+    """Number of global batches in an epoch: a pass over the training split, rounded."""
     return max(1, round(source.counts["train"] / batch_size))
 
 
 def count_labels(source: TransformedExamples, graph: TransformGraph) -> Any:
-    """Training examples by label, int64 [K], in one pass that decodes no pixels."""
+    """Counts training examples by label, int64 [K], in one pass that decodes no pixels."""
     import tensorflow as tf
 
     features = label_features(graph)
-    records = tf.data.TFRecordDataset([str(shard) for shard in source.shards("train")]).batch(256)
+    records = tf.data.TFRecordDataset([str(path) for path in source.shards("train")]).batch(256)
 
     def add(sums: Any, some: Any) -> Any:
         vectors = label_vectors(tf.io.parse_example(some, features), graph)
@@ -163,20 +168,21 @@ def _count(source: TransformedExamples, split: str) -> int:
     return count
 
 
-def _batches(records: Any, share: WorkerShard, start: int = 0) -> Any:
-    """A device's batches of (positions, records): each worker takes every n-th record.
+def _batches(records: Any, shard: WorkerShard, start: int = 0) -> Any:
+    """Batches of (positions, records) for one device: each worker takes every n-th record.
 
-    Positions are counted by the batch, which spares an operation a record; so does no shard of one.
+    Positions are computed per batch, and one worker needs no shard: both save an operation per
+    record.
     """
     import tensorflow as tf
 
-    size = share.batch_size // share.replicas
-    if share.workers > 1:
-        records = records.shard(share.workers, share.worker)
-    offsets = share.worker + share.workers * tf.range(size, dtype=tf.int64) + start
+    size = shard.batch_size // shard.replicas
+    if shard.workers > 1:
+        records = records.shard(shard.workers, shard.worker)
+    offsets = shard.worker + shard.workers * tf.range(size, dtype=tf.int64) + start
 
     def numbered(number: Any, some: Any) -> tuple[Any, Any]:
-        return number * size * share.workers + offsets, some
+        return number * size * shard.workers + offsets, some
 
     return records.batch(size, drop_remainder=True).enumerate().map(numbered)
 
@@ -201,7 +207,7 @@ def _parser(source: TransformedExamples, graph: TransformGraph, split: str) -> P
 def _cropper(
     source: TransformedExamples, graph: TransformGraph, split: str
 ) -> Callable[[Any, Any], Any]:
-    """Crops every image at a place of its own, as the draws have it, or to the centre."""
+    """Returns a function that crops each image at random, or to the centre without draws."""
     import tensorflow as tf
 
     size = graph.image_size
@@ -222,3 +228,58 @@ def _cropper(
         return images
 
     return crop
+
+
+def label_features(graph: TransformGraph) -> dict[str, Any]:
+    """The feature specification of a record's labels, for `tf.io.parse_example`.
+
+    Args:
+        graph: States whether photographs have several labels.
+    """
+    import tensorflow as tf
+
+    several = graph.multi_label
+    return {
+        LABEL_INDEX: tf.io.VarLenFeature(tf.int64)
+        if several
+        else tf.io.FixedLenFeature([], tf.int64)
+    }
+
+
+def label_vectors(parsed: Mapping[str, Any], graph: TransformGraph) -> Any:
+    """The labels of a batch, float32 [N, K].
+
+    Args:
+        parsed: The batch, parsed with `label_features`.
+        graph: States the labels.
+    """
+    import tensorflow as tf
+
+    indices, count = parsed[LABEL_INDEX], len(graph.labels)
+    if not graph.multi_label:
+        return tf.one_hot(indices, count)
+    return tf.cast(tf.sparse.to_indicator(indices, count), tf.float32)
+
+
+def embeddings_parser(size: int, graph: TransformGraph) -> Callable[[Any], tuple[Any, Any]]:
+    """Builds a parser of records that hold embeddings.
+
+    Args:
+        size: Number of values in an embedding.
+        graph: States the labels.
+
+    Returns:
+        A function from serialized records, string [N], to (embeddings float32 [N, size], labels
+        float32 [N, K]).
+    """
+    import tensorflow as tf
+
+    features = {EMBEDDING: tf.io.FixedLenFeature([], tf.string)} | label_features(graph)
+
+    def parse(records: Any) -> tuple[Any, Any]:
+        parsed = tf.io.parse_example(records, features)
+        values = tf.cast(tf.io.decode_raw(parsed[EMBEDDING], tf.float16), tf.float32)
+        embeddings = tf.reshape(values, [records.shape[0], size])
+        return embeddings, label_vectors(parsed, graph)
+
+    return parse

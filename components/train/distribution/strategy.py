@@ -1,7 +1,9 @@
-"""Where the training runs: one device, all GPUs of a machine, several machines, or a TPU."""
+"""Distribution strategies: one device, all GPUs of a machine, several machines, or a TPU."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,24 +15,26 @@ _log = logging.getLogger("darkroom.train")
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"]
 
 GPU_DEVICE = Path("/dev/nvidia0")
-"""What a machine, or a container that was given one, has with a GPU."""
+"""Exists on a machine with an NVIDIA GPU, and in a container that may use it."""
 TPU_VARIABLES = ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_WORKER_HOSTNAMES")
-"""What is set in the environment of a process that has a TPU."""
+"""Environment variables of a process that has a TPU."""
 
 
 def build_strategy(name: StrategyName, workers: WorkerGroup) -> Any:
-    """Builds a `tf.distribute.Strategy`; with several workers, before TensorFlow's first use.
+    """Builds a `tf.distribute.Strategy`.
+
+    With several workers, call it before anything else uses TensorFlow.
 
     Args:
-        name: `auto` is `multi_worker` where TF_CONFIG names more than one worker, `tpu` where the
-            environment names one, `mirrored` with several GPUs, and else `one_device`.
+        name: `auto` is `multi_worker` where TF_CONFIG names several workers, `tpu` where the
+            environment names a TPU, `mirrored` with several GPUs, and otherwise `one_device`.
         workers: The workers.
 
     Returns:
-        The strategy, within whose scope the model and optimizer are to be made.
+        The strategy; model and optimizer must be created within its scope.
 
     Raises:
-        SettingsError: There is no such hardware, or the workers would not know of each other.
+        SettingsError: The hardware is missing, or several workers would train independently.
     """
     import tensorflow as tf
 
@@ -38,7 +42,7 @@ def build_strategy(name: StrategyName, workers: WorkerGroup) -> Any:
     if workers.size > 1 and chosen != "multi_worker":
         raise SettingsError(
             f"train.strategy is {chosen}, but TF_CONFIG names {workers.size} workers: each "
-            "would train for itself; set auto or multi_worker"
+            "would train independently; set auto or multi_worker"
         )
     if chosen == "tpu":
         return _tpu_strategy()
@@ -52,13 +56,13 @@ def build_strategy(name: StrategyName, workers: WorkerGroup) -> Any:
 
 
 def _warn_of_idle_gpu() -> None:
-    """Says so where a GPU is paid for and not used."""
+    """Warns where the machine has a GPU that TensorFlow cannot use."""
     import tensorflow as tf
 
     if GPU_DEVICE.exists() and not tf.config.list_physical_devices("GPU"):
         _log.warning(
-            "this machine has a GPU that TensorFlow cannot use, so the training takes the CPU: "
-            "build the train image with TRAIN_GROUP=train-gpu (docs/images.md), or see to its "
+            "this machine has a GPU that TensorFlow cannot use, so the training runs on the CPU: "
+            "build the train image with TRAIN_GROUP=train-gpu (docs/images.md), or check its "
             "driver"
         )
 
@@ -89,3 +93,20 @@ def _tpu_strategy() -> Any:
             "train.strategy to auto"
         ) from None
     return tf.distribute.TPUStrategy(resolver)
+
+
+@contextlib.contextmanager
+def dtype_policy(policy: str) -> Iterator[None]:
+    """Sets Keras's dtype policy for the networks built within the context.
+
+    Args:
+        policy: `float32`, `mixed_float16` or `mixed_bfloat16`.
+    """
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

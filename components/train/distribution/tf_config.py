@@ -16,8 +16,8 @@ class WorkerGroup:
     """The workers of a training, and which of them this process is.
 
     Attributes:
-        size: Number of workers that train, the chief among them.
-        rank: This one's number, from 0; 0 is the chief, which alone writes.
+        size: Number of workers that train, including the chief.
+        rank: Number of this worker, from 0. Worker 0 is the chief; only the chief writes.
     """
 
     size: int = 1
@@ -30,10 +30,10 @@ class WorkerGroup:
 
 
 def read_worker_group() -> WorkerGroup:
-    """Reads `TF_CONFIG`; without it there is one worker.
+    """Reads `TF_CONFIG`; unset, there is one worker.
 
     Raises:
-        SettingsError: It is not JSON, or names no such task.
+        SettingsError: It is not JSON, or does not name this process's task.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
@@ -58,7 +58,7 @@ def read_worker_group() -> WorkerGroup:
 
 
 def _members(document: Any) -> list[tuple[str, int]]:
-    """The tasks that train, the chief first; empty without a cluster."""
+    """The tasks that train, as (type, index), the chief first; empty without a cluster."""
     workers = document.get("cluster", {}) if isinstance(document, dict) else None
     if not isinstance(workers, dict) or not all(isinstance(a, list) for a in workers.values()):
         raise SettingsError(
@@ -71,6 +71,6 @@ def _members(document: Any) -> list[tuple[str, int]]:
 
 def _index(task: dict[str, Any]) -> int:
     try:
-        return int(task.get("index", 0))  # some write it as text
+        return int(task.get("index", 0))  # some tools write it as text
     except (TypeError, ValueError):
-        raise SettingsError(f'{VARIABLE}: the task\'s "index" is no number') from None
+        raise SettingsError(f'{VARIABLE}: the task\'s "index" is not a number') from None

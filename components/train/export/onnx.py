@@ -1,12 +1,12 @@
-"""ONNX, through tf2onnx."""
+"""ONNX, converted by tf2onnx."""
 
 from pathlib import Path
 from typing import Any
 
-from components.train.export.runtime_client import Answer
+from components.train.export import Answer
 
 OPSET = 18
-"""The newest that tf2onnx writes; onnxruntime reads it since 1.14."""
+"""The newest opset that tf2onnx writes; onnxruntime reads it since 1.14."""
 
 
 def onnx_content(network: Any, image_size: tuple[int, int]) -> bytes:
@@ -31,7 +31,7 @@ def onnx_content(network: Any, image_size: tuple[int, int]) -> bytes:
     image = tf.TensorSpec([None, *image_size, 3], tf.uint8, name="image")
     function = tf.function(predict).get_concrete_function(image=image)
     taken, given = function.inputs[0].name, function.outputs[0].name
-    # In two steps, since tf2onnx.convert.from_function takes a layer's constants, such as the
+    # In two steps, since tf2onnx.convert.from_function mistakes a layer's constants, such as the
     # mean of keras.layers.Normalization, for inputs of the model.
     graph = tf2onnx.tf_loader.from_function(function, [taken], [given])
     model, _ = tf2onnx.convert.from_graph_def(

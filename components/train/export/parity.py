@@ -1,4 +1,4 @@
-"""Whether a form answers as the SavedModel does."""
+"""Parity: whether a form predicts what the SavedModel predicts, on sample photographs."""
 
 import logging
 from collections.abc import Sequence
@@ -7,15 +7,56 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.train.export.runtime_client import Answers
+from components.train.data.batches import WorkerShard, evaluation_stream
+from components.train.export import Images
+from components.train.export.runtime import Answers
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 
+COMPARISON_IMAGES = 100
+_PATTERN_CELLS = 8
+
 TOLERANCE = 1e-4
-"""Difference in a probability beyond which a float form is wrong."""
+"""Largest difference in a probability that a float form may have."""
 LEAST_AGREEMENT = 0.97
-"""Part of the images whose first label int8 has to share, without a warning."""
+"""Fraction of the images with the same label below which int8 causes a warning."""
 
 _log = logging.getLogger("darkroom.train")
+
+
+def comparison_images(source: TransformedExamples, graph: TransformGraph, seed: int) -> Images:
+    """Samples test photographs evenly over the split.
+
+    If the test split is empty, they come from the validation split. If the records hold embeddings,
+    which no form takes, they are generated patterns, on which the forms must agree just as well.
+
+    Args:
+        source: Transformed examples.
+        graph: The graph that gave them.
+        seed: Seed of the patterns.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    if source.embeddings is not None:
+        return _patterns(graph.image_size, seed)
+    split = "test" if source.counts.get("test") else "valid"
+    count = min(COMPARISON_IMAGES, source.counts[split])
+    stride = source.counts[split] // count
+    # As the shard of one of `stride` workers, which reads every `stride`-th photograph.
+    shard = WorkerShard(count * stride, workers=stride, replicas=stride)
+    images, *_ = next(evaluation_stream(source, graph, split, shard).as_numpy_iterator())
+    return np.asarray(images, np.uint8)
+
+
+def _patterns(size: tuple[int, int], seed: int) -> Images:
+    """Coloured cells with noise: to a network, noise alone looks like uniform grey."""
+    generator = np.random.default_rng(seed)
+    rows, columns = (np.arange(length) * _PATTERN_CELLS // length for length in size)
+    shape = (COMPARISON_IMAGES, _PATTERN_CELLS, _PATTERN_CELLS, 3)
+    cells = generator.integers(0, 208, shape, np.uint8)[:, rows][:, :, columns]
+    patterns: Images = cells + generator.integers(0, 48, cells.shape, np.uint8)
+    return patterns
 
 
 def compared(
@@ -24,13 +65,13 @@ def compared(
     """Measures a form against the SavedModel.
 
     Args:
-        answers: What the form answers.
-        reference: What the SavedModel answers to the same images.
-        thresholds: By label, where images may have several.
+        answers: The form's predictions.
+        reference: The SavedModel's predictions for the same images.
+        thresholds: Thresholds by label, of a multi-label model.
 
     Returns:
-        `largest_difference` between two probabilities, `agreement`: the part of the images that
-        get the same first label or, with thresholds, the same labels; and `milliseconds`.
+        `largest_difference` between two probabilities; `agreement`, the fraction of the images
+        with the same most probable label or, with thresholds, the same labels; `milliseconds`.
     """
     difference = np.abs(answers.probabilities - reference.probabilities)
     same = _named(answers, thresholds) == _named(reference, thresholds)
@@ -42,7 +83,7 @@ def compared(
 
 
 def _named(answers: Answers, thresholds: Sequence[float] | None) -> npt.NDArray[Any]:
-    """The first label, int64 [N, 1], or which labels, bool [N, K]."""
+    """The most probable label, int64 [N, 1], or with thresholds the labels, bool [N, K]."""
     named: npt.NDArray[Any]
     if thresholds is None:
         named = answers.probabilities.argmax(axis=1, keepdims=True)
@@ -52,22 +93,22 @@ def _named(answers: Answers, thresholds: Sequence[float] | None) -> npt.NDArray[
 
 
 def check_exact(form: str, row: dict[str, Any]) -> None:
-    """Checks a form that is to give the SavedModel's probabilities.
+    """Checks that a form gives the SavedModel's probabilities.
 
     Raises:
         StepError: It does not.
     """
-    # Written so that a difference that is not a number fails.
+    # Written so that NaN fails.
     if not row["largest_difference"] <= TOLERANCE:
         raise StepError(
             f"the {form} form gives probabilities that are up to {row['largest_difference']:.2g} "
             f"off the SavedModel's, more than {TOLERANCE:g}: leave {form} out of train.export and "
-            "run again, which goes on from the checkpoint"
+            "run again, which resumes from the checkpoint"
         )
 
 
 def check_agreement(form: str, row: dict[str, Any], images: int) -> None:
-    """Warns of a rounded form that too often gives another label than the SavedModel."""
+    """Warns if a quantized form gives another label than the SavedModel too often."""
     if row["agreement"] < LEAST_AGREEMENT:
         _log.warning(
             "the %s form gives the SavedModel's label for %.1f %% of %s images, less than %g %%: "

@@ -1,4 +1,4 @@
-"""The export: a SavedModel with the public signatures, the transform graph inside."""
+"""The export: a SavedModel with the public signatures and the transform graph in it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,15 +25,15 @@ def export(
         embedding_model: keras.Model from pixels 0 to 255, float32 [N, H, W, 3], to (embedding
             float32 [N, D], probabilities float32 [N, K]).
         graph: The transform graph, which becomes part of the model.
-        folder: Where `saved_model.pb` is to stand.
-        thresholds: By label, where photographs may have several.
+        folder: The SavedModel's folder.
+        thresholds: Thresholds by label, of a multi-label model.
     """
     import tensorflow as tf
 
     module = tf.Module()
-    # Whatever a signature uses must hang on the module to be saved with it.
+    # Everything that a signature uses must be an attribute of the module to be saved with it.
     module.transform_graph = tf.saved_model.load(str(graph.function_folder))
-    # The seeds of dropout apart, so that a later training finds its weights in their order.
+    # Without the seeds of dropout, so that a warm start finds the weights in their order.
     weights = embedding_model.weights
     setattr(module, WEIGHTS, [variable.value for variable in weights])
     known = {id(variable) for variable in weights}
@@ -51,7 +51,7 @@ def _signatures(
     graph: TransformGraph,
     thresholds: Thresholds,
 ) -> dict[str, Any]:
-    """The signatures by name; each refuses a batch in which one image cannot be decoded."""
+    """The signatures by name; each fails on a batch in which an image cannot be decoded."""
     import tensorflow as tf
 
     height, width = graph.image_size
@@ -132,7 +132,7 @@ def _prediction(
 def _over_thresholds(
     probabilities: Any, labels: tuple[str, ...], thresholds: Sequence[float]
 ) -> Any:
-    """The names over their thresholds, in one text an image, string [N]."""
+    """The labels over their thresholds, joined to one string per image, string [N]."""
     import tensorflow as tf
 
     hits = tf.where(probabilities >= tf.constant(thresholds, tf.float32))

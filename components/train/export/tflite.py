@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.train.export.runtime_client import Answer, Images
+import numpy as np
 
+from components.train.data.batches import WorkerShard, training_stream
+from components.train.export import Answer, Images
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
+
+CALIBRATION_IMAGES = 200
 FLOAT_OPERATIONS = ("DEPTHWISE_CONV_2D",)
-"""What 8 bits are too few for: MobileNetV2 at alpha 0.35, on 368 flowers, shared the SavedModel's
-label for 98.6 % with these in float and for 96.7 % without (fine-tuned), or for 95.7 and 95.1 %
-(two epochs of the head alone); the file is 1.5 % larger. An accelerator of integers alone has to
-leave them to the CPU."""
+"""Operations for which 8 bits are too few: on 368 flowers, MobileNetV2 at alpha 0.35 shared the
+SavedModel's label for 98.6 % with these in float and for 96.7 % without (fine-tuned), or for 95.7
+and 95.1 % (two epochs of the head alone); the file is 1.5 % larger. An integer-only accelerator has
+to leave them to the CPU."""
 
 
 def float_content(network: Any, image_size: tuple[int, int]) -> bytes:
@@ -33,7 +38,7 @@ def float_content(network: Any, image_size: tuple[int, int]) -> bytes:
 def int8_content(network: Any, image_size: tuple[int, int], calibration: Images) -> bytes:
     """Converts a network to weights and activations of 8 bits, with the same signature.
 
-    What has no 8-bit version stays float, and so does `FLOAT_OPERATIONS`.
+    Operations without an 8-bit version stay float, and so do `FLOAT_OPERATIONS`.
 
     Args:
         network: keras.Model as `components.train.export.saved_model.export` takes it.
@@ -53,13 +58,30 @@ def int8_content(network: Any, image_size: tuple[int, int], calibration: Images)
     converter = _converter(network, image_size)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative
-    # The one way of TensorFlow's own to leave some operations out; nothing is debugged.
+    # The debugger is TensorFlow's only way to exclude operations; nothing is debugged.
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(FLOAT_OPERATIONS))
     quantizer = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=representative, debug_options=options
     )
     content: bytes = quantizer.get_nondebug_quantized_model()
     return content
+
+
+def calibration_images(source: TransformedExamples, graph: TransformGraph, seed: int) -> Images:
+    """Samples training photographs at random, cropped but not augmented.
+
+    Args:
+        source: Transformed examples that hold pixels.
+        graph: The graph that gave them.
+        seed: Seed of the draw.
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    count = min(CALIBRATION_IMAGES, source.counts["train"])
+    stream = training_stream(source, graph, WorkerShard(count), seed)
+    images, _ = next(stream.as_numpy_iterator())
+    return np.asarray(images, np.uint8)
 
 
 def load(path: Path) -> Answer:
@@ -74,8 +96,8 @@ def load(path: Path) -> Answer:
 def _converter(network: Any, image_size: tuple[int, int]) -> Any:
     import tensorflow as tf
 
-    # Pixels as they are, not the bytes of a JPEG, which TensorFlow Lite cannot decode; one image,
-    # since a batch of any size costs a phone more operations and faster paths.
+    # Pixels, as TensorFlow Lite cannot decode JPEG; one image, as a variable batch size adds
+    # operations and rules out faster ones.
     image = tf.TensorSpec([1, *image_size, 3], tf.uint8, name="image")
 
     def predict(image: Any) -> dict[str, Any]:
@@ -83,7 +105,7 @@ def _converter(network: Any, image_size: tuple[int, int]) -> Any:
         return {"probabilities": probabilities}
 
     module = tf.Module()
-    # As TensorFlow's own variables: those of a Keras model would be kept as such, not folded in.
+    # As TensorFlow variables: those of a Keras model would not be folded into constants.
     module.variables_of_network = [variable.value for variable in network.variables]
     module.predict = tf.function(predict, input_signature=[image])
     function = module.predict.get_concrete_function()

@@ -1,4 +1,4 @@
-"""Writes the further forms into the model's folder, and what they measured."""
+"""Writes the further forms, and their sizes, times and parity, into the model's folder."""
 
 import contextlib
 import logging
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from components.train.export import onnx, tflite
-from components.train.export.parity import check_agreement, check_exact, compared
-from components.train.export.runtime_client import ask
-from components.train.export.sample_images import calibration_images, comparison_images
+from components.train.export.parity import check_agreement, check_exact, compared, comparison_images
+from components.train.export.runtime import ask
 from components.train.settings import ExportForm, TrainSettings
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
@@ -38,11 +37,11 @@ def write_exports(
 
     Args:
         network: keras.Model as `components.train.export.saved_model.export` takes it, in float32.
-        source: Transformed examples, for photographs to calibrate on and to compare on.
+        source: Transformed examples, from which calibration and comparison photographs are taken.
         graph: The graph that gave them.
         settings: The train step's settings.
-        folder: Where the SavedModel of the same network stands.
-        thresholds: By label, where photographs may have several.
+        folder: Folder of the SavedModel of the same network.
+        thresholds: Thresholds by label, of a multi-label model.
 
     Raises:
         StepError: The network cannot be written in a form, or a float form does not give the
@@ -64,7 +63,7 @@ def write_exports(
         row = {"form": form, "file": file, "bytes": path.stat().st_size}
         rows.append(row | compared(answers, reference, thresholds))
         _check(form, rows[-1], len(images))
-    # So that the folder can go to a device by itself.
+    # So that the folder can be copied to a device without the model.
     shutil.copyfile(folder / model_format.LABELS_FILE, exports / model_format.LABELS_FILE)
     if thresholds is not None:
         lines = "".join(f"{threshold!r}\n" for threshold in thresholds)
@@ -83,7 +82,7 @@ def _content(
         return onnx.onnx_content(network, graph.image_size)
     if form == "tflite":
         return tflite.float_content(network, graph.image_size)
-    calibration = calibration_images(source, graph, settings.seed)
+    calibration = tflite.calibration_images(source, graph, settings.seed)
     return tflite.int8_content(network, graph.image_size, calibration)
 
 
@@ -100,16 +99,16 @@ def _check(form: ExportForm, row: dict[str, Any], images: int) -> None:
 
 @contextlib.contextmanager
 def _clear_errors(form: ExportForm) -> Iterator[None]:
-    """What a converter or a runtime says of an operation that it does not know, in one line."""
+    """Replaces errors of converters and runtimes by an error of one line."""
     try:
         yield
     except OSError:
         raise
-    except Exception as error:  # each has exceptions of its own, and raises bare ones too
+    except Exception as error:  # each has its own exception classes, and raises bare ones too
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StepError(
             f"the network cannot be written as {form} ({reason}): leave {form} out of "
-            "train.export and run again, which goes on from the checkpoint"
+            "train.export and run again, which resumes from the checkpoint"
         ) from error
 
 

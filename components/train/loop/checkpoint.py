@@ -1,56 +1,36 @@
-"""A checkpoint: everything a training needs to go on, in one file that is whole or absent."""
+"""Checkpoints: everything a training needs to resume, in one file written atomically."""
 
 import dataclasses
+import hashlib
 import io
 import json
+import logging
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.train.distribution.context import TrainingContext, broadcast_from_chief
+from components.train.loop.progress import Progress
 from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import SettingsError, StepError
-from darkroom.storage.atomic import atomic_file
+from darkroom.storage.atomic import atomic_file, remove_temporary
 
 FILE = "training.npz"
 BEST_WEIGHTS = "best.weights.h5"
-"""Beside it: the weights of the best epoch, as Keras writes them."""
+"""Weights of the best epoch, as Keras writes them, beside the checkpoint."""
 FORMAT = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far a training is.
-
-    Attributes:
-        phase: Number of the phase, from 0.
-        epoch: Epochs of it that are finished.
-        step: Steps of the next epoch that are taken.
-        step_of_all: Steps of the whole training that are taken, where the stream goes on.
-        sums: What those of the unfinished epoch added up to.
-        seconds: What they took.
-        epochs: The history's entries.
-        best_epoch: Number of the best of them; 0 before the first.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    step: int = 0
-    step_of_all: int = 0
-    sums: MetricSums | None = None
-    seconds: float = 0.0
-    epochs: tuple[dict[str, Any], ...] = ()
-    best_epoch: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint's file holds.
+    """The content of a checkpoint file.
 
     Attributes:
-        progress: How far the training is.
-        values: Values of the network's and the optimizer's variables, in their order.
+        progress: The training's progress.
+        values: Values of the network's and then the optimizer's variables, in order.
     """
 
     progress: Progress
@@ -58,11 +38,11 @@ class Checkpoint:
 
 
 def checkpoint_folder(settings: TrainSettings, output: Path) -> Path:
-    """Where the checkpoint lives: a folder that outlasts the attempt, if the settings name one.
+    """The folder of the checkpoint: the one that the settings name, or else the step's output.
 
     Args:
         settings: The train step's settings.
-        output: The step's own output.
+        output: The step's output folder.
 
     Raises:
         SettingsError: The bucket is not mounted.
@@ -77,12 +57,12 @@ def checkpoint_folder(settings: TrainSettings, output: Path) -> Path:
 
 
 def write_checkpoint(folder: Path, identity: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Writes the folder's checkpoint in the place of the one before it.
+    """Writes a checkpoint, replacing the one before.
 
     Args:
-        folder: Where checkpoints live.
-        identity: What the training is, by name: settings, labels, data; JSON values.
-        checkpoint: What to write.
+        folder: The checkpoint's folder.
+        identity: The training's identity, as `training_identity` returns it.
+        checkpoint: The checkpoint.
 
     Raises:
         StepError: The disk is full, or the folder cannot be written.
@@ -104,7 +84,11 @@ def write_checkpoint(folder: Path, identity: Mapping[str, Any], checkpoint: Chec
 
 
 def read_bytes(folder: Path) -> bytes | None:
-    """The folder's checkpoint as it lies there; None where there is none."""
+    """Reads the bytes of a folder's checkpoint; None if there is none.
+
+    Raises:
+        StepError: The file cannot be read.
+    """
     try:
         return (folder / FILE).read_bytes()
     except FileNotFoundError:
@@ -114,21 +98,21 @@ def read_bytes(folder: Path) -> bytes | None:
 
 
 def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) -> Checkpoint:
-    """Takes a checkpoint's bytes apart.
+    """Parses a checkpoint.
 
     Args:
-        content: What `read_bytes` gave.
-        folder: Where they come from, for messages.
-        identity: What the training at hand is.
+        content: The bytes that `read_bytes` returned.
+        folder: Their folder, for messages.
+        identity: The identity of the training that wants to resume.
 
     Raises:
-        StepError: The file is damaged, or of another training.
+        StepError: The file is damaged, or belongs to another training.
     """
     import numpy as np
 
     path = folder / FILE
     try:
-        # Every array carries a checksum, which reading verifies.
+        # Reading verifies the checksum of every array.
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             values = tuple(file[name] for name in sorted(set(file.files) - {"about"}))
@@ -142,14 +126,14 @@ def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) 
     differences = _differences(theirs, identity) if readable else ["its format"]
     if differences:
         raise StepError(
-            f"the checkpoint {path} is of another training ({', '.join(differences)}): delete it "
-            "to train from the start, or set train.checkpoints to another folder"
+            f"the checkpoint {path} belongs to another training ({', '.join(differences)}): "
+            "delete it to train from the start, or set train.checkpoints to another folder"
         )
     return Checkpoint(_progress(progress), values)
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Removes the checkpoint of a training that is done, so that the next one starts anew."""
+    """Removes the checkpoint of a finished training, so that the next one starts from scratch."""
     (folder / FILE).unlink(missing_ok=True)
 
 
@@ -159,10 +143,10 @@ def variable_values(variables: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def assign_values(variables: Sequence[Any], values: Sequence[Any]) -> None:
-    """Gives variables their values.
+    """Assigns values to variables.
 
     Raises:
-        StepError: They are not the same variables.
+        StepError: Their number or shapes differ.
     """
     same = len(variables) == len(values) and all(
         tuple(variable.shape) == value.shape
@@ -170,7 +154,7 @@ def assign_values(variables: Sequence[Any], values: Sequence[Any]) -> None:
     )
     if not same:
         raise StepError(
-            f"the checkpoint's weights are not this network's: delete {FILE} to train from the "
+            f"the checkpoint's weights do not fit this network: delete {FILE} to train from the "
             "start"
         )
     for variable, value in zip(variables, values, strict=True):
@@ -184,7 +168,7 @@ def _progress(values: dict[str, Any]) -> Progress:
 
 
 def _differences(theirs: Any, ours: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Names of what differs, with both values where they are short."""
+    """Names of the entries that differ, with both values where they are short."""
     found = []
     for name in sorted({*theirs, *ours}):
         there, here = theirs.get(name), ours.get(name)
@@ -194,3 +178,119 @@ def _differences(theirs: Any, ours: Mapping[str, Any], prefix: str = "") -> list
             values = f" {there} there, {here} here"
             found.append(f"{prefix}{name}{values if len(values) < 60 else ''}")
     return found
+
+
+_log = logging.getLogger("darkroom.train")
+
+
+class CheckpointManager:
+    """Reads and writes a training's checkpoint and best weights; only the chief uses the folder.
+
+    Args:
+        context: The training context.
+        model: The keras.Model that is trained.
+    """
+
+    def __init__(self, context: TrainingContext, model: Any) -> None:
+        self._context, self._model = context, model
+
+    def read(self) -> Checkpoint | None:
+        """Reads the checkpoint and sends it to every worker; None if there is none.
+
+        Raises:
+            StepError: It is damaged, or belongs to another training.
+        """
+        folder, chief = self._context.folder, self._context.workers.is_chief
+        if chief:
+            # Left by killed attempts; each file is as large as a checkpoint.
+            remove_temporary(folder)
+        content = read_bytes(folder) if chief else None
+        content = broadcast_from_chief(content, self._context.workers, self._context.strategy)
+        if content is None:
+            return None
+        return parse_checkpoint(content, folder, self._context.identity)
+
+    def restore(self, checkpoint: Checkpoint, variables: Sequence[Any]) -> None:
+        """Assigns the checkpoint's values to variables.
+
+        Raises:
+            StepError: The variables differ, or the best weights are missing.
+        """
+        assign_values(variables, checkpoint.values)
+        progress, folder = checkpoint.progress, self._context.folder
+        done = len(progress.epochs)
+        if not self._context.workers.is_chief:
+            return
+        moment = f"step {progress.step} of epoch {done + 1}" if progress.step else f"epoch {done}"
+        _log.info("resumes after %s, from the checkpoint in %s", moment, folder)
+        if progress.best_epoch == done and not progress.step:
+            # Perhaps killed before saving the best weights, which are those of the checkpoint.
+            self.save_best()
+        elif progress.best_epoch and not (folder / BEST_WEIGHTS).is_file():
+            raise StepError(
+                f"{folder / BEST_WEIGHTS} is missing beside its checkpoint: delete {folder} to "
+                "train from the start"
+            )
+
+    def save(self, progress: Progress, values: tuple[Any, ...]) -> None:
+        """Writes a checkpoint, replacing the one before.
+
+        Raises:
+            StepError: The folder cannot be written.
+        """
+        if self._context.workers.is_chief:
+            checkpoint = Checkpoint(progress, values)
+            write_checkpoint(self._context.folder, self._context.identity, checkpoint)
+
+    def save_best(self) -> None:
+        """Saves the model's weights as the best.
+
+        Raises:
+            StepError: The folder cannot be written.
+        """
+        if not self._context.workers.is_chief:
+            return
+        best = self._context.folder / BEST_WEIGHTS
+        try:
+            with atomic_file(best) as temporary:
+                self._model.save_weights(temporary)
+        except OSError as error:
+            raise StepError(f"cannot write {best}: {error.strerror or error}") from error
+
+
+MAY_CHANGE = frozenset(
+    {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
+)
+"""Settings that do not change a training's result, only where it runs and what it writes."""
+
+_HEAD_BYTES = 2**16
+
+
+def training_identity(
+    source: TransformedExamples, graph: TransformGraph, settings: TrainSettings, warm_start: bool
+) -> dict[str, Any]:
+    """Identifies a training by settings, labels and data, so that it resumes no other's checkpoint.
+
+    Args:
+        source: Transformed examples. They may be too many to read, so a shard is identified by
+            its size and first bytes, and all of them by mean and variance of the pixels.
+        graph: The graph that gave them.
+        settings: The train step's settings.
+        warm_start: Whether it starts from a former model's weights.
+
+    Returns:
+        JSON values by name.
+    """
+    data = hashlib.sha256(repr((graph.pixel_mean, graph.pixel_variance)).encode())
+    for path in sorted(source.folder.glob("*.tfrecord")):
+        with path.open("rb") as file:
+            data.update(f"{path.name} {path.stat().st_size}\n".encode())
+            data.update(file.read(_HEAD_BYTES))
+    return {
+        "settings": settings.model_dump(mode="json", exclude=set(MAY_CHANGE)),
+        "labels": list(graph.labels),
+        "multi_label": graph.multi_label,
+        "counts": dict(source.counts),
+        "data": data.hexdigest()[:16],
+        "warm_start": warm_start,
+    }

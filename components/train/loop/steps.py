@@ -1,4 +1,4 @@
-"""The training loop: many steps a call, the same for one device, several, and several workers.
+"""The training loop: many steps a call, on one device, several devices or several workers.
 
 Keras 3's own `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras issue 20585).
 """
@@ -6,20 +6,20 @@ Keras 3's own `fit` fails under MultiWorkerMirroredStrategy (keras-team/keras is
 import dataclasses
 from typing import Any
 
-from components.train.model.losses import MEASURES, Losses
+from components.train.model.losses import MEASURES, Loss
 
 _SEED_STRIDE = 1_000_003
-"""Between the seeds of two devices."""
+"""Difference between the seeds of two devices."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MetricSums:
-    """What was added up over steps.
+    """Metrics summed over steps.
 
     Attributes:
-        steps: Steps before the first whose loss was no number.
-        examples: Their weight.
-        measures: Sums of the objective's measures.
+        steps: Number of steps before the first whose loss is not a finite number.
+        examples: Sum of the examples' weights.
+        measures: Weighted sums of `MEASURES`, in that order.
     """
 
     steps: int
@@ -27,7 +27,11 @@ class MetricSums:
     measures: tuple[float, ...]
 
     def means(self, prefix: str = "") -> dict[str, float]:
-        """The measures' means by name."""
+        """The means by name.
+
+        Args:
+            prefix: Put before each name, such as `val_`.
+        """
         values = [value / max(self.examples, 1.0) for value in self.measures]
         return {f"{prefix}{name}": value for name, value in zip(MEASURES, values, strict=True)}
 
@@ -36,9 +40,9 @@ class StepRunner:
     """Compiled training and evaluation steps of one phase.
 
     Args:
-        model: keras.Model from pixels to probabilities, made within the strategy's scope.
-        optimizer: A built keras.Optimizer, made there too.
-        objective: Loss and measures.
+        model: keras.Model from pixels to probabilities, created within the strategy's scope.
+        optimizer: A built keras.Optimizer, created there too.
+        loss: Loss and metrics.
         strategy: The distribution strategy.
         workers: Number of workers.
         jit_compile: Whether XLA compiles the training step.
@@ -48,7 +52,7 @@ class StepRunner:
         self,
         model: Any,
         optimizer: Any,
-        objective: Losses,
+        loss: Loss,
         strategy: Any,
         workers: int,
         jit_compile: bool,
@@ -56,11 +60,11 @@ class StepRunner:
         import tensorflow as tf
 
         self._workers = workers
-        self._model, self._optimizer, self._objective = model, optimizer, objective
+        self._model, self._optimizer, self._loss = model, optimizer, loss
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync
         with strategy.scope():
-            # Added to by every device for itself, and added up over them when read.
+            # Every device adds to its own copy; reading sums the copies.
             self._sums = tf.Variable(
                 tf.zeros([2 + len(MEASURES)]),
                 trainable=False,
@@ -93,7 +97,7 @@ class StepRunner:
         self._decorrelate = tf.function(self._decorrelate_seeds)
 
     def start(self, sums: MetricSums | None = None) -> None:
-        """Sets the sums to zero, or to those of a checkpoint."""
+        """Resets the sums to zero, or to those of a checkpoint."""
         import tensorflow as tf
 
         values = [0.0] * (2 + len(MEASURES))
@@ -108,12 +112,12 @@ class StepRunner:
         """Trains for some steps.
 
         Args:
-            iterator: Of a distributed training stream.
+            iterator: Iterator of a distributed training stream.
             steps: Number of steps.
-            signals: Numbers of this worker.
+            signals: Two numbers of this worker.
 
         Returns:
-            The sums since `start`, and the news added up over all workers.
+            The sums since `start`, and the signals summed over all workers, float32 [2].
         """
         import tensorflow as tf
 
@@ -121,10 +125,11 @@ class StepRunner:
         return self._read(sums), added.numpy()
 
     def evaluate(self, iterator: Any, steps: int) -> tuple[MetricSums, Any]:
-        """Evaluates without training; the sums of the training are lost.
+        """Evaluates without training; resets the sums of the training.
 
         Returns:
-            The sums, and the examples' weights by true and predicted label, float32 [K, K].
+            The sums, and the confusion matrix: the examples' weights by true and predicted label,
+            float32 [K, K].
         """
         import tensorflow as tf
 
@@ -132,12 +137,12 @@ class StepRunner:
         return self._read(sums), confusion.numpy()
 
     def sync_batch_norm(self) -> None:
-        """Averages what devices keep each for itself: the statistics of batch norm."""
+        """Averages batch-norm moving statistics across replicas."""
         if self._replicas > 1:
             self._average()
 
     def decorrelate_seeds(self) -> None:
-        """Gives every device seeds of its own, from those they all have; once a process."""
+        """Gives every device different dropout seeds; call it once a process."""
         if self._replicas > 1:
             self._decorrelate()
 
@@ -149,13 +154,13 @@ class StepRunner:
         import tensorflow as tf
 
         images, labels = batch
-        weights = self._objective.weights(labels)
+        weights = self._loss.weights(labels)
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             probabilities = self._model(images, training=True)
-            measures = self._objective.measure(labels, probabilities)
+            measures = self._loss.measure(labels, probabilities)
             loss = tf.reduce_mean(weights * measures[:, 0]) + sum(self._model.losses)
-            # Gradients of all devices are added up.
+            # The gradients of all devices are summed.
             scaled = self._optimizer.scale_loss(loss / self._replicas)
         gradients = tape.gradient(scaled, variables)
         self._optimizer.apply(gradients, variables)
@@ -166,7 +171,7 @@ class StepRunner:
 
         images, labels, weights = batch
         probabilities = self._model(images, training=False)
-        measures = self._objective.measure(labels, probabilities)
+        measures = self._loss.measure(labels, probabilities)
         self._add(measures * weights[:, tf.newaxis], weights, 0.0)
         predicted = tf.one_hot(tf.argmax(probabilities, 1), tf.shape(labels)[1])
         weighted = labels * weights[:, tf.newaxis]
@@ -175,7 +180,7 @@ class StepRunner:
     def _add(self, measures: Any, weights: Any, loss: Any) -> None:
         import tensorflow as tf
 
-        # Once no number, the sum stays none, so that what is counted are the steps before.
+        # A sum that is not finite stays so: only the steps before are counted.
         finite = tf.cast(tf.math.is_finite(loss + self._sums[2]), tf.float32)
         head = tf.stack([finite, tf.reduce_sum(weights)])
         self._sums.assign_add(tf.concat([head, tf.reduce_sum(measures, 0)], 0))
@@ -217,8 +222,36 @@ class StepRunner:
 
         def spread() -> None:
             number = tf.distribute.get_replica_context().replica_id_in_sync_group
-            for state in states:  # a seed and a counter
+            for state in states:  # each a seed and a counter
                 state.assign(state + tf.stack([tf.cast(number, tf.int64) * _SEED_STRIDE, 0]))
 
         if states:
             self._strategy.run(spread)
+
+
+SHORTEST, LONGEST = 0.3, 1.5
+"""Seconds a call should take: short enough to react to SIGTERM in time."""
+
+
+class AdaptiveStepCount:
+    """How many steps the next call of the loop runs: few calls, none of them long.
+
+    The number is doubled or halved until a call takes `SHORTEST` to `LONGEST` seconds.
+
+    Attributes:
+        steps: Steps of the next call.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def adapt(self, seconds: float) -> None:
+        """Adapts the number of steps to the duration of a call.
+
+        Args:
+            seconds: Duration, averaged over all workers so that all choose the same number.
+        """
+        if seconds < SHORTEST:
+            self.steps *= 2
+        elif seconds > LONGEST:
+            self.steps = max(1, self.steps // 2)

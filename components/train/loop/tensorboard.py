@@ -1,4 +1,4 @@
-"""What TensorBoard shows: curves, weights, the graph, samples, and what is taken for what."""
+"""TensorBoard summaries: metrics, weight histograms, graph, samples, confusion matrix."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 FOLDER = "tensorboard"
-"""Beside the checkpoint."""
+"""Name of the folder of event files, beside the checkpoint."""
 
 SAMPLES = 16
 _CELL_PIXELS = 16
@@ -20,17 +20,17 @@ class TensorBoardWriter:
     """Writes event files for TensorBoard.
 
     Args:
-        folder: Where checkpoints live.
+        folder: The checkpoint's folder.
         labels: The labels, in the order of the probabilities; None where photographs have several,
-            so that none is taken for another.
-        anew: Whether the training begins, so that what an earlier one wrote is to go.
+            as there is no confusion matrix then.
+        overwrite: Whether to delete the event files of an earlier training.
     """
 
-    def __init__(self, folder: Path, labels: Sequence[str] | None, anew: bool) -> None:
+    def __init__(self, folder: Path, labels: Sequence[str] | None, overwrite: bool) -> None:
         import tensorflow as tf
 
         logs = folder / FOLDER
-        if anew:
+        if overwrite:
             shutil.rmtree(logs, ignore_errors=True)
         self._labels = labels
         self._train = tf.summary.create_file_writer(str(logs / "train"))
@@ -46,7 +46,7 @@ class TensorBoardWriter:
             tf.summary.graph(concrete.graph)
 
     def show_samples(self, images: Any) -> None:
-        """Writes training photographs as the network gets them.
+        """Writes augmented training photographs.
 
         Args:
             images: Pixels 0 to 255, uint8 or float32 [N, H, W, 3].
@@ -60,11 +60,11 @@ class TensorBoardWriter:
     def show_epoch(
         self, entry: Mapping[str, Any], weights: Sequence[Any], confusion: npt.NDArray[Any]
     ) -> None:
-        """Writes what an epoch came to.
+        """Writes the results of an epoch.
 
         Args:
             entry: The history's entry.
-            weights: The keras.Variables that the phase trains.
+            weights: The phase's trainable keras.Variables.
             confusion: Validation photographs by true and predicted label, float32 [K, K].
         """
         import tensorflow as tf
@@ -87,7 +87,7 @@ class TensorBoardWriter:
 
 
 def confusion_image(confusion: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """StatelessRandom a confusion matrix: a row a true label, the darker the larger its part.
+    """Draws a confusion matrix: one row per true label, darker cells for larger fractions.
 
     Args:
         confusion: Counts by true and predicted label, [K, K].
@@ -102,7 +102,7 @@ def confusion_image(confusion: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def confusion_table(confusion: npt.NDArray[Any], labels: Sequence[str]) -> str:
-    """Writes a confusion matrix as a Markdown table, a row a true label."""
+    """Writes a confusion matrix as a Markdown table with one row per true label."""
     names = [label.replace("|", "\\|") for label in labels]
     lines = [["true \\ predicted", *names], ["---"] * (len(names) + 1)]
     for name, row in zip(names, confusion, strict=True):

@@ -1,4 +1,4 @@
-"""What is made small and what is counted, in one place."""
+"""Loss functions, and the training metrics computed with them."""
 
 import dataclasses
 from typing import Any, Protocol
@@ -8,14 +8,14 @@ from components.train.settings import TrainSettings
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 MEASURES = ("loss", "accuracy")
-"""What `Objective.measure` gives, in its order."""
+"""The columns of what `Loss.measure` returns."""
 
 
-class Losses(Protocol):
-    """A loss, and whether an answer is right."""
+class Loss(Protocol):
+    """A loss, and whether a prediction is right."""
 
     def measure(self, labels: Any, probabilities: Any) -> Any:
-        """Every example's loss and hit.
+        """Computes every example's loss, and 1 for a hit or 0.
 
         Args:
             labels: One-hot, or multi-hot, float32 [N, K].
@@ -31,18 +31,18 @@ class Losses(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class SingleLabelLoss:
-    """Cross-entropy of one label of several; a hit has it for the most probable.
+    """Cross-entropy for one label per photograph; a hit gives it the highest probability.
 
     Attributes:
         label_smoothing: Probability given to the labels a photograph does not have.
-        class_weights: Weight of a label's training loss, float32 [K]; None: all weigh the same.
+        class_weights: Weight of a label's training loss, float32 [K]; None: equal weights.
     """
 
     label_smoothing: float = 0.0
     class_weights: Any = None
 
     def measure(self, labels: Any, probabilities: Any) -> Any:
-        """Every example's loss and hit, float32 [N, 2]."""
+        """Computes every example's loss and hit, float32 [N, 2]."""
         import keras
         import tensorflow as tf
 
@@ -63,11 +63,11 @@ class SingleLabelLoss:
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelLoss:
-    """Binary cross-entropy, the mean over labels; a hit is right about all of them, at 0.5.
+    """Binary cross-entropy, averaged over labels; a hit has all labels right at threshold 0.5.
 
     Attributes:
-        label_smoothing: How far from 0 and 1 the targets are moved towards each other.
-        positive_weights: Weight of a label's loss where a photograph has it, in training and in
+        label_smoothing: Targets are moved from 0 and 1 towards 0.5 by half of it.
+        positive_weights: Weight of a label's loss for photographs that have it, in training and
             validation, float32 [K]; None: 1.
     """
 
@@ -75,7 +75,7 @@ class MultiLabelLoss:
     positive_weights: Any = None
 
     def measure(self, labels: Any, probabilities: Any) -> Any:
-        """Every example's loss and hit, float32 [N, 2]."""
+        """Computes every example's loss and hit, float32 [N, 2]."""
         import keras
         import tensorflow as tf
 
@@ -88,16 +88,14 @@ class MultiLabelLoss:
         return tf.stack([tf.reduce_mean(losses, 1), tf.cast(hits, tf.float32)], 1)
 
     def weights(self, labels: Any) -> Any:
-        """Ones, float32 [N]: it is labels that weigh, not examples."""
+        """Ones, float32 [N]: labels are weighted, not examples."""
         import tensorflow as tf
 
         return tf.ones(tf.shape(labels)[:1])
 
 
-def build_losses(
-    settings: TrainSettings, source: TransformedExamples, graph: TransformGraph
-) -> Losses:
-    """The objective that settings and data ask for.
+def build_loss(settings: TrainSettings, source: TransformedExamples, graph: TransformGraph) -> Loss:
+    """Builds the loss for the settings and data.
 
     Args:
         settings: The train step's settings.
@@ -114,10 +112,10 @@ def build_losses(
 
 
 def balanced_weights(counts: Any) -> Any:
-    """Weights under which every label counts the same, float64 [K], 1 on average over examples.
+    """Class weights that balance the labels, float64 [K]; their mean over examples is 1.
 
     Args:
-        counts: Training examples by label, int64 [K]; one without any gets weight 0.
+        counts: Training examples by label, int64 [K]; a label without examples gets weight 0.
     """
     import numpy as np
 
@@ -128,11 +126,11 @@ def balanced_weights(counts: Any) -> Any:
 
 
 def positive_weights(counts: Any, examples: int) -> Any:
-    """Weights under which having a label counts as much as not having it, float64 [K].
+    """Weights that balance the examples with a label against those without, float64 [K].
 
     Args:
-        counts: Training examples that have each label, int64 [K]; one that none or all have gets
-            weight 1.
+        counts: Training examples by label, int64 [K]; a label that no example or every example
+            has gets weight 1.
         examples: Number of training examples.
     """
     import numpy as np

@@ -1,6 +1,7 @@
-"""The phases of a training: the head on a frozen backbone, then the backbone with it."""
+"""The phases of a training: first the head on a frozen backbone, then both; their optimizer."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from components.train.settings import TrainSettings
@@ -11,16 +12,16 @@ from darkroom.settings import nearest
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A part of the training.
+    """A phase of a training.
 
     Attributes:
         name: `head`, `fine_tune` or `scratch`.
-        epochs: Number of epochs, at most.
+        epochs: Maximum number of epochs.
         learning_rate: Peak learning rate.
-        backbone_trains: Whether the backbone's weights change.
-        batch_norm_frozen: Whether its batch norm keeps statistics and weights.
-        first_layer: Name of the backbone's first layer that trains; None: all do.
-        depth_decay: Learning rate of the first layer that trains, as a part of the head's.
+        backbone_trains: Whether the backbone is trained.
+        batch_norm_frozen: Whether its batch norm keeps its statistics and weights.
+        first_layer: Name of the backbone's first trained layer; None: all are trained.
+        depth_decay: Learning rate of the first trained layer, as a fraction of the head's.
     """
 
     name: str
@@ -33,11 +34,11 @@ class Phase:
 
 
 def plan_phases(settings: TrainSettings, warm_start: bool = False) -> list[Phase]:
-    """The phases that the settings ask for, in order.
+    """Plans the phases for the settings, in order.
 
     Args:
         settings: The train step's settings.
-        warm_start: Whether a former model's head and backbone are there to start from.
+        warm_start: Whether training starts from a former model's head and backbone.
     """
     if settings.weights == RANDOM and not warm_start:
         rate = settings.scaled(settings.learning_rate)
@@ -63,10 +64,10 @@ def set_trainable(backbone: Any, phase: Phase) -> None:
 
     Args:
         backbone: A keras.Model.
-        phase: The phase to come.
+        phase: The next phase.
 
     Raises:
-        SettingsError: The backbone has no layer of the name that training is to begin at.
+        SettingsError: The backbone has no layer named `first_layer`.
     """
     import keras
 
@@ -86,15 +87,15 @@ def set_trainable(backbone: Any, phase: Phase) -> None:
 
 
 def _offer(phase: Phase, names: list[str]) -> str:
-    """The nearest of many names, without a list of all of them."""
+    """Suggests the nearest of many names, without listing all."""
     offer = nearest(str(phase.first_layer), names)
     return offer if "did you mean" in offer else f"; it has {names[0]} to {names[-1]}"
 
 
 def rate_factors(backbone: Any, phase: Phase) -> dict[str, float]:
-    """Factors on the learning rate of the backbone's weights by their path; all others take 1.
+    """Learning-rate factors of the backbone's weights, by their path; 1 for all others.
 
-    They fall geometrically from the head down to `depth_decay` at the first layer that trains.
+    They decrease geometrically from the head to `depth_decay` at the first trained layer.
     """
     layers = [layer for layer in backbone.layers if layer.trainable_weights]
     return {
@@ -102,3 +103,59 @@ def rate_factors(backbone: Any, phase: Phase) -> dict[str, float]:
         for number, layer in enumerate(layers)
         for weight in layer.trainable_weights
     }
+
+
+def build_optimizer(
+    phase: Phase,
+    steps: int,
+    weight_decay: float,
+    variables: list[Any],
+    factors: Mapping[str, float],
+    scale_loss: bool,
+) -> Any:
+    """Builds AdamW with linear warm-up over the first tenth of the steps, then cosine decay to 0.
+
+    Args:
+        phase: States epochs and peak learning rate.
+        steps: Steps per epoch.
+        weight_decay: Weight decay; not applied to vectors: biases and weights of norms.
+        variables: The weights to train.
+        factors: Factors on the learning rate, by the weight's path; 1 for all others.
+        scale_loss: Whether to scale the loss, so that small gradients are not 0 in float16.
+
+    Returns:
+        A built keras.Optimizer.
+    """
+    import keras
+
+    total = phase.epochs * steps
+    ramp = max(1, total // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, total - ramp),
+        warmup_target=phase.learning_rate,
+        warmup_steps=ramp,
+    )
+    optimizer = _depth_adamw(
+        learning_rate=schedule,
+        weight_decay=weight_decay,
+        factors=[factors.get(variable.path, 1.0) for variable in variables],
+    )
+    optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    if scale_loss:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(variables)
+    return optimizer
+
+
+def _depth_adamw(*, factors: list[float], **arguments: Any) -> Any:
+    import keras
+
+    class DepthAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+        """AdamW with a factor on each weight's learning rate, in the weights' order."""
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            factor = factors[self._get_variable_index(variable)]
+            super().update_step(gradient, variable, learning_rate * factor)
+
+    return DepthAdamW(**arguments)

@@ -1,4 +1,4 @@
-"""From which probability on an image has a label: label by label, the best on the valid split."""
+"""Decision thresholds of a multi-label model, chosen by label on the valid split."""
 
 import logging
 from typing import Any
@@ -10,7 +10,7 @@ from components.train.data.batches import WorkerShard, evaluation_stream
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 NEUTRAL = 0.5
-"""For a label that no photograph of the valid split has."""
+"""Threshold of a label that no photograph of the valid split has."""
 
 _log = logging.getLogger("darkroom.train")
 
@@ -20,16 +20,18 @@ Floats = npt.NDArray[np.float32]
 def choose_thresholds(
     model: Any, source: TransformedExamples, graph: TransformGraph, batch_size: int
 ) -> tuple[float, ...]:
-    """Chooses each label's threshold: that of the highest F1 on the valid split.
+    """Chooses for each label the threshold with the highest F1 on the valid split.
 
     Args:
-        model: keras.Model from what the examples hold to probabilities, float32 [N, K].
+        model: keras.Model from the examples' pixels or embeddings to probabilities,
+            float32 [N, K].
         source: Transformed examples.
         graph: The graph that gave them.
-        batch_size: Photographs at once.
+        batch_size: Photographs per batch.
 
     Returns:
-        A threshold a label, each exactly a float32; probabilities from it on are over it.
+        One threshold per label, exact in float32; an image has a label whose probability is at
+        least its threshold.
     """
     import tensorflow as tf
 
@@ -52,16 +54,16 @@ def choose_thresholds(
     unseen = [name for name, has in zip(graph.labels, labels.T, strict=True) if not has.any()]
     if unseen:
         _log.warning(
-            "no valid photograph has the label %s: its threshold is %g, chosen on nothing",
+            "no valid photograph has the label %s: its threshold is %g, not chosen from data",
             *(", ".join(unseen), NEUTRAL),
         )
     return tuple(threshold for threshold, _ in best)
 
 
 def best_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> tuple[float, float]:
-    """The threshold of the highest F1, halfway between the probabilities it tells apart.
+    """The threshold with the highest F1, halfway between two neighbouring probabilities.
 
-    Of several that are as good, the one nearest to 0.5.
+    Of several equally good ones, the one nearest to 0.5.
 
     Args:
         has: Which photographs have the label, bool [N].
@@ -73,12 +75,12 @@ def best_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> tuple[f
     if not has.any():
         return NEUTRAL, 0.0
     values, places = np.unique(probabilities, return_inverse=True)
-    # By distinct probability: photographs from it on, and those of them that have the label.
+    # For each distinct probability: photographs at or over it, and those of them with the label.
     chosen = np.cumsum(np.bincount(places)[::-1])[::-1]
     hits = np.cumsum(np.bincount(places, weights=has)[::-1])[::-1]
     scores = 2 * hits / (chosen + has.sum())
     halfway = values / 2
-    # Of two neighbours among float32, the middle may be the lower.
+    # The middle of two adjacent float32 numbers may round down to the lower one.
     below, above = values[:-1], np.nextafter(values[:-1], np.float32(1))
     halfway[1:] = np.maximum((values[1:] + below) / 2, above)
     best = np.flatnonzero(scores == scores.max())

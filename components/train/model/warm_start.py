@@ -1,4 +1,4 @@
-"""A former model's weights, to start the next training from."""
+"""Warm starts: a former model's weights as the initial weights of a training."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from darkroom.artifacts.transformed import TransformGraph
 _log = logging.getLogger("darkroom.train")
 
 WEIGHTS = "network_weights"
-"""Name within the SavedModel of the network's weights, a list in the network's order."""
+"""Name of the network's weights within the SavedModel: a list in the network's order."""
 
 
 def former_weights(settings: TrainSettings, graph: TransformGraph) -> list[Any] | None:
@@ -24,39 +24,39 @@ def former_weights(settings: TrainSettings, graph: TransformGraph) -> list[Any] 
         graph: States the labels.
 
     Returns:
-        Arrays in the order of the network's weights; None, with a log line that says why, where
-        the training is to be from scratch.
+        Arrays in the order of the network's weights; None, with a warning that says why, if the
+        training must start from scratch.
 
     Raises:
-        StepError: The model is missing or not whole.
+        StepError: The model is missing or incomplete.
     """
     if settings.from_model is None:
         return None
     model = read_model(Path(settings.from_model))
     theirs = model.manifest["settings"]
     if model.labels != tuple(graph.labels):
-        return _scratch(model.folder, f"its {len(model.labels)} labels are others")
+        return _scratch(model.folder, f"its {len(model.labels)} labels differ")
     if (model.thresholds is not None) != graph.multi_label:
         several = "several labels" if model.thresholds else "one label"
-        return _scratch(model.folder, f"it gives a photograph {several}")
+        return _scratch(model.folder, f"it predicts {several} per photograph")
     for name in ("backbone", "alpha"):
         if theirs.get(name) != getattr(settings, name):
             return _scratch(model.folder, f"its {name} is {theirs.get(name)}")
     weights = _saved_weights(model.folder)
-    return weights or _scratch(model.folder, "it was written by a release that kept no weights")
+    return weights or _scratch(model.folder, "it was written by a release that stored no weights")
 
 
 def load_former(network: Any, weights: list[Any], folder: str) -> bool:
-    """Gives a network a former model's weights; False, with a log line, where they do not fit.
+    """Assigns a former model's weights to a network; False, with a warning, if they do not fit.
 
     Args:
         network: A keras.Model.
-        weights: What `former_weights` gave.
-        folder: Where they come from.
+        weights: The arrays that `former_weights` returned.
+        folder: The former model's folder, for messages.
     """
     shapes = [tuple(variable.shape) for variable in network.weights]
     if shapes != [value.shape for value in weights]:
-        _scratch(Path(folder), "its weights are of other shapes")
+        _scratch(Path(folder), "its weights have other shapes")
         return False
     for variable, value in zip(network.weights, weights, strict=True):
         variable.assign(value)

@@ -1,6 +1,7 @@
 """Transformed examples that a small network learns in seconds, and the graph that gave them."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from components.train.model.network import Network, build_network
+from components.train.settings import TrainSettings
+from components.train.train import train
 from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import TransformGraph, read_transform_graph
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
 
 LABELS = ("blue", "green", "red")
 SIZE = 12
 COUNTS = {"train": 96, "valid": 24, "test": 24}
+SMALL_CNN = {"backbone": "small_cnn", "weights": "none", "epochs": 1, "batch_size": 16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +85,26 @@ def save_graph(folder: Path) -> None:
     signature = [{"image_bytes": text, "label": text}]
     module.transform_fn = tf.function(transform, input_signature=signature)
     tf.saved_model.save(module, str(folder / "transform_fn"))
+
+
+def train_small(transformed: Transformed, out: Path, **settings: Any) -> dict[str, Any]:
+    """Trains a small network, and returns the history."""
+    train(
+        transformed.records,
+        transformed.graph,
+        TrainSettings.model_validate(SMALL_CNN | settings),
+        model=out / "model",
+        checkpoints=out / "checkpoints",
+    )
+    history: dict[str, Any] = json.loads((out / "model" / "history.json").read_text())
+    return history
+
+
+@pytest.fixture(scope="session")
+def graph(transformed: Transformed) -> TransformGraph:
+    return read_transform_graph(transformed.graph)
+
+
+@pytest.fixture
+def network(graph: TransformGraph) -> Network:
+    return build_network(TrainSettings.model_validate(SMALL_CNN), graph, "none")

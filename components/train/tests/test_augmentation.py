@@ -1,4 +1,4 @@
-"""Augmentation: every change happens, is reproducible, and does what it says."""
+"""Augmentation: every change is applied, reproducible and correct."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ ALL["rand_augment"] = 1  # the one change that takes long to trace
 
 @pytest.fixture(scope="module")
 def images() -> Array:
-    """Smooth photographs of which no two pixels of a row are alike, and none is grey 128."""
+    """Smooth photographs without equal pixels in a row, and without grey 128."""
     generator = np.random.default_rng(5)
     rows = np.linspace(0, 90, HEIGHT)[:, np.newaxis, np.newaxis]
     columns = np.linspace(0, 70, WIDTH)[:, np.newaxis]
@@ -57,7 +57,7 @@ def labels() -> Array:
 def batches(
     images: Array, labels: Array, settings: dict[str, Any], count: int = 2, seed: int = 3
 ) -> list[tuple[Array, Array]]:
-    """The same batch, changed as at the first steps of a training."""
+    """The batch, augmented as in the first steps of a training."""
     import tensorflow as tf
 
     augment = build_augmentation(AugmentationSettings.model_validate(settings))
@@ -136,7 +136,7 @@ def test_a_shift_moves_the_picture() -> None:
 
 
 def test_a_crop_keeps_a_part_of_the_picture() -> None:
-    """Seen in pixels that say where they are: nothing from beyond the edge, and no stretching."""
+    """Pixels hold their position: none comes from beyond the edge, and none is stretched."""
     rows, columns = np.indices((41, 41)) * 6
     image = np.broadcast_to(np.stack([rows, columns, rows], -1), (COUNT, 41, 41, 3))
     pixels, _ = batches(image.astype(np.uint8), np.eye(COUNT), {"crop": 0.5}, count=1)[0]
@@ -207,7 +207,7 @@ def test_grid_mask_hides_the_part_it_is_set_to() -> None:
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "both"])
 def test_labels_are_mixed_as_the_pixels_are(name: str) -> None:
-    """Images of one tone each, which says how much of it is in a mixture."""
+    """Images of one tone each, from which their fraction in a mixture is read."""
     tones = np.arange(COUNT) * 15 + 5
     images = np.broadcast_to(tones[:, None, None, None], (COUNT, 30, 30, 3)).astype(np.uint8)
     settings = {"mixup": 0.5, "cutmix": 0.5} if name == "both" else {name: 0.5}

@@ -1,4 +1,4 @@
-"""Embeddings: the head alone is trained, as on pixels behind a frozen backbone; all is exported."""
+"""Embeddings: only the head is trained, as on a frozen backbone; the full network is exported."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.train.export.sample_images import comparison_images
+from components.train.export.parity import comparison_images
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import COUNTS, Transformed
 from components.train.train import train

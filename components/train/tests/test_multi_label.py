@@ -1,4 +1,4 @@
-"""Photographs of several labels: sigmoid, thresholds of the valid split, names in the answer."""
+"""Photographs with several labels: sigmoid, thresholds of the valid split, predicted names."""
 
 import json
 import logging
@@ -11,12 +11,12 @@ import pytest
 from components.train.data.batches import (
     WorkerShard,
     count_labels,
+    embeddings_parser,
     evaluation_stream,
     training_stream,
 )
-from components.train.data.parse import embeddings_parser
 from components.train.export.parity import compared
-from components.train.export.runtime_client import Answers, ask
+from components.train.export.runtime import Answers, ask
 from components.train.model.losses import MultiLabelLoss, positive_weights
 from components.train.model.thresholds import best_threshold, choose_thresholds
 from components.train.model.warm_start import former_weights
@@ -271,4 +271,4 @@ def test_a_model_of_several_labels_does_not_start_one_of_one_label(
     assert former_weights(settings, graph) is not None
     single = type(graph)(**{**vars(graph), "multi_label": False})
     assert former_weights(settings, single) is None
-    assert "it gives a photograph several labels" in caplog.text
+    assert "it predicts several labels per photograph" in caplog.text

@@ -1,4 +1,4 @@
-"""The network: a head on every kind of backbone, and no augmentation in what is exported."""
+"""The network: a head on every kind of backbone, and no augmentation in the exported model."""
 
 import collections
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The step as a whole: a model that learnt, with every signature and the best weights."""
+"""The train step: a trained model, with all signatures and the best weights."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ def test_it_learns_and_keeps_the_best_epoch(trained: Path) -> None:
 
 
 def test_the_export_holds_the_best_weights(trained: Path, transformed: Transformed) -> None:
-    """The validation loss that the export gives is the best epoch's."""
+    """The exported model has the validation loss of the best epoch."""
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(trained)).signatures["xai_model"]
@@ -126,7 +126,7 @@ def test_every_door_gives_the_same_answer(
 
 
 def test_gradients_reach_the_images(trained: Path) -> None:
-    """Explanations need them, so nothing between may round to whole pixels."""
+    """Explanations need gradients, so no operation may round to integer pixels."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(trained))  # held, since its variables live with it
@@ -200,7 +200,7 @@ def test_head_then_whole_network(transformed: Transformed, tmp_path: Path) -> No
 
 
 def test_mirrored_trains_on_two_devices(transformed: Transformed, tmp_path: Path) -> None:
-    """In a process of its own, since logical devices are made before TensorFlow's first use."""
+    """In a subprocess, since logical devices are made before TensorFlow's first use."""
     program = (
         "import sys, tensorflow as tf\n"
         "from pathlib import Path\n"

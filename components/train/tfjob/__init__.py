@@ -1,1 +1,1 @@
-"""Training on several machines of a Kubernetes cluster: a TFJob, started and watched by a step."""
+"""Training on several machines of a Kubernetes cluster: a step that starts a TFJob and waits."""

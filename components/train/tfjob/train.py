@@ -11,15 +11,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pydantic
+
 from components.train.settings import TrainSettings
-from components.train.tfjob.api import TFJobClient
-from components.train.tfjob.settings import JobSettings
-from components.train.tfjob.wait import wait_for_job
+from components.train.tfjob.client import TFJobClient, wait_for_job
 from darkroom.artifacts.manifest import atomic_artifact
 from darkroom.errors import StepError
 from darkroom.runtime.signals import handled_signals, ignore
+from darkroom.settings import Settings
 
 _log = logging.getLogger("darkroom.train")
+
+
+class JobSettings(Settings):
+    """The TFJob, as `darkroom compile` writes it."""
+
+    manifest: dict[str, Any]
+    """The TFJob's manifest, without its name and the arguments of its containers."""
+    shared_folder: str
+    """Folder on a volume that this step and all workers mount."""
+    interval: float = 10.0
+    """Seconds between polls of the job."""
+
+    @pydantic.field_validator("manifest", mode="before")
+    @classmethod
+    def _with_whole_numbers(cls, manifest: Any) -> Any:
+        # Pipeline parameters have no integers, and Kubernetes does not accept 2.0 for 2.
+        return whole_numbers(manifest)
+
+
+def whole_numbers(value: Any) -> Any:
+    """Converts the numbers of a JSON value that have no fraction to integers.
+
+    >>> whole_numbers({"replicas": 2.0, "names": ["a"]})
+    {'replicas': 2, 'names': ['a']}
+    """
+    if isinstance(value, dict):
+        return {key: whole_numbers(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def train(
@@ -58,12 +89,12 @@ def train(
             _log.info("TFJob %s in namespace %s", name, client.namespace)
             wait_for_job(client, name, job.interval)
         for option, path in outputs.items():
-            with atomic_artifact(path) as aside:
-                shutil.copytree(folder / option, aside, dirs_exist_ok=True)
+            with atomic_artifact(path) as temporary:
+                shutil.copytree(folder / option, temporary, dirs_exist_ok=True)
 
 
 def named(manifest: Mapping[str, Any], name: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """A TFJob's manifest with its name, and with its containers' arguments."""
+    """Sets the name and the containers' arguments in a copy of a TFJob's manifest."""
     job: dict[str, Any] = copy.deepcopy(dict(manifest))
     job["metadata"]["name"] = name
     del job["metadata"]["generateName"]
@@ -75,7 +106,7 @@ def named(manifest: Mapping[str, Any], name: str, arguments: Sequence[str]) -> d
 
 @contextlib.contextmanager
 def _shared(folder: Path) -> Iterator[Path]:
-    """A new folder that the workers see, removed when all is done."""
+    """Creates a folder that the workers share, and removes it on exit."""
     try:
         folder.mkdir(parents=True)
         yield folder
@@ -89,15 +120,15 @@ def _shared(folder: Path) -> Iterator[Path]:
 
 
 class _Cancelled(BaseException):
-    """SIGTERM came: no error of the cluster's, which a caller may pass over."""
+    """SIGTERM was received; a BaseException, so that no handler of errors catches it."""
 
 
 @contextlib.contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """Ends by an exception on SIGTERM, so that a cancelled run leaves no job behind."""
+    """Raises an exception on SIGTERM, so that a cancelled run leaves no job behind."""
 
     def end(received: signal.Signals) -> NoReturn:
-        # Once: what is to be cleaned up then must not be interrupted.
+        # Only once: the clean-up must not be interrupted.
         ignore(received)
         raise _Cancelled
 
@@ -105,4 +136,4 @@ def _ended_by_signal() -> Iterator[None]:
         with handled_signals(end):
             yield
     except _Cancelled:
-        raise StepError("the run was cancelled, and the TFJob with it") from None
+        raise StepError("the run was cancelled, and its TFJob deleted") from None

@@ -1,4 +1,4 @@
-"""The search space: checked against the train settings, drawn from, and put into them."""
+"""The search space: checks against the train settings, and conversion for Optuna."""
 
 import copy
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from darkroom.settings import nearest, set_value, validate_settings
 Space = Mapping[str, Dimension]
 
 NOT_TUNED = frozenset({"checkpoints", "checkpoint_steps", "from_model"})
-"""Settings that say where a training lives, or what it goes on from."""
+"""Settings of where a training keeps its state, or what it starts from."""
 
 
 def check_space(space: Space, train: TrainSettings) -> None:
@@ -22,10 +22,10 @@ def check_space(space: Space, train: TrainSettings) -> None:
 
     Args:
         space: The dimensions by setting.
-        train: What all other settings are.
+        train: All other settings.
 
     Raises:
-        SettingsError: A name is no train setting, or one of its values is not valid there.
+        SettingsError: A name is not a train setting, or a value is not valid for it.
     """
     names = tunable_settings()
     for name, dimension in space.items():
@@ -54,7 +54,7 @@ def ends(dimension: Dimension) -> tuple[Any, ...]:
 
 
 def is_whole(name: str) -> bool:
-    """Whether a setting takes whole numbers only."""
+    """Whether a setting takes integers only."""
     types = tunable_settings()[name]
     return int in types and float not in types
 
@@ -64,10 +64,10 @@ def with_values(train: TrainSettings, values: Mapping[str, Any]) -> TrainSetting
 
     Args:
         train: The settings.
-        values: What to change, by dotted name.
+        values: New values by dotted name.
 
     Raises:
-        SettingsError: They do not go together.
+        SettingsError: They are not valid together.
     """
     changed = copy.deepcopy(train.model_dump(mode="json", exclude_none=True))
     for name, value in values.items():
@@ -76,7 +76,7 @@ def with_values(train: TrainSettings, values: Mapping[str, Any]) -> TrainSetting
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """The space as Optuna takes it."""
+    """The space as Optuna's distributions, by setting."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def _leaves(model: type[pydantic.BaseModel], prefix: str = "") -> dict[str, tupl
 
 def _check_range(key: str, dimension: Dimension, types: tuple[type, ...]) -> None:
     if not {int, float} & set(types):
-        raise SettingsError(f"setting '{key}' is no number: give a list of choices")
+        raise SettingsError(f"setting '{key}' is not a number: give a list of choices")
     if float in types:
         return
     for end in (dimension.low, dimension.high, dimension.step):

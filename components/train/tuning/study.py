@@ -1,4 +1,4 @@
-"""The study: all trials of a search, in an SQLite file that outlasts the process."""
+"""The study: all trials of a search, stored in an SQLite file."""
 
 import contextlib
 import csv
@@ -30,10 +30,10 @@ _MOST_ATTEMPTS = 3
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a study's folder: a trial under way would seem killed to them.
+    """Locks a study's folder: another process would take a running trial for a killed one.
 
     Raises:
-        StepError: Another process is there, or the folder cannot be written.
+        StepError: Another process holds the lock, or the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,20 +48,20 @@ def locked(folder: Path) -> Iterator[None]:
                 f"another process is tuning in {folder}: wait for it, or end it"
             ) from None
         except OSError:
-            pass  # a bucket that is mounted knows no locks
+            pass  # mounted buckets do not support locks
         yield
 
 
 class Study:
-    """A study in a folder that is `locked`, which is new or goes on.
+    """A new or resumed study, in a folder that is `locked`.
 
     Args:
-        folder: Where the study stands, or is to stand.
+        folder: The study's folder.
         settings: The tune step's settings.
-        identity: What is searched and on what data, by name; JSON values.
+        identity: Space, metric, train settings and data, by name; JSON values.
 
     Raises:
-        SettingsError: The study in the folder is another one.
+        SettingsError: The folder holds another study.
         StepError: The study's file is damaged.
     """
 
@@ -69,7 +69,7 @@ class Study:
         self._folder, self._settings = folder, settings
         self._study = _open(folder, settings)
         self._check(json.loads(json.dumps(identity)))
-        self._put_back_what_was_killed()
+        self._enqueue_killed_trials()
 
     @property
     def finished(self) -> list[Any]:
@@ -86,16 +86,16 @@ class Study:
         return min(complete, key=lambda t: (sign * t.value, t.number), default=None)
 
     def next_trial(self) -> Any:
-        """StatelessRandom the next trial (optuna.trial.Trial), or takes one up that was killed."""
+        """Samples the next trial (optuna.trial.Trial), or resumes one that was killed."""
         from optuna.samplers import TPESampler
 
-        # A sampler anew each time, so that a study which was interrupted draws as one that was not.
+        # A new sampler each time, so that an interrupted study samples what an uninterrupted would.
         self._study.sampler = TPESampler(seed=self._settings.seed + len(self.finished))
         trial = self._study.ask(distributions(self._settings.space))
         former = trial.user_attrs.get(_CONTINUES)
         self._reported: set[int] = set()
         if former is not None:
-            _log.info("trial %d is trial %d again, which was killed", trial.number, former)
+            _log.info("trial %d resumes trial %d, which was killed", trial.number, former)
             for epoch, value in self._values_of(former).items():
                 self.report(trial, epoch, value)
         return trial
@@ -108,7 +108,7 @@ class Study:
         return bool(trial.should_prune())
 
     def _values_of(self, number: int) -> dict[int, float]:
-        """Values by epoch of a trial that was killed, and of those that went on from it."""
+        """Values by epoch of a killed trial, and of those that resumed it."""
         found: dict[int, float] = {}
         for trial in self._study.trials:
             if number in (trial.number, trial.user_attrs.get(_CONTINUES)):
@@ -116,7 +116,7 @@ class Study:
         return found
 
     def checkpoint_folder(self, trial: Any) -> Path:
-        """Where a trial keeps its checkpoint: that of the killed one which it goes on from."""
+        """The folder of a trial's checkpoint, or of the killed trial's that it resumes."""
         number = trial.user_attrs.get(_CONTINUES, trial.number)
         return self._folder / "checkpoints" / f"{number:04d}"
 
@@ -125,11 +125,11 @@ class Study:
 
         Args:
             trial: The trial.
-            value: Its value; None where it was pruned or failed.
-            error: Why it failed, in one line; None where it was pruned.
+            value: Its value; None if it was pruned or failed.
+            error: Why it failed, in one line; None if it did not fail.
 
         Returns:
-            The trial as it is recorded (optuna.trial.FrozenTrial).
+            The recorded trial (optuna.trial.FrozenTrial).
         """
         from optuna.trial import TrialState
 
@@ -145,7 +145,7 @@ class Study:
         return ended
 
     def _write_table(self) -> None:
-        """Writes `trials.csv`: a row a trial, a column a setting."""
+        """Writes `trials.csv`: a row per trial, a column per setting."""
         names = list(self._settings.space)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -170,12 +170,12 @@ class Study:
         elif theirs != identity:
             names = ", ".join(_differences(theirs, identity))
             raise SettingsError(
-                f"the study in {self._folder} is another one ({names}): give it a folder of its "
-                "own, or delete that one"
+                f"the study in {self._folder} is another one ({names}): choose another "
+                "folder, or delete that study"
             )
 
-    def _put_back_what_was_killed(self) -> None:
-        """Has trials that were killed in their middle run once more, with the same settings."""
+    def _enqueue_killed_trials(self) -> None:
+        """Enqueues trials that were killed, to be run again with the same settings."""
         from optuna.trial import TrialState
 
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
@@ -185,7 +185,7 @@ class Study:
                 attributes = {_CONTINUES: former, _ATTEMPT: attempt + 1}
                 self._study.enqueue_trial(trial.params, user_attrs=attributes)
             else:
-                _log.warning("trial %d was killed %d times: it is left out", trial.number, attempt)
+                _log.warning("trial %d was killed %d times: not run again", trial.number, attempt)
             self._study.tell(trial.number, state=TrialState.FAIL)
 
 
@@ -197,7 +197,7 @@ def _open(folder: Path, settings: TuneSettings) -> Any:
     file = folder / STUDY_FILE
     pruner: Any = optuna.pruners.NopPruner()
     if settings.pruning == "median":
-        # Epochs count from 1, and the first that may be pruned is the one after the warm-up.
+        # Epochs count from 1; pruning may begin at the one after the warm-up.
         pruner = optuna.pruners.MedianPruner(settings.startup_trials, settings.warmup_epochs + 1)
     try:
         return optuna.create_study(
@@ -213,7 +213,7 @@ def _open(folder: Path, settings: TuneSettings) -> Any:
 
 
 def _is_lost(trial: Any) -> bool:
-    """Whether a trial was killed: it then failed without an error of its own."""
+    """Whether a trial was killed: it failed without a recorded error."""
     from optuna.trial import TrialState
 
     return trial.state is TrialState.FAIL and _ERROR not in trial.user_attrs

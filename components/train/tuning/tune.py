@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from components.train.distribution.tf_config import read_worker_group
-from components.train.loop.fingerprint import training_identity
-from components.train.loop.interruption import InterruptedStepError
+from components.train.loop.checkpoint import training_identity
+from components.train.loop.progress import InterruptedStepError
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space, with_values
 from components.train.tuning.study import Study, locked
-from components.train.tuning.subprocess_trial import run_trial_apart
+from components.train.tuning.trial import run_subprocess_trial
 from darkroom.artifacts.manifest import write_manifest
 from darkroom.artifacts.transformed import (
     TransformedExamples,
@@ -25,10 +25,10 @@ from darkroom.errors import SettingsError, StepError
 from darkroom.settings import set_value
 
 FAILURES_IN_A_ROW = 3
-"""After so many there is more wrong than unlucky settings."""
+"""After so many the cause is more than unlucky settings."""
 
 OnBetter = Callable[[TrainSettings], None]
-"""Called with the best settings so far, when the study opens and when there are better ones."""
+"""Called with the best settings so far, when the study opens and when better ones are found."""
 
 _log = logging.getLogger("darkroom.tune")
 
@@ -41,20 +41,20 @@ def tune(
     *,
     study: Path,
 ) -> dict[str, Any]:
-    """Searches for the settings to train with, and goes on where it was interrupted.
+    """Searches for the settings to train with; an interrupted search resumes.
 
     Args:
         transformed_examples: The examples that transform wrote.
         transform_graph: The graph that transform fitted.
         settings: Where to search, how long, and for what.
-        train: The train step's settings, which trials have but for what is searched.
-        study: Output: `study.db`, which a study goes on from, and `trials.csv`.
+        train: The train step's settings, which trials use except for those that are searched.
+        study: Output: `study.db`, from which a study resumes, and `trials.csv`.
 
     Returns:
         The train step's settings with the best values in them.
 
     Raises:
-        SettingsError: The space does not fit the train settings, or the study there is another.
+        SettingsError: The space does not fit the train settings, or the folder holds another study.
         StepError: No trial has finished, or the process was asked to end.
     """
     best = run_study(transformed_examples, transform_graph, settings, train, study)
@@ -71,21 +71,21 @@ def run_study(
     folder: Path,
     on_better: OnBetter | None = None,
 ) -> TrainSettings:
-    """Runs trials until there are as many as asked for, or the time is over.
+    """Runs trials until their number or the time limit is reached.
 
     Args:
         transformed_examples: The examples that transform wrote.
         transform_graph: The graph that transform fitted.
         settings: Where to search, how long, and for what.
-        train: What all other settings are.
-        folder: Where the study stands, or is to stand.
-        on_better: Told about the best settings.
+        train: All other settings.
+        folder: The study's folder, of a new study or one to resume.
+        on_better: Called with the best settings so far.
 
     Returns:
         The best settings.
 
     Raises:
-        SettingsError: The space does not fit the train settings, or the study there is another.
+        SettingsError: The space does not fit the train settings, or the folder holds another study.
         StepError: No trial has finished, or the process was asked to end.
     """
     check_space(settings.space, train)
@@ -113,14 +113,14 @@ class _Tuning:
     ) -> None:
         self._paths, self._settings = paths, settings
         self._train, self._study, self._on_better = train, study, on_better
-        self._told: int | None = None
+        self._shown_best: int | None = None
 
     def run(self) -> TrainSettings:
         minutes = self._settings.timeout
         until = time.monotonic() + minutes * 60 if minutes is not None else None
         if done := len(self._study.finished):
-            _log.info("goes on after %d trials", done)
-        self._tell_best()
+            _log.info("resumes after %d trials", done)
+        self._show_best()
         failures = 0
         while len(self._study.finished) < self._settings.trials:
             if until is not None and time.monotonic() >= until:
@@ -130,13 +130,13 @@ class _Tuning:
             failures = failures + 1 if error is not None else 0
             if failures == FAILURES_IN_A_ROW:
                 raise StepError(f"{failures} trials failed in a row, the last one: {error}")
-        best = self._tell_best()
+        best = self._show_best()
         if best is None:
-            raise StepError("no trial has finished: give tune.trials or tune.timeout more")
+            raise StepError("no trial has finished: increase tune.trials or tune.timeout")
         return best
 
     def _run_trial(self) -> str | None:
-        """Runs the next trial; gives the error of one that failed."""
+        """Runs the next trial, and returns the error of one that failed."""
         import optuna
 
         trial = self._study.next_trial()
@@ -150,17 +150,17 @@ class _Tuning:
         folder = self._study.checkpoint_folder(trial)
         try:
             settings = with_values(self._train, trial.params)
-            value = run_trial_apart(
+            value = run_subprocess_trial(
                 *(*self._paths, settings, self._settings.metric, folder, on_value)
             )
         except InterruptedStepError:
-            raise  # The study goes on with this trial.
+            raise  # the study resumes with this trial
         except optuna.TrialPruned:
             pass
         except (SettingsError, StepError) as failure:
             error = str(failure)
         self._show(self._study.end_trial(trial, value, error), error)
-        self._tell_best()
+        self._show_best()
         return error
 
     def _show(self, trial: Any, error: str | None) -> None:
@@ -172,14 +172,14 @@ class _Tuning:
         reason = f"  ({error})" if error else ""
         _log.info("trial %d  %s%s  %s%s", trial.number, state, value, values, reason)
 
-    def _tell_best(self) -> TrainSettings | None:
+    def _show_best(self) -> TrainSettings | None:
         best = self._study.best
         if best is None:
             return None
         settings = with_values(self._train, best.params)
-        if best.number != self._told and self._on_better is not None:
+        if best.number != self._shown_best and self._on_better is not None:
             self._on_better(settings)
-        self._told = best.number
+        self._shown_best = best.number
         return settings
 
 
@@ -189,12 +189,12 @@ def _identity(
     settings: TuneSettings,
     train: TrainSettings,
 ) -> dict[str, Any]:
-    """What must be the same for trials to compare."""
+    """What must be the same for trials to be comparable."""
     space = settings.model_dump(mode="json", exclude_defaults=True)["space"]
     identity = training_identity(source, graph, train, warm_start=False)
     del identity["warm_start"]
     for name in settings.space:
-        # Its own value says nothing where the space has others.
+        # Trials do not use its value, but those of the space.
         set_value(identity["settings"], name, None)
     return {**identity, "space": space, "metric": settings.metric}
 

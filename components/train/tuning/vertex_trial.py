@@ -1,12 +1,15 @@
 """`python -m components.train.tuning.vertex_trial`: one trial of a Vertex tuning job.
 
-Vertex puts the trial's settings behind the command, as `--learning_rate=0.003`, and reads its
-reports from a file.
+Vertex appends the trial's settings to the command, as `--learning_rate=0.003`, and reads its
+reports from a file that it names in the environment. The format of that file is the one that
+cloudml-hypertune, Google's discontinued reporter, wrote: one JSON object a line.
 """
 
+import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,17 +18,49 @@ import typer
 
 from components.train.distribution.tf_config import read_worker_group
 from components.train.settings import TrainSettings
-from components.train.tuning.hypertune import Reports
 from components.train.tuning.trial import run_trial
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.runtime.cli import SETTINGS_HELP
 from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.settings import parse_value, read_yaml, set_value, validate_settings
+from darkroom.storage.atomic import write_text
 from darkroom.storage.paths import mounted_path
 
 CHECKPOINTS_VARIABLE = "AIP_CHECKPOINT_DIR"
-"""Where Vertex has a trial keep its checkpoints, where the job has an output directory."""
+"""Folder for a trial's checkpoints, which Vertex sets if the job has an output directory."""
+FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
+TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
+DEFAULT_FILE = "/tmp/hypertune/output.metrics"
+MOST_LINES = 100
+"""The service uses the last reports only, and reads the complete file each time."""
+
+
+class Reports:
+    """Reports the metric of this process's trial to Vertex.
+
+    Args:
+        metric: Id of the metric in the job's study.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        self._path = Path(os.environ.get(FILE_VARIABLE, DEFAULT_FILE))
+        self._trial = os.environ.get(TRIAL_VARIABLE, "0")
+        self._lines: list[str] = []
+
+    def add(self, step: int, value: float) -> None:
+        """Reports the metric's value after a step, such as an epoch."""
+        # The service expects numbers as text.
+        report = {
+            "timestamp": time.time(),
+            "trial": self._trial,
+            self._metric: str(value),
+            "global_step": str(step),
+        }
+        self._lines = [*self._lines, json.dumps(report, sort_keys=True)][-MOST_LINES:]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self._path, "".join(f"{line}\n" for line in self._lines))
 
 
 def main(
@@ -56,8 +91,8 @@ def train_once(
         transformed_examples: The examples that transform wrote.
         transform_graph: The graph that transform fitted.
         settings: The train step's settings: a file, or JSON.
-        metric: What to report.
-        options: The trial's own, `--name=value` each, by dotted name.
+        metric: Name of the metric to report.
+        options: The trial's settings, each `--name=value` with a dotted name.
 
     Returns:
         The metric at the epoch whose weights training would keep.

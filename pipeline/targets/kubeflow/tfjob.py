@@ -20,7 +20,7 @@ def training_job(cluster: ClusterSettings) -> dict[str, Any]:
         cluster: The config's section, with more than one worker.
 
     Returns:
-        The values of `components.train.tfjob.settings.JobSettings`.
+        The values of `components.train.tfjob.train.JobSettings`.
 
     Raises:
         SettingsError: The workers share no folder.

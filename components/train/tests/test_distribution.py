@@ -1,4 +1,4 @@
-"""Several processes that train one network, as TF_CONFIG has them."""
+"""Several processes that train one network, as TF_CONFIG describes them."""
 
 import contextlib
 import json
@@ -72,7 +72,7 @@ def free_ports(count: int) -> list[int]:
 def start(
     transformed: Transformed, out: Path, workers: int, pause: float = 0, **settings: Any
 ) -> list[subprocess.Popen[str]]:
-    """Starts the workers; each has a folder of its own, as if they shared no disk."""
+    """Starts the workers; each has its own folder, as if they shared no disk."""
     addresses = [f"localhost:{port}" for port in free_ports(workers)]
     processes = []
     for index in range(workers):
@@ -137,7 +137,7 @@ def test_workers_agree_and_reach_the_loss_of_one(
 def test_workers_that_were_preempted_go_on_together(
     transformed: Transformed, tmp_path: Path
 ) -> None:
-    """One is asked to end, all do; only the chief's disk holds the checkpoint."""
+    """One is asked to end and all do; only the chief's disk holds the checkpoint."""
     processes = start(transformed, tmp_path, 2, pause=0.3)
     second = processes[1].stderr
     assert second is not None
@@ -180,7 +180,10 @@ def test_a_lost_worker_ends_the_others_with_a_clear_line(
         ('{"cluster": {"worker": ["a:1"]}}', "is no task, which is not in its cluster .worker 0"),
         ('{"cluster": {"worker": "a:1"}}', 'must map "chief" and "worker" to lists'),
         ("[]", 'must map "chief" and "worker" to lists'),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}', "no number"),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}',
+            "not a number",
+        ),
     ],
 )
 def test_a_wrong_tf_config_is_one_clear_line(

@@ -1,4 +1,4 @@
-"""A training that is killed, at whatever moment, ends as if nothing had been."""
+"""A training that is killed at any moment and resumed gives the result of an uninterrupted one."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from darkroom.records.tfrecord import write_record
 pytestmark = pytest.mark.slow
 
 KILLED_AT = (
-    # In the middle of a checkpoint's write, after three whole ones.
+    # In the middle of a checkpoint's write, after three complete ones.
     "import numpy; savez = numpy.savez; calls = []\n"
     "def torn(file, **arrays):\n"
     "    calls.append(1)\n"
@@ -37,8 +37,8 @@ KILLED_AT = (
     "    return kill() if len(calls) == 4 else steps(*arguments)\n"
     "StepRunner.train = taken\n",
     # After the checkpoint of an epoch, before its weights are kept as the best.
-    "from components.train.loop.checkpoint_manager import CheckpointManager\n"
-    "CheckpointManager.save_best = lambda keeper: kill()\n",
+    "from components.train.loop.checkpoint import CheckpointManager\n"
+    "CheckpointManager.save_best = lambda manager: kill()\n",
     # When all epochs are done.
     "import components.train.export.saved_model as e\ne.export = lambda *arguments: kill()\n",
 )
@@ -59,7 +59,7 @@ PROGRAM = (
 
 @pytest.fixture(scope="module")
 def settings(transformed: Transformed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Two phases, with everything in them that is random or kept from step to step."""
+    """Two phases, with everything that is random or kept between steps."""
     from components.train.model.network import build_network
     from darkroom.artifacts.transformed import read_transform_graph
 
@@ -144,7 +144,7 @@ def test_killed_again_and_again_it_ends_bit_for_bit_the_same(
 def test_a_preemption_saves_first(
     transformed: Transformed, settings: dict[str, Any], uninterrupted: Path, tmp_path: Path
 ) -> None:
-    """With checkpoints far apart, so that the one there is the preemption's."""
+    """With rare checkpoints, so that the one found is the preemption's."""
     far = settings | {"checkpoint_steps": None}
     slow = (
         "import time; from components.train.loop.steps import StepRunner\n"
@@ -164,7 +164,7 @@ def test_a_preemption_saves_first(
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "StepError: asked to end (SIGTERM) at step" in error
-    assert "run the same again to go on" in error
+    assert "run the same again to resume" in error
     assert (tmp_path / "checkpoints" / "training.npz").exists()
     run(transformed, tmp_path, far)
     assert history(tmp_path) == history(uninterrupted)
@@ -211,7 +211,7 @@ def test_a_foreign_checkpoint_is_refused(
         ({"learning_rate": 0.5}, "settings.learning_rate 0.001 there, 0.5 here"),
         ({"augmentation": {"flip": True}}, "settings.augmentation.rotation 0.1 there, 0.0 here"),
     ):
-        with pytest.raises(StepError, match=rf"is of another training \({named}\): delete it"):
+        with pytest.raises(StepError, match=rf"belongs to another training \({named}\): delete it"):
             run(transformed, halted, settings | change)
     others = tmp_path / "records"
     shutil.copytree(transformed.records, others)
@@ -220,7 +220,7 @@ def test_a_foreign_checkpoint_is_refused(
         for image, index in zip(images, transformed.indices["valid"], strict=True):
             record = {"image": image.tobytes(), "label_index": int(index)}
             write_record(file, serialized_example(record))
-    with pytest.raises(StepError, match=r"is of another training \(data"):
+    with pytest.raises(StepError, match=r"belongs to another training \(data"):
         train(
             others,
             transformed.graph,
@@ -233,7 +233,7 @@ def test_a_foreign_checkpoint_is_refused(
 def test_another_place_may_go_on(
     transformed: Transformed, settings: dict[str, Any], uninterrupted: Path, halted: Path
 ) -> None:
-    """In a folder that outlasts the attempt; where a training runs is not what it is."""
+    """In a folder that outlasts the attempt; the strategy is not part of the identity."""
     changed = {"checkpoints": str(halted / "checkpoints"), "strategy": "one_device"}
     out = halted / "second attempt"
     run(transformed, out, settings | changed)

@@ -1,4 +1,4 @@
-"""Flip, rotation, translation, zoom, crop and shear: one resampling for all of them."""
+"""Flip, rotation, translation, zoom, crop and shear, in one resampling."""
 
 import math
 from typing import Any
@@ -17,19 +17,19 @@ def warp(
     crop: float = 0.0,
     shear: float = 0.0,
 ) -> Any:
-    """Moves pixels; what comes in from beyond the edge is the mirror image.
+    """Moves pixels; beyond the edges the image is mirrored.
 
-    One resampling of uint8 costs a quarter of Keras's three layers, and blurs once.
+    One resampling in uint8 takes a quarter of the time of Keras's three layers, and blurs once.
 
     Args:
         images: uint8 [N, H, W, 3].
         draws: The batch's random numbers.
-        flip: Whether to mirror left and right, every second time.
-        rotation: Largest rotation either way, as a part of a full turn.
-        translation: Largest shift either way along each axis, as a part of the side.
-        zoom: Largest zoom in or out, as a part of the side.
-        crop: Largest part of the side that is left out, at a place by chance.
-        shear: Largest shift of a pixel either way, as a part of its height over the centre.
+        flip: Whether to mirror left and right, with probability 0.5.
+        rotation: Largest rotation either way, as a fraction of a full turn.
+        translation: Largest shift either way along each axis, as a fraction of the side.
+        zoom: Largest zoom in or out, as a fraction of the side.
+        crop: Largest fraction of the side that is removed, at a random position.
+        shear: Largest shift of a pixel either way, as a fraction of its height over the centre.
 
     Returns:
         uint8 [N, H, W, 3].
@@ -44,7 +44,7 @@ def warp(
     angle = draws.uniform(-rotation, rotation) * 2 * math.pi
     scale = 1.0 + draws.uniform(-zoom, zoom)
     slant = draws.uniform(-shear, shear)
-    # Where each pixel of the result comes from, from the centre: turned after slanted.
+    # Source position of each pixel of the result, relative to the centre: shear, then rotation.
     right_to_x, down_to_x = tf.cos(angle), tf.cos(angle) * slant - tf.sin(angle)
     right_to_y, down_to_y = tf.sin(angle), tf.sin(angle) * slant + tf.cos(angle)
     a0, a1 = scale * side * right_to_x, scale * down_to_x
@@ -54,7 +54,7 @@ def warp(
     b2 = centre_y * (1 - b1) - centre_x * b0 + height * draws.uniform(-translation, translation)
     if crop:
         left_out = draws.uniform(0.0, crop)
-        # The crop is of the result: each of its pixels comes from within a part of that.
+        # The crop is applied to the result of the other changes.
         x = (width - 1) * left_out * draws.uniform()
         y = (height - 1) * left_out * draws.uniform()
         a2, b2 = a2 + a0 * x + a1 * y, b2 + b0 * x + b1 * y
@@ -65,7 +65,7 @@ def warp(
 
 
 def _mirrored(images: Any, chosen: Any) -> Any:
-    """The chosen images mirrored; whole images are copied, which a select by pixel is slow at."""
+    """Mirrors the chosen images; copying complete images is faster than selecting pixels."""
     import tensorflow as tf
 
     count = tf.shape(images)[0]

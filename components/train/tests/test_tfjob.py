@@ -23,13 +23,13 @@ PODS = "/api/v1/namespaces/vision/pods"
 
 
 class Cluster(ThreadingHTTPServer):
-    """Holds one TFJob, and is its operator: a look at it moves it on.
+    """Holds one TFJob and acts as its operator: each read moves it to its next state.
 
     Attributes:
         refused: Answer to a creation, instead of taking it.
         busy: Looks that are answered with 503.
         fails: Whether the workers fail.
-        never_ends: Whether the job goes on for ever, and a list of its pods takes until `go_on`.
+        never_ends: Whether the job never ends, and listing its pods blocks until `go_on` is set.
         listing: Set when such a list was asked for.
     """
 
@@ -54,7 +54,7 @@ class Cluster(ThreadingHTTPServer):
         return condition("Succeeded", "")
 
     def train(self) -> None:
-        """Does what the workers would: writes where their arguments say."""
+        """Writes the workers' outputs to the folders in their arguments."""
         for kind in self.created[0]["spec"]["tfReplicaSpecs"].values():
             (container,) = kind["template"]["spec"]["containers"]
             options = dict(part.removeprefix("--").split("=", 1) for part in container["args"])
@@ -150,7 +150,7 @@ MANIFEST = {
 
 
 def start(cluster: Cluster, folder: Path) -> subprocess.Popen[str]:
-    """Starts the step in a process of its own, as a pod would."""
+    """Starts the step in a subprocess, as a pod would."""
     for name, file in (("records", "train-0.tfrecord"), ("graph", "manifest.json")):
         (folder / name).mkdir()
         (folder / name / file).write_text("{}")

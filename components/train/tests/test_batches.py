@@ -1,4 +1,4 @@
-"""Streams of transformed examples: orders and crops follow from the seed and the step alone."""
+"""Streams of transformed examples: order and crops depend on seed and step only."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def graph(transformed: Transformed) -> TransformGraph:
 
 @pytest.fixture(scope="module")
 def with_margin(tmp_path_factory: pytest.TempPathFactory) -> TransformedExamples:
-    """Training images whose every pixel holds its image's number, its row and its column."""
+    """Training images in which every pixel holds the image's number, its row and its column."""
     folder = tmp_path_factory.mktemp("margin")
     with (folder / "train-00000-of-00001.tfrecord").open("wb") as file:
         for number in range(COUNT):
@@ -57,7 +57,7 @@ Rows = npt.NDArray[Any]
 
 
 def taken(stream: Any, steps: int) -> list[Rows]:
-    """Number, top and left of every image of some batches, after a look that each is one crop."""
+    """Number, top and left of every image of some batches; checks that each is one crop."""
     batches = []
     rows, columns = np.arange(SIZE)[:, np.newaxis], np.arange(SIZE)
     for images, _ in stream.take(steps):
@@ -108,7 +108,7 @@ def test_the_stream_follows_from_seed_and_step(
 def test_workers_share_the_global_batches_of_one(
     with_margin: TransformedExamples, graph: TransformGraph, workers: int, replicas: int
 ) -> None:
-    """With their crops; a worker's devices take its batches by turns."""
+    """Including their crops; a worker's devices take its batches in turn."""
     whole = taken(training_stream(with_margin, graph, WorkerShard(12), 1, first_step=2), 6)
     shares = [WorkerShard(12, workers, worker, replicas) for worker in range(workers)]
     each = replicas // workers

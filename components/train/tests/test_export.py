@@ -1,4 +1,4 @@
-"""The further forms: there, answering through their own runtimes, and as the SavedModel does."""
+"""The further forms: written, run by their own runtimes, and equal to the SavedModel."""
 
 import dataclasses
 import json
@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.export import onnx, tflite
-from components.train.export import sample_images as images_module
-from components.train.export.parity import check_agreement, check_exact, compared
-from components.train.export.runtime_client import Answers, ask
-from components.train.export.sample_images import calibration_images, comparison_images
+from components.train.export import onnx, parity, tflite
+from components.train.export.parity import (
+    check_agreement,
+    check_exact,
+    compared,
+    comparison_images,
+)
+from components.train.export.runtime import Answers, ask
+from components.train.export.tflite import calibration_images
 from components.train.export.write import write_exports
-from components.train.loop.fingerprint import training_identity
+from components.train.loop.checkpoint import training_identity
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import LABELS, Transformed
 from components.train.train import train
@@ -171,7 +175,7 @@ def test_a_network_that_a_form_has_no_operation_for_is_refused(
 
 
 def test_a_real_backbone_in_every_form(tmp_path: Path) -> None:
-    """Batch norm is folded, and the head is sharpened so that probabilities lie far apart."""
+    """Batch norm is folded, and the head is sharpened so that probabilities are far apart."""
     import keras
 
     generator = np.random.default_rng(3)
@@ -251,7 +255,7 @@ def test_forms_are_compared_on_photographs_from_all_over_the_split(
     graph = read_transform_graph(transformed.graph)
     test = transformed.pixels["test"]
     assert np.array_equal(comparison_images(source, graph, 0), test)
-    monkeypatch.setattr(images_module, "COMPARISON_IMAGES", 10)
+    monkeypatch.setattr(parity, "COMPARISON_IMAGES", 10)
     assert np.array_equal(comparison_images(source, graph, 0), test[:20:2])
     without = dataclasses.replace(source, counts=source.counts | {"test": 0})
     given = comparison_images(without, graph, 0)
@@ -266,7 +270,7 @@ def test_calibration_is_on_training_photographs(
     stored = {image.tobytes() for image in transformed.pixels["train"]}
     given = calibration_images(source, graph, 0)
     assert {image.tobytes() for image in given} == stored
-    monkeypatch.setattr(images_module, "CALIBRATION_IMAGES", 30)
+    monkeypatch.setattr(tflite, "CALIBRATION_IMAGES", 30)
     some = {image.tobytes() for image in calibration_images(source, graph, 0)}
     assert len(some) == 30
     assert some < stored

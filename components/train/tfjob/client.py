@@ -1,8 +1,10 @@
-"""TFJobs through the Kubernetes API, every refusal as one line."""
+"""A client of the Kubernetes API for TFJobs, and waiting for one; errors are one line each."""
 
 import contextlib
 import json
+import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,11 @@ _JOB_LABEL = "training.kubeflow.org/job-name"
 
 
 class UnavailableError(StepError):
-    """The API did not answer, or is too busy; it may the next time."""
+    """The API did not answer or is too busy; a later call may succeed."""
 
 
 class TFJobClient:
-    """The cluster that this process runs in, or the one that KUBECONFIG names."""
+    """TFJobs of the cluster that KUBECONFIG names, or else of the one this process runs in."""
 
     def __init__(self) -> None:
         from kubernetes import client
@@ -30,7 +32,7 @@ class TFJobClient:
 
     @contextlib.contextmanager
     def running(self, job: dict[str, Any]) -> Iterator[None]:
-        """Creates a TFJob, and deletes it at the end, whatever that is."""
+        """Creates a TFJob, and deletes it on exit in any case."""
         name = job["metadata"]["name"]
         job = job | {"metadata": job["metadata"] | self._owner()}
         with _clear_errors("create"):
@@ -38,14 +40,14 @@ class TFJobClient:
         try:
             yield
         finally:
-            # It may be gone by then, and what failed before says more.
+            # The job may be gone, and an earlier error says more.
             with contextlib.suppress(StepError), _clear_errors("delete"):
                 self._jobs.delete_namespaced_custom_object(
                     **_JOBS, namespace=self.namespace, name=name, propagation_policy="Background"
                 )
 
     def job(self, name: str) -> dict[str, Any]:
-        """A TFJob as it stands.
+        """Reads a TFJob.
 
         Raises:
             UnavailableError: The API did not answer.
@@ -58,7 +60,7 @@ class TFJobClient:
         return job
 
     def pods(self, name: str) -> list[Any]:
-        """The pods of a TFJob, kubernetes.client.V1Pod, or none if they may not be listed."""
+        """Lists the pods of a TFJob (kubernetes.client.V1Pod); empty without permission to list."""
         with contextlib.suppress(StepError), _clear_errors("list"):
             found = self._core.list_namespaced_pod(
                 self.namespace, label_selector=f"{_JOB_LABEL}={name}"
@@ -67,14 +69,14 @@ class TFJobClient:
         return []
 
     def log_tail(self, pod: str, lines: int) -> list[str]:
-        """The last lines that a pod printed, or none if they may not be read."""
+        """Reads the last lines of a pod's log; empty without permission to read it."""
         with contextlib.suppress(StepError), _clear_errors("get"):
             text: str = self._core.read_namespaced_pod_log(pod, self.namespace, tail_lines=lines)
             return text.splitlines()
         return []
 
     def _owner(self) -> dict[str, Any]:
-        """This pod as the job's owner: were it killed, its removal would remove the job."""
+        """This pod as the job's owner, so that deleting the pod deletes the job."""
         with contextlib.suppress(StepError), _clear_errors("get"):
             pod = self._core.read_namespaced_pod(os.environ.get("HOSTNAME", ""), self.namespace)
             facts = {"name": pod.metadata.name, "uid": pod.metadata.uid}
@@ -83,7 +85,7 @@ class TFJobClient:
 
 
 def _connect() -> str:
-    """Takes this pod's account, or what KUBECONFIG says; returns the namespace."""
+    """Configures the client by KUBECONFIG or this pod's account; returns the namespace."""
     from kubernetes import config
 
     file = os.environ.get("KUBECONFIG")
@@ -94,7 +96,7 @@ def _connect() -> str:
         config.load_kube_config(file)
         _, active = config.list_kube_config_contexts(file)
     except config.ConfigException as error:
-        raise StepError(f"this step runs in no Kubernetes cluster: {error}") from None
+        raise StepError(f"this step does not run in a Kubernetes cluster: {error}") from None
     return str(active["context"].get("namespace", "default"))
 
 
@@ -118,8 +120,8 @@ def _clear_errors(verb: str) -> Iterator[None]:
             ) from None
         if error.status == 404 and verb == "create":
             raise StepError(
-                "the cluster knows no TFJob: install the Kubeflow Training Operator (v1), or "
-                "set cluster.workers to 1"
+                "the cluster has no TFJob resource: install the Kubeflow Training Operator (v1), "
+                "or set cluster.workers to 1"
             ) from None
         raise StepError(f"cannot {verb} the TFJob: {message}") from None
     except HTTPError as error:
@@ -127,8 +129,92 @@ def _clear_errors(verb: str) -> Iterator[None]:
 
 
 def _message(error: Any) -> str:
-    """What the API says, without its headers."""
+    """The API's message, without headers."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
         return f"{error.status} {error.reason}"
+
+
+_log = logging.getLogger("darkroom.train")
+_MAX_UNANSWERED = 30
+"""Failed polls in a row after which waiting ends with an error."""
+_LOG_LINES = 20
+"""Lines shown of a failed worker's log."""
+_STARTING = ("ContainerCreating", "PodInitializing")
+
+
+def wait_for_job(client: TFJobClient, name: str, interval: float) -> None:
+    """Waits until a TFJob has succeeded, and logs the state of its workers.
+
+    Args:
+        client: Client of the job's cluster.
+        name: The job's name.
+        interval: Seconds between polls.
+
+    Raises:
+        StepError: The job failed or was removed, or the API no longer answers.
+    """
+    shown, unanswered = "", 0
+    while unanswered < _MAX_UNANSWERED:
+        try:
+            status = client.job(name).get("status") or {}
+        except UnavailableError as error:
+            unanswered += 1
+            state = str(error)
+        else:
+            unanswered = 0
+            if _has_succeeded(status, client, name):
+                return
+            state = _workers(status, client.pods(name))
+        if state != shown:
+            _log.info("%s", state)
+        shown = state
+        time.sleep(interval)
+    raise StepError(f"the state of the TFJob {name} is unknown: {shown}")
+
+
+def _has_succeeded(status: dict[str, Any], client: TFJobClient, name: str) -> bool:
+    conditions = status.get("conditions") or ()
+    true = {
+        condition["type"]: condition for condition in conditions if condition["status"] == "True"
+    }
+    if "Failed" in true:
+        _log_failed_pods(client, name)
+        raise StepError(f"the TFJob failed: {true['Failed'].get('message') or 'no reason given'}")
+    return "Succeeded" in true
+
+
+def _workers(status: dict[str, Any], pods: list[Any]) -> str:
+    """The state of the workers in one line, such as `chief active 1; worker active 2`."""
+    counts = status.get("replicaStatuses") or {}
+    parts = [
+        f"{kind.lower()} "
+        + ", ".join(f"{state} {number}" for state, number in of.items() if isinstance(number, int))
+        for kind, of in counts.items()
+        if of
+    ]
+    return "; ".join([*parts, *_troubles(pods)]) or "waiting for machines"
+
+
+def _troubles(pods: list[Any]) -> list[str]:
+    """Reasons why pods do not start, such as an image that cannot be pulled."""
+    found = [(pod, c.state.waiting) for pod in pods for c in pod.status.container_statuses or ()]
+    found += [
+        (pod, condition)
+        for pod in pods
+        for condition in pod.status.conditions or ()
+        if (condition.type, condition.status) == ("PodScheduled", "False")
+    ]
+    return [
+        f"{pod.metadata.name}: {' '.join(filter(None, (cause.reason, cause.message)))}"
+        for pod, cause in found
+        if cause is not None and cause.reason not in _STARTING
+    ]
+
+
+def _log_failed_pods(client: TFJobClient, name: str) -> None:
+    for pod in client.pods(name):
+        if pod.status.phase == "Failed":
+            for line in client.log_tail(pod.metadata.name, _LOG_LINES):
+                _log.info("%s: %s", pod.metadata.name, line)
