@@ -41,7 +41,7 @@ _BACKBONES = """\
 The names that `train.backbone` takes and, where there are ImageNet weights,
 `transform.embeddings.backbone`. A network of your own is `my_package.my_module:my_function`."""
 
-_TYPES = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}
+_TYPES = {"boolean": "`true`, `false`"}
 _BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
 
 Schema = Mapping[str, Any]
@@ -97,7 +97,7 @@ def settings_page() -> str:
     for name, heading in headings.items():
         rows = _rows(sections[name], headings)
         parts.append(f"{'###' if '.' in heading else '##'} {heading}")
-        parts += [sections[name]["description"], _table("key | value | default | meaning", rows)]
+        parts += [sections[name]["description"], _table("key | values | default | meaning", rows)]
     parts += [_METRICS, _table("name | title | better | labels an image | meaning", _metrics())]
     header = "name | smallest side in pixels | `alpha` | ImageNet weights"
     parts += [_BACKBONES, _table(header, _backbones())]
@@ -153,7 +153,7 @@ def _value(field: Schema, headings: Mapping[str, str]) -> str:
         case {"type": "array", "items": items}:
             return f"list of {_value(items, headings)}"
         case {"type": "object", "additionalProperties": {} as values}:
-            return f"by name: {_value(values, headings)}"
+            return f"mapping to {_value(values, headings)}"
     bounds = " and ".join(f"{sign} {field[key]}" for key, sign in _BOUNDS.items() if key in field)
     form = f"of the form {_code(field['pattern'])}" if "pattern" in field else ""
     return " ".join(filter(None, [_TYPES.get(field["type"], field["type"]), bounds, form]))

@@ -30,9 +30,9 @@ def test_values_and_defaults_are_those_of_the_models() -> None:
     for row in (
         "| `max_rejected` | number ≥ 0 and ≤ 1 | `0.05` |",
         "| `resize` | `stretch`, `pad`, `crop` | `stretch` |",
-        "| `image_size` | whole number > 0 or list of 2: whole number > 0, whole number > 0 |",
+        "| `image_size` | integer > 0 or list of 2: integer > 0, integer > 0 |",
         "| `tolerations` | list of [cluster.kfp.pods.NAME.tolerations[]]",
-        "| `claim` | text | *required* |",
+        "| `claim` | string | *required* |",
         "| `log_loss` | Log loss | lower |",
     ):
         assert f"\n{row}" in page
