@@ -11,6 +11,9 @@ from components.train.distribution.tf_config import WorkerGroup
 from darkroom.artifacts.transformed import TransformedExamples
 from darkroom.errors import SettingsError, StepError
 
+PIECE = 2**24
+"""int32 numbers sent at once: 64 MiB."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingContext:
@@ -73,10 +76,6 @@ def clear_errors(source: TransformedExamples, context: TrainingContext) -> Itera
             "another worker has ended: start all workers again, and they resume from the "
             f"checkpoint in {context.folder} ({str(error.message).splitlines()[0]})"
         ) from error
-
-
-PIECE = 2**24
-"""int32 numbers sent at once: 64 MiB."""
 
 
 def broadcast_from_chief(

@@ -22,6 +22,12 @@ FILE = "training.npz"
 BEST_WEIGHTS = "best.weights.h5"
 """Weights of the best epoch, as Keras writes them, beside the checkpoint."""
 FORMAT = 1
+_log = logging.getLogger("darkroom.train")
+MAY_CHANGE = frozenset(
+    {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
+)
+"""Settings that do not change a training's result, only where it runs and what it writes."""
+_HEAD_BYTES = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,9 +186,6 @@ def _differences(theirs: Any, ours: Mapping[str, Any], prefix: str = "") -> list
     return found
 
 
-_log = logging.getLogger("darkroom.train")
-
-
 class CheckpointManager:
     """Reads and writes a training's checkpoint and best weights; only the chief uses the folder.
 
@@ -256,14 +259,6 @@ class CheckpointManager:
                 self._model.save_weights(temporary)
         except OSError as error:
             raise StepError(f"cannot write {best}: {error.strerror or error}") from error
-
-
-MAY_CHANGE = frozenset(
-    {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
-)
-"""Settings that do not change a training's result, only where it runs and what it writes."""
-
-_HEAD_BYTES = 2**16
 
 
 def training_identity(

@@ -14,6 +14,12 @@ from darkroom.errors import StepError
 _JOBS = {"group": "kubeflow.org", "version": "v1", "plural": "tfjobs"}
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _JOB_LABEL = "training.kubeflow.org/job-name"
+_log = logging.getLogger("darkroom.train")
+_MAX_UNANSWERED = 30
+"""Failed polls in a row after which waiting ends with an error."""
+_LOG_LINES = 20
+"""Lines shown of a failed worker's log."""
+_STARTING = ("ContainerCreating", "PodInitializing")
 
 
 class UnavailableError(StepError):
@@ -134,14 +140,6 @@ def _message(error: Any) -> str:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
         return f"{error.status} {error.reason}"
-
-
-_log = logging.getLogger("darkroom.train")
-_MAX_UNANSWERED = 30
-"""Failed polls in a row after which waiting ends with an error."""
-_LOG_LINES = 20
-"""Lines shown of a failed worker's log."""
-_STARTING = ("ContainerCreating", "PodInitializing")
 
 
 def wait_for_job(client: TFJobClient, name: str, interval: float) -> None:
