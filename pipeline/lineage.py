@@ -29,8 +29,8 @@ def read_lineage(place: Path | str) -> dict[str, Any]:
 
     Returns:
         What its manifest says, with `folder` and whether it is `intact`: its files are those of
-        its digest. `made` leads to its run, code and image and, in `inputs`, to what it was made
-        of, each with a `made` of its own. JSON values.
+        its digest. `provenance` has its run, code and image and, in `inputs`, what it was made of,
+        each with a `provenance` of its own. JSON values.
 
     Raises:
         StepError: There is no manifest, or it cannot be read.

@@ -47,7 +47,7 @@ class EvaluateSettings(Settings):
     value that a feature takes is a slice, so take features of few values."""
 
     thresholds: dict[str, Threshold] = pydantic.Field(default_factory=dict)
-    """What each metric must reach, by the names in the `metrics` folder. A bare number is short for
+    """What each metric must reach, by the metric's name. A bare number is short for
     `at_least`, or for `at_most` where lower is better (`log_loss`, `calibration_error`). Without
     thresholds every model is blessed whose probabilities are numbers, and the report says so."""
 

@@ -55,7 +55,7 @@ class TransformSettings(Settings):
     crop_margin: float = pydantic.Field(default=0.0, ge=0, le=0.5)
     """Part by which photographs are resized larger than `image_size`, to leave room for a crop.
 
-    Training photographs are stored with it and cropped at random, anew every epoch; all others,
+    Training photographs are stored with it and cropped at random, again every epoch; all others,
     and those that a model is asked about, are cropped to the centre.
     """
     embeddings: EmbeddingsSettings | None = None

@@ -24,7 +24,7 @@ class KubeflowSettings(Settings):
     host: str = ""
     """Address of the API, such as `https://kubeflow.example.com/pipeline`."""
     token_file: str | None = None
-    """File with the bearer token that the API takes; read anew for every command."""
+    """File with the bearer token that the API takes; read again for every command."""
     namespace: str = ""
     """Namespace of the runs, where Kubeflow has several users."""
     experiment: str = "darkroom"
@@ -104,7 +104,7 @@ class ClusterSettings(Settings):
     """Tag of the images, where their digests are not known."""
     images_file: Path | None = None
     """What `docker buildx bake --push --metadata-file FILE` wrote: the compiled pipeline then
-    names images by their digests, so that it goes on running the very same code."""
+    names images by their digests, so that it keeps running the same code."""
     images: dict[str, str] = pydantic.Field(default_factory=dict)
     """Whole image name by step, such as `registry.example/train@sha256:...`; it goes before
     `registry`, `tag` and `images_file`."""

@@ -48,7 +48,7 @@ class ResourceSettings(Settings):
     """Machine type on Vertex, such as `n1-standard-8` or `a3-highgpu-8g`; the step then runs as a
     custom job. Unset: Vertex picks a machine by `cpu`, `memory` and `accelerator`."""
     environment: dict[str, str] = pydantic.Field(default_factory=dict)
-    """Environment variables. No secrets here: they would stand in the compiled file."""
+    """Environment variables. No secrets here: the compiled file would hold them."""
     retries: int = pydantic.Field(default=0, ge=0, le=10)
     """Times the step is tried again when it fails."""
     retry_after: Duration = "60s"
@@ -62,9 +62,9 @@ class ResourceSettings(Settings):
     alone, so there the step also needs a `machine`."""
     cache: bool = True
     """Whether the step's outputs are taken from an earlier run of the same image, settings and
-    inputs. Ingest's inputs are not its path but a digest of what lies there (names, sizes, times,
-    a table's content; `ingest.previous` and its like too), which a small step looks up at the
-    beginning of every run: a changed bucket never hits a stale cache. The later steps go by the
+    inputs. Ingest's inputs are not its path but a digest of what is stored there (names, sizes,
+    times, a table's content; `ingest.previous` and the like too), which a small step computes at
+    the beginning of every run: a changed bucket never hits a stale cache. The later steps go by the
     identity of the artifacts before them, which are new whenever ingest ran. The step `push` is
     never taken from a cache, and neither is a `train` that starts `from_model`. An image is told
     by its name: give digests (`cluster.images_file`), or a new `tag` for changed code."""

@@ -20,8 +20,8 @@ class TriggerSettings(Settings):
     minimum_interval: Duration = "1h"
     """Time from the start of one run to the start of the next, such as `12h`."""
     debounce: Duration = "2m"
-    """Photographs come in heaps: an event waits so long for more of them, at most `8m`, and all
-    that come meanwhile are looked at once."""
+    """How long an event waits for further ones, at most `8m`; all that arrive meanwhile are handled
+    once."""
     state: str = ""
     """Folder that all triggers of the pipeline share: a bucket's, or one on a volume that all
     mount. Empty: `triggers` in `cluster.vertex.pipeline_root`."""

@@ -11,11 +11,11 @@ class StreamSettings(Settings):
 
     ingest: IngestSettings = IngestSettings()
     """The ingest step's own settings, so that a photograph gets the split that it gets there.
-    `previous`, `max_rejected` and `expectations` are for whole data sets, and not looked at."""
+    `previous`, `max_rejected` and `expectations` are for complete data sets and are ignored."""
     window: int = pydantic.Field(default=600, ge=1)
     """Seconds of arrivals that make one folder of examples."""
     poll: float = pydantic.Field(default=10, gt=0)
-    """Seconds between two looks into a watched folder."""
+    """Seconds between two checks of a watched folder."""
     folder: str | None = None
     """The label folders' folder in the bucket that sends notifications, such as
     `gs://bucket/incoming`. Unset: the bucket itself."""
