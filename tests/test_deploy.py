@@ -59,7 +59,7 @@ def test_the_training_role_is_what_the_step_does() -> None:
         for verb in rule["verbs"]
     }
     jobs = ("kubeflow.org", "tfjobs")
-    step = (ROOT / "components" / "train" / "tfjob" / "api.py").read_text()
+    step = (ROOT / "components" / "train" / "tfjob" / "client.py").read_text()
     assert f'"group": "{jobs[0]}"' in step
     assert f'"plural": "{jobs[1]}"' in step
     assert allowed == {
