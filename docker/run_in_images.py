@@ -22,9 +22,9 @@ from kfp.local.task_handler_interface import ITaskHandler
 from components.push.settings import PushSettings
 from pipeline.config import load_config
 from pipeline.graph import build_pipeline
+from pipeline.targets import cluster_target
 from pipeline.targets.local.kfp_patches import handled_by
 from pipeline.targets.local.run import local_arguments
-from pipeline.targets.registry import cluster_target
 
 USER = 10001
 """The images' own."""

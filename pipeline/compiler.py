@@ -1,14 +1,20 @@
-"""The same graph as the file that a cluster runs."""
+"""Compiles the graph to the file that a cluster runs, and reads such a file."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from components.train.settings import TrainSettings
+from darkroom.beam.options import option_values, remote_runner
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import atomic_file
 from pipeline.config import Config
+from pipeline.settings.cluster import ClusterSettings
+from pipeline.steps import STEPS
 from pipeline.target import Target
-from pipeline.targets.beam_workers import with_workers
 
 
 def compile_pipeline(config: Config, target: Target, file: Path) -> None:
@@ -53,3 +59,50 @@ def _check_target(config: Config, target: Target) -> None:
             "is for one machine; set it to multi_worker"
         )
     target.check(config)
+
+
+def with_workers(config: Config) -> Config:
+    """The config with what a Beam runner on a cluster needs to be told of the cluster.
+
+    Args:
+        config: The config; what its `beam_options` say themselves stays.
+
+    Raises:
+        SettingsError: `cluster.images_file` cannot be read.
+    """
+    sections = {}
+    for step in STEPS:
+        if step.worker_image:
+            settings = getattr(config, step.name)
+            options = _settled(settings.beam_options, config.cluster, step.worker_image)
+            sections[step.name] = settings.model_copy(update={"beam_options": options})
+    return config.model_copy(update=sections)
+
+
+def _settled(options: Sequence[str], cluster: ClusterSettings, worker: str) -> tuple[str, ...]:
+    runner = remote_runner(options)
+    if runner is None:
+        return tuple(options)
+    given = option_values(options)
+    known = {}
+    if runner == "DataflowRunner":
+        known["sdk_container_image"] = cluster.image(worker)
+        if cluster.vertex.project:
+            known |= {"project": cluster.vertex.project, "region": cluster.vertex.location}
+    elif given.get("environment_type", "DOCKER") == "DOCKER" and not any(
+        name.startswith("environment_option") for name in given
+    ):
+        known["environment_config"] = cluster.image(worker)
+    return (*options, *(f"--{name}={known[name]}" for name in known if name not in given))
+
+
+def read_package(package: Path) -> dict[str, Any]:
+    """A compiled pipeline as a mapping.
+
+    A file of two documents, as settings of kfp-kubernetes make it, becomes one mapping with the
+    keys `pipeline_spec` and `platform_spec`, as Kubeflow keeps it.
+    """
+    documents = list(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+    if len(documents) == 1:
+        return dict(documents[0])
+    return dict(zip(("pipeline_spec", "platform_spec"), documents, strict=True))

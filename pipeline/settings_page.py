@@ -12,7 +12,7 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from components.evaluate.metrics import known_metrics
-from components.ingest.streaming.settings import StreamSettings
+from components.ingest.settings import StreamSettings
 from darkroom.backbones.registry import backbones
 from darkroom.storage.atomic import write_text
 from pipeline.config import Config, config_model

@@ -76,7 +76,7 @@ class Step:
 STEPS: tuple[Step, ...] = (
     Step(
         "fingerprint",
-        "components.ingest.data_version.step:fingerprint",
+        "components.ingest.step:fingerprint",
         about="what a cluster's cache of ingest goes by",
         image="ingest",
         gives="data_fingerprint",

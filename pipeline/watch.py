@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import ENDED, ClusterClient, Run, StepState, TransientError
+from pipeline.target import ENDED, ClusterClient, Run, StepState, TransientError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

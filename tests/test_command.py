@@ -111,7 +111,7 @@ def test_a_verb_whose_packages_are_missing_names_their_group(
 
 
 def test_every_group_that_is_named_is_one() -> None:
-    from pipeline.cli.groups import _GROUPS
+    from pipeline.cli.options import _GROUPS
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert set(_GROUPS.values()) <= set(project["dependency-groups"])

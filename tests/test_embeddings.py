@@ -11,7 +11,7 @@ from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
 from darkroom.artifacts.manifest import write_manifest
 from darkroom.artifacts.transformed import read_transformed_examples
-from darkroom.backbones.build import build_backbone
+from darkroom.backbones.registry import build_backbone
 from darkroom.records.example_proto import parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records, write_record
 

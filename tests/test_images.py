@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.artifacts.provenance import COMMIT_VARIABLE
-from pipeline.settings.cluster import ClusterSettings
-from pipeline.settings.images import pushed_images
+from pipeline.settings.cluster import ClusterSettings, pushed_images
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "docker" / "base.Dockerfile"

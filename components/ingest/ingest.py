@@ -48,8 +48,7 @@ def ingest(
             a finding whose severity is `error`.
     """
     from components.ingest.card.card import PAGE, Contents
-    from components.ingest.shards.build_examples import build_examples
-    from components.ingest.shards.examples_manifest import examples_manifest, labels_of
+    from components.ingest.shards.build_examples import build_examples, examples_manifest, labels_of
     from components.ingest.validation import find, read_previous, settle_findings
 
     beam_options = with_staging_location(examples, settings.beam_options)

@@ -1,4 +1,4 @@
-"""The ingest step as a Kubeflow component."""
+"""The ingest step and its fingerprint as Kubeflow components."""
 
 from kfp.dsl import Artifact, Dataset, Output
 
@@ -21,3 +21,15 @@ def ingest(
     from darkroom.runtime.run_step import run_step
 
     run_step(ingest, **arguments)
+
+
+def fingerprint(
+    data: str,
+    settings: dict,  # type: ignore[type-arg]
+) -> str:
+    """Digests what ingest is about to read, without opening a photograph."""
+    arguments = locals().copy()
+    from components.ingest.fingerprint import fingerprint
+    from darkroom.runtime.run_step import run_step
+
+    return run_step(fingerprint, **arguments)

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from components.ingest.streaming.settings import StreamSettings
-from darkroom.beam.errors import worker_message
-from darkroom.beam.options import beam_arguments
+from components.ingest.settings import StreamSettings
+from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.cli import step_command
 from darkroom.runtime.signals import handled_signals

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.ingest.expectations import ExpectationSettings
+from components.ingest.settings import ExpectationSettings
 from components.ingest.statistics import Statistics, read_statistics
 from darkroom.artifacts.examples import SPLITS
 from darkroom.errors import SettingsError, StepError

@@ -1,15 +1,18 @@
 """TF Serving's JSON predict request: from its body to a signature's inputs.
 
-Format: https://www.tensorflow.org/tfx/serving/api_rest#predict_api
+Formats: https://www.tensorflow.org/tfx/serving/api_rest#predict_api and #json_mapping there.
 """
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from components.serve.errors import RequestError
-from components.serve.json_values import is_base64, shown, tensor_of
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.settings import nearest
 
@@ -97,3 +100,126 @@ def _by_name(value: Any, specs: Mapping[str, Any], where: str) -> dict[str, Any]
         if name not in value:
             raise RequestError(f"{where}: input '{name}' is missing")
     return value
+
+
+Array = npt.NDArray[Any]
+
+_BYTES_SUFFIX = "_bytes"
+"""Inputs and outputs whose names end so hold bytes, not text."""
+
+_ACCEPTED_KINDS = {"i": "iu", "u": "iu", "b": "b"}
+"""By kind of tensor (numpy's letters) the kinds of JSON numbers it takes; others take any."""
+
+_SHOWN_LENGTH = 40
+
+
+def tensor_of(name: str, values: Any, spec: Any) -> Array:
+    """The array that JSON gives for an input; strings are objects of bytes.
+
+    Args:
+        name: The input's name.
+        values: A list with one value an instance, or the single value of a scalar input.
+        spec: The input's `tf.TensorSpec`.
+
+    Raises:
+        RequestError: A value is not of the input's type, or the values not of its shape.
+    """
+    if spec.shape.rank == 0:
+        array = _array(name, values, spec.dtype, f"input '{name}'")
+    elif not isinstance(values, list) or not values:
+        raise RequestError(f"input '{name}' must be a list of at least one value")
+    else:
+        array = _stacked(name, values, spec)
+    if not spec.shape.is_compatible_with(array.shape):
+        raise RequestError(f"input '{name}' takes shape {spec.shape}, got {array.shape}")
+    return array
+
+
+def json_of(name: str, array: Array) -> Any:
+    """The JSON value of an output.
+
+    A float32 number is written as the double that equals it, so that nothing is lost.
+
+    Args:
+        name: The output's name; strings named `..._bytes`, and those that are not UTF-8, are
+            given as base64.
+        array: The output.
+    """
+    values = array.tolist()
+    return _json_text(values, name.endswith(_BYTES_SUFFIX)) if array.dtype == object else values
+
+
+def is_base64(value: Any) -> bool:
+    """Whether a JSON value is TF Serving's way to write bytes, `{"b64": "..."}`."""
+    return isinstance(value, dict) and set(value) == {"b64"}
+
+
+def shown(value: Any) -> str:
+    """A JSON value in a message, cut where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+
+
+def _stacked(name: str, values: list[Any], spec: Any) -> Array:
+    arrays: list[Array] = []
+    for index, value in enumerate(values):
+        array = _array(name, value, spec.dtype, f"instance {index}")
+        if not spec.shape[1:].is_compatible_with(array.shape):
+            shape = spec.shape[1:]
+            raise RequestError(f"instance {index}: {name} takes shape {shape}, got {array.shape}")
+        if arrays and array.shape != arrays[0].shape:
+            first = arrays[0].shape
+            raise RequestError(
+                f"instance {index}: {name} has shape {array.shape}, the first {first}"
+            )
+        arrays.append(array)
+    return np.stack(arrays)
+
+
+def _array(name: str, value: Any, dtype: Any, where: str) -> Array:
+    if dtype.as_numpy_dtype is not object:
+        return _numbers(name, value, dtype, where)
+    array = np.array(_bytes(name, value, where), dtype=object)
+    if not all(isinstance(item, bytes) for item in array.flat):
+        raise RequestError(f"{where}: the lists of {name} differ in length")
+    return array
+
+
+def _numbers(name: str, value: Any, dtype: Any, where: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise RequestError(f"{where}: the lists of {name} differ in length") from None
+    wanted = np.dtype(dtype.as_numpy_dtype)
+    if array.dtype.kind not in _ACCEPTED_KINDS.get(wanted.kind, "fiu"):
+        raise RequestError(f"{where}: {name} takes {dtype.name} values, got {shown(value)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = array.astype(wanted)
+    lost = numbers != array if wanted.kind in "iu" else np.isinf(numbers) & np.isfinite(array)
+    if lost.any():
+        raise RequestError(f"{where}: {name} is out of the range of {dtype.name}")
+    return numbers
+
+
+def _bytes(name: str, value: Any, where: str) -> Any:
+    if isinstance(value, list):
+        return [_bytes(name, item, where) for item in value]
+    if is_base64(value) and isinstance(value["b64"], str):
+        try:
+            return base64.b64decode(value["b64"], validate=True)
+        except ValueError:
+            raise RequestError(f"{where}: the b64 of {name} is not valid base64") from None
+    if isinstance(value, str) and not name.endswith(_BYTES_SUFFIX):
+        return value.encode("utf-8", "surrogatepass")
+    wanted = "" if name.endswith(_BYTES_SUFFIX) else "text or "
+    raise RequestError(f'{where}: {name} takes {wanted}{{"b64": "..."}}, got {shown(value)}')
+
+
+def _json_text(value: Any, as_bytes: bool) -> Any:
+    if isinstance(value, list):
+        return [_json_text(item, as_bytes) for item in value]
+    try:
+        text = None if as_bytes else value.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {"b64": base64.b64encode(value).decode()} if text is None else text

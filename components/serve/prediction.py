@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from components.serve.errors import RequestError, graph_errors, reason
-from components.serve.json_request import inputs_of, parse_request
-from components.serve.json_values import Array, json_of
+from components.serve.json_request import Array, inputs_of, json_of, parse_request
 from components.serve.loaded_model import LoadedModel, input_specs
 
 

@@ -13,7 +13,7 @@ from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
 from components.serve.errors import RequestError
-from components.serve.json_values import Array
+from components.serve.json_request import Array
 from components.serve.loaded_model import LoadedModel, input_specs
 from components.serve.prediction import call
 from darkroom.artifacts.model import SERVING_DEFAULT

@@ -5,8 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.strategy import dtype_policy
-from components.train.distribution.tf_config import WorkerGroup, read_worker_group
+from components.train.distribution.strategy import WorkerGroup, dtype_policy, read_worker_group
 from components.train.loop.checkpoint import (
     BEST_WEIGHTS,
     checkpoint_folder,
@@ -14,9 +13,13 @@ from components.train.loop.checkpoint import (
     training_identity,
 )
 from components.train.loop.progress import OnEpoch
-from components.train.model.network import check_embeddings, head_network
+from components.train.model.network import (
+    check_embeddings,
+    former_weights,
+    head_network,
+    load_former,
+)
 from components.train.model.phases import plan_phases
-from components.train.model.warm_start import former_weights, load_former
 from components.train.settings import TrainSettings
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.manifest import atomic_artifact, folder_digest, write_manifest

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from components.transform.moments import Array
 from components.transform.settings import EmbeddingsSettings
-from darkroom.backbones.build import build_backbone, pooled
 from darkroom.backbones.preprocess import scaling
+from darkroom.backbones.registry import build_backbone, pooled
 from darkroom.errors import StepError
 
 

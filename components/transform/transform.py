@@ -10,8 +10,7 @@ from components.transform.settings import EmbeddingsSettings, TransformSettings
 from darkroom.artifacts import transformed
 from darkroom.artifacts.examples import SPLITS, Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
-from darkroom.beam.errors import worker_message
-from darkroom.beam.options import beam_arguments
+from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example

@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.code_digest import code_digest
-from darkroom.artifacts.content_digests import content_digest, named_files
-from darkroom.artifacts.manifest import CURRENT_PROVENANCE, MANIFEST, PROVENANCE
+from darkroom.artifacts.manifest import (
+    CURRENT_PROVENANCE,
+    MANIFEST,
+    PROVENANCE,
+    content_digest,
+    named_files,
+)
 
 RUN_VARIABLE = "DARKROOM_RUN"
 """Environment variable with the run's name."""

@@ -1,7 +1,9 @@
-"""Beam options as settings and shells give them, made safe to run here."""
+"""Beam options from settings and shells, made safe to run here, and Beam's worker errors."""
 
 import re
 from collections.abc import Mapping, Sequence
+
+from darkroom.errors import DarkroomError
 
 _IN_MEMORY = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _HERE = frozenset(
@@ -85,3 +87,11 @@ def _joined(options: Sequence[str]) -> list[str]:
         else:
             joined.append(option)
     return joined
+
+
+def worker_message(error: Exception) -> str | None:
+    """The message of the error for people that a worker raised, wrapped in Beam's own words."""
+    text = f"StepError: {error}" if isinstance(error, DarkroomError) else str(error)
+    pattern = r"(?:Step|Settings)Error: (.+?)(?: \[while running|$)"
+    found = re.findall(pattern, text, re.MULTILINE)
+    return str(found[-1]) if found else None

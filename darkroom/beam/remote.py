@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from darkroom.beam.errors import worker_message
-from darkroom.beam.options import beam_arguments, option_values, remote_runner
+from darkroom.beam.options import beam_arguments, option_values, remote_runner, worker_message
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files as storage
 from darkroom.storage.files import cause, clear_errors, delete_folder

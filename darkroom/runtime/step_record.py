@@ -1,13 +1,14 @@
-"""What a step writes down of itself, for `darkroom run` to build `run.json` from."""
+"""What a step records of itself for `run.json`: its metrics, and how long its imports took."""
 
+import builtins
 import json
 import os
 import resource
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from darkroom.runtime.import_timer import ImportTimer
 from darkroom.storage.atomic import write_json
 
 STEP_RECORDS_VARIABLE = "DARKROOM_STEP_RECORDS"
@@ -78,3 +79,37 @@ def read_step_records(folder: Path) -> list[dict[str, Any]]:
     """The entries of a run's steps, in the order they started."""
     entries = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
     return sorted(entries, key=lambda entry: float(entry["started"]))
+
+
+class ImportTimer:
+    """Adds up the seconds in which some import is under way, in whatever thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._import = builtins.__import__
+        self._under_way = 0
+        self._since = 0.0
+        self._seconds = 0.0
+
+    def start(self) -> None:
+        """Measures from now on."""
+        builtins.__import__ = self._timed_import
+
+    def stop(self) -> float:
+        """Ends the measurement; gives the seconds."""
+        if builtins.__import__ == self._timed_import:
+            builtins.__import__ = self._import
+        return self._seconds
+
+    def _timed_import(self, *arguments: Any, **named: Any) -> Any:
+        with self._lock:
+            if not self._under_way:
+                self._since = time.perf_counter()
+            self._under_way += 1
+        try:
+            return self._import(*arguments, **named)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._seconds += time.perf_counter() - self._since

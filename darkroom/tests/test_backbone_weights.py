@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darkroom.backbones.build import build_backbone
+from darkroom.backbones.registry import build_backbone
 from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow

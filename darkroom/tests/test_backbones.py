@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from components.train.settings import TrainSettings
-from darkroom.backbones.build import build_backbone, pooled
 from darkroom.backbones.preprocess import scaling
-from darkroom.backbones.registry import backbones
+from darkroom.backbones.registry import backbones, build_backbone, pooled
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow

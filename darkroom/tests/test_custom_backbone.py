@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.train.settings import TrainSettings
-from darkroom.backbones.build import build_backbone
+from darkroom.backbones.registry import build_backbone
 from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow

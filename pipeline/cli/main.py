@@ -10,11 +10,16 @@ import typer
 
 from darkroom.errors import DarkroomError, StepError
 from darkroom.runtime.log import configure_logging, exit_with
-from pipeline.cli.groups import is_ours, missing_packages
-from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
+from pipeline.cli.options import (
+    ConfigArgument,
+    DataOption,
+    SetOption,
+    TargetOption,
+    is_ours,
+    missing_packages,
+)
 from pipeline.cli.runs import cancel, retry, runs, submit
-from pipeline.cli.schedule import schedule, schedules
-from pipeline.cli.trigger import trigger
+from pipeline.cli.schedule import schedule, schedules, trigger
 
 application = typer.Typer(
     name="darkroom",
@@ -130,7 +135,7 @@ def compile_(
     """
     from pipeline.compiler import compile_pipeline
     from pipeline.config import load_config
-    from pipeline.targets.registry import cluster_target
+    from pipeline.targets import cluster_target
 
     compile_pipeline(load_config(config, data, settings or []), cluster_target(target), output)
     print(output)

@@ -1,8 +1,11 @@
-"""Arguments and options that several of the command's verbs take."""
+"""Options that several verbs take, and the group of packages that each verb needs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+
+from darkroom.errors import SettingsError
 
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="The config's YAML file.")]
 DataOption = Annotated[
@@ -13,3 +16,38 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change a setting; may be repeated."),
 ]
 TargetOption = Annotated[str, typer.Option("--target", metavar="kfp|vertex", help="Which cluster.")]
+
+
+_GROUPS = {
+    "labels": "ingest",
+    "lineage": "pipeline",
+    "rollback": "push",
+    "serve": "serve",
+    "trigger": "trigger",
+    "run": "dev",  # every step runs in this environment
+    "tune": "dev",
+}
+"""By verb, the group of pyproject.toml that has its packages; `pipeline` for the others."""
+_OURS = ("components", "darkroom", "pipeline")
+
+
+def is_ours(module: str | None) -> bool:
+    """Whether a missing module is one of this project, whose lack is a bug."""
+    return module is None or module.partition(".")[0] in _OURS
+
+
+def missing_packages(arguments: Sequence[str], module: str | None) -> SettingsError:
+    """The error of a verb whose packages are not installed, in one line with the fix.
+
+    Args:
+        arguments: The command line, without the command.
+        module: The module that was not found.
+
+    >>> print(missing_packages(["serve", "models/flowers"], "fastapi"))
+    darkroom serve needs packages that are not installed (fastapi): uv sync --group serve
+    """
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    group, top = _GROUPS.get(verb, "pipeline"), (module or "").partition(".")[0]
+    return SettingsError(
+        f"darkroom {verb} needs packages that are not installed ({top}): uv sync --group {group}"
+    )

@@ -10,8 +10,8 @@ import typer
 from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
 
 if TYPE_CHECKING:
-    from pipeline.cluster_client import ClusterClient, Run
     from pipeline.config import Config
+    from pipeline.target import ClusterClient, Run
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Its id, as `runs` shows it.")]
 WaitOption = Annotated[
@@ -36,7 +36,7 @@ def submit(
     Ctrl-C ends the waiting, not the run.
     """
     from pipeline.compiler import compile_pipeline
-    from pipeline.targets.registry import cluster_target
+    from pipeline.targets import cluster_target
 
     loaded, cluster = _cluster(config, target, settings, data)
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def _cluster(
     config: str, target: str, settings: list[str] | None, data: str | None = None
 ) -> "tuple[Config, ClusterClient]":
     from pipeline.config import load_config
-    from pipeline.targets.registry import cluster_target
+    from pipeline.targets import cluster_target
 
     checked = cluster_target(target)
     loaded = load_config(config, data, settings or [])

@@ -1,4 +1,4 @@
-"""The verbs `darkroom schedule` and `darkroom schedules`."""
+"""The verbs `darkroom schedule`, `darkroom schedules` and `darkroom trigger`."""
 
 import datetime
 import zoneinfo
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from darkroom.errors import SettingsError
-from pipeline.cli.options import ConfigArgument, DataOption, SetOption
+from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
 
 if TYPE_CHECKING:
-    from pipeline.cluster_client import Recurrence
     from pipeline.config import Config
     from pipeline.scheduling.scheduler import Change
+    from pipeline.target import Recurrence
+
 
 LOCAL = "local"
 """The target that is this machine."""
@@ -108,7 +109,7 @@ def schedules(config: ConfigArgument, target: ScheduleTargetOption) -> None:
         entries = local_scheduler().entries()
         lines = [_line(e.name, e.cron, e.time_zone or "here", e.paused) for e in entries]
     else:
-        from pipeline.targets.registry import cluster_target
+        from pipeline.targets import cluster_target
 
         lines = [
             _line(s.name, s.recurrence.cron, s.recurrence.time_zone, s.paused, s.managed)
@@ -128,7 +129,7 @@ class _TargetSchedule(Protocol):
 
 def _on_cluster(config: "Config", target: str) -> _TargetSchedule:
     from pipeline.scheduling.cluster_schedule import ClusterSchedule
-    from pipeline.targets.registry import cluster_target
+    from pipeline.targets import cluster_target
 
     checked = cluster_target(target)
     return ClusterSchedule(checked.client(config), config, checked)
@@ -181,3 +182,36 @@ def _run_arguments(
 def _line(name: str, cron: str, time_zone: str, paused: bool, managed: bool = True) -> str:
     state = "paused" if paused else "on"
     return f"{name:<24} {cron:<16} {time_zone:<16} {state}{'' if managed else ', not by Darkroom'}"
+
+
+def trigger(
+    config: ConfigArgument,
+    target: TargetOption,
+    quality: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="What is wrong with the model: starts one without data."),
+    ] = "",
+    data: DataOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Start a run on a cluster if one is due by the config's section trigger.
+
+    Example: darkroom trigger configs/flowers.yaml --target kfp
+
+    For a CronJob, or a monitor with --quality "accuracy fell to 0.81". Of several at once, one
+    starts the run. It exits with 0 whether a run was due or not.
+    """
+    from pipeline.config import load_config
+    from pipeline.targets import cluster_target
+    from pipeline.triggers.start_run import start_if_due, trigger_store
+
+    checked = cluster_target(target)
+    loaded = load_config(config, data, settings or [])
+    store = trigger_store(loaded)
+    answer = start_if_due(loaded, checked.client(loaded), checked, store, quality)
+    if answer.run is None:
+        print(f"no run: {answer.reason}")
+    else:
+        print(f"started   {answer.reason}")
+        print(f"run       {answer.run.id}")
+        print(f"address   {answer.run.address}")

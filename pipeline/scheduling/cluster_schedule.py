@@ -10,12 +10,10 @@ from typing import Any
 import yaml
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import ClusterClient, Recurrence, Schedule
-from pipeline.compiler import compile_pipeline
+from pipeline.compiler import compile_pipeline, read_package
 from pipeline.config import Config
-from pipeline.ir import read_package
 from pipeline.scheduling.scheduler import Change, difference
-from pipeline.target import Target
+from pipeline.target import ClusterClient, Recurrence, Schedule, Target
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import Recurrence
 from pipeline.scheduling.scheduler import Change, Scheduler, ScheduleSpec, difference
+from pipeline.target import Recurrence
 
 
 def local_scheduler() -> Scheduler:

@@ -6,7 +6,7 @@ import zoneinfo
 from typing import TYPE_CHECKING
 
 from darkroom.errors import SettingsError
-from pipeline.cluster_client import Recurrence
+from pipeline.target import Recurrence
 
 if TYPE_CHECKING:
     from cronsim import CronSim

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import Recurrence
+from pipeline.target import Recurrence
 
 Change = Literal["created", "changed", "unchanged"]
 """What became of a schedule that was to be as the config says."""

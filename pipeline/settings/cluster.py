@@ -1,5 +1,7 @@
-"""Settings of the cluster: which images run the steps, on what machines."""
+"""Settings of the cluster: the images that run the steps, and the machines."""
 
+import functools
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +10,8 @@ from typing import Any, Self, TypeVar
 import pydantic
 
 from darkroom.artifacts.provenance import IMAGE_VARIABLE
+from darkroom.errors import SettingsError
 from darkroom.settings import Settings, nearest, validate_settings
-from pipeline.settings.images import pushed_images
 from pipeline.settings.pods import PodSettings
 from pipeline.settings.resources import ResourceSettings
 from pipeline.steps import configured_steps, step_named, worker_images
@@ -183,3 +185,47 @@ def _check_names(given: Iterable[str], valid: Sequence[str]) -> None:
     for step in given:
         if step not in valid:
             raise ValueError(f"no step is called '{step}'{nearest(step, valid)}")
+
+
+_DIGEST, _NAME = "containerimage.digest", "image.name"
+
+
+@functools.cache
+def pushed_images(file: Path) -> Mapping[str, tuple[str, str]]:
+    """Reads what `docker buildx bake --push --metadata-file FILE` wrote.
+
+    Args:
+        file: The file: a JSON object with the digest and the name of every component's image.
+
+    Returns:
+        Repository and digest by component, such as
+        `{"train": ("registry.example/darkroom-train", "sha256:...")}`.
+
+    Raises:
+        SettingsError: The file does not exist, or is no such file.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        entries = {name: entry for name, entry in document.items() if _DIGEST in entry}
+        # Several names of one image are listed with commas.
+        images = {
+            name: (_repository(entry[_NAME].split(",")[0]), entry[_DIGEST])
+            for name, entry in entries.items()
+            if entry.get(_NAME)
+        }
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, TypeError, AttributeError):
+        reason = "it is no JSON that `docker buildx bake --metadata-file` wrote"
+    else:
+        if images:
+            return images
+        reason = "it names no image that was pushed: build with `docker buildx bake --push`"
+    raise SettingsError(f"cluster.images_file {file}: {reason}") from None
+
+
+def _repository(name: str) -> str:
+    """An image's name without its tag or digest; a registry's port is no tag."""
+    name = name.partition("@")[0]
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(":")[0]

@@ -8,9 +8,9 @@ import pytest
 from pipeline.compiler import compile_pipeline
 from pipeline.config import load_config
 from pipeline.settings.cluster import KubeflowSettings
+from pipeline.targets import cluster_target
 from pipeline.targets.kubeflow import connection
 from pipeline.targets.kubeflow.client import Kubeflow
-from pipeline.targets.registry import cluster_target
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer, kubeflow_server
 
 DIGITS = Path(__file__).parents[2] / "configs" / "digits.yaml"

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.compiler import compile_pipeline
+from pipeline.compiler import compile_pipeline, with_workers
 from pipeline.config import Config, config_model
-from pipeline.targets.beam_workers import with_workers
-from pipeline.targets.registry import cluster_target
+from pipeline.targets import cluster_target
 
 pytestmark = pytest.mark.slow
 

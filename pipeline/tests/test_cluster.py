@@ -10,10 +10,10 @@ import yaml
 
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
-from pipeline.settings.accelerators import GPUS, checked_accelerator, kubernetes_device
 from pipeline.settings.cluster import ClusterSettings
+from pipeline.settings.resources import GPUS, checked_accelerator, kubernetes_device
 from pipeline.targets.kubeflow.tfjob import training_job
-from pipeline.targets.vertex.custom_job import custom_job
+from pipeline.targets.vertex.target import custom_job
 
 ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"

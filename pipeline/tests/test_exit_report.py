@@ -14,8 +14,8 @@ from darkroom.artifacts.evaluation import KIND
 from darkroom.artifacts.manifest import write_manifest
 from pipeline.compiler import compile_pipeline
 from pipeline.config import Config, load_config
-from pipeline.targets.local.notify import report_run
-from pipeline.targets.registry import cluster_target
+from pipeline.targets import cluster_target
+from pipeline.targets.local.run import report_run
 
 ROOT = Path(__file__).parent.parent.parent
 NOTIFY = "notify={webhook: HOOK}"

@@ -14,7 +14,7 @@ import pytest
 
 from darkroom.errors import StepError
 from pipeline import watch as following
-from pipeline.cluster_client import Run, StepState, TransientError
+from pipeline.target import Run, StepState, TransientError
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_server import KubeflowServer
 from pipeline.watch import check_succeeded, watch_run

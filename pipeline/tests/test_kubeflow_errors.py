@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import TransientError
 from pipeline.settings.cluster import KubeflowSettings
+from pipeline.target import TransientError
 from pipeline.targets.kubeflow import connection
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server

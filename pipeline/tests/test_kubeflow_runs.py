@@ -6,8 +6,8 @@ import kfp
 import pytest
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import ENDED, Run
 from pipeline.settings.cluster import KubeflowSettings
+from pipeline.target import ENDED, Run
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_server import TOKEN, KubeflowServer
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import Recurrence, Schedule
-from pipeline.ir import read_package
+from pipeline.compiler import read_package
 from pipeline.settings.cluster import KubeflowSettings
+from pipeline.target import Recurrence, Schedule
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.targets.kubeflow.cron import five_fields, kubeflow_cron
 from pipeline.tests.kubeflow_server import KubeflowServer

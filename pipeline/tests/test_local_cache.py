@@ -13,8 +13,7 @@ from kfp import dsl
 
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE, StepRecord, read_step_records
-from pipeline.targets.local.cache import ContentCache
-from pipeline.targets.local.data_version import data_version
+from pipeline.targets.local.cache import ContentCache, data_version
 
 
 def artifact(folder: Path, content: str, kind: str = "examples") -> Any:
@@ -190,7 +189,7 @@ def photographs(tmp_path: Path) -> Path:
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file system gives every change a time of its own by now."""
     real = time.time
-    monkeypatch.setattr("pipeline.targets.local.data_version.time.time", lambda: real() + 10)
+    monkeypatch.setattr("pipeline.targets.local.cache.time.time", lambda: real() + 10)
 
 
 @pytest.mark.usefixtures("settled")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import Recurrence, Schedule
+from pipeline.compiler import read_package
 from pipeline.config import Config, load_config
-from pipeline.ir import read_package
 from pipeline.scheduling.cluster_schedule import ClusterSchedule
 from pipeline.scheduling.recurrence import checked_recurrence, next_runs
-from pipeline.targets.registry import cluster_target
+from pipeline.target import Recurrence, Schedule
+from pipeline.targets import cluster_target
 
 ROOT = Path(__file__).parent.parent.parent
 WEEKLY = Recurrence("0 3 * * 1")

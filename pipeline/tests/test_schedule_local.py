@@ -192,9 +192,9 @@ def test_a_crontab_keeps_the_lines_of_others(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
 def test_the_crontab_line_is_what_a_shell_runs(tmp_path: Path) -> None:
     """As cron runs it: up to an unescaped %, by sh."""
-    from pipeline.cluster_client import Recurrence
     from pipeline.scheduling.crontab import Crontab
     from pipeline.scheduling.scheduler import ScheduleSpec
+    from pipeline.target import Recurrence
 
     folder = tmp_path / "100% ours"
     folder.mkdir()

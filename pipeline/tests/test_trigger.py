@@ -15,14 +15,12 @@ import pytest
 
 from components.notify.tests.servers import serving
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import Run, TransientError
-from pipeline.config import Config, load_config
-from pipeline.settings.trigger import TriggerSettings
-from pipeline.targets.registry import cluster_target
+from pipeline.config import Config, TriggerSettings, load_config
+from pipeline.target import Run, TransientError
+from pipeline.targets import cluster_target
 from pipeline.tests.bucket_server import BucketServer
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
-from pipeline.triggers.policy import decide
-from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_store
+from pipeline.triggers.start_run import TriggerResult, decide, start_if_due, trigger_store
 from pipeline.triggers.store import FolderStore, store_at
 
 ROOT = Path(__file__).parent.parent.parent

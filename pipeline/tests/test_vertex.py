@@ -13,8 +13,8 @@ import yaml
 
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
-from pipeline.cluster_client import Run
 from pipeline.settings.cluster import VertexSettings
+from pipeline.target import Run
 from pipeline.targets.vertex.client import Vertex
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import grpc
 import pytest
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import TransientError
 from pipeline.settings.cluster import VertexSettings
+from pipeline.target import TransientError
 from pipeline.targets.vertex import api
 from pipeline.targets.vertex.client import Vertex
 from pipeline.targets.vertex.errors import explained

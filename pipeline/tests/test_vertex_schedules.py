@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import Recurrence, Schedule
 from pipeline.config import load_config
 from pipeline.scheduling.cluster_schedule import ClusterSchedule
 from pipeline.settings.cluster import VertexSettings
-from pipeline.targets.registry import cluster_target
+from pipeline.target import Recurrence, Schedule
+from pipeline.targets import cluster_target
 from pipeline.targets.vertex.client import Vertex
 from pipeline.tests.test_vertex import PACKAGE
 

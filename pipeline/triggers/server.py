@@ -1,10 +1,11 @@
-"""The triggers by HTTP: storage events, a clock's looks, and a monitor's word on quality.
+"""The triggers over HTTP: storage events, a timer's calls, and a monitor's alerts.
 
 `python -m pipeline.triggers.server`, as Cloud Run starts it, takes the config's file from
 DARKROOM_CONFIG, the cluster from DARKROOM_TARGET (`kfp` or `vertex`) and its port from PORT.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,12 +16,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from darkroom.errors import DarkroomError, SettingsError
-from pipeline.cluster_client import ClusterClient
 from pipeline.config import Config, load_config
 from pipeline.settings.resources import seconds
-from pipeline.target import Target
-from pipeline.targets.registry import cluster_target
-from pipeline.triggers.debounce import wait_for_more
+from pipeline.target import ClusterClient, Target
+from pipeline.targets import cluster_target
 from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_settings, trigger_store
 from pipeline.triggers.store import Store
 
@@ -129,3 +128,29 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def wait_for_more(store: Store, event_id: str, wait: float) -> bool:
+    """Waits for the events that come soon after this one.
+
+    Args:
+        store: What all triggers of the pipeline share.
+        event_id: The event's own id: sent again after a failure, it waits again.
+        wait: Seconds of a stretch.
+
+    Returns:
+        Whether this event is the one that looks, now, for all of the stretch.
+    """
+    now = time.time()
+    stretch = int(now // wait)
+    name = f"stretch-{stretch}"
+    content = event_id.encode()
+    # Reading first spares a bucket the writes of one name, of which it takes one a second.
+    claimed = store.read(name) or (content if store.create(name, content) else store.read(name))
+    if claimed != content:
+        return False
+    time.sleep((stretch + 1) * wait - now)
+    for earlier in store.names():
+        if earlier.startswith("stretch-") and int(earlier.removeprefix("stretch-")) < stretch:
+            store.delete(earlier)
+    return True

@@ -1,19 +1,18 @@
-"""The one way a trigger starts a run: looked at, decided, claimed, submitted."""
+"""How every trigger starts a run: list the photographs, decide, claim, submit."""
 
 import dataclasses
 import datetime
+import hashlib
 import tempfile
 from pathlib import Path
 
+from components.ingest.settings import IngestSettings
 from darkroom.errors import DarkroomError, SettingsError
-from pipeline.cluster_client import ClusterClient, Run, TransientError
 from pipeline.compiler import compile_pipeline
-from pipeline.config import Config
-from pipeline.settings.trigger import TriggerSettings
-from pipeline.target import Target
-from pipeline.triggers.claims import ClaimLog
-from pipeline.triggers.photographs import photograph_marks
-from pipeline.triggers.policy import decide
+from pipeline.config import Config, TriggerSettings
+from pipeline.settings.resources import seconds
+from pipeline.target import ClusterClient, Run, Target, TransientError
+from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
 from pipeline.triggers.store import Store, store_at
 
 
@@ -113,3 +112,72 @@ def _submitted(config: Config, cluster: ClusterClient, target: Target) -> Run:
         package = Path(folder) / f"{config.name}.yaml"
         compile_pipeline(config, target, package)
         return cluster.submit(package, config.name, config.arguments(), caching=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """Whether a run starts, and why or why not.
+
+    Attributes:
+        due: Whether it does.
+        reason: In words.
+    """
+
+    due: bool
+    reason: str
+
+
+def decide(
+    settings: TriggerSettings,
+    new_photographs: int,
+    last: RunClaim | None,
+    now: datetime.datetime,
+    quality: str = "",
+) -> Decision:
+    """Decides whether a run is due.
+
+    Args:
+        settings: The config's `trigger`.
+        new_photographs: Photographs that came or changed since the last start.
+        last: The last start, if any.
+        now: The time.
+        quality: What is wrong with the model in production, in words; "" if nothing is known.
+    """
+    if last is not None:
+        interval = datetime.timedelta(seconds=seconds(settings.minimum_interval))
+        said = f"the last run started less than {settings.minimum_interval} ago"
+        if not last.run:
+            interval = ABANDONED_AFTER
+            said = (
+                f"a trigger is starting a run since {_utc(last.time)}, and no cluster has answered"
+            )
+        next_time = last.time + interval
+        if now < next_time:
+            return Decision(False, f"{said}; the next may at {_utc(next_time)}")
+    if quality:
+        return Decision(True, quality)
+    said = f"{new_photographs:,} new photographs"
+    if new_photographs < settings.minimum_new_photographs:
+        return Decision(False, f"{said}, and {settings.minimum_new_photographs:,} are needed")
+    return Decision(True, said)
+
+
+def _utc(time: datetime.datetime) -> str:
+    return time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def photograph_marks(config: Config) -> frozenset[int]:
+    """A mark of 64 bits for every photograph of a config's data; none is opened.
+
+    A photograph has another mark when its name, label, size or time of writing changed.
+
+    Raises:
+        SettingsError: The data cannot be read.
+        StepError: There is no photograph in it, or a table does not parse.
+    """
+    from components.ingest.fingerprint import photograph_states
+
+    return frozenset(
+        int.from_bytes(hashlib.blake2b(state.encode(), digest_size=8).digest())
+        for state in photograph_states(config.data, config.section(IngestSettings))
+    )

@@ -24,8 +24,7 @@ from components.evaluate.slices.slice_metrics import (
 from darkroom.artifacts.evaluation import METRICS_FILE, PREDICTIONS
 from darkroom.artifacts.examples import LABEL, Examples
 from darkroom.artifacts.model import Model
-from darkroom.beam.errors import worker_message
-from darkroom.beam.options import beam_arguments
+from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.errors import StepError
 from darkroom.records.tfrecord import read_records
 from darkroom.storage.atomic import write_json

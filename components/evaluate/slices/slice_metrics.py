@@ -20,7 +20,7 @@ from components.evaluate.metrics.metric import (
 )
 from components.evaluate.slices import tfma_metrics
 from components.evaluate.slices.prediction import Row
-from components.evaluate.slices.ranking import average_precision, roc_auc
+from components.evaluate.slices.tfma_metrics import average_precision, roc_auc
 
 _CONFUSION = "confusion"
 _AUC_BY_LABEL = "auc_by_label"

@@ -152,7 +152,7 @@ def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
 def test_auc_shares_ranks_among_equal_scores() -> None:
     import sklearn.metrics as sk
 
-    from components.evaluate.slices.ranking import one_versus_rest_auc
+    from components.evaluate.slices.tfma_metrics import one_versus_rest_auc
 
     generator = np.random.default_rng(3)
     labels = generator.integers(0, 3, 200)

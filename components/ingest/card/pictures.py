@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest.images.files import read_file
+from components.ingest.images.photograph import read_file
 from components.ingest.rejection import Reason, RejectedError, Rejection
 from components.ingest.shards.chunk import Entry
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS

@@ -1,9 +1,10 @@
-"""From a file's bytes to a photograph that every later step decodes upright, or a reason."""
+"""Image files: read, checked, and decoded as every step decodes them."""
 
 import dataclasses
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from components.ingest.images.headers import has_sound_segments, has_zero_size
 from components.ingest.rejection import Reason, RejectedError
+from darkroom.storage.files import cause, read_bytes
+from darkroom.storage.paths import is_uri
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
 Image.MAX_IMAGE_PIXELS = None
@@ -244,3 +247,20 @@ def _perceptual_hash(grey: Image.Image) -> str:
     found = imagehash.phash(grey.resize((32, 32), Image.Resampling.BOX))
     # What its own str() gives, at a tenth of the cost.
     return np.packbits(found.hash).tobytes().hex()
+
+
+def read_file(location: str) -> bytes:
+    """The bytes at a path or URI.
+
+    Raises:
+        RejectedError: There is no such file, or it cannot be read.
+    """
+    try:
+        return read_bytes(location) if is_uri(location) else Path(location).read_bytes()
+    except FileNotFoundError:
+        raise RejectedError(Reason.MISSING_FILE, "no such file") from None
+    except (OSError, ValueError) as error:
+        raise RejectedError(Reason.UNREADABLE_FILE, str(error)) from None
+    except Exception as error:
+        # Every store's client has exceptions of its own, of no common type.
+        raise RejectedError(Reason.UNREADABLE_FILE, cause(error)) from None

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from components.ingest.images.files import read_file
-from components.ingest.images.photograph import Limits, Photograph, encoded, read_picture
+from components.ingest.images.photograph import Limits, Photograph, encoded, read_file, read_picture
 from components.ingest.rejection import Reason, RejectedError
 from components.ingest.settings import TileSettings
 from components.ingest.sources.rows import ColumnValue, Row

@@ -1,10 +1,12 @@
-"""The examples put together: what is new is read, what is known is kept, what is a copy goes."""
+"""Builds the examples: new photographs are read, known ones are kept, copies are rejected."""
 
 import dataclasses
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
@@ -14,7 +16,49 @@ from components.ingest.shards.index import Index, write_index
 from components.ingest.shards.write import write_shards
 from components.ingest.sources.rows import Row
 from components.ingest.splits.duplicates import Copy, Duplicates, HashedImage, find_copies
-from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.examples import SPLITS, examples_digest
+from darkroom.artifacts.tiles import TILE_COLUMNS
+
+
+def examples_manifest(
+    folder: Path,
+    data: str,
+    columns: Mapping[str, str],
+    entries: Sequence[Entry],
+    rejections: Sequence[Rejection],
+    settings: IngestSettings,
+) -> dict[str, Any]:
+    """The content of the manifest.
+
+    Args:
+        folder: Where the examples stand, whole.
+        data: Where the rows came from.
+        columns: Type by name of the extra columns.
+        entries: The examples.
+        rejections: The refused rows.
+        settings: The ingest step's settings.
+    """
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        counts[entry.split] += entry.examples
+    return {
+        "labels": labels_of(entries, settings),
+        "multi_label": any(entry.labels for entry in entries),
+        "counts": {split: counts[split] for split in SPLITS},
+        "columns": {**columns, **(TILE_COLUMNS if settings.tiles else {})},
+        "rejected": dict(Counter(rejection.reason for rejection in rejections)),
+        "data": data,
+        "settings": settings.model_dump(mode="json"),
+        "digest": examples_digest(folder),
+    }
+
+
+def labels_of(entries: Sequence[Entry], settings: IngestSettings) -> list[str]:
+    """The one sorted label list, from which every later step takes a label's index."""
+    if settings.labels is not None:
+        return sorted(set(settings.labels))
+    return sorted({label for entry in entries for label in entry.labels or (entry.label,)})
+
 
 ROWS_A_CHUNK = 512
 """Large enough that a shard is some 10 MB, small enough to keep all workers busy."""

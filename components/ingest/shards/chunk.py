@@ -1,4 +1,6 @@
-"""The work on a chunk of rows: opened, checked and written as shards of their own."""
+"""A chunk of rows: its photographs are opened, checked and written as shards of its own.
+
+What became of its rows is written beside the shards: a remote Beam runner returns nothing else."""
 
 import dataclasses
 import hashlib
@@ -9,14 +11,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from components.ingest.images.files import read_file
-from components.ingest.images.photograph import Limits, Photograph, read_photograph
+import orjson
+
+from components.ingest.images.photograph import Limits, Photograph, read_file, read_photograph
 from components.ingest.images.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
 from components.ingest.rejection import Reason, RejectedError, Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.rows import Row
 from components.ingest.splits.split import split_of
 from darkroom.artifacts import examples
+from darkroom.errors import StepError
 from darkroom.records.example_proto import FeatureValue, serialized_example
 from darkroom.records.tfrecord import write_record
 
@@ -209,3 +213,31 @@ def _record(row: Row, photograph: Photograph, image_id: str) -> bytes:
     if row.labels:
         features[examples.LABELS] = row.labels
     return serialized_example(features)
+
+
+def write_chunk_results(chunk: Chunk, folder: Path, settings: IngestSettings) -> None:
+    """Writes a chunk's shards, and what became of its rows.
+
+    Raises:
+        StepError: A file cannot be written.
+    """
+    try:
+        outcomes = write_chunk(chunk, folder, settings)
+        # Entries are lists then; the names of their fields would be most of the file.
+        document = [tuple(o) if isinstance(o, Entry) else o for o in outcomes]
+        _path(folder, chunk).write_bytes(orjson.dumps(document))
+    except OSError as error:
+        # Of this type it reaches the step's command through Beam as its one line.
+        raise StepError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def read_chunk_results(chunk: Chunk, folder: Path) -> list[Entry | Rejection]:
+    """Reads what became of a chunk's rows, and removes the file."""
+    path = _path(folder, chunk)
+    outcomes = orjson.loads(path.read_bytes())
+    path.unlink()
+    return [Entry._make(o) if isinstance(o, list) else Rejection(**o) for o in outcomes]
+
+
+def _path(folder: Path, chunk: Chunk) -> Path:
+    return folder / f"outcome-{chunk.number:05d}.json"

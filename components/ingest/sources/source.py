@@ -13,6 +13,22 @@ from components.ingest.sources.table import read_tables
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.paths import is_uri
 
+
+def write_digits(folder: Path) -> None:
+    """Writes the 1,797 digits as 8x8 grey PNG files, `<folder>/<digit>/<number>.png`."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # Pixels come as 0 to 16; the brightest must stay a byte.
+    pixels = np.minimum(digits.images * 16, 255).astype(np.uint8)
+    for number, (image, digit) in enumerate(zip(pixels, digits.target, strict=True)):
+        path = folder / str(digit) / f"{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+
+
 __all__ = ["DIGITS", "ColumnValue", "Row", "Table", "read_source"]
 
 DIGITS = "sklearn:digits"
@@ -41,8 +57,6 @@ def read_source(data: str, digits_folder: Path, settings: IngestSettings = _DEFA
 
 def _read(data: str, digits_folder: Path, settings: IngestSettings) -> Table:
     if data == DIGITS:
-        from components.ingest.sources.digits import write_digits
-
         write_digits(digits_folder)
         return _evenly_labelled(read_folder(digits_folder), settings)
     if is_uri(data):

@@ -11,8 +11,8 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.userstate import ReadModifyWriteRuntimeState, ReadModifyWriteStateSpec
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
+from components.ingest.settings import StreamSettings
 from components.ingest.sources.folder import read_folder
-from components.ingest.streaming.settings import StreamSettings
 from components.ingest.streaming.stream_rows import lines_of_folder, lines_of_message
 from components.ingest.streaming.window_folder import lines_of_windows
 

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from components.ingest.rejection import Reason, Rejection
-from components.ingest.settings import IngestSettings
+from components.ingest.settings import IngestSettings, StreamSettings
 from components.ingest.sources.folder import folder_table, is_left_by_systems
 from components.ingest.sources.rows import Table
 from components.ingest.sources.table import read_tables
 from components.ingest.sources.table_records import extra_columns
-from components.ingest.streaming.settings import StreamSettings
 from darkroom.errors import StepError
 
 ROWS_FILE = "rows.jsonl"

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from components.ingest.rejection import Rejection, write_rejections
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.build_examples import build_examples
-from components.ingest.shards.chunk import Chunk, Entry
-from components.ingest.shards.chunk_results import read_chunk_results, write_chunk_results
-from components.ingest.shards.examples_manifest import examples_manifest
+from components.ingest.shards.build_examples import build_examples, examples_manifest
+from components.ingest.shards.chunk import Chunk, Entry, read_chunk_results, write_chunk_results
 from components.ingest.shards.index import NOTHING
 from components.ingest.sources.rows import Table
 from components.ingest.streaming.stream_rows import ROWS_FILE, read_stream_rows

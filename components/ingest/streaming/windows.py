@@ -11,9 +11,9 @@ from apache_beam.transforms.userstate import SetRuntimeState, SetStateSpec
 from apache_beam.transforms.window import FixedWindows, IntervalWindow
 from apache_beam.utils.timestamp import Duration
 
+from components.ingest.settings import StreamSettings
 from components.ingest.shards.build_examples import chunks_of
 from components.ingest.shards.chunk import Chunk
-from components.ingest.streaming.settings import StreamSettings
 from components.ingest.streaming.window_folder import WindowFolder, window_name
 
 _log = logging.getLogger("darkroom.stream")

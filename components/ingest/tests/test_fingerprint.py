@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.data_version.data_version import fingerprint
+from components.ingest.fingerprint import fingerprint
 from components.ingest.settings import IngestSettings
 from components.ingest.tests.bucket import Bucket
 from darkroom.errors import SettingsError

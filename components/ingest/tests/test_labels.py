@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.ingest.sources.label_table import write_labels
-from components.ingest.sources.raters import Disagreement, Outcome, Policy, joined, majority
+from components.ingest.sources.label_table import (
+    Disagreement,
+    Outcome,
+    Policy,
+    joined,
+    majority,
+    write_labels,
+)
 from components.ingest.sources.source import read_source
 from components.ingest.tests.bucket import Bucket
 from darkroom.errors import SettingsError, StepError

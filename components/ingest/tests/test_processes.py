@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.beam.errors import worker_message
+from darkroom.beam.options import worker_message
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from components.ingest.settings import StreamSettings
 from components.ingest.stream import stream
-from components.ingest.streaming.settings import StreamSettings
 from components.ingest.streaming.stream_rows import lines_of_message
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.tests.windows import images, records, rejected, row, windows

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from components.ingest.settings import StreamSettings
 from components.ingest.shards.build_examples import chunks_of
 from components.ingest.shards.chunk import Chunk
-from components.ingest.streaming.settings import StreamSettings
 from components.ingest.streaming.window_folder import WindowFolder
 from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.windows import images, records, rejected, row, windows
 from darkroom.artifacts.examples import SPLITS, Examples
-from darkroom.beam.errors import worker_message
+from darkroom.beam.options import worker_message
 
 if TYPE_CHECKING:
     from apache_beam.testing.test_stream import TestStream

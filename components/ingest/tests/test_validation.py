@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.ingest.expectations import ExpectationSettings, Severities
-from components.ingest.settings import IngestSettings
+from components.ingest.settings import ExpectationSettings, IngestSettings, Severities
 from components.ingest.statistics import Statistics
 from components.ingest.tests.test_statistics import Facts
 from components.ingest.validation import Finding, find, jensen_shannon, settle_findings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.data.batches import WorkerShard
-from components.train.distribution.tf_config import WorkerGroup
+from components.train.distribution.strategy import WorkerGroup
 from darkroom.artifacts.transformed import TransformedExamples
 from darkroom.errors import SettingsError, StepError
 

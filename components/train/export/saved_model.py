@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train.model.warm_start import WEIGHTS
+from components.train.model.network import WEIGHTS
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, LABEL
 from darkroom.artifacts.transformed import IMAGE, TransformGraph

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.distribution.strategy import build_strategy
-from components.train.distribution.tf_config import WorkerGroup, read_worker_group
+from components.train.distribution.strategy import WorkerGroup, build_strategy, read_worker_group
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import Transformed
 from components.train.train import train

@@ -18,8 +18,8 @@ from components.train.data.batches import (
 from components.train.export.parity import compared
 from components.train.export.runtime import Answers, ask
 from components.train.model.losses import MultiLabelLoss, positive_weights
+from components.train.model.network import former_weights
 from components.train.model.thresholds import best_threshold, choose_thresholds
-from components.train.model.warm_start import former_weights
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import COUNTS, SIZE, Transformed, save_graph
 from components.train.train import train

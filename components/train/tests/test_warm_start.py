@@ -52,7 +52,7 @@ def test_other_labels_or_another_backbone_train_from_scratch(
 ) -> None:
     import dataclasses
 
-    from components.train.model.warm_start import former_weights
+    from components.train.model.network import former_weights
 
     logging.getLogger("darkroom").propagate = True
     settings = TrainSettings.model_validate(SMALL_CNN | {"from_model": str(former)})

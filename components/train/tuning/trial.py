@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.tf_config import WorkerGroup
+from components.train.distribution.strategy import WorkerGroup
 from components.train.loop.progress import InterruptedStepError
 from components.train.settings import TrainSettings
 from components.train.train import train_weights

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.train.distribution.tf_config import read_worker_group
+from components.train.distribution.strategy import read_worker_group
 from components.train.loop.checkpoint import training_identity
 from components.train.loop.progress import InterruptedStepError
 from components.train.settings import TrainSettings

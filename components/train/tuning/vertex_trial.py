@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from components.train.distribution.tf_config import read_worker_group
+from components.train.distribution.strategy import read_worker_group
 from components.train.settings import TrainSettings
 from components.train.tuning.trial import run_trial
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples

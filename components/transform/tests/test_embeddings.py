@@ -16,7 +16,7 @@ from darkroom.artifacts.transformed import (
     read_transform_graph,
     read_transformed_examples,
 )
-from darkroom.backbones.build import build_backbone
+from darkroom.backbones.registry import build_backbone
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
 

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import ENDED, Recurrence, Run, Schedule
-from pipeline.ir import read_package
+from pipeline.compiler import read_package
 from pipeline.settings.cluster import KubeflowSettings
-from pipeline.targets.kubeflow.connection import Connection
-from pipeline.targets.kubeflow.experiments import experiment_id, find_experiment, name_filter
-from pipeline.targets.kubeflow.logs import log_tail
+from pipeline.target import ENDED, Recurrence, Run, Schedule
+from pipeline.targets.kubeflow.connection import (
+    Connection,
+    experiment_id,
+    find_experiment,
+    name_filter,
+)
 from pipeline.targets.kubeflow.package import check_arguments, pipeline_name, without_caching
 from pipeline.targets.kubeflow.recurring_runs import RecurringRuns
-from pipeline.targets.kubeflow.runs import read_run
+from pipeline.targets.kubeflow.runs import log_tail, read_run
 
 _PAGE = 50
 _NEWEST_FIRST = "created_at desc"

@@ -1,4 +1,4 @@
-"""The connection to Kubeflow's API: who asks, and what is asked again where no answer came.
+"""The connection to Kubeflow's API: sign-in, retries, and how things are found by name.
 
 It stands on `kfp_server_api`, the generated client that `kfp.Client` itself stands on. Above it,
 `kfp.Client` prints, keeps state in the home folder, and before its first call asks an address
@@ -6,6 +6,7 @@ that wants a sign-in five times, five seconds apart.
 """
 
 import functools
+import json
 import os
 import random
 import time
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.errors import SettingsError, StepError
-from pipeline.cluster_client import TransientError
 from pipeline.settings.cluster import KubeflowSettings
+from pipeline.target import TransientError
 from pipeline.targets.kubeflow.errors import to_step_error, unreachable
 
 WAITS = (0.5, 1.0, 2.0)
@@ -181,3 +182,38 @@ def _wait_asked_for(error: TransientError) -> float:
     headers = getattr(error.__cause__, "headers", None) or {}
     text = headers.get("Retry-After", "")
     return min(float(text), LONGEST_WAIT) if text.isdigit() else 0.0
+
+
+def name_filter(name: str) -> str:
+    """A filter for things of exactly that name."""
+    predicate = {"operation": "EQUALS", "key": "display_name", "string_value": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def experiment_id(connection: Connection) -> str:
+    """The id of the settings' experiment, which is made where it is missing."""
+    import kfp_server_api as api
+
+    settings = connection.settings
+    asked = api.V2beta1Experiment(
+        display_name=settings.experiment, namespace=settings.namespace or None
+    )
+    find = functools.partial(find_experiment, connection)
+    found = find()
+    if found is None:
+        create = connection.experiments.experiment_service_create_experiment
+        subject = f"experiment '{settings.experiment}'"
+        found = connection.make(functools.partial(create, asked), find, subject=subject)
+    return str(found.experiment_id)
+
+
+def find_experiment(connection: Connection) -> Any:
+    """The settings' experiment, or None."""
+    settings = connection.settings
+    namespace = {"namespace": settings.namespace} if settings.namespace else {}
+    answer = connection.ask(
+        connection.experiments.experiment_service_list_experiments,
+        filter=name_filter(settings.experiment),
+        **namespace,
+    )
+    return next(iter(answer.experiments or ()), None)

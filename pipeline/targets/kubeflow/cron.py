@@ -8,7 +8,7 @@ import datetime
 import zoneinfo
 
 from darkroom.errors import SettingsError
-from pipeline.cluster_client import Recurrence
+from pipeline.target import Recurrence
 
 MAX_CONCURRENCY = 10
 """More runs at a time than these the server refuses."""

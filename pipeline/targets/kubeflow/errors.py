@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import TransientError
 from pipeline.settings.cluster import KubeflowSettings
+from pipeline.target import TransientError
 
 LOST_STATUSES = frozenset((429, 502, 503, 504))
 """Answers after which the same call may do later."""

@@ -14,11 +14,10 @@ from typing import Any
 
 from darkroom.errors import StepError
 from darkroom.settings import nearest
-from pipeline.cluster_client import Recurrence, Schedule
-from pipeline.ir import read_package
-from pipeline.targets.kubeflow.connection import Connection
+from pipeline.compiler import read_package
+from pipeline.target import Recurrence, Schedule
+from pipeline.targets.kubeflow.connection import Connection, experiment_id, name_filter
 from pipeline.targets.kubeflow.cron import five_fields, kubeflow_cron
-from pipeline.targets.kubeflow.experiments import experiment_id, name_filter
 from pipeline.targets.kubeflow.package import check_arguments
 
 _MARK = "Made by Darkroom from a config; change it there. darkroom: "

@@ -4,12 +4,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.cluster_client import ClusterClient
 from pipeline.config import Config
-from pipeline.settings.accelerators import kubernetes_device
 from pipeline.settings.pods import PodSettings
-from pipeline.settings.resources import ResourceSettings, seconds
+from pipeline.settings.resources import ResourceSettings, kubernetes_device, seconds
 from pipeline.steps import Step
+from pipeline.target import ClusterClient
 from pipeline.targets.task_resources import set_limits, set_retries
 
 

@@ -5,10 +5,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from darkroom.errors import SettingsError
-from pipeline.settings.accelerators import kubernetes_device
 from pipeline.settings.cluster import ClusterSettings
 from pipeline.settings.pods import PodSettings, Secret, Volume
-from pipeline.settings.resources import ResourceSettings, seconds
+from pipeline.settings.resources import ResourceSettings, kubernetes_device, seconds
 
 
 def training_job(cluster: ClusterSettings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Steps whose outcome is known are not run again: kfp's local cache, keyed on content.
+"""The cache of local steps: kfp's, keyed on content.
 
 kfp's own keys are the artifacts' paths. Here a step's key is what its outcome follows from: the
 digests in its input artifacts' manifests, the photographs, its settings and the content of the
@@ -13,19 +13,28 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.source import DIGITS, read_source
 from darkroom.artifacts.code_digest import code_digest
-from darkroom.artifacts.content_digests import artifact_digest, content_digest, named_files
-from darkroom.artifacts.manifest import MANIFEST, read_manifest
+from darkroom.artifacts.manifest import (
+    MANIFEST,
+    artifact_digest,
+    content_digest,
+    named_files,
+    read_manifest,
+)
 from darkroom.errors import DarkroomError, StepError
 from darkroom.runtime.step_record import read_step_records, write_cached_record
+from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json
+from darkroom.storage.paths import is_uri
 from pipeline.steps import step_named, step_names
-from pipeline.targets.local.data_version import data_version
 from pipeline.targets.local.kfp_patches import LocalCache
 
 UNKNOWN = ""
@@ -221,3 +230,59 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+_SETTLED_AFTER = 2.0
+"""Seconds after which a file system gives a file that is written again another time."""
+
+
+def data_version(data: str, settings: Mapping[str, Any]) -> str:
+    """Digests what ingest is about to read.
+
+    A table counts by its rows, a photograph by its name, size, inode and times. Its times include
+    that of the inode's last change, which no program can set: whoever puts back an old date after
+    a change is found out. A photograph changed only just now counts by its content, since a
+    further change might leave its times as they are. Touching one costs no more than an ingest.
+
+    Args:
+        data: As the config has it.
+        settings: The ingest step's settings.
+
+    Raises:
+        DarkroomError: The data cannot be read.
+    """
+    checked = validate_settings(IngestSettings, settings)
+    if data == DIGITS:  # they come with scikit-learn, whose version the cache knows
+        return data
+    if is_uri(data):
+        return _remote_digest(data, checked)
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as unused:
+        table = read_source(data, Path(unused), checked)
+    locations = [row.location for row in table.rows] + [row.mask or "" for row in table.rows]
+    if any(map(is_uri, locations)):
+        return _remote_digest(data, checked)
+    for part in (*table.rows, *table.rejections):
+        digest.update(f"{part!r}\n".encode())
+    unsettled = time.time() - _SETTLED_AFTER
+    for location in locations:
+        digest.update(f"{_state(location, unsettled)}\n".encode())
+    return digest.hexdigest()
+
+
+def _state(location: str, unsettled: float) -> str:
+    """What changes when a file does."""
+    try:
+        found = Path(location).stat()
+        if max(found.st_ctime, found.st_mtime) > unsettled:
+            return content_digest(Path(location))
+        return f"{found.st_size} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
+    except OSError:
+        return "missing"
+
+
+def _remote_digest(data: str, settings: IngestSettings) -> str:
+    # It lists through Beam, which takes a while to import.
+    from components.ingest.fingerprint import fingerprint
+
+    return fingerprint(data, settings)

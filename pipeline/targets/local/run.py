@@ -1,24 +1,27 @@
-"""The whole graph, here: every step a process of this environment, through kfp's local runner."""
+"""Runs the whole graph on this machine, every step a process, and sends the config's notices."""
 
 import contextlib
 import datetime
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.notify.notify import report
+from components.notify.outcome import Outcome
+from components.notify.settings import NotifySettings, Result
 from components.push.settings import PushSettings
+from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.errors import StepError
+from darkroom.runtime.log import configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.storage.atomic import write_json
 from pipeline.config import Config, check_inputs
-from pipeline.targets.local.interruption import InterruptedRunError, interrupted_by_signals
 from pipeline.targets.local.kfp_runner import JOURNAL, execute
-from pipeline.targets.local.notify import report_run
-from pipeline.targets.local.progress import shown_progress
-from pipeline.targets.local.run_log import logged_to
+from pipeline.targets.local.progress import logged_to, shown_progress
+from pipeline.targets.local.step_process import InterruptedRunError, interrupted_by_signals
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
@@ -151,3 +154,39 @@ def _copy_report(folder: Path, run: dict[str, Any]) -> None:
     report = run["artifacts"].get("report")
     if report is not None:
         shutil.copyfile(report, folder / REPORT_FILE)
+
+
+def report_run(config: Config, run: Mapping[str, Any]) -> None:
+    """Tells of a run as the notify step does on a cluster; it fails no run.
+
+    Args:
+        config: The run's config.
+        run: The run as `run.json` holds it, with the `folder` it is in.
+    """
+    settings = config.optional_section(NotifySettings)
+    if settings is None:
+        return
+    configure_logging()
+    outcome = Outcome(
+        pipeline=config.name,
+        result=_result(run),
+        error=run.get("error", ""),
+        page=run["folder"],
+        report=run["artifacts"].get("report", ""),
+        metrics=run["metrics"],
+        reasons=_reasons(run),
+        pushed=run["pushed"] or "",
+    )
+    report(outcome, settings)
+
+
+def _result(run: Mapping[str, Any]) -> Result:
+    if run["status"] != "succeeded":
+        return "failed"
+    return "succeeded" if run["blessed"] else "not_blessed"
+
+
+def _reasons(run: Mapping[str, Any]) -> tuple[str, ...]:
+    if run["status"] != "succeeded" or run["blessed"]:
+        return ()
+    return read_evaluation(Path(run["artifacts"]["evaluation"])).reasons

@@ -1,4 +1,4 @@
-"""A step's own process: it imports what the step needs, and then waits for its work.
+"""A step's own process: it imports what the step needs, waits for its work, and can be stopped.
 
 While one step works, the process of the next is started, so that its imports are done when its
 turn comes. `python -m pipeline.targets.local.step_process STEP` is that process.
@@ -17,11 +17,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from darkroom.artifacts.code_digest import code_digest
+from darkroom.errors import StepError
 from darkroom.runtime.log import configure_logging
 from darkroom.runtime.run_step import GC_THRESHOLD
+from darkroom.runtime.signals import handled_signals
 from pipeline.steps import step_named
 
 SECONDS_TO_END = 30.0
@@ -161,3 +163,45 @@ def _executor_arguments(work: dict[str, Any]) -> Iterator[None]:
 
 if __name__ == "__main__":
     main(sys.argv[1])
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class InterruptedRunError(StepError):
+    """The run was asked to end.
+
+    Attributes:
+        exit_code: As shells have it for a command that a signal ended.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class _Asked(BaseException):
+    """Passes through whatever handles errors on its way out."""
+
+    def __init__(self, received: signal.Signals) -> None:
+        super().__init__()
+        self.received = received
+
+
+@contextlib.contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Turns Ctrl-C, SIGTERM and SIGHUP into an orderly end.
+
+    Raises:
+        InterruptedRunError: There was one.
+    """
+
+    def end(received: signal.Signals) -> NoReturn:
+        raise _Asked(received)
+
+    try:
+        with handled_signals(end, _SIGNALS):
+            yield
+    except _Asked as asked:
+        name = "Ctrl-C" if asked.received == signal.SIGINT else asked.received.name
+        raise InterruptedRunError(f"interrupted by {name}", 128 + asked.received) from None

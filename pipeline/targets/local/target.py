@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from darkroom.errors import SettingsError
-from pipeline.cluster_client import ClusterClient
 from pipeline.config import Config
 from pipeline.steps import Step
+from pipeline.target import ClusterClient
 
 
 class LocalTarget:

@@ -20,8 +20,8 @@ from darkroom.settings import set_value
 from darkroom.storage.atomic import write_json, write_text
 from pipeline.config import Config, check_inputs
 from pipeline.targets.local.kfp_runner import execute
+from pipeline.targets.local.progress import logged_to
 from pipeline.targets.local.run import local_arguments
-from pipeline.targets.local.run_log import logged_to
 
 BEST_FILE = "best.yaml"
 LOG_FILE = "tune.log"

@@ -15,8 +15,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
 from google.cloud.aiplatform_v1.services.schedule_service import ScheduleServiceClient
 
-from pipeline.cluster_client import TransientError
 from pipeline.settings.cluster import VertexSettings
+from pipeline.target import TransientError
 from pipeline.targets.vertex.errors import is_about_credentials, to_step_error
 
 Answer = TypeVar("Answer")

@@ -1,12 +1,12 @@
-"""Vertex Pipelines, as `pipeline.cluster_client` asks for it."""
+"""Vertex Pipelines, as `pipeline.target` asks for it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import SettingsError
-from pipeline.cluster_client import Recurrence, Run, Schedule
 from pipeline.settings.cluster import VertexSettings
+from pipeline.target import Recurrence, Run, Schedule
 
 if TYPE_CHECKING:
     from pipeline.targets.vertex.api import Api
@@ -43,7 +43,7 @@ class Vertex:
         return run_identity_of(pipeline_job({}, "", {}, self._settings))
 
     def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
-        """Starts a run of a compiled pipeline; see `pipeline.cluster_client.ClusterClient`."""
+        """Starts a run of a compiled pipeline; see `pipeline.target.ClusterClient`."""
         from pipeline.targets.vertex import runs
         from pipeline.targets.vertex.job import pipeline_job, read_pipeline, switch_caching_off
 
@@ -55,7 +55,7 @@ class Vertex:
     def run(self, run_id: str) -> Run:
         """A run with its steps, as it stands now."""
         from pipeline.targets.vertex import runs
-        from pipeline.targets.vertex.states import run_of
+        from pipeline.targets.vertex.runs import run_of
 
         return run_of(runs.get(self._api, run_id), self._api)
 
@@ -83,7 +83,7 @@ class Vertex:
     def log_tail(self, run_id: str, step: str, lines: int) -> list[str]:  # noqa: ARG002
         """Where a step's log can be read: one line, as Vertex keeps logs in Cloud Logging."""
         from pipeline.targets.vertex import runs
-        from pipeline.targets.vertex.states import log_address
+        from pipeline.targets.vertex.runs import log_address
 
         return [log_address(runs.get(self._api, run_id), step, self._api)]
 

@@ -6,7 +6,7 @@ from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import TransientError
+from pipeline.target import TransientError
 
 _LOG_IN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 # How gRPC words a failure of the credentials that it asked for a token.

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
-from pipeline.ir import read_package
+from pipeline.compiler import read_package
 from pipeline.settings.cluster import VertexSettings
 
 MARK = "darkroom"

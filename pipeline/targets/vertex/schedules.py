@@ -7,7 +7,7 @@ from google.cloud.aiplatform_v1.types import Schedule as VertexSchedule
 from google.protobuf import field_mask_pb2
 
 from darkroom.errors import StepError
-from pipeline.cluster_client import Recurrence, Schedule
+from pipeline.target import Recurrence, Schedule
 from pipeline.targets.vertex.api import CALL_SECONDS, Api
 from pipeline.targets.vertex.job import MARK, arguments_of, pipeline_of, run_identity_of
 
@@ -152,7 +152,7 @@ def _is_ours(schedule: VertexSchedule) -> bool:
 
 
 def _read(schedule: VertexSchedule) -> Schedule:
-    """A schedule in the words of `pipeline.cluster_client`."""
+    """A schedule in the words of `pipeline.target`."""
     job = schedule.create_pipeline_job_request.pipeline_job
     zone, cron = "UTC", schedule.cron
     for prefix in _ZONE_PREFIXES:

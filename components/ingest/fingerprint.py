@@ -1,4 +1,4 @@
-"""A digest of what ingest is about to read, taken from lists of files alone."""
+"""A digest of what ingest is about to read, from file listings alone."""
 
 import hashlib
 import importlib.metadata

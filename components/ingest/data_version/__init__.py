@@ -1,1 +1,0 @@
-"""What a cluster's cache of the ingest step goes by."""
