@@ -1,6 +1,7 @@
 """The manifest of an artifact, written last: a folder without one is not read.
 
-It holds the digest of the artifact's files, which caches and provenance compare."""
+It holds the digest of the artifact's files, which caches and provenance compare.
+"""
 
 import contextlib
 import contextvars

@@ -1,4 +1,4 @@
-"""Settings of one step's resources on a cluster: machine, accelerators, retries, time limit, cache."""
+"""Settings of one step's resources on a cluster: machine, accelerators, retries, time, cache."""
 
 import dataclasses
 import re

@@ -4,6 +4,7 @@ from pipeline.tests.kubeflow_fixtures import (  # noqa: F401
     kubeflow_settings,
     server,
 )
+from pipeline.tests.trigger_fixtures import photographs  # noqa: F401
 from pipeline.tests.vertex_fixtures import (  # noqa: F401
     account_keys,
     tls_keys,

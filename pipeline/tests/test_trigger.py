@@ -3,72 +3,22 @@
 import concurrent.futures
 import datetime
 import multiprocessing
-import os
-import threading
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from components.notify.tests.servers import serving
 from darkroom.errors import SettingsError, StepError
-from pipeline.config import Config, TriggerSettings, load_config
-from pipeline.target import Run, TransientError
+from pipeline.config import TriggerSettings, load_config
+from pipeline.target import TransientError
 from pipeline.targets import cluster_target
 from pipeline.tests.bucket_server import BucketServer
+from pipeline.tests.trigger_fixtures import NOW, ROOT, Cluster, add, config, start
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
-from pipeline.triggers.start_run import TriggerResult, decide, start_if_due, trigger_store
+from pipeline.triggers.start_run import decide, start_if_due, trigger_store
 from pipeline.triggers.store import FolderStore, store_at
-
-ROOT = Path(__file__).parent.parent.parent
-NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
-
-
-class Cluster:
-    """Keeps the runs that are started, a line a run, for all processes to see."""
-
-    def __init__(self, folder: Path, error: Exception | None = None) -> None:
-        self.log = folder / "runs"
-        self.error = error
-
-    def submit(self, package: Path, name: str, arguments: Mapping[str, Any], caching: bool) -> Run:
-        assert package.stat().st_size
-        if self.error is not None:
-            raise self.error
-        with self.log.open("a") as log:
-            log.write(f"{os.getpid()}\n")
-        return Run("r1", name, "pending", "https://cluster/runs/r1", NOW)
-
-    @property
-    def runs(self) -> int:
-        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
-
-
-def config(data: Path, state: Path, **values: Any) -> Config:
-    settings = ", ".join(f"{key}: {value}" for key, value in values.items())
-    override = f"trigger={{state: {state}{', ' + settings if settings else ''}}}"
-    return load_config(str(ROOT / "configs" / "flowers.yaml"), str(data), [override])
-
-
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    folder = tmp_path / "photographs"
-    add(folder, 10)
-    return folder
-
-
-def add(folder: Path, count: int) -> None:
-    (folder / "roses").mkdir(parents=True, exist_ok=True)
-    there = len(list(folder.glob("*/*")))
-    for number in range(there, there + count):
-        (folder / "roses" / f"{number}.jpg").write_bytes(b"x")
-
-
-def start(config: Config, cluster: Cluster, quality: str = "") -> TriggerResult:
-    return start_if_due(config, cluster, cluster_target("kfp"), trigger_store(config), quality)
 
 
 def test_a_run_starts_when_enough_photographs_are_new(photographs: Path, tmp_path: Path) -> None:
@@ -229,100 +179,3 @@ def test_settings_say_where_and_what() -> None:
         load_config(flowers, overrides=["trigger.debounce=9m"])
     with pytest.raises(SettingsError, match=r"setting 'trigger\.minimum_interval'"):
         load_config(flowers, overrides=["trigger.minimum_interval=daily"])
-
-
-@pytest.fixture
-def doors(photographs: Path, tmp_path: Path) -> Iterator[tuple[str, Cluster]]:
-    import uvicorn
-
-    from pipeline.triggers.server import TriggerApp
-
-    settings = config(photographs, tmp_path / "state", debounce="1s")
-    cluster = Cluster(tmp_path)
-    application = TriggerApp(
-        settings, cluster, cluster_target("kfp"), trigger_store(settings)
-    ).application()
-    server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}", cluster
-    server.should_exit = True
-    thread.join()
-
-
-def event(number: int, name: str, kind: str = "finalized") -> dict[str, Any]:
-    """As Eventarc sends it: a CloudEvent in binary mode."""
-    headers = {
-        "ce-id": str(number),
-        "ce-source": "//storage.googleapis.com/projects/_/buckets/bucket",
-        "ce-specversion": "1.0",
-        "ce-type": f"google.cloud.storage.object.v1.{kind}",
-        "content-type": "application/json",
-    }
-    return {"headers": headers, "json": {"bucket": "bucket", "name": name}}
-
-
-def test_a_heap_of_events_starts_one_run(
-    doors: tuple[str, Cluster], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address, cluster = doors
-    # The photographs lie in a folder here; the events say which, as if it were a bucket's.
-    monkeypatch.setattr("pipeline.triggers.server.TriggerApp._is_ours", lambda *_: True)
-    with concurrent.futures.ThreadPoolExecutor(12) as threads:
-        answers = list(
-            threads.map(
-                lambda n: httpx.post(f"{address}/events", **event(n, f"f/{n}.jpg"), timeout=30),
-                range(12),
-            )
-        )
-    assert {answer.status_code for answer in answers} == {200}
-    assert cluster.runs == 1
-    waited = [answer.json()["reason"] for answer in answers]
-    assert waited.count("an earlier event looks for this one too") >= 10
-    again = httpx.post(f"{address}/events", **event(99, "f/99.jpg"), timeout=30)
-    assert again.json()["reason"].startswith("the last run started less than 1h ago")
-
-
-def test_events_of_other_things_are_let_go(doors: tuple[str, Cluster]) -> None:
-    address, cluster = doors
-    for other in (event(1, "elsewhere/1.jpg"), event(2, "f/1.jpg", kind="deleted")):
-        answer = httpx.post(f"{address}/events", **other)
-        assert answer.json() == {"reason": "not of this pipeline's data"}
-    refused = httpx.post(f"{address}/events", json={"bucket": "b"})
-    assert refused.status_code == 400
-    assert cluster.runs == 0
-
-
-def test_a_clock_and_a_monitor_have_doors_too(doors: tuple[str, Cluster]) -> None:
-    address, cluster = doors
-    assert httpx.get(f"{address}/healthz").json() == {"pipeline": "flowers"}
-    assert httpx.post(f"{address}/quality", json={"why": "?"}).status_code == 400
-    answer = httpx.post(f"{address}/quality", json={"reason": "accuracy fell to 0.81"}, timeout=30)
-    assert answer.json() == {
-        "reason": "accuracy fell to 0.81",
-        "run": "r1",
-        "address": "https://cluster/runs/r1",
-    }
-    assert "less than 1h" in httpx.post(f"{address}/look", timeout=30).json()["reason"]
-    assert cluster.runs == 1
-
-
-@pytest.mark.parametrize(
-    ("data", "ours"),
-    [
-        ("gs://bucket/photographs", True),
-        ("gs://bucket/photographs/", True),
-        ("gs://bucket/photo", False),
-        ("gs://bucket/photographs/*/rows.jsonl", True),
-        ("gs://other/photographs", False),
-    ],
-)
-def test_whose_an_object_is(data: str, ours: bool, tmp_path: Path) -> None:
-    from pipeline.triggers.server import TriggerApp
-
-    settings = load_config(str(ROOT / "configs" / "flowers.yaml"), data)
-    doors = TriggerApp(settings, Cluster(tmp_path), cluster_target("vertex"), FolderStore(tmp_path))
-    assert doors._is_ours({"bucket": "bucket", "name": "photographs/roses/1.jpg"}) is ours

@@ -1,6 +1,7 @@
 """A chunk of rows: its photographs are opened, checked and written as shards of its own.
 
-What became of its rows is written beside the shards: a remote Beam runner returns nothing else."""
+What became of its rows is written beside the shards: a remote Beam runner returns nothing else.
+"""
 
 import dataclasses
 import hashlib

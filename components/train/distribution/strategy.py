@@ -1,4 +1,4 @@
-"""Distribution strategies: one device, all GPUs of a machine, several machines (TF_CONFIG), a TPU."""
+"""Distribution strategies: one device, all GPUs of a machine, several machines, or a TPU."""
 
 import contextlib
 import dataclasses

@@ -1,6 +1,7 @@
 """Vertex Pipelines as a target: what is particular to it when a pipeline is compiled.
 
-A step on a machine type, or on several machines, becomes a Vertex custom job."""
+A step on a machine type, or on several machines, becomes a Vertex custom job.
+"""
 
 from collections.abc import Callable
 from typing import Any
