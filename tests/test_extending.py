@@ -37,7 +37,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root / "pipeline/targets/toy/__init__.py", "")
     write(root / "pipeline/targets/toy/target.py", RUN_TARGET)
     replace(
-        root / "components/ingest/rejection.py",
+        root / "darkroom/artifacts/rejected.py",
         '    NO_LABEL = "no_label"',
         '    UNLUCKY = "unlucky"\n    NO_LABEL = "no_label"',
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.ingest.rejection import COPY_REASONS, Rejection, write_rejections
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.source import Table, read_source
 from darkroom.artifacts import examples as examples_format
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.rejected import COPY_REASONS, Rejection, write_rejections
 from darkroom.beam.remote import with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from components.ingest.shards.build_examples import BuiltExamples
     from components.ingest.shards.chunk import Entry
     from components.ingest.shards.index import Index
-    from components.ingest.statistics import Statistics
+    from darkroom.artifacts.statistics import Statistics
 
 _log = logging.getLogger("darkroom.ingest")
 
@@ -111,7 +111,7 @@ def _previous(settings: IngestSettings) -> "Index":
 
 def _statistics(assembled: "BuiltExamples", settings: IngestSettings) -> "Statistics":
     from components.ingest.images.tiles import tiles_by_label
-    from components.ingest.statistics import Statistics
+    from darkroom.artifacts.statistics import Statistics
 
     total = Statistics()
     alike: dict[tuple[str, tuple[str, ...]], list[Entry]] = defaultdict(list)
@@ -168,7 +168,7 @@ def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[
 
 def _write_statistics(folder: Path, card: "Contents") -> None:
     from components.ingest.card.card import write_card
-    from components.ingest.statistics import write_statistics
+    from darkroom.artifacts.statistics import write_statistics
 
     with atomic_artifact(folder) as aside:
         write_card(aside, card)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.ingest.settings import ExpectationSettings
-from components.ingest.statistics import Statistics, read_statistics
 from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.statistics import Statistics, read_statistics
 from darkroom.errors import SettingsError, StepError
 
 NAMED = 5

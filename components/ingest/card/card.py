@@ -12,11 +12,11 @@ from typing import Any
 
 from components.ingest.card.charts import charts, sparklines
 from components.ingest.card.pictures import compared_copies, sample_pictures
-from components.ingest.rejection import COPY_REASONS, Rejection
 from components.ingest.shards.chunk import Entry
-from components.ingest.statistics import Statistics
 from components.ingest.validation import Finding
 from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.rejected import COPY_REASONS, Rejection
+from darkroom.artifacts.statistics import Statistics
 
 PAGE = "card.html"
 MARKDOWN = "card.md"

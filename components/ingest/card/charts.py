@@ -6,7 +6,7 @@ A plotting library would cost a run more time to import than all else that the c
 import dataclasses
 from collections.abc import Sequence
 
-from components.ingest.statistics import EDGES, Distributions
+from darkroom.artifacts.statistics import EDGES, Distributions
 
 TITLES = {
     "height": "Height, pixels",

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.images.photograph import read_file
-from components.ingest.rejection import Reason, RejectedError, Rejection
 from components.ingest.shards.chunk import Entry
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
+from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 from darkroom.thumbnails import thumbnail

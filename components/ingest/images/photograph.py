@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from components.ingest.images.headers import has_sound_segments, has_zero_size
-from components.ingest.rejection import Reason, RejectedError
+from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.storage.files import cause, read_bytes
 from darkroom.storage.paths import is_uri
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from components.ingest.images.photograph import Limits, Photograph, encoded, read_file, read_picture
-from components.ingest.rejection import Reason, RejectedError
 from components.ingest.settings import TileSettings
 from components.ingest.sources.rows import ColumnValue, Row
+from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.artifacts.tiles import (
     SOURCE_IMAGE_ID,
     TILE_LEFT,

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, Entry, fingerprint, shard_name
 from components.ingest.shards.finalize import Group, Shard, as_labelled, finalize_shards
@@ -17,6 +16,7 @@ from components.ingest.shards.write import write_shards
 from components.ingest.sources.rows import Row
 from components.ingest.splits.duplicates import Copy, Duplicates, HashedImage, find_copies
 from darkroom.artifacts.examples import SPLITS, examples_digest
+from darkroom.artifacts.rejected import Rejection
 from darkroom.artifacts.tiles import TILE_COLUMNS
 
 

@@ -16,11 +16,11 @@ import orjson
 
 from components.ingest.images.photograph import Limits, Photograph, read_file, read_photograph
 from components.ingest.images.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
-from components.ingest.rejection import Reason, RejectedError, Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.rows import Row
 from components.ingest.splits.split import split_of
 from darkroom.artifacts import examples
+from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import StepError
 from darkroom.records.example_proto import FeatureValue, serialized_example
 from darkroom.records.tfrecord import write_record

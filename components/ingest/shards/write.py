@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.ingest.rejection import Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, Entry, read_chunk_results, write_chunk_results
+from darkroom.artifacts.rejected import Rejection
 
 CHUNKS_WORTH_A_RUNNER = 5
 """Some 2,000 photographs are read in the time that a runner and its processes take to start."""

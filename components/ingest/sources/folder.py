@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from components.ingest.rejection import Reason, Rejection
 from components.ingest.sources.rows import Row, Table
 from components.ingest.sources.storage import matching_files
+from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import SettingsError
 
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?)$", re.IGNORECASE)

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from components.ingest.rejection import Reason
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.folder import read_folder, read_remote_folder
 from components.ingest.sources.rows import Row
 from components.ingest.sources.table import read_tables
+from darkroom.artifacts.rejected import Reason
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 from darkroom.storage.atomic import atomic_file

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from components.ingest.rejection import Rejection
+from darkroom.artifacts.rejected import Rejection
 
 ColumnValue = str | int | float
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.ingest.rejection import Reason, RejectedError, Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.columns import ColumnTypes, as_text, convert
 from components.ingest.sources.rows import Row, Table, joined_labels, with_label_lists
@@ -15,6 +14,7 @@ from components.ingest.sources.table_records import (
     read_records,
     rejection,
 )
+from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.storage.paths import is_uri
 
 _SPLITS = {

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from typing import Any, NamedTuple, TextIO
 
-from components.ingest.rejection import Reason, Rejection
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.columns import ColumnTypes
 from components.ingest.sources.storage import opened
 from darkroom.artifacts.examples import FEATURE_TYPES
+from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.errors import StepError
 

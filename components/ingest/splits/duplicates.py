@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from components.ingest.rejection import Reason
 from components.ingest.settings import IngestSettings
+from darkroom.artifacts.rejected import Reason
 
 HASH_BITS = 64
 _PAIRS_AT_ONCE = 1 << 22

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from components.ingest.rejection import Reason, Rejection
 from components.ingest.settings import IngestSettings, StreamSettings
 from components.ingest.sources.folder import folder_table, is_left_by_systems
 from components.ingest.sources.rows import Table
 from components.ingest.sources.table import read_tables
 from components.ingest.sources.table_records import extra_columns
+from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import StepError
 
 ROWS_FILE = "rows.jsonl"

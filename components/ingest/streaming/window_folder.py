@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.ingest.rejection import Rejection, write_rejections
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.build_examples import build_examples, examples_manifest
 from components.ingest.shards.chunk import Chunk, Entry, read_chunk_results, write_chunk_results
@@ -17,6 +16,7 @@ from components.ingest.sources.rows import Table
 from components.ingest.streaming.stream_rows import ROWS_FILE, read_stream_rows
 from darkroom.artifacts.examples import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
+from darkroom.artifacts.rejected import Rejection, write_rejections
 from darkroom.errors import StepError
 from darkroom.storage.files import (
     clear_errors,

@@ -16,12 +16,12 @@ from PIL import Image
 from components.ingest.card.card import PAGE, Contents, balance, write_card
 from components.ingest.card.charts import charts
 from components.ingest.card.pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
-from components.ingest.rejection import Rejection
 from components.ingest.shards.chunk import Entry
-from components.ingest.statistics import Statistics
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.tests.test_statistics import Facts
 from components.ingest.validation import Finding
+from darkroom.artifacts.rejected import Rejection
+from darkroom.artifacts.statistics import Statistics
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
 from darkroom.thumbnails import thumbnail

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.ingest.images.photograph import read_photograph
-from components.ingest.rejection import Reason
 from components.ingest.settings import IngestSettings
 from components.ingest.splits.duplicates import HashedImage, find_copies, nearest_within
 from components.ingest.tests.pictures import encoded, gradient, write_csv
+from darkroom.artifacts.rejected import Reason
 
 hashes = st.integers(0, 2**64 - 1)
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from components.ingest.images.photograph import read_photograph
-from components.ingest.rejection import Reason, RejectedError
 from components.ingest.tests.pictures import encoded, gradient
+from darkroom.artifacts.rejected import Reason, RejectedError
 
 pytestmark = pytest.mark.slow
 

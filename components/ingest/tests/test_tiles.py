@@ -13,12 +13,12 @@ from PIL import Image
 
 from components.ingest.images.photograph import Limits, read_photograph
 from components.ingest.images.tiles import read_tiled, tiles_of
-from components.ingest.rejection import RejectedError
 from components.ingest.settings import IngestSettings, TileSettings
 from components.ingest.sources.rows import Row
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from components.ingest.tests.test_photograph import READABLE, seen
 from components.ingest.tests.tiled import GRID, MASKED, box_of, by_image
+from darkroom.artifacts.rejected import RejectedError
 from darkroom.artifacts.tiles import Box, cut, tile_boxes
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings

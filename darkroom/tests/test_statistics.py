@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.ingest.statistics import EDGES, Statistics, read_statistics, write_statistics
+from darkroom.artifacts.statistics import EDGES, Statistics, read_statistics, write_statistics
 from darkroom.errors import StepError
 
 
