@@ -4,7 +4,7 @@ Two ways to alter a copy:
 
 - `bytes` (as the figures state): a JPEG comment holds the copy's number, so every file has a
   digest of its own while all copies of a photograph decode alike and share a perceptual hash.
-- `pixels`: a copy is turned, mirrored and cropped, and encoded anew: other pixels, another
+- `pixels`: a copy is turned, mirrored and cropped, and encoded again: other pixels, another
   perceptual hash. For what must not take copies for one photograph, and for what compares hashes.
 
 `DARKROOM_BENCHMARK_VARIATION` chooses; `DARKROOM_BENCHMARK_FOLDER` is where the sets stay.
@@ -48,26 +48,26 @@ def photographs(count: int, variation: str = VARIATION) -> Path:
     folder = SCRATCH / f"flowers-{variation}" / str(count)
     if folder.is_dir():
         return folder
-    aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    temporary = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     made = _largest_set(folder.parent)
     alter = {"bytes": with_comment, "pixels": with_other_pixels}[variation]
     for label in {source.parent.name for source in _sources()}:
-        (aside / label).mkdir(parents=True)
+        (temporary / label).mkdir(parents=True)
 
     def put(number: int, source: Path) -> None:
         name = f"{source.parent.name}/{number:06d}-{source.name}"
         if made and (made / name).exists():
-            (aside / name).hardlink_to(made / name)
+            (temporary / name).hardlink_to(made / name)
         else:
             copy = number // len(_sources())
-            (aside / name).write_bytes(alter(source.read_bytes(), copy))
+            (temporary / name).write_bytes(alter(source.read_bytes(), copy))
 
     try:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             list(threads.map(put, range(count), _repeated(count)))
-        aside.rename(folder)
+        temporary.rename(folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -27,11 +27,11 @@ class StepState:
 
     Attributes:
         name: The step's name in the graph, such as `train`.
-        state: Where it stands.
+        state: Its state.
         started: When it began; None before.
         finished: When it ended; None before.
         error: What the cluster says of its failure, or ""; of a step that has not ended, why it
-            cannot go on.
+            cannot proceed.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Run:
     Attributes:
         id: The cluster's identifier, which the other calls take.
         name: Its name for people.
-        state: Where it stands.
+        state: Its state.
         address: The page that shows it.
         created: When it was submitted.
         finished: When it ended; None before.
@@ -146,7 +146,7 @@ class ClusterClient(Protocol):
         """All schedules."""
 
     def pause(self, name: str, paused: bool) -> None:
-        """Pauses a schedule, or lets it go on."""
+        """Pauses or resumes a schedule."""
 
     def delete(self, name: str) -> None:
         """Removes a schedule; its runs stay."""

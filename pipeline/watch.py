@@ -1,4 +1,4 @@
-"""A run on a cluster, followed to its end: a live table in a terminal, plain lines elsewhere."""
+"""A run on a cluster, followed to its end: a live table in a terminal, plain lines in a log."""
 
 import contextlib
 import datetime
@@ -36,7 +36,7 @@ def watch_run(cluster: ClusterClient, run: Run, output: TextIO) -> Run:
         The run as it ended.
 
     Raises:
-        StepError: It cannot go on, or the cluster was out of reach for too long.
+        StepError: It cannot proceed, or the cluster was out of reach for too long.
     """
     interval = FIRST_INTERVAL
     with _view_on(output) as view:
@@ -95,7 +95,7 @@ class _Lines:
 
 
 class StepsTable:
-    """A table of the steps that a terminal draws anew, each second with the time gone by."""
+    """A table of the steps that a terminal redraws every second with the time elapsed."""
 
     def __init__(self) -> None:
         self._run: Run | None = None
@@ -162,7 +162,7 @@ def _tail(cluster: ClusterClient, run: Run) -> list[str]:
 def _check_can_go_on(run: Run) -> None:
     for step in run.steps:
         if step.error and step.state not in ENDED and run.state not in ENDED:
-            raise StepError(f"run {run.id} cannot go on; {step.name}: {step.error}")
+            raise StepError(f"run {run.id} cannot proceed; {step.name}: {step.error}")
 
 
 def _took(step: StepState) -> str:

@@ -42,7 +42,7 @@ def fingerprint(data: str, settings: IngestSettings) -> str:
             with opened(f"{earlier}/{MANIFEST}") as manifest:
                 digest.update(manifest.read())
     if data == DIGITS:
-        # Their files are written anew every time, and always the same.
+        # Their files are written again every time, and always the same.
         digest.update(importlib.metadata.version("scikit-learn").encode())
         return digest.hexdigest()
     for state in photograph_states(data, settings):

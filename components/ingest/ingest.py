@@ -54,13 +54,13 @@ def ingest(
     beam_options = with_staging_location(examples, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     expected = read_previous(settings.expectations)
-    with atomic_artifact(examples) as aside:
+    with atomic_artifact(examples) as temporary:
         # Within the folder being written, since every worker can open files there.
-        with tempfile.TemporaryDirectory(dir=aside) as digits_folder:
+        with tempfile.TemporaryDirectory(dir=temporary) as digits_folder:
             table = read_source(data, Path(digits_folder), settings)
             _check_columns(table, settings)
             _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
-            assembled = build_examples(table.rows, _previous(settings), settings, aside)
+            assembled = build_examples(table.rows, _previous(settings), settings, temporary)
         rejections = [*table.rejections, *assembled.rejections]
         total = _statistics(assembled, settings)
         counts = {split: total.photographs[split] for split in examples_format.SPLITS}
@@ -74,14 +74,16 @@ def ingest(
         findings = find(total, labels, settings.expectations, expected)
         facts = {"data": data, "columns": table.columns, **settings.model_dump(mode="json")}
         card = Contents(
-            labels, total, expected, findings, assembled.entries, rejections, aside, facts
+            labels, total, expected, findings, assembled.entries, rejections, temporary, facts
         )
         _write_statistics(statistics, card)
         settle_findings(findings, statistics / PAGE)
         write_manifest(
-            aside,
+            temporary,
             examples_format.KIND,
-            examples_manifest(aside, data, table.columns, assembled.entries, rejections, settings),
+            examples_manifest(
+                temporary, data, table.columns, assembled.entries, rejections, settings
+            ),
         )
     return {"counts": counts, "rejected": dict(reasons)}
 
@@ -105,7 +107,9 @@ def _previous(settings: IngestSettings) -> "Index":
         return NOTHING
     index = read_index(Path(settings.previous), settings)
     if index is None:
-        _log.info("the settings differ from those of %s: all is read anew", settings.previous)
+        _log.info(
+            "the settings differ from those of %s: everything is read again", settings.previous
+        )
     return index or NOTHING
 
 
@@ -136,7 +140,7 @@ def _check_outcome(
     settings: IngestSettings,
     rejected: Path,
 ) -> None:
-    # A copy is no fault of the data's: however many there are, the run goes on.
+    # A copy is no fault of the data's: however many there are, the run continues.
     refused = sum(number for reason, number in reasons.items() if reason not in COPY_REASONS)
     if not kept:
         raise StepError(f"no usable image: all {refused:,} rows were rejected; see {rejected}")
@@ -161,15 +165,15 @@ def _listed(reasons: Counter[str]) -> str:
 
 
 def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[str]) -> None:
-    with atomic_artifact(folder) as aside:
-        write_rejections(aside, rejections)
-        write_manifest(aside, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
+    with atomic_artifact(folder) as temporary:
+        write_rejections(temporary, rejections)
+        write_manifest(temporary, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
 
 
 def _write_statistics(folder: Path, card: "Contents") -> None:
     from components.ingest.card.card import write_card
     from darkroom.artifacts.statistics import write_statistics
 
-    with atomic_artifact(folder) as aside:
-        write_card(aside, card)
-        write_statistics(aside, card.statistics, [vars(finding) for finding in card.findings])
+    with atomic_artifact(folder) as temporary:
+        write_card(temporary, card)
+        write_statistics(temporary, card.statistics, [vars(finding) for finding in card.findings])

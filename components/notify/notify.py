@@ -53,8 +53,10 @@ def notify(
     )
     outcome = with_findings(told, notified)
     sent = report(outcome, settings)
-    with atomic_artifact(notified) as aside:
-        write_manifest(aside, "notified", {"outcome": dataclasses.asdict(outcome), "sent": sent})
+    with atomic_artifact(notified) as temporary:
+        write_manifest(
+            temporary, "notified", {"outcome": dataclasses.asdict(outcome), "sent": sent}
+        )
     return outcome.result
 
 

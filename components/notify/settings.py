@@ -15,7 +15,7 @@ _SECRET = r"[A-Za-z_][A-Za-z0-9_]*|projects/[^/]+/secrets/[^/]+/versions/[^/]+"
 
 def _check_secret(name: str) -> str:
     if not re.fullmatch(_SECRET, name):
-        # Not shown: what stands there in its place may be the secret.
+        # Not shown: the value may be the secret.
         raise ValueError(
             "expected where the secret is, not the secret: the name of an environment variable, "
             "or projects/P/secrets/S/versions/V of Secret Manager"

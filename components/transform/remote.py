@@ -21,7 +21,7 @@ from darkroom.beam.remote import (
 from darkroom.storage.paths import mounted_uri
 
 
-def write_elsewhere(
+def write_remote(
     tasks: Sequence[Task], write: WriteRecords, workers: RemoteWorkers, records: Path, written: Path
 ) -> None:
     """Has the tasks done by workers on other machines, by way of a folder shared with them.
@@ -47,7 +47,7 @@ def write_elsewhere(
 
 
 def _reachable(tasks: Sequence[Task], shared: str) -> list[Task]:
-    """The tasks with shards that workers elsewhere can open."""
+    """The tasks with shards that remote workers can open."""
     uris = {shard: mounted_uri(Path(shard)) for task in tasks for shard in task.shards}
     upload([Path(shard) for shard, uri in uris.items() if uri is None], f"{shared}/examples")
 
@@ -80,7 +80,7 @@ class _WriteElsewhere(beam.DoFn):  # type: ignore[misc]
 
 
 class ReadWritten(beam.DoFn):  # type: ignore[misc]
-    """Gives what `WriteRecords` would for a task that was done elsewhere."""
+    """Gives what `WriteRecords` would for a task that was done by a remote worker."""
 
     def __init__(self, written: str) -> None:
         self._written = written

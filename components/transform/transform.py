@@ -41,7 +41,7 @@ def transform(
     Raises:
         SettingsError: The weights file that embeddings need does not exist, or the workers that
             `beam_options` ask for do not reach the step's files.
-        StepError: The examples are missing, not whole or damaged, or there is nothing to train on.
+        StepError: The examples are missing, incomplete or damaged, or hold no training example.
     """
     beam_options = with_staging_location(transformed_examples, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
@@ -112,11 +112,11 @@ def _write_records(
     write: beam.DoFn = WriteRecords(str(records), settings, source.labels, source.multi_label)
     beam_options: Sequence[str] = settings.beam_options
     if (workers := remote_workers(beam_options)) is not None:
-        from components.transform.remote import ReadWritten, write_elsewhere
+        from components.transform.remote import ReadWritten, write_remote
 
         written = temporary / "written"
         written.mkdir()
-        write_elsewhere(tasks, write, workers, records, written)
+        write_remote(tasks, write, workers, records, written)
         # What is left to do is small, and needs no folder that others reach.
         write, beam_options = ReadWritten(str(written)), ()
     options = PipelineOptions(beam_arguments(beam_options))

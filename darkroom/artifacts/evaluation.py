@@ -19,10 +19,10 @@ PREDICTIONS = "predictions"
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """An evaluation artifact that is whole.
+    """An evaluation artifact that is complete.
 
     Attributes:
-        folder: Where it stands.
+        folder: Its folder.
         labels: The labels in the order of `probabilities`.
         count: Number of test images.
         metrics: Metrics over all images; None is not a number.
@@ -48,7 +48,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     """Reads an evaluation artifact's manifest.
 
     Raises:
-        StepError: The artifact is missing or not whole.
+        StepError: The artifact is missing or not complete.
     """
     manifest = read_manifest(folder, KIND)
     return Evaluation(

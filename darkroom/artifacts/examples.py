@@ -35,10 +35,10 @@ FEATURE_TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """An examples artifact that is whole.
+    """An examples artifact that is complete.
 
     Attributes:
-        folder: Where it stands.
+        folder: Its folder.
         labels: The sorted labels; a label's place here is its index everywhere.
         counts: Number of examples by split.
         columns: Type (`bytes`, `int` or `float`) of every extra input column.
@@ -67,7 +67,7 @@ def read_examples(folder: Path) -> Examples:
     """Reads an examples artifact's manifest.
 
     Raises:
-        StepError: The artifact is missing or not whole.
+        StepError: The artifact is missing or not complete.
     """
     manifest = read_manifest(folder, KIND)
     return Examples(
@@ -81,5 +81,5 @@ def read_examples(folder: Path) -> Examples:
 
 
 def examples_digest(folder: Path) -> str:
-    """SHA-256 of the shards alone: what lies beside them knows the photographs' times too."""
+    """SHA-256 of the shards alone: the files beside them know the photographs' times too."""
     return folder_digest(folder, "*.tfrecord")

@@ -63,13 +63,15 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     """Reads the manifest of an artifact.
 
     Raises:
-        StepError: The folder is missing, is not whole, is of another kind or of a format
+        StepError: The folder is missing, is not complete, is of another kind or of a format
             version that this release cannot read.
     """
     try:
         document: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        missing = "has no manifest.json (it is not whole)" if folder.is_dir() else "does not exist"
+        missing = (
+            "has no manifest.json (it is not complete)" if folder.is_dir() else "does not exist"
+        )
         raise StepError(f"the {kind} artifact {folder} {missing}") from None
     except (OSError, ValueError) as error:
         raise StepError(f"cannot read the manifest of {folder}: {error}") from None

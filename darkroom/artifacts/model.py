@@ -47,7 +47,7 @@ _SEPARATORS = (" ", "|")
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model artifact that is whole.
+    """A model artifact that is complete.
 
     Attributes:
         folder: The SavedModel directory.
@@ -67,7 +67,7 @@ def read_model(folder: Path) -> Model:
     """Reads a model artifact's manifest and labels.
 
     Raises:
-        StepError: The artifact is missing or not whole.
+        StepError: The artifact is missing or not complete.
     """
     manifest = read_manifest(folder, KIND)
     thresholds = manifest.get("thresholds")

@@ -89,7 +89,7 @@ class Statistics:
     Attributes:
         photographs: Examples by split.
         counts: Examples by split, then by label; one with several labels counts for each.
-        converted: Photographs encoded anew.
+        converted: Photographs encoded again.
         merged_labels: Photographs with the labels of all their copies, whose labels conflicted.
         overall: Distributions of all photographs; one that is cut into tiles counts once.
         by_label: Distributions of the photographs of each label.
@@ -177,7 +177,7 @@ def read_statistics(folder: Path) -> Statistics:
     """Reads a statistics artifact.
 
     Raises:
-        StepError: It is missing, not whole, or of a release that had other bins.
+        StepError: It is missing, not complete, or of a release that had other bins.
     """
     read_manifest(folder, KIND)
     document = json.loads((folder / STATISTICS_FILE).read_text(encoding="utf-8"))

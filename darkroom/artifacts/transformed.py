@@ -31,10 +31,10 @@ PIXEL_VARIANCE = "pixel_variance"
 
 @dataclasses.dataclass(frozen=True)
 class TransformGraph:
-    """A transform graph that is whole.
+    """A transform graph that is complete.
 
     Attributes:
-        folder: Where it stands.
+        folder: Its folder.
         labels: The sorted labels.
         image_size: Height and width of the pixels it gives.
         pixel_mean: Mean of the training split's pixels by channel, 0 to 255.
@@ -108,7 +108,7 @@ def read_transform_graph(folder: Path) -> TransformGraph:
     """Reads a transform graph's manifest.
 
     Raises:
-        StepError: The artifact is missing or not whole.
+        StepError: The artifact is missing or not complete.
     """
     manifest = read_manifest(folder, GRAPH_KIND)
     height, width = manifest["image_size"]
@@ -126,7 +126,7 @@ def read_transformed_examples(folder: Path) -> TransformedExamples:
     """Reads the manifest of transformed examples.
 
     Raises:
-        StepError: The artifact is missing or not whole.
+        StepError: The artifact is missing or not complete.
     """
     manifest = read_manifest(folder, EXAMPLES_KIND)
     sizes = manifest["stored_size"].items()

@@ -39,7 +39,7 @@ class RemoteWorkers:
 
 
 def with_staging_location(artifact: Path, options: Sequence[str]) -> tuple[str, ...]:
-    """Options for Beam with the folder that workers elsewhere share with the step.
+    """Options for Beam with the folder that remote workers share with the step.
 
     Args:
         artifact: An output of the step. Where it is in a bucket, and the options name no
@@ -50,7 +50,7 @@ def with_staging_location(artifact: Path, options: Sequence[str]) -> tuple[str, 
         The options; as they are where the workers are on this machine.
 
     Raises:
-        SettingsError: Workers elsewhere would not reach the step's files, or hold its code.
+        SettingsError: Remote workers would not reach the step's files, or hold its code.
     """
     runner = remote_runner(options)
     place = mounted_uri(artifact.absolute().parent)
@@ -179,7 +179,7 @@ def pipeline_on(workers: RemoteWorkers) -> Iterator[Any]:
 
 
 def check_reachable(locations: Sequence[str | None], workers: RemoteWorkers) -> None:
-    """Checks that workers elsewhere may read what a step is to read.
+    """Checks that remote workers may read what a step is to read.
 
     Args:
         locations: Paths and URIs of the photographs.

@@ -17,9 +17,9 @@ from darkroom.errors import StepError
 
 def test_an_artifact_appears_when_all_is_done(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "examples"
-    with atomic_artifact(target) as aside:
-        (aside / "a").write_text("1")
-        write_manifest(aside, "examples", {"count": 1})
+    with atomic_artifact(target) as temporary:
+        (temporary / "a").write_text("1")
+        write_manifest(temporary, "examples", {"count": 1})
         assert not target.exists()
     assert read_manifest(target, "examples")["count"] == 1
     assert [path.name for path in target.parent.iterdir()] == ["examples"]
@@ -27,12 +27,12 @@ def test_an_artifact_appears_when_all_is_done(tmp_path: Path) -> None:
 
 def test_an_error_leaves_what_stood_before(tmp_path: Path) -> None:
     target = tmp_path / "examples"
-    with atomic_artifact(target) as aside:
-        (aside / "a").write_text("old")
+    with atomic_artifact(target) as temporary:
+        (temporary / "a").write_text("old")
 
     def fail() -> None:
-        with atomic_artifact(target) as aside:
-            (aside / "a").write_text("new")
+        with atomic_artifact(target) as temporary:
+            (temporary / "a").write_text("new")
             raise KeyError("a bug")
 
     with pytest.raises(KeyError):
@@ -56,7 +56,7 @@ def test_readers_refuse_what_they_cannot_read(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="does not exist"):
         read_manifest(folder, "model")
     folder.mkdir()
-    with pytest.raises(StepError, match="not whole"):
+    with pytest.raises(StepError, match="not complete"):
         read_manifest(folder, "model")
     write_manifest(folder, "examples", {})
     with pytest.raises(StepError, match="holds examples, not model"):
@@ -95,10 +95,10 @@ def test_where_folders_cannot_be_renamed_files_are_copied_the_manifest_last(
         target.write_bytes(source.read_bytes())
 
     target = tmp_path / "model"
-    with atomic_artifact(target) as aside:
-        (aside / "variables").mkdir()
+    with atomic_artifact(target) as temporary:
+        (temporary / "variables").mkdir()
         for name in ("manifest.json", "saved_model.pb", "variables/index"):
-            (aside / name).write_text(name)
+            (temporary / name).write_text(name)
         monkeypatch.setattr(Path, "rename", rename)
         monkeypatch.setattr("darkroom.storage.atomic.shutil.copyfile", copyfile)
     assert copied == ["index", "saved_model.pb", "manifest.json"]
@@ -112,8 +112,8 @@ def test_what_stands_is_replaced_only_where_it_may_be(tmp_path: Path) -> None:
     (target / "a").write_text("first")
 
     def write() -> None:
-        with atomic_artifact(target, replace=False) as aside:
-            (aside / "a").write_text("second")
+        with atomic_artifact(target, replace=False) as temporary:
+            (temporary / "a").write_text("second")
 
     with pytest.raises(StepError, match="cannot write"):
         write()

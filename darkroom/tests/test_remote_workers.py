@@ -1,4 +1,4 @@
-"""Which runners have their workers elsewhere, and what such workers need."""
+"""Which runners have their remote workers, and what such workers need."""
 
 from pathlib import Path
 

@@ -24,10 +24,10 @@ from darkroom.runtime.run_step import run_step
 
 def work(settings: Settings, *, first: Path, second: Path) -> None:
     import colorsys
-    with atomic_artifact(first) as aside:
-        write_manifest(aside, "first", {})
-    with atomic_artifact(second) as aside:
-        (aside / "half").write_text("half")
+    with atomic_artifact(first) as temporary:
+        write_manifest(temporary, "first", {})
+    with atomic_artifact(second) as temporary:
+        (temporary / "half").write_text("half")
         print("working", flush=True)
         time.sleep(float(sys.argv[2]))
 

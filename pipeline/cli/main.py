@@ -57,7 +57,7 @@ def run(
     Example: darkroom run configs/flowers.yaml --data flowers/ --set train.epochs=10
 
     Steps that nothing changed for since a run in the same DIR are not run again, so that after a
-    failure the same command goes on at the failed step.
+    failure the same command resumes at the failed step.
 
     Exits with 1 if a step fails, or if the model is not blessed and so not pushed.
     """
@@ -78,7 +78,7 @@ def tune(
     config: ConfigArgument,
     data: DataOption = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder of runs; a study in it goes on.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder of runs; a study in it resumes.")
     ] = Path("runs"),
     trials: Annotated[
         int | None, typer.Option(metavar="N", help="Trials in all, with those already done.")
@@ -100,7 +100,7 @@ def tune(
 
     Example: darkroom tune configs/digits-tune.yaml --trials 30
 
-    Photographs are ingested and transformed once. Killed at any moment, it goes on where it was.
+    Photographs are ingested and transformed once. Killed at any moment, it resumes where it was.
     """
     from pipeline.config import load_config
 

@@ -121,7 +121,10 @@ def _follow(cluster: "ClusterClient", run: "Run", arguments: str) -> None:
     try:
         ended = watch_run(cluster, run, sys.stdout)
     except KeyboardInterrupt:
-        print(f"\nthe run goes on; to end it: darkroom cancel {arguments}", file=sys.stderr)
+        print(
+            f"\nthe run is still running; to cancel it: darkroom cancel {arguments}",
+            file=sys.stderr,
+        )
         raise
     except DarkroomError as error:
         raise type(error)(f"{error}; to end it: darkroom cancel {arguments}") from error

@@ -49,7 +49,7 @@ def schedule(
         bool, typer.Option("--diff", help="Show what would change, and change nothing.")
     ] = False,
     pause: Annotated[bool, typer.Option("--pause", help="Start no more runs.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Let it go on.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume it.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="Remove it; its runs stay.")] = False,
     install: Annotated[
         bool, typer.Option("--install", help="Local: install what is otherwise only shown.")
@@ -154,7 +154,7 @@ def _carry_out(
         print(f"{name}: deleted")
     elif action is not None:
         target_schedule.pause(action == "--pause")
-        print(f"{name}: {'paused' if action == '--pause' else 'goes on'}")
+        print(f"{name}: {'paused' if action == '--pause' else 'resumed'}")
     elif recurrence is not None:
         print(f"{name}: {target_schedule.change(recurrence)}")
         print(f"next: {', '.join(next_runs(recurrence.cron, now))}")

@@ -57,7 +57,7 @@ class ClusterSchedule:
             return self._differs(installed, package, recurrence)
 
     def pause(self, paused: bool) -> None:
-        """Pauses the schedule, or lets it go on.
+        """Pauses or resumes the schedule.
 
         Raises:
             StepError: There is no such schedule.

@@ -62,7 +62,7 @@ class ConfigSchedule:
         return difference(self._installed(), self.text(recurrence))
 
     def pause(self, paused: bool) -> None:
-        """Pauses the schedule, or lets it go on.
+        """Pauses or resumes the schedule.
 
         Raises:
             StepError: There is no such schedule.

@@ -63,7 +63,7 @@ class Scheduler(Protocol):
         """Installs a schedule, or changes it in place; a paused one stays paused."""
 
     def pause(self, name: str, paused: bool) -> None:
-        """Pauses a schedule, or lets it go on."""
+        """Pauses or resumes a schedule."""
 
     def delete(self, name: str) -> None:
         """Removes a schedule."""

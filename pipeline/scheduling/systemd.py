@@ -75,7 +75,7 @@ class Systemd:
             path.write_text(text, encoding="utf-8")
         _systemctl("daemon-reload")
         if not paused:
-            # A running timer goes by its former times until it is started anew.
+            # A running timer goes by its former times until it is restarted.
             _systemctl("enable", self._path(schedule.name, "timer").name)
             _systemctl("restart", self._path(schedule.name, "timer").name)
 
@@ -84,7 +84,7 @@ class Systemd:
         _systemctl("disable" if paused else "enable", "--now", self._path(name, "timer").name)
 
     def delete(self, name: str) -> None:
-        """Stops the timer and removes the units; a run that is going goes on."""
+        """Stops the timer and removes the units; a run in progress is not stopped."""
         self.pause(name, paused=True)
         for kind in ("timer", "service"):
             self._path(name, kind).unlink(missing_ok=True)

@@ -185,7 +185,7 @@ def is_tpu(name: str | None) -> bool:
 
 
 def kubernetes_device(name: str, topology: str | None = None) -> Device:
-    """An accelerator as Kubernetes knows it; models are told apart by the labels of GKE's nodes.
+    """An accelerator as Kubernetes knows it; models are distinguished by the labels of GKE's nodes.
 
     Args:
         name: As `checked_accelerator` gives it.

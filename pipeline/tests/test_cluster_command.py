@@ -126,7 +126,7 @@ def test_ctrl_c_leaves_the_run_going(darkroom: Shell, server: KubeflowServer) ->
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     hint = f"darkroom cancel {darkroom.config} run-0 --target kfp"
-    assert err == f"\nthe run goes on; to end it: {hint}\n"
+    assert err == f"\nthe run is still running; to cancel it: {hint}\n"
     assert server.runs["run-0"].state == "RUNNING"
     assert darkroom("cancel", "run-0") == (0, "cancelled run-0\n", "")
     assert server.runs["run-0"].state == "CANCELING"

@@ -30,18 +30,18 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     examples, folder = tmp_path / "run" / "examples", tmp_path / "run" / "model"
     with (
         making("ingest", "components.ingest.ingest", {}, {}, {}),
-        atomic_artifact(examples) as aside,
+        atomic_artifact(examples) as temporary,
     ):
-        (aside / "train-0.tfrecord").write_text("photographs")
-        (aside / "index.json").write_text("1")
-        write_manifest(aside, "examples", {"data": "flowers/", "digest": "d1", "counts": {}})
+        (temporary / "train-0.tfrecord").write_text("photographs")
+        (temporary / "index.json").write_text("1")
+        write_manifest(temporary, "examples", {"data": "flowers/", "digest": "d1", "counts": {}})
     settings = {"settings": {"epochs": 3, "weights": str(weights)}}
     with (
         making("train", "components.train.train", {"examples": examples}, {}, settings),
-        atomic_artifact(folder) as aside,
+        atomic_artifact(folder) as temporary,
     ):
-        (aside / "saved_model.pb").write_text("model")
-        write_manifest(aside, "model", {"labels": ["a", "b"], "settings": {"epochs": 3}})
+        (temporary / "saved_model.pb").write_text("model")
+        write_manifest(temporary, "model", {"labels": ["a", "b"], "settings": {"epochs": 3}})
     return folder
 
 
@@ -98,8 +98,8 @@ def test_what_has_no_lineage_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_model_of_a_release_without_lineage_is_shown(tmp_path: Path) -> None:
-    with atomic_artifact(tmp_path / "model") as aside:
-        write_manifest(aside, "model", {"labels": []})
+    with atomic_artifact(tmp_path / "model") as temporary:
+        write_manifest(temporary, "model", {"labels": []})
     console = Console(width=200, record=True)
     console.print(lineage_tree(read_lineage(tmp_path / "model")))
     assert "did not say how" in console.export_text()

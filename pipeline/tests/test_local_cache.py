@@ -17,9 +17,9 @@ from pipeline.targets.local.cache import ContentCache, data_version
 
 
 def artifact(folder: Path, content: str, kind: str = "examples") -> Any:
-    with atomic_artifact(folder) as aside:
-        (aside / "records").write_text(content)
-        write_manifest(aside, kind, {})
+    with atomic_artifact(folder) as temporary:
+        (temporary / "records").write_text(content)
+        write_manifest(temporary, kind, {})
     return dsl.Dataset(name=folder.name, uri=str(folder))
 
 
@@ -242,9 +242,9 @@ def test_a_push_is_known_only_while_it_serves(
     digest = json.loads((version / "manifest.json").read_text())["digest"]
     cache = begun("a")
     monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(tmp_path / "a" / "journal"))
-    with atomic_artifact(tmp_path / "a" / "pushed") as aside:
+    with atomic_artifact(tmp_path / "a" / "pushed") as temporary:
         place = {"destination": str(version.parent), "path": str(version), "digest": digest}
-        write_manifest(aside, "pushed", place)
+        write_manifest(temporary, "pushed", place)
     pushed = dsl.Artifact(name="pushed", uri=str(tmp_path / "a" / "pushed"))
     StepRecord("push", {"pushed": pushed.uri}).succeeded(str(version))
     cache.put("k", {"pushed": pushed})

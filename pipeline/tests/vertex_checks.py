@@ -1,4 +1,4 @@
-"""What Vertex refuses: projects that are not the caller's, and requests that are not whole."""
+"""What Vertex refuses: projects that are not the caller's, and requests that are not complete."""
 
 import re
 from typing import Any

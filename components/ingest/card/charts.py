@@ -44,7 +44,7 @@ class Chart:
         name: Of the distribution, such as `brightness`.
         title: Its name and unit for people.
         bars: The bins.
-        ticks: Places between bars, from 0 on, and what stands there.
+        ticks: Places between bars, from 0 on, and its text.
         top: The largest share.
         low: Bin of which, and of those before it, 5 % of the photographs are.
         median: Bin of the photograph in the middle.

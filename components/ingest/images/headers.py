@@ -22,7 +22,7 @@ def has_zero_size(data: bytes) -> bool:
 
 
 def has_sound_segments(jpeg: bytes) -> bool:
-    """Whether every header segment ends where the next begins; Pillow skips what lies between."""
+    """Whether every header segment ends where the next begins; Pillow skips what is between."""
     return any(marker == _JPEG_SCAN for marker, _ in _jpeg_segments(jpeg))
 
 

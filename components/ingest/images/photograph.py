@@ -58,7 +58,7 @@ class Photograph:
         height: Pixels.
         width: Pixels.
         file_format: Format it came in, such as `JPEG`.
-        converted: Whether the bytes were encoded anew.
+        converted: Whether the bytes were encoded again.
         brightness: Mean grey value, 0 to 255.
         contrast: Standard deviation of the grey values, 0 to 127.5.
         sharpness: Variance of the Laplacian of the grey values; low where out of focus.
@@ -95,7 +95,7 @@ def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
 
 
 def read_picture(data: bytes, limits: Limits = Limits()) -> tuple[Photograph, Image.Image]:
-    """Decodes an image file's bytes once, for parts of it to be encoded anew.
+    """Decodes an image file's bytes once, for parts of it to be encoded again.
 
     Args:
         data: The file's bytes.

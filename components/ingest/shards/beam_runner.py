@@ -39,7 +39,7 @@ def run(chunks: Sequence[Chunk], folder: Path, settings: IngestSettings) -> None
     """
     workers = remote_workers(settings.beam_options)
     if workers is not None:
-        _run_elsewhere(chunks, folder, settings, workers)
+        _run_remote(chunks, folder, settings, workers)
         return
     arguments = beam_arguments(settings.beam_options)
     # A runner that was chosen has ways of its own to use all cores.
@@ -54,7 +54,7 @@ def run(chunks: Sequence[Chunk], folder: Path, settings: IngestSettings) -> None
         )
 
 
-def _run_elsewhere(
+def _run_remote(
     chunks: Sequence[Chunk], folder: Path, settings: IngestSettings, workers: RemoteWorkers
 ) -> None:
     """Leaves the chunks to workers on other machines, by way of a folder shared with them."""
@@ -68,11 +68,11 @@ def _run_elsewhere(
                 path.write_bytes(pickle.dumps(chunk))
             upload(given, f"{shared}/chunks")
         with pipeline_on(workers) as pipeline:
-            write_elsewhere(pipeline, [path.name for path in given], shared, settings)
+            write_remote(pipeline, [path.name for path in given], shared, settings)
         download_all(f"{shared}/written", folder)
 
 
-def write_elsewhere(
+def write_remote(
     pipeline: beam.Pipeline, names: Sequence[str], shared: str, settings: IngestSettings
 ) -> None:
     """Adds to a pipeline what workers on other machines do.
@@ -143,7 +143,7 @@ class _WriteShardsInProcesses(_WriteShards):
                 )
         except BrokenProcessPool as error:
             raise StepError(
-                "a process that read photographs was killed, for want of memory perhaps: "
+                "a process that read photographs was killed, perhaps out of memory: "
                 'set ingest.beam_options to ["--runner=DirectRunner"] to read in one process'
             ) from error
 

@@ -129,7 +129,7 @@ def build_examples(
 
 
 def chunks_of(rows: Sequence[Row], settings: IngestSettings) -> list[Chunk]:
-    """Rows in chunks that workers take apart from each other."""
+    """Rows in chunks that workers take one at a time."""
     size = TILED_ROWS_A_CHUNK if settings.tiles else ROWS_A_CHUNK
     parts = [rows[at : at + size] for at in range(0, len(rows), size)]
     return [Chunk(number, len(parts), list(part)) for number, part in enumerate(parts)]

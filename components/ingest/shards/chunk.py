@@ -57,7 +57,7 @@ class Entry(NamedTuple):
         height: Pixels.
         width: Pixels.
         file_format: Format it came in.
-        converted: Whether its bytes were encoded anew.
+        converted: Whether its bytes were encoded again.
         brightness: Mean grey value.
         contrast: Standard deviation of grey values.
         sharpness: Variance of the Laplacian.

@@ -110,7 +110,7 @@ def _rewrite(
     gone: Collection[int],
     relabelled: Mapping[int, Mapping[str, FeatureValue]],
 ) -> None:
-    """Writes a shard anew without the records of some entries, and with other labels in others."""
+    """Rewrites a shard without the records of some entries, and with other labels in others."""
     records = read_records(shard)
     with atomic_file(shard) as temporary, temporary.open("wb") as file:
         for place, entry in enumerate(entries):

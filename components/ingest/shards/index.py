@@ -46,7 +46,7 @@ def read_index(examples: Path, settings: IngestSettings) -> Index | None:
         The index, or None if the settings that it was made with give other records.
 
     Raises:
-        StepError: There are no such examples, or they are not whole.
+        StepError: There are no such examples, or they are not complete.
     """
     made_with = read_examples(examples).manifest["settings"]
     if _relevant(made_with) != _relevant(settings.model_dump(mode="json")):

@@ -52,7 +52,7 @@ def _names(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Ite
     except OSError as error:
         raise SettingsError(f"cannot read {folder}: {error.strerror}") from None
     identity = (status.st_dev, status.st_ino)
-    # A link that leads back to a folder above would go on for ever.
+    # A link that leads back to a folder above would never end.
     if identity in above:
         return
     for entry in entries:

@@ -116,7 +116,7 @@ def write_labels(
         further_rater: The table of a further rater who decides those, where `rater`.
 
     Returns:
-        Counts: `photographs`, `written`, what became of the others, and, under `elsewhere`, rated
+        Counts: `photographs`, `written`, what became of the others, and, under `absent`, rated
         images that are not in the folder.
 
     Raises:
@@ -195,7 +195,7 @@ def _votes(
     for row in read.rows:
         name = next((n for n in _names(row, root) if n in photographs), None)
         if name is None:
-            counts["elsewhere"] += 1
+            counts["absent"] += 1
         elif votes.setdefault(name, row.label) != row.label:
             raise StepError(
                 f"{table} gives {row.image} two labels, '{votes[name]}' and '{row.label}'; keep one"

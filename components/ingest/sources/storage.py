@@ -17,7 +17,7 @@ def local_files(pattern: str) -> list[str]:
     """The file of that name, or those that a glob matches, sorted."""
     if Path(pattern).exists():
         return [pattern]
-    # Path.glob would take an absolute pattern apart first.
+    # Path.glob would split an absolute pattern first.
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
 
 

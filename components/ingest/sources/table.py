@@ -95,7 +95,7 @@ class _TableReader:
 
 
 def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
-    """Takes a record apart; the cells that are left are the row's columns."""
+    """Parses a record; the cells that are left are the row's columns."""
     cells = record.cells
     mask = _mask(cells, folder, settings.mask_column)
     given = cells.pop(settings.label_column, None)

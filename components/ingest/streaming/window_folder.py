@@ -1,4 +1,4 @@
-"""A window's folder, here or in a bucket: its shards written aside by many, then made whole."""
+"""A window's folder, local or in a bucket: workers write its shards, and one completes it."""
 
 import dataclasses
 import hashlib
@@ -60,7 +60,7 @@ class WindowFolder:
 
     @property
     def location(self) -> str:
-        """Where it stands in the end."""
+        """Its final path."""
         return f"{self.out.rstrip('/')}/{self.name}"
 
     @property
@@ -80,7 +80,7 @@ class WindowFolder:
             return read_stream_rows(lines, folder, self.location, self.settings)
 
     def write(self, chunk: Chunk) -> None:
-        """Writes a chunk's shards aside."""
+        """Writes a chunk's shards to a temporary folder."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             write_chunk_results(chunk, folder, self.settings)

@@ -44,8 +44,8 @@ def build_pipeline(
 class WriteWindows(beam.PTransform):  # type: ignore[misc]
     """Writes the rows of each window, and what comes late for it, as folders of examples.
 
-    Only rows pass a shuffle. A chunk's shards are written aside by the worker that reads its
-    photographs; when all of a window's are, its folder is put together as `assemble` does it.
+    Only rows pass a shuffle. The worker that reads a chunk's photographs writes its shards to a
+    temporary folder; when all of a window's chunks are done, its folder is completed from them.
 
     Args:
         out: Where the windows' folders stand, a path or a URI.
@@ -116,7 +116,7 @@ class _ListChunks(_WindowStep):
 @beam.typehints.with_input_types(tuple[_ChunkKey, Iterable[Chunk]])
 @beam.typehints.with_output_types(_Written)
 class _WriteShards(_WindowStep):
-    """Reads a chunk's photographs, and writes its shards aside."""
+    """Reads a chunk's photographs, and writes its shards to a temporary folder."""
 
     def process(self, element: tuple[_ChunkKey, Sequence[Chunk]]) -> Iterator[_Written]:
         (name, _), chunks = element

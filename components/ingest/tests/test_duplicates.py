@@ -130,7 +130,7 @@ def test_re_encoded_and_resized_copies_share_most_of_the_hash(flowers: Path) -> 
 
 
 def copies_of_flowers(flowers: Path, folder: Path) -> Path:
-    """Real photographs, each with a copy of the same bytes and one that is encoded anew."""
+    """Real photographs, each with a copy of the same bytes and one that is encoded again."""
     for number, file in enumerate(sorted(flowers.glob("*/*.jpg"))[::30]):
         label = folder / file.parent.name
         label.mkdir(parents=True, exist_ok=True)

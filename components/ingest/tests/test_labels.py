@@ -127,7 +127,7 @@ def test_raters_who_disagree_leave_a_photograph_out(
     counts = write_labels(str(flowerbed), output, [rater("ann", ANN), rater("ben", BEN)])
     assert counts == {
         "photographs": 5,
-        "elsewhere": 1,
+        "absent": 1,
         "agreed": 2,
         "discarded": 1,
         "unrated": 2,

@@ -71,7 +71,7 @@ def test_dataflow_takes_the_job_with_our_image_for_its_workers() -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-    from components.ingest.shards.beam_runner import write_elsewhere
+    from components.ingest.shards.beam_runner import write_remote
 
     image = "reg.example/darkroom-ingest-worker:0.1.0"
     given = ["--runner", "DataflowRunner", "--project=my-project", "--region", "europe-west4"]
@@ -79,7 +79,7 @@ def test_dataflow_takes_the_job_with_our_image_for_its_workers() -> None:
     workers = remote_workers(with_staging_location(Path("/gcs/bucket/run/examples"), given))
     assert workers is not None
     pipeline = beam.Pipeline(options=PipelineOptions(list(workers.arguments)))
-    write_elsewhere(pipeline, ["0", "1"], "gs://bucket/run/shared", IngestSettings())
+    write_remote(pipeline, ["0", "1"], "gs://bucket/run/shared", IngestSettings())
     job = pipeline.run().job
     google = job.options.view_as(GoogleCloudOptions)
     assert (google.project, google.region) == ("my-project", "europe-west4")

@@ -38,9 +38,9 @@ def test_a_watched_folder(tmp_path: Path, run_ingest: RunIngest) -> None:
 
     def put(number: int, label: str) -> None:
         (folder / label).mkdir(parents=True, exist_ok=True)
-        aside = folder / label / f".{number}"
-        aside.write_bytes(encoded(gradient(number), "PNG"))
-        aside.rename(folder / label / f"{number}.png")
+        temporary = folder / label / f".{number}"
+        temporary.write_bytes(encoded(gradient(number), "PNG"))
+        temporary.rename(folder / label / f"{number}.png")
 
     def drop() -> None:
         for number in range(10, 30):

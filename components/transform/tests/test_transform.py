@@ -113,7 +113,7 @@ def test_a_missing_artifact_is_named_and_nothing_is_left(tmp_path: Path) -> None
 
 def test_examples_that_are_not_whole_are_refused(examples: Path, tmp_path: Path) -> None:
     (tmp_path / "train-00000-of-00001.tfrecord").write_bytes(b"")
-    with pytest.raises(StepError, match=r"no manifest.json \(it is not whole\)"):
+    with pytest.raises(StepError, match=r"no manifest.json \(it is not complete\)"):
         read_examples(tmp_path)
 
 

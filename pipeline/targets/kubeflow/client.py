@@ -124,7 +124,7 @@ class Kubeflow:
         return self._schedules.all()
 
     def pause(self, name: str, paused: bool) -> None:
-        """Pauses a schedule, or lets it go on."""
+        """Pauses or resumes a schedule."""
         self._schedules.pause(name, paused)
 
     def delete(self, name: str) -> None:

@@ -114,7 +114,7 @@ class Connection:
 
     @functools.cached_property
     def client(self) -> Any:
-        """The generated client; the token is read anew for every call, so it may be replaced."""
+        """The generated client; the token is read again for every call, so it may be replaced."""
         import kfp_server_api
 
         configuration = kfp_server_api.Configuration(host=self.host)

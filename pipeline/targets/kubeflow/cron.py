@@ -38,7 +38,7 @@ def kubeflow_cron(recurrence: Recurrence, cluster_zone: str) -> str:
         raise SettingsError(
             f"--time-zone {recurrence.time_zone}: all schedules of a Kubeflow run in one zone, "
             f"this cluster's is {cluster_zone} (cluster.kfp.time_zone); give the cron in that, or "
-            "set CRON_SCHEDULE_TIMEZONE of its ml-pipeline-scheduledworkflow, and the setting, anew"
+            "set CRON_SCHEDULE_TIMEZONE of its ml-pipeline-scheduledworkflow, and the setting again"
         )
     *others, weekday = fields
     return " ".join(["0", *others, ",".join(_weekday(part) for part in weekday.split(","))])
@@ -51,7 +51,7 @@ def five_fields(cron: str) -> str:
 
 
 def _weekday(part: str) -> str:
-    """A part of the last field, without the 7 that Sunday may be elsewhere."""
+    """A part of the last field, without the 7 that Sunday may be in other crons."""
     days, slash, step = part.partition("/")
     first, dash, last = days.partition("-")
     if "7" not in (first, last):

@@ -1,6 +1,6 @@
 """Kubeflow's recurring runs, as schedules that are changed in place.
 
-The API has no call to change one. A changed schedule is made anew, then the old one is deleted.
+The API has no call to change one. A changed schedule is created again, then the old one is deleted.
 Killed in between, two stand, both at work, which the next call puts right: a schedule that starts
 a run too many is seen, one that has stopped is not.
 """
@@ -54,7 +54,7 @@ class RecurringRuns:
         return [self._schedule(raw) for raw in self._list()]
 
     def pause(self, name: str, paused: bool) -> None:
-        """Pauses a schedule, or lets it go on."""
+        """Pauses or resumes a schedule."""
         service = self._connection.recurring_runs
         change = (
             service.recurring_run_service_disable_recurring_run

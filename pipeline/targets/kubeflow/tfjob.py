@@ -27,7 +27,7 @@ def training_job(cluster: ClusterSettings) -> dict[str, Any]:
     resources, pod = cluster.resources_of("train"), cluster.pod_of("train")
     _check_shared(cluster.kfp.shared_folder, pod.volumes)
     template = _template(cluster, resources, pod)
-    # Where one worker is lost the others end too: all are started anew, and go on from the
+    # Where one worker is lost the others end too: all are restarted, and resume from the
     # checkpoint.
     policy = "OnFailure" if resources.retries else "Never"
     run_policy: dict[str, Any] = {"cleanPodPolicy": "Running", "backoffLimit": resources.retries}

@@ -170,5 +170,5 @@ def _failure(folder: Path) -> str | None:
         if entry["status"] == "failed":
             return f"step {entry['name']} failed: {entry['error']} (log: {log})"
         if entry["status"] == "running":
-            return f"step {entry['name']} was killed, perhaps for want of memory (log: {log})"
+            return f"step {entry['name']} was killed, perhaps out of memory (log: {log})"
     return None

@@ -63,7 +63,7 @@ class Progress:
 
 @contextlib.contextmanager
 def shown_progress(steps: Sequence[str], name: str, output: TextIO) -> Iterator[Progress]:
-    """Shows a run's progress while it goes on.
+    """Shows a run's progress while it runs.
 
     Args:
         steps: The steps that may run, in order.

@@ -36,7 +36,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
         config: The validated config.
         out: Folder of runs; the run gets a folder of its own in it.
         reads_cache: Whether steps whose inputs, settings and code have not changed since a run in
-            `out` are not run again; a run that failed goes on at the failed step.
+            `out` are not run again; a run that failed resumes at the failed step.
 
     Returns:
         The run as `run.json` holds it.
@@ -115,7 +115,7 @@ def _describe(
     done = {name: e for name, e in entries.items() if e["status"] in ("succeeded", "cached")}
     ingested = done.get("ingest", {}).get("result", {})
     evaluated = done.get("evaluate", {})
-    # What to type is what was typed: it goes on at the step that is not done.
+    # What to type is what was typed: it resumes at the first step that is not done.
     failure = {"error": error, "next": shlex.join(["darkroom", *sys.argv[1:]])} if error else {}
     return {
         "run_id": run_id,

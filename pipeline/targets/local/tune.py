@@ -31,7 +31,7 @@ _PREPARED = "prepared"
 
 
 def run_tuning(config: Config, out: Path) -> Path:
-    """Runs a config's trials, or goes on with those that stand in its folder.
+    """Runs a config's trials, or resumes with those in its folder.
 
     Args:
         config: The validated config.

@@ -105,7 +105,7 @@ class Vertex:
         return schedules.all_schedules(self._api)
 
     def pause(self, name: str, paused: bool) -> None:
-        """Pauses a schedule, or lets it go on."""
+        """Pauses or resumes a schedule."""
         from pipeline.targets.vertex import schedules
 
         schedules.pause(self._api, name, paused)

@@ -70,7 +70,7 @@ def explained(message: str, project: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks, and without the full stop that a sentence goes on after."""
+    """The text without line breaks, and without the full stop that another sentence follows."""
     return " ".join(text.split()).rstrip(". ")
 
 

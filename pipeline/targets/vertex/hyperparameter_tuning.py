@@ -1,4 +1,4 @@
-"""The same search on Vertex: a hyperparameter tuning job, built here and sent from elsewhere."""
+"""The same search on Vertex: a hyperparameter tuning job, built here and sent by the caller."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def tuning_job(config: Config, transformed: str) -> Any:
     Args:
         config: The validated config; its `tune.timeout`, `startup_trials`, `warmup_epochs` and
             `seed` have no equal on Vertex. Where `train.checkpoints` is set, each trial has a
-            folder there to go on from.
+            folder there to resume from.
         transformed: `gs://` URI of a transform step's outputs: the folder that holds
             `transformed_examples` and `transform_graph`.
 

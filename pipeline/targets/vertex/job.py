@@ -47,7 +47,7 @@ def read_pipeline(package: Path, arguments: Mapping[str, Any]) -> dict[str, Any]
 
 
 def switch_caching_off(pipeline: dict[str, Any]) -> None:
-    """Makes every task of a pipeline's IR run anew, in place."""
+    """Makes every task of a pipeline's IR run again, in place."""
     for task in _tasks_of(pipeline):
         task["cachingOptions"] = {"enableCache": False}
 
