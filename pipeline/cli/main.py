@@ -62,9 +62,12 @@ def run(
     Exits with 1 if a step fails, or if the model is not blessed and so not pushed.
     """
     from pipeline.config import load_config
+
+    loaded = load_config(config, data, settings or [])
+    # Imported when the settings are known to be right: they are refused in half the time.
     from pipeline.targets.local.run import run_pipeline
 
-    result = run_pipeline(load_config(config, data, settings or []), out, not no_cache)
+    result = run_pipeline(loaded, out, not no_cache)
     _print_result(result)
     if not result["blessed"]:
         from darkroom.artifacts.evaluation import read_evaluation
@@ -133,11 +136,14 @@ def compile_(
 
     Example: darkroom compile configs/flowers.yaml --target kfp -o flowers.yaml
     """
-    from pipeline.compiler import compile_pipeline
     from pipeline.config import load_config
     from pipeline.targets import cluster_target
 
-    compile_pipeline(load_config(config, data, settings or []), cluster_target(target), output)
+    checked = cluster_target(target)
+    loaded = load_config(config, data, settings or [])
+    from pipeline.compiler import compile_pipeline
+
+    compile_pipeline(loaded, checked, output)
     print(output)
 
 

@@ -5,8 +5,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from components.train.augmentation.settings import AugmentationSettings
 from components.train.settings import TrainSettings
 from darkroom.artifacts.model import read_model
@@ -199,6 +197,8 @@ def _saved_weights(folder: Path) -> list[Any]:
     names: list[str] = []
     while (name := f"{WEIGHTS}/{len(names)}/.ATTRIBUTES/VARIABLE_VALUE") in stored:
         names.append(name)
+    import numpy as np
+
     return [np.asarray(reader.get_tensor(name)) for name in names]
 
 
