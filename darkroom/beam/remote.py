@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import glob
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -143,7 +144,9 @@ def download_all(source: str, folder: Path) -> list[Path]:
         StepError: They cannot be read.
     """
     with clear_errors(f"cannot read {source}", StepError):
-        return download([file.location for file in storage.list_files(f"{source}/*")], folder)
+        return download(
+            [file.location for file in storage.list_files(f"{glob.escape(source)}/*")], folder
+        )
 
 
 @contextmanager

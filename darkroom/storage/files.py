@@ -8,6 +8,7 @@ Each finds its credentials as its cloud's own tools do, and takes an endpoint of
 import contextlib
 import dataclasses
 import datetime
+import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,13 @@ def delete(locations: Sequence[str]) -> None:
     """Removes files that are there."""
     if locations:
         system, _ = _file_system(locations[0])
-        system.rm([_file_system(location)[1] for location in locations])
+        system.rm([_literal(system, _file_system(location)[1]) for location in locations])
 
 
 def delete_folder(location: str) -> None:
     """Removes a folder, and all that is in it."""
     system, path = _file_system(location)
-    system.rm(path, recursive=True)
+    system.rm(_literal(system, path), recursive=True)
 
 
 @contextlib.contextmanager
@@ -171,6 +172,11 @@ def _file_system(location: str) -> tuple[Any, str]:
     # A store is asked each time: what it listed before may have changed.
     system, path = url_to_fs(location, use_listings_cache=False)
     return system, path
+
+
+def _literal(system: Any, path: str) -> str:
+    """A path for `rm`, which the clouds' file systems would read as a pattern."""
+    return glob.escape(path) if system.async_impl else path
 
 
 def _modified(info: dict[str, Any]) -> float:

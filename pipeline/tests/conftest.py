@@ -4,7 +4,11 @@ from pipeline.tests.kubeflow_fixtures import (  # noqa: F401
     kubeflow_settings,
     server,
 )
-from pipeline.tests.trigger_fixtures import photographs  # noqa: F401
+from pipeline.tests.trigger_fixtures import (  # noqa: F401
+    bucket,
+    photographs,
+    storage_proxy,
+)
 from pipeline.tests.vertex_fixtures import (  # noqa: F401
     account_keys,
     tls_keys,

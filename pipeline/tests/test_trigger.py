@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from components.notify.tests.servers import serving
 from darkroom.errors import SettingsError, StepError
 from pipeline.config import TriggerSettings, load_config
 from pipeline.target import TransientError
 from pipeline.targets import cluster_target
-from pipeline.tests.bucket_server import BucketServer
+from pipeline.tests.faulty_proxy import FaultyProxy
 from pipeline.tests.trigger_fixtures import NOW, ROOT, Cluster, add, config, start
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
 from pipeline.triggers.start_run import decide, start_if_due, trigger_store
-from pipeline.triggers.store import FolderStore, store_at
+from pipeline.triggers.store import Store
 
 
 def test_a_run_starts_when_enough_photographs_are_new(photographs: Path, tmp_path: Path) -> None:
@@ -76,11 +75,11 @@ def test_what_is_due(new: int, hours_ago: float | None, quality: str, due: bool)
     assert decide(settings, new, last, NOW, quality).due is due
 
 
-class AtOnce(FolderStore):
+class AtOnce(Store):
     """Lets no process claim a start before all have decided to."""
 
     def __init__(self, folder: Path, barrier: Any) -> None:
-        super().__init__(folder)
+        super().__init__(str(folder))
         self._barrier = barrier
 
     def create(self, name: str, content: bytes) -> bool:
@@ -114,25 +113,18 @@ def test_of_several_processes_at_once_one_starts_the_run(photographs: Path, tmp_
     assert reasons.count("another trigger was first") == 3
 
 
-def test_of_many_claims_of_a_bucket_one_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = BucketServer()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
-    for _ in serving(server):
-        starts = ClaimLog(store_at("gs://bucket/triggers/flowers"))
-        with concurrent.futures.ThreadPoolExecutor(8) as threads:
-            claims = [
-                threads.submit(starts.claim, "x", frozenset((1,)), None, NOW) for _ in range(8)
-            ]
-        held = [claim.result() for claim in claims if claim.result() is not None]
-        assert [claim.number for claim in held] == [1]
-        starts.give_up(held[0])
-        # The answer is lost, the library asks again, and is told that there is such an object.
-        server.lose_answers = 1
-        assert starts.claim("y", frozenset((1, 2)), None, NOW) is not None
-        assert starts.seen_photographs(starts.last(NOW)) == {1, 2}
+@pytest.mark.slow
+def test_of_many_claims_of_a_bucket_one_holds(bucket: FaultyProxy) -> None:
+    starts = ClaimLog(Store("gs://bucket/triggers/flowers"))
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        claims = [threads.submit(starts.claim, "x", frozenset((1,)), None, NOW) for _ in range(8)]
+    held = [claim.result() for claim in claims if claim.result() is not None]
+    assert [claim.number for claim in held] == [1]
+    starts.give_up(held[0])
+    # The answer is lost, the library asks again, and is told that there is such an object.
+    bucket.lose_answers = 1
+    assert starts.claim("y", frozenset((1, 2)), None, NOW) is not None
+    assert starts.seen_photographs(starts.last(NOW)) == {1, 2}
 
 
 def test_a_refused_run_is_tried_by_the_next_trigger(photographs: Path, tmp_path: Path) -> None:
@@ -155,7 +147,7 @@ def test_a_run_that_may_have_started_is_not_started_twice(
 
 
 def test_a_start_whose_trigger_died_is_made_up_for(tmp_path: Path) -> None:
-    starts = ClaimLog(FolderStore(tmp_path))
+    starts = ClaimLog(Store(str(tmp_path)))
     assert starts.claim("1", frozenset((1,)), None, NOW)
     soon, later = NOW + ABANDONED_AFTER / 2, NOW + ABANDONED_AFTER
     assert starts.claim("2", frozenset((1,)), None, soon) is None

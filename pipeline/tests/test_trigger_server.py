@@ -14,7 +14,7 @@ from pipeline.config import load_config
 from pipeline.targets import cluster_target
 from pipeline.tests.trigger_fixtures import ROOT, Cluster, config
 from pipeline.triggers.start_run import trigger_store
-from pipeline.triggers.store import FolderStore
+from pipeline.triggers.store import Store
 
 
 @pytest.fixture
@@ -110,5 +110,5 @@ def test_whose_an_object_is(data: str, ours: bool, tmp_path: Path) -> None:
     from pipeline.triggers.server import TriggerApp
 
     settings = load_config(str(ROOT / "configs" / "flowers.yaml"), data)
-    doors = TriggerApp(settings, Cluster(tmp_path), cluster_target("vertex"), FolderStore(tmp_path))
+    doors = TriggerApp(settings, Cluster(tmp_path), cluster_target("vertex"), Store(str(tmp_path)))
     assert doors._is_ours({"bucket": "bucket", "name": "photographs/roses/1.jpg"}) is ours

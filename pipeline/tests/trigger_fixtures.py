@@ -2,15 +2,18 @@
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.notify.tests.servers import serving
+from darkroom.tests.cloud_storage import fake_cloud_storage
 from pipeline.config import Config, load_config
 from pipeline.target import Run
 from pipeline.targets import cluster_target
+from pipeline.tests.faulty_proxy import FaultyProxy
 from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_store
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,6 +53,21 @@ def photographs(tmp_path: Path) -> Path:
     folder = tmp_path / "photographs"
     add(folder, 10)
     return folder
+
+
+@pytest.fixture(scope="session")
+def storage_proxy() -> Iterator[FaultyProxy]:
+    """fake-gcs-server behind a proxy that fails when it is told to."""
+    with fake_cloud_storage() as address:
+        yield from serving(FaultyProxy(address))
+
+
+@pytest.fixture
+def bucket(storage_proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """The proxy, with which gcsfs speaks for as long as a test runs."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage_proxy.address)
+    yield storage_proxy
+    storage_proxy.refuse, storage_proxy.lose_answers = False, 0
 
 
 def add(folder: Path, count: int) -> None:

@@ -13,7 +13,7 @@ from pipeline.config import Config, TriggerSettings
 from pipeline.settings.resources import seconds
 from pipeline.target import ClusterClient, Run, Target, TransientError
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
-from pipeline.triggers.store import Store, store_at
+from pipeline.triggers.store import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def trigger_store(config: Config) -> Store:
             "all triggers of the pipeline share"
         )
     folder = state or f"{root.rstrip('/')}/triggers"
-    return store_at(f"{folder.rstrip('/')}/{config.name}")
+    return Store(f"{folder.rstrip('/')}/{config.name}")
 
 
 def start_if_due(

@@ -1,6 +1,7 @@
 """A window's folder, local or in a bucket: workers write its shards, and one completes it."""
 
 import dataclasses
+import glob
 import hashlib
 import json
 import tempfile
@@ -116,7 +117,7 @@ class WindowFolder:
         self, chunks: Sequence[Chunk], into: Path, *_: object
     ) -> Iterator[list[Entry | Rejection]]:
         """The chunks' shards, as `write_shards` would leave them."""
-        download([file.location for file in list_files(f"{self._temporary}/*")], into)
+        download([file.location for file in list_files(f"{glob.escape(self._temporary)}/*")], into)
         for chunk in chunks:
             yield read_chunk_results(chunk, into)
 
@@ -124,7 +125,7 @@ class WindowFolder:
 def lines_of_windows(out: str) -> set[str]:
     """The lines of all windows that are whole."""
     lines: set[str] = set()
-    for manifest in list_files(f"{out.rstrip('/')}/*/{MANIFEST}"):
+    for manifest in list_files(f"{glob.escape(out.rstrip('/'))}/*/{MANIFEST}"):
         rows = manifest.location.removesuffix(MANIFEST) + ROWS_FILE
         lines.update(read_bytes(rows).decode().split("\n"))
     return lines
