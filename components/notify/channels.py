@@ -5,45 +5,53 @@ import json
 import os
 import smtplib
 import ssl
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import EmailMessage
 from typing import Any
 
+import tenacity
+
 from components.notify.settings import EmailSettings
 from darkroom.errors import StepError
 
 _SECONDS = 10
 """How long a server may take to answer."""
-_WAITS = (0.0, 0.5, 2.0)
-"""Seconds before each try."""
+_WAITS = (0.5, 2.0)
+"""Seconds before each further attempt."""
 _BUSY = (429, 500, 502, 503, 504)
 
 
+class _BusyError(StepError):
+    """A server that is busy or does not answer; a further attempt may succeed."""
+
+
+# A lost answer is asked for again too: two reports are better than none.
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(_BusyError),
+    stop=tenacity.stop_after_attempt(len(_WAITS) + 1),
+    wait=tenacity.wait_chain(*(tenacity.wait_fixed(seconds) for seconds in _WAITS)),
+    reraise=True,
+)
 def post(address: str, message: Mapping[str, Any]) -> None:
-    """Posts JSON; a server that is busy or away is asked again.
+    """Posts JSON; a server that is busy or does not answer is asked again.
 
     Raises:
         StepError: It refuses, or does not answer; the address is a secret, and not in the message.
     """
     body = json.dumps(message).encode()
-    for waited in _WAITS:
-        time.sleep(waited)
-        # The popular libraries log the addresses that they try again, and these are secrets.
-        try:
-            request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=_SECONDS):
-                return
-        except urllib.error.HTTPError as error:
-            failure = f"refused with {error.code} {error.reason}"
-            if error.code not in _BUSY:
-                break
-        # A lost answer is asked for again too: two reports are better than none.
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            failure = f"no answer ({type(getattr(error, 'reason', error)).__name__})"
-    raise StepError(failure)
+    # HTTP libraries that retry log the addresses, and these are secrets.
+    try:
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        kind = _BusyError if error.code in _BUSY else StepError
+        raise kind(f"refused with {error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        cause = type(getattr(error, "reason", error)).__name__
+        raise _BusyError(f"no answer ({cause})") from None
 
 
 def mail(message: EmailMessage, settings: EmailSettings) -> None:

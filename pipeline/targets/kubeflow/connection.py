@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from darkroom.errors import SettingsError, StepError
 from pipeline.settings.cluster import KubeflowSettings
 from pipeline.target import TransientError
@@ -75,14 +77,20 @@ class Connection:
             TransientError: No try was answered.
             StepError: The server refuses.
         """
-        for wait in WAITS:
-            try:
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TransientError),
+            stop=tenacity.stop_after_attempt(len(WAITS) + 1),
+            wait=_wait,
+            sleep=time.sleep,
+            reraise=True,
+        )
+        for attempt in attempts:
+            with attempt:
+                is_first = attempt.retry_state.attempt_number == 1
+                if not is_first and (made := find()) is not None:
+                    return made
                 return self._once(call, **keywords)
-            except TransientError as error:
-                time.sleep(_wait_asked_for(error) or wait * random.uniform(0.8, 1.2))
-            if (made := find()) is not None:
-                return made
-        return self._once(call, **keywords)
+        raise AssertionError("tenacity raises the last attempt's error")
 
     def _once(self, call: Callable[..., Any], subject: str = "", **keywords: Any) -> Any:
         import urllib3
@@ -177,11 +185,14 @@ def _checked_host(host: str) -> str:
     return host.rstrip("/")
 
 
-def _wait_asked_for(error: TransientError) -> float:
-    """The seconds that a busy server names; 0 if it names none."""
-    headers = getattr(error.__cause__, "headers", None) or {}
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Seconds before the next attempt: those that a busy server names, else the next of WAITS."""
+    error = state.outcome.exception() if state.outcome else None
+    headers = getattr(getattr(error, "__cause__", None), "headers", None) or {}
     text = headers.get("Retry-After", "")
-    return min(float(text), LONGEST_WAIT) if text.isdigit() else 0.0
+    named = min(float(text), LONGEST_WAIT) if text.isdigit() else 0.0
+    wait = WAITS[min(state.attempt_number, len(WAITS)) - 1]
+    return named or wait * random.uniform(0.8, 1.2)
 
 
 def name_filter(name: str) -> str:
