@@ -18,7 +18,7 @@ from components.ingest.card.charts import charts
 from components.ingest.card.pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
 from components.ingest.shards.chunk import Entry
 from components.ingest.tests.pictures import encoded, gradient
-from components.ingest.tests.test_statistics import Facts
+from darkroom.tests.test_statistics import Facts
 from components.ingest.validation import Finding
 from darkroom.artifacts.rejected import Rejection
 from darkroom.artifacts.statistics import Statistics
