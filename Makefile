@@ -14,7 +14,7 @@ BUILDER ?= docker
 TEST_PROCESSES ?= 2
 COMMIT = $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-changed)
 
-.PHONY: help setup run test test-fast lint bench images clean
+.PHONY: help setup run test test-fast test-slow lint bench images clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test: lint ## Lint, check types and run every test
 
 test-fast: setup ## Run the tests that start no TensorFlow, no Beam and no process
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow"
+
+test-slow: setup ## Run the tests that test-fast leaves out
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m slow
 
 lint: setup ## Check style, types and who imports whom
 	.venv/bin/ruff check

@@ -1,6 +1,6 @@
 # The two stages that every component's image stands on. A component's Dockerfile names them
 # `darkroom-build` and `darkroom-runtime`; docker-bake.hcl and build-with-buildah.sh supply both.
-ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84
 
 FROM ${BASE_IMAGE} AS build
 ARG UV_VERSION=0.13.9

@@ -10,7 +10,7 @@ variable "TAG" {
 }
 
 variable "BASE_IMAGE" {
-  default = "python:3.11-slim-bookworm"
+  default = "python:3.11-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84"
 }
 
 variable "SOURCE" {

@@ -191,9 +191,20 @@ def test_workflows_have_few_rights_and_pinned_actions(workflow: Path) -> None:
     for step in steps_of(workflow):
         assert ("uses" in step) != ("run" in step)
         if "uses" in step:
-            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"])
+            # A tag can be moved; a commit cannot.
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step["uses"])
         # What others can write into a commit's text is never part of a script.
         assert "${{" not in step.get("run", "")
+
+
+def test_a_push_runs_the_tests_once_and_the_fast_ones_first() -> None:
+    workflows = {path.stem: yaml.safe_load(path.read_text()) for path in WORKFLOWS}
+    # YAML reads the key `on` as true.
+    on_push = [name for name, document in workflows.items() if "push" in document[True]]
+    assert on_push == ["deliver"]
+    assert workflows["deliver"]["jobs"]["test"]["uses"] == "./.github/workflows/test.yaml"
+    runs = [step["run"] for step in steps_of(ROOT / ".github/workflows/test.yaml") if "run" in step]
+    assert runs == ["make setup", "make lint", "make test-fast", "make test-slow"]
 
 
 def command_lines() -> list[str]:

@@ -138,7 +138,9 @@ def test_a_wait_for_an_image_that_does_not_exist_ends(
     server.outcomes["ingest"] = "no_image"
     code, _, err = darkroom("submit", "--wait")
     assert code == 1
-    assert "run run-0 cannot proceed; ingest: the image darkroom-ingest:0.1.0 cannot be pulled" in err
+    assert (
+        "run run-0 cannot proceed; ingest: the image darkroom-ingest:0.1.0 cannot be pulled" in err
+    )
     assert err.endswith(f"darkroom cancel {darkroom.config} run-0 --target kfp\n")
     assert err.count("\n") == 1
 

@@ -18,12 +18,12 @@ from components.ingest.card.charts import charts
 from components.ingest.card.pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
 from components.ingest.shards.chunk import Entry
 from components.ingest.tests.pictures import encoded, gradient
-from darkroom.tests.test_statistics import Facts
 from components.ingest.validation import Finding
 from darkroom.artifacts.rejected import Rejection
 from darkroom.artifacts.statistics import Statistics
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
+from darkroom.tests.test_statistics import Facts
 from darkroom.thumbnails import thumbnail
 
 RunIngest = Callable[..., Any]

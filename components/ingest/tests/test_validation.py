@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.ingest.settings import ExpectationSettings, IngestSettings, Severities
-from darkroom.tests.test_statistics import Facts
 from components.ingest.validation import Finding, find, jensen_shannon, settle_findings
 from darkroom.artifacts.statistics import Statistics
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import read_yaml, validate_settings
+from darkroom.tests.test_statistics import Facts
 
 SPLITS = ("train", "valid", "test")
 
