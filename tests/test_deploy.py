@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from components.notify.settings import NotifySettings
+from components.push.settings import PushSettings
 from pipeline.config import load_config
 from pipeline.settings.cluster import ClusterSettings
 
@@ -78,7 +80,7 @@ def test_the_cron_job_fits_the_config_and_the_volume() -> None:
     assert container["command"] == ["python", "-m", "pipeline.cli.main", "trigger"]
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert config.trigger is not None
-    for path in (config.data, config.trigger.state, config.push.destination):
+    for path in (config.data, config.trigger.state, config.section(PushSettings).destination):
         assert str(path).startswith(f"{mounts['darkroom']}/")
     claims = of_kind("PersistentVolumeClaim")
     assert all(v.claim in claims for v in config.cluster.pod_of("train").volumes)
@@ -103,9 +105,10 @@ def test_the_cron_job_is_no_root_and_can_write_its_volume() -> None:
 
 def test_the_example_s_secret_is_where_notify_looks() -> None:
     config = load_config(str(KUBERNETES / "config.yaml"))
-    assert config.notify is not None
+    notify = config.optional_section(NotifySettings)
+    assert notify is not None
     variables = [s.environment for s in config.cluster.pod_of("notify").secrets]
-    assert any(config.notify.slack in environment for environment in variables)
+    assert any(str(notify.slack) in environment for environment in variables)
 
 
 @pytest.mark.slow
@@ -161,7 +164,7 @@ def test_terraform_s_output_is_the_config_s_section() -> None:
     text = (DEPLOY / "terraform" / "outputs.tf").read_text()
     block = text.partition('output "cluster"')[2].partition("\n}")[0]
     keys = set(re.findall(r"^\s+(\w+) += ", block, re.M)) - {"description", "value"}
-    vertex = ClusterSettings.model_fields["vertex"].annotation
+    vertex: Any = ClusterSettings.model_fields["vertex"].annotation
     assert keys
     assert keys <= set(ClusterSettings.model_fields) | set(vertex.model_fields)
 

@@ -51,7 +51,7 @@ def records() -> list[bytes]:
         pixels = generator.integers(0, 256, (24, 48, 3)).astype(np.uint8)
         pixels[:, : 8 * number] //= 3
         Image.fromarray(pixels).save(buffer, "PNG")
-        example = {
+        example: dict[str, Any] = {
             "image_bytes": buffer.getvalue(),
             "image_id": f"{number}",
             "image_path": f"{number}.png",

@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kfp import dsl
@@ -45,7 +46,8 @@ def test_pipeline_arguments_are_the_steps_settings(name: str, project: str) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_null_is_only_ever_a_default(name: str) -> None:
     """Since it is left out of a pipeline's parameters, which know no null."""
-    for key, field in config_model().model_fields[name].annotation.model_fields.items():
+    section: Any = config_model().model_fields[name].annotation
+    for key, field in section.model_fields.items():
         takes_null = type(None) in getattr(field.annotation, "__args__", ())
         assert not takes_null or field.default is None, key
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,9 +79,9 @@ def test_a_killed_study_goes_on(resumed: Finished, killed: Path) -> None:
 def test_the_best_settings_are_a_config_to_run(resumed: Finished, killed: Path) -> None:
     best = killed / "digits-tuned" / "best.yaml"
     assert str(best) in resumed.output
-    config = load_config(str(best))
+    config: Any = load_config(str(best))
     assert config.train.learning_rate == GOOD
-    given = load_config(str(ROOT / "configs" / "digits.yaml"), overrides=[SETTINGS[0]])
+    given: Any = load_config(str(ROOT / "configs" / "digits.yaml"), overrides=[SETTINGS[0]])
     train = given.train.model_copy(update={"learning_rate": GOOD})
     assert config == given.model_copy(update={"train": train})
     assert "tune" not in yaml.safe_load(best.read_text())
@@ -232,7 +233,7 @@ def test_vertex_takes_the_job(command: Command, tmp_path: Path) -> None:
     assert arguments["--transformed-examples"] == f"{folder}/transformed_examples"
     assert arguments["--metric"] == "val_accuracy"
     passed = TrainSettings.model_validate(json.loads(arguments["--settings"]))
-    given = load_config(str(ROOT / "configs" / "digits.yaml")).train
+    given = load_config(str(ROOT / "configs" / "digits.yaml")).section(TrainSettings)
     assert passed == given
     prefix = job.trial_job_spec.base_output_directory.output_uri_prefix
     assert prefix == "gs://bucket/checkpoints"

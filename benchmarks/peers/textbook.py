@@ -11,6 +11,7 @@ takes some 35 ms a photograph to fill.
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -34,7 +35,7 @@ class DecodeImage(beam.DoFn):
         }
 
 
-def to_example(element: dict[str, object], as_tensor: bool) -> bytes:
+def to_example(element: dict[str, Any], as_tensor: bool) -> bytes:
     """A serialized `tf.train.Example` of floats."""
     image = element["image"]
     height, width, _ = image.shape

@@ -73,7 +73,7 @@ def _difference(error: Exception, backbone: Any, path: Path) -> str:
 
 def _legacy_layers(path: Path) -> Layers:
     """Names and shapes of a file of Keras 1 and 2, in which layers go by their order."""
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     if not h5py.is_hdf5(path):
         return []

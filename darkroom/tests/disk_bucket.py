@@ -22,7 +22,7 @@ def file_of(uri: str) -> Path:
     return Path(os.environ[ROOT]) / uri.removeprefix(_SCHEME)
 
 
-class DiskBucket(DirFileSystem):  # type: ignore[misc]
+class DiskBucket(DirFileSystem):
     """fsspec's interface over it."""
 
     protocol = "disk"

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def test_a_file_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
 def test_a_file_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps: list[str] = []
+    steps: Any = []
     fsync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (steps.append("fsync"), fsync(fd))[1])
     monkeypatch.setattr(Path, "replace", lambda a, b: (steps.append("rename"), replace(a, b))[1])
@@ -72,11 +74,11 @@ def test_where_folders_cannot_be_renamed_what_readers_go_by_comes_last(
     def refuse(path: Path, target: Path) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    copied: list[str] = []
+    copied: Any = []
     monkeypatch.setattr(Path, "rename", refuse)
-    copy = atomic.shutil.copyfile
+    copy = shutil.copyfile
     monkeypatch.setattr(
-        atomic.shutil, "copyfile", lambda a, b: (copied.append(Path(b).name), copy(a, b))[1]
+        shutil, "copyfile", lambda a, b: (copied.append(Path(b).name), copy(a, b))[1]
     )
     with atomic.atomic_folder(tmp_path / "model", last=("saved_model.pb", "manifest.json")) as made:
         for name in ("manifest.json", "saved_model.pb", "variables", "zebra"):

@@ -54,7 +54,7 @@ def test_they_stand_upright() -> None:
 
 
 def test_pixels_of_small_images_show() -> None:
-    pixels = np.arange(0, 256, 4, np.uint8).reshape(8, 8)
+    pixels = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
     picture = np.asarray(shown(encoded(Image.fromarray(pixels)))).mean(axis=2)
     assert picture.shape == (SIDE, SIDE)
     assert np.abs(picture[7::14, 7::14] - pixels).max() < 8

@@ -7,7 +7,7 @@ from typing import Any
 
 import kfp_server_api.models as models
 
-_PLAIN = {"str": str, "bool": bool, "int": int, "float": (int, float)}
+_PLAIN: dict[str, Any] = {"str": str, "bool": bool, "int": int, "float": (int, float)}
 
 
 class SchemaError(Exception):

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from components.ingest.settings import IngestSettings
+from components.transform.settings import TransformSettings
 from pipeline.compiler import compile_pipeline, with_workers
 from pipeline.config import Config, config_model
 from pipeline.targets import cluster_target
@@ -57,12 +59,15 @@ def test_compiled_dataflow_workers_run_the_components_own_image(tmp_path: Path) 
     ],
 )
 def test_only_what_a_runner_elsewhere_lacks_is_added(options: list[str], added: list[str]) -> None:
-    assert with_workers(config(options)).ingest.beam_options == (*options, *added)
+    assert with_workers(config(options)).section(IngestSettings).beam_options == (*options, *added)
 
 
 def test_a_worker_image_may_be_named_whole() -> None:
     given = config(["--runner=DataflowRunner"], images={"ingest-worker": "reg.example/w@sha256:1"})
-    assert "--sdk_container_image=reg.example/w@sha256:1" in with_workers(given).ingest.beam_options
+    assert (
+        "--sdk_container_image=reg.example/w@sha256:1"
+        in with_workers(given).section(IngestSettings).beam_options
+    )
 
 
 def test_the_worker_images_start_the_beam_that_is_locked() -> None:
@@ -82,7 +87,9 @@ def test_beam_takes_the_image_for_workers_of_a_cluster_and_none_for_its_own(runn
     made = {"Flink": FlinkRunner, "Spark": SparkRunner}[runner]()
     master = {"Flink": "--flink_master=f:8081", "Spark": "--spark_master_url=spark://s:7077"}
     settled = with_workers(config([f"--runner={runner}Runner", master[runner]]))
-    elsewhere = made.default_environment(PipelineOptions(list(settled.transform.beam_options)))
+    elsewhere = made.default_environment(
+        PipelineOptions(list(settled.section(TransformSettings).beam_options))
+    )
     assert isinstance(elsewhere, DockerEnvironment)
     assert elsewhere.container_image == "reg.example/d/darkroom-transform-worker:0.1.0"
     here = made.default_environment(PipelineOptions([f"--runner={runner}Runner"]))

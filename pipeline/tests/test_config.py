@@ -1,6 +1,7 @@
 """A config is checked before anything runs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_the_shipped_configs_are_valid(path: Path) -> None:
 def test_overrides_are_yaml_values() -> None:
     overrides = ["train.epochs=3", "evaluate.slices=[label, camera]", "train.weights=null"]
     overrides += ["evaluate.thresholds.accuracy=0.5", "cluster.resources.train.memory=8Gi"]
-    config = load_config(DIGITS, data="elsewhere", overrides=overrides)
+    config: Any = load_config(DIGITS, data="elsewhere", overrides=overrides)
     assert config.data == "elsewhere"
     assert config.train.epochs == 3
     assert config.train.weights == "none"

@@ -98,7 +98,12 @@ def run_json(folder: Path, **values: Any) -> dict[str, Any]:
 
 def test_a_run_here_is_reported_too(web: WebServer, tmp_path: Path) -> None:
     report_run(config(NOTIFY), run_json(tmp_path))
-    failed = {"status": "failed", "error": "step train failed", "pushed": None, "artifacts": {}}
+    failed: dict[str, Any] = {
+        "status": "failed",
+        "error": "step train failed",
+        "pushed": None,
+        "artifacts": {},
+    }
     report_run(config(NOTIFY), run_json(tmp_path, **failed))
     evaluation = tmp_path / "evaluation"
     evaluation.mkdir()

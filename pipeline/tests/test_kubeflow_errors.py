@@ -4,6 +4,7 @@ import http.server
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pytest
 from darkroom.errors import SettingsError, StepError
 from pipeline.settings.cluster import KubeflowSettings
 from pipeline.target import TransientError
-from pipeline.targets.kubeflow import connection
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_server import KubeflowServer, kubeflow_server
 
@@ -35,7 +35,7 @@ def test_a_busy_server_is_asked_again(
 
 def test_a_busy_server_may_say_how_long(kubeflow: Kubeflow, server: KubeflowServer) -> None:
     waited: list[float] = []
-    real_sleep = connection.time.sleep
+    real_sleep = time.sleep
     server.fail(429, Retry_After="1")
     server.fail(429, Retry_After="0")
 
@@ -44,7 +44,7 @@ def test_a_busy_server_may_say_how_long(kubeflow: Kubeflow, server: KubeflowServ
         real_sleep(0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.time, "sleep", sleep)
+        patch.setattr(time, "sleep", sleep)
         assert kubeflow.runs("digits", 1) == []
     assert waited[0] == 1
     assert waited[1] < 1

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -111,7 +112,7 @@ def test_a_half_copied_version_is_not_what_serves(
     """Push, rollback, the server and lineage agree on which version serves."""
     destination = tmp_path / "served"
     target = FolderTarget(str(destination))
-    record = {"evaluation": {"metrics": {}, "settings": {}}, "provenance": {}}
+    record: dict[str, Any] = {"evaluation": {"metrics": {}, "settings": {}}, "provenance": {}}
     target.publish(read_model(model), record)
     (tmp_path / "newer").mkdir()
     (tmp_path / "newer" / "saved_model.pb").write_text("newer")

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -105,7 +105,7 @@ def config(*settings: str) -> Config:
 
 
 def test_a_schedule_is_made_once_and_changed_in_place() -> None:
-    cluster = MemoryCluster()
+    cluster: Any = MemoryCluster()
     schedule = ClusterSchedule(cluster, config(), cluster_target("kfp"))
     assert schedule.change(WEEKLY) == "created"
     assert schedule.change(WEEKLY) == "unchanged"
@@ -122,7 +122,7 @@ def test_a_schedule_is_made_once_and_changed_in_place() -> None:
 
 
 def test_drift_shows_what_differs_and_changes_nothing() -> None:
-    cluster = MemoryCluster()
+    cluster: Any = MemoryCluster()
     ClusterSchedule(cluster, config(), cluster_target("kfp")).change(WEEKLY)
     cluster.calls.clear()
     assert ClusterSchedule(cluster, config(), cluster_target("kfp")).drift(None) == ""
@@ -140,7 +140,7 @@ def test_drift_shows_what_differs_and_changes_nothing() -> None:
 
 
 def test_what_someone_else_made_is_left_alone() -> None:
-    cluster = MemoryCluster()
+    cluster: Any = MemoryCluster()
     theirs = Schedule("3", "digits", WEEKLY, False, {}, {}, managed=False)
     cluster.kept["digits"] = theirs
     schedule = ClusterSchedule(cluster, config(), cluster_target("kfp"))
@@ -157,7 +157,7 @@ def test_what_someone_else_made_is_left_alone() -> None:
 
 
 def test_a_schedule_that_is_not_there_is_named() -> None:
-    schedule = ClusterSchedule(MemoryCluster(), config(), cluster_target("kfp"))
+    schedule = ClusterSchedule(cast(Any, MemoryCluster()), config(), cluster_target("kfp"))
     for action in (lambda: schedule.drift(None), lambda: schedule.pause(True), schedule.delete):
         with pytest.raises(StepError, match="there is no schedule 'digits': make it with --cron"):
             action()

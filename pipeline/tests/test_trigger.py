@@ -5,7 +5,7 @@ import datetime
 import multiprocessing
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -91,7 +91,7 @@ class AtOnce(Store):
 def trigger_once(photographs: Path, folder: Path, barrier: Any) -> str:
     settings = config(photographs, folder / "state")
     store = AtOnce(folder / "state" / "flowers", barrier)
-    return start_if_due(settings, Cluster(folder), cluster_target("kfp"), store).reason
+    return start_if_due(settings, cast(Any, Cluster(folder)), cluster_target("kfp"), store).reason
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_of_many_claims_of_a_bucket_one_holds(bucket: FaultyProxy) -> None:
     starts = ClaimLog(Store("gs://bucket/triggers/flowers"))
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         claims = [threads.submit(starts.claim, "x", frozenset((1,)), None, NOW) for _ in range(8)]
-    held = [claim.result() for claim in claims if claim.result() is not None]
+    held = [held for claim in claims if (held := claim.result()) is not None]
     assert [claim.number for claim in held] == [1]
     starts.give_up(held[0])
     # The answer is lost, the library asks again, and is told that there is such an object.

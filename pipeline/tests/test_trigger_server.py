@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ def doors(photographs: Path, tmp_path: Path) -> Iterator[tuple[str, Cluster]]:
     from pipeline.triggers.server import TriggerApp
 
     settings = config(photographs, tmp_path / "state", debounce="1s")
-    cluster = Cluster(tmp_path)
+    cluster: Any = Cluster(tmp_path)
     application = TriggerApp(
         settings, cluster, cluster_target("kfp"), trigger_store(settings)
     ).application()
@@ -110,5 +110,7 @@ def test_whose_an_object_is(data: str, ours: bool, tmp_path: Path) -> None:
     from pipeline.triggers.server import TriggerApp
 
     settings = load_config(str(ROOT / "configs" / "flowers.yaml"), data)
-    doors = TriggerApp(settings, Cluster(tmp_path), cluster_target("vertex"), Store(str(tmp_path)))
+    doors = TriggerApp(
+        settings, cast(Any, Cluster(tmp_path)), cluster_target("vertex"), Store(str(tmp_path))
+    )
     assert doors._is_ours({"bucket": "bucket", "name": "photographs/roses/1.jpg"}) is ours

@@ -77,5 +77,5 @@ def add(folder: Path, count: int) -> None:
         (folder / "roses" / f"{number}.jpg").write_bytes(b"x")
 
 
-def start(config: Config, cluster: Cluster, quality: str = "") -> TriggerResult:
+def start(config: Config, cluster: Any, quality: str = "") -> TriggerResult:
     return start_if_due(config, cluster, cluster_target("kfp"), trigger_store(config), quality)

@@ -14,7 +14,7 @@ PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 ACCOUNT = f"steps@{PROJECT}.iam.gserviceaccount.com"
 """The only account that the caller may let steps run as."""
 
-_TYPES = {
+_TYPES: dict[Any, Any] = {
     str: pipeline_spec_pb2.ParameterType.STRING,
     dict: pipeline_spec_pb2.ParameterType.STRUCT,
 }
@@ -65,7 +65,7 @@ def check_job(job: PipelineJob) -> None:
     for name, value in PipelineJob.pb(job).runtime_config.parameter_values.items():
         declared = spec.root.input_definitions.parameters
         require(name in declared, f"parameter {name}")
-        kind = type(json_format.MessageToDict(value))
+        kind: type[Any] = type(json_format.MessageToDict(value))
         require(declared[name].parameter_type == _TYPES.get(kind), f"parameter {name}")
     key = job.encryption_spec.kms_key_name
     require(not key or f"/locations/{LOCATION}/" in key, "pipeline_job.encryption_spec")

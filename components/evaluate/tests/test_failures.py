@@ -41,7 +41,7 @@ def test_a_missing_artifact(digits_examples: Path, digits_model: Path, tmp_path:
     nowhere, output = tmp_path / "nowhere", tmp_path / "output"
     assert_refused(StepError, "does not exist", nowhere, digits_model, output)
     assert_refused(StepError, "does not exist", digits_examples, nowhere, output)
-    assert_refused(StepError, "holds examples, not model", *[digits_examples] * 2, output)
+    assert_refused(StepError, "holds examples, not model", digits_examples, digits_examples, output)
 
 
 def test_an_empty_test_split(own_examples: Path, digits_model: Path, tmp_path: Path) -> None:

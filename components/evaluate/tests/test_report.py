@@ -141,7 +141,7 @@ def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Pat
     weights, bias = fitted(images, targets, strength=0.01)
     images[10:15] = 0
     labels = [HOSTILE, 'it\'s <i>"plain"</i> & $simple$']
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "image_bytes": png(image),
             "image_path": f"<script>alert({number})</script>.png",
@@ -186,7 +186,7 @@ def test_a_report_on_photographs(tmp_path: Path) -> None:
     files = [
         (file, label) for label in labels for file in sorted((FLOWERS / label).glob("*.jpg"))[:12]
     ]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "image_bytes": file.read_bytes(),
             "image_path": str(file.relative_to(FLOWERS)),

@@ -7,7 +7,7 @@ from fsspec.implementations.memory import MemoryFile
 from fsspec.spec import AbstractFileSystem
 
 
-class Bucket(AbstractFileSystem):  # type: ignore[misc]
+class Bucket(AbstractFileSystem):
     """fsspec's interface over a mapping from URI to content."""
 
     protocol = "shelf"
@@ -57,7 +57,7 @@ class Bucket(AbstractFileSystem):  # type: ignore[misc]
         self.objects.pop(self.unstrip_protocol(path), None)
 
 
-class _Lost(MemoryFile):  # type: ignore[misc]
+class _Lost(MemoryFile):
     """A file whose connection is lost half-way."""
 
     def read(self, size: int | None = -1) -> bytes:
@@ -67,7 +67,7 @@ class _Lost(MemoryFile):  # type: ignore[misc]
         return content
 
 
-class _Upload(MemoryFile):  # type: ignore[misc]
+class _Upload(MemoryFile):
     """A file that is there when it is closed."""
 
     def __init__(self, uri: str) -> None:

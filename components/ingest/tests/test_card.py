@@ -21,7 +21,7 @@ from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.validation import Finding
 from darkroom.artifacts.rejected import Rejection
 from darkroom.artifacts.statistics import Statistics
-from darkroom.records.example_proto import serialized_example
+from darkroom.records.example_proto import parsed_example, serialized_example
 from darkroom.records.tfrecord import write_record
 from darkroom.tests.test_statistics import Facts
 from darkroom.thumbnails import thumbnail
@@ -93,7 +93,7 @@ def test_the_page_of_a_run(tmp_path: Path, colours: Path, run_ingest: RunIngest)
         decoded(picture["src"]).verify()
     assert all(svg["aria-label"] for svg in page.all("svg"))
     for label, channel in (("red", 0), (HOSTILE, 2)):
-        samples = [p for p in pictures if re.fullmatch(f"{label}: {label}/\\d+.png", p["alt"])]
+        samples = [p for p in pictures if re.fullmatch(f"{label}: {label}/\\d+.png", str(p["alt"]))]
         assert len(samples) >= 8
         for sample in samples:
             mean = np.asarray(decoded(sample["src"])).mean((0, 1))
@@ -167,7 +167,7 @@ def written_examples(folder: Path, labels: list[str], shards: int, picture: byte
         label = labels[number * len(labels) // shards]
         with (folder / f"train-{number:05}-of-{shards:05}.tfrecord").open("wb") as file:
             for place in range(60):
-                features = {
+                features: dict[str, Any] = {
                     "image_bytes": picture,
                     "image_path": f"{number}/{place}",
                     "label": label,
@@ -185,7 +185,7 @@ def test_samples_of_sorted_shards_cost_bounded_work(
     picture = encoded(gradient(1, (8, 8)), "PNG")
     examples = written_examples(tmp_path / "examples", labels, 600, picture)
     parsed = []
-    original = card_pictures.parsed_example
+    original = parsed_example
 
     def counted(record: bytes) -> dict[str, list[Any]]:
         parsed.append(1)

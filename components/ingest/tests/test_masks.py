@@ -118,8 +118,8 @@ def test_masks_that_fit_not_are_rejected(tmp_path: Path, run_ingest: RunIngest) 
     assert details["absent.png"].endswith("no such mask: no such file")
     images = by_image(ingested.all_records)
     expected = [LABELS[part.max()] for part in cut(mask, tile_boxes(30, 41, **GRID))]
-    for image in ("palette.png", "deep.png"):
-        assert [tile["label"][0].decode() for tile in images[image]] == expected
+    for name in ("palette.png", "deep.png"):
+        assert [tile["label"][0].decode() for tile in images[name]] == expected
     assert {tile["label"][0] for tile in images["bits.png"]} == {b"sound", b"bruise"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def run_stream(arrivals: TestStream, out: Path | str, settings: StreamSettings =
         _ = pipeline | arrivals | WriteWindows(str(out), settings)
 
 
-def at(seconds: float, lines: Sequence[str]) -> list[TimestampedValue]:
+def at(seconds: float, lines: Iterable[str]) -> list[TimestampedValue]:
     from apache_beam.transforms.window import TimestampedValue
 
     return [TimestampedValue(line, seconds) for line in lines]

@@ -35,7 +35,7 @@ def settings(**values: Any) -> NotifySettings:
 
 
 def email_settings(server: MailServer, **values: Any) -> dict[str, Any]:
-    host, port = server.server_address
+    host, port = server.server_address[:2]
     address = {"server": host, "port": port, "security": "none"}
     return {**address, "sender": "darkroom@example.org", "to": ["ann@example.org"], **values}
 

@@ -122,6 +122,7 @@ def test_a_broken_version_is_tried_again_once_its_files_change(model, tmp_path):
     assert follower.errors.keys() == {1}
     shutil.copytree(model / "variables", version / "variables")
     follower.refresh()
+    assert follower.current is not None
     assert follower.current.version.number == 1
     assert follower.errors == {}
 
@@ -131,6 +132,7 @@ def test_the_highest_version_that_loads_serves_from_the_start(model, tmp_path, c
     save_empty(tmp_path / "2")
     follower = VersionFollower(tmp_path, "flowers")
     follower.refresh()
+    assert follower.current is not None
     assert follower.current.version.number == 1
     current = follower.current
     follower.refresh()

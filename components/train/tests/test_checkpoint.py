@@ -197,7 +197,11 @@ def test_a_damaged_checkpoint_is_refused(
     content = bytearray((halted / "checkpoints" / "training.npz").read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
-    changed = {"half": content[: len(content) // 2], "empty": b"", "text": b"no checkpoint"}
+    changed: dict[str, bytes | bytearray] = {
+        "half": content[: len(content) // 2],
+        "empty": b"",
+        "text": b"no checkpoint",
+    }
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "training.npz").write_bytes(changed.get(damage, content))
     with pytest.raises(StepError, match=r"training.npz is damaged \(.*\): delete it to train from"):

@@ -43,12 +43,13 @@ def embedded(transformed: Transformed, tmp_path_factory: pytest.TempPathFactory)
 
     folder = tmp_path_factory.mktemp("embedded")
     # Of a seed of their own, so that a network of the tests' seed is another without the file.
-    values = {"backbone": "small_cnn", "weights": "none", "seed": 5}
-    settings = TrainSettings.model_validate(values)
+    given = {"backbone": "small_cnn", "weights": "none", "seed": 5}
+    settings = TrainSettings.model_validate(given)
     network = build_network(settings, read_transform_graph(transformed.graph), "none")
     weights = folder / "backbone.weights.h5"
     network.backbone.save_weights(weights)
-    records, values = folder / "records", {}
+    records = folder / "records"
+    values: dict[str, Any] = {}
     records.mkdir()
     for split, pixels in transformed.pixels.items():
         values[split] = np.asarray(network.embedding(pixels, training=False)[0]).astype("<f2")

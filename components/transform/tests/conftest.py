@@ -42,7 +42,12 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split in COUNTS:
         with (folder / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
             for label, pixels in pictures(split):
-                record = {"image_bytes": png(pixels), "label": label, "image_id": "x", "camera": 3}
+                record: dict[str, Any] = {
+                    "image_bytes": png(pixels),
+                    "label": label,
+                    "image_id": "x",
+                    "camera": 3,
+                }
                 write_record(file, serialized_example(record))
     content = {"labels": LABELS, "counts": COUNTS, "columns": {"camera": "int"}}
     write_manifest(folder, "examples", content)
@@ -80,7 +85,7 @@ def write_examples(folder: Path, train: list[list[bytes]]) -> Path:
         with (folder / f"train-{number:05d}-of-{len(train):05d}.tfrecord").open("wb") as file:
             for place, image in enumerate(images):
                 path = f"photo-{number}-{place}.jpg"
-                record = {"image_bytes": image, "label": "cat", "image_path": path}
+                record: dict[str, Any] = {"image_bytes": image, "label": "cat", "image_path": path}
                 write_record(file, serialized_example(record))
     counts = {"train": sum(map(len, train)), "valid": 0, "test": 0}
     write_manifest(folder, "examples", {"labels": LABELS, "counts": counts, "columns": {}})

@@ -78,7 +78,7 @@ def test_resize_policies(policy: str) -> None:
 
     picture = np.full((20, 40, 3), 255, np.uint8)
     picture[:, 20:] = 128
-    settings = TransformSettings(image_size=10, resize=policy)  # type: ignore[arg-type]
+    settings = TransformSettings(image_size=10, resize=policy)
     resized = decode_and_resize(tf.constant(png(picture)), settings).numpy()
     assert resized.shape == (10, 10, 3)
     assert resized.dtype == np.uint8
@@ -262,7 +262,11 @@ def test_a_shard_too_many_is_refused(tmp_path: Path) -> None:
 def test_a_photograph_of_no_known_label_is_refused(examples: Path, tmp_path: Path) -> None:
     shutil.copytree(examples, tmp_path / "examples")
     with (tmp_path / "examples" / "train-00000-of-00001.tfrecord").open("ab") as file:
-        both = {"image_bytes": png(pictures("valid")[0][1]), "label": "cat dog", "image_id": "x"}
+        both: dict[str, Any] = {
+            "image_bytes": png(pictures("valid")[0][1]),
+            "label": "cat dog",
+            "image_id": "x",
+        }
         write_record(file, serialized_example(both))
     with pytest.raises(StepError, match="none of the label list; ingest again"):
         run_into(tmp_path / "examples", tmp_path / "out")
@@ -273,7 +277,8 @@ def write_several(folder: Path, lists: list[list[str]]) -> Path:
     folder.mkdir()
     with (folder / "train-00000-of-00001.tfrecord").open("wb") as file:
         for names in lists:
-            record = {"image_bytes": png(pictures("valid")[0][1]), "label": " ".join(names)}
+            image = png(pictures("valid")[0][1])
+            record: dict[str, Any] = {"image_bytes": image, "label": " ".join(names)}
             write_record(file, serialized_example(record | {"labels": names}))
     counts = {"train": len(lists), "valid": 0, "test": 0}
     content = {"labels": LABELS, "multi_label": True, "counts": counts, "columns": {}}
