@@ -13,6 +13,7 @@ import pytest
 
 from darkroom.artifacts.provenance import COMMIT_VARIABLE
 from pipeline.settings.cluster import ClusterSettings, pushed_images
+from pipeline.steps import component_names, worker_images
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "docker" / "base.Dockerfile"
@@ -54,10 +55,14 @@ def base_argument(name: str) -> str:
     return found[1]
 
 
+def bake_matrices() -> list[list[str]]:
+    """The components of each matrix: of the images, and of the images of Beam's workers."""
+    matrices = re.findall(r"matrix\s*=\s*{\s*component\s*=\s*\[(.*?)\]", BAKE, re.DOTALL)
+    return [re.findall(r'"([^"]+)"', matrix) for matrix in matrices]
+
+
 def bake_targets() -> list[str]:
-    matrix = re.search(r"matrix\s*=\s*{\s*component\s*=\s*\[(.*?)\]", BAKE, re.DOTALL)
-    assert matrix, "docker-bake.hcl has no list of components"
-    return re.findall(r'"([^"]+)"', matrix[1])
+    return bake_matrices()[0]
 
 
 def bake_default(variable: str) -> str:
@@ -95,7 +100,10 @@ def test_every_component_that_runs_has_an_image():
 
 
 def test_bake_builds_every_image_under_its_own_name():
-    assert sorted(bake_targets()) == DOCKERFILES
+    images, workers = bake_matrices()
+    assert sorted(images) == DOCKERFILES
+    assert set(component_names()) <= set(images)
+    assert [f"{component}-worker" for component in workers] == list(worker_images())
     assert 'dockerfile = "components/${component}/Dockerfile"' in BAKE
     assert re.search(r"name\s*=\s*component\n", BAKE)
 

@@ -262,11 +262,8 @@ def test_a_shard_too_many_is_refused(tmp_path: Path) -> None:
 def test_a_photograph_of_no_known_label_is_refused(examples: Path, tmp_path: Path) -> None:
     shutil.copytree(examples, tmp_path / "examples")
     with (tmp_path / "examples" / "train-00000-of-00001.tfrecord").open("ab") as file:
-        both: dict[str, Any] = {
-            "image_bytes": png(pictures("valid")[0][1]),
-            "label": "cat dog",
-            "image_id": "x",
-        }
+        image = png(pictures("valid")[0][1])
+        both: dict[str, Any] = {"image_bytes": image, "label": "cat dog", "image_id": "x"}
         write_record(file, serialized_example(both))
     with pytest.raises(StepError, match="none of the label list; ingest again"):
         run_into(tmp_path / "examples", tmp_path / "out")
