@@ -47,7 +47,7 @@ def compile_pipeline(config: Config, target: Target, file: Path) -> None:
 
 
 def _check_target(config: Config, target: Target) -> None:
-    """Refuses what would be wrong on the target, or wait there for ever."""
+    """Refuses what would fail on the target, or never start there."""
     cluster, strategy = config.cluster, config.section(TrainSettings).strategy
     if strategy == "multi_worker" and cluster.workers == 1:
         raise SettingsError(

@@ -77,7 +77,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "fingerprint",
         "components.ingest.step:fingerprint",
-        about="what a cluster's cache of ingest goes by",
+        about="digests the photographs for a cluster's cache",
         image="ingest",
         gives="data_fingerprint",
         cluster_only=True,

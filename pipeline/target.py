@@ -164,7 +164,7 @@ class Target(Protocol):
     is_cluster: bool
 
     def check(self, config: Config) -> None:
-        """Refuses what would be wrong there, or wait there for ever.
+        """Refuses what would fail there, or never start.
 
         Raises:
             SettingsError: The settings do not fit it.

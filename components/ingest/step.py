@@ -13,7 +13,7 @@ def ingest(
 ) -> None:
     """Turns labelled photographs into split TFRecord examples.
 
-    A cluster's cache goes by `data_fingerprint`; nothing else is done with it.
+    `data_fingerprint` is read by a cluster's cache only.
     """
     arguments = locals().copy()
     del arguments["data_fingerprint"]

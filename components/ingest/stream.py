@@ -1,4 +1,4 @@
-"""`python -m components.ingest.stream`: arriving photographs to windows of examples, for ever."""
+"""`python -m components.ingest.stream`: turns arriving photographs into windows of examples."""
 
 import logging
 import os
@@ -113,7 +113,7 @@ def _options(settings: StreamSettings) -> list[str]:
 def _stop(*_: object) -> NoReturn:
     """Ends the process at once; what the window under way has found is found again when it starts.
 
-    As an exception, an interrupt leaves threads of Beam's in-process runner that wait for ever.
+    As an exception, an interrupt leaves threads of Beam's in-process runner that never end.
     """
     _log.info("stopped")
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The places to run by name: the folders beside this module, found by themselves."""
+"""The places to run by name: the folders in this one, found by name."""
 
 import functools
 import importlib

@@ -1,4 +1,4 @@
-"""The starts of a pipeline's runs, numbered: whoever creates the next number starts the run."""
+"""The starts of a pipeline's runs, numbered: who creates the next number starts the run."""
 
 import dataclasses
 import datetime

@@ -67,7 +67,7 @@ def start_if_due(
     store: Store,
     quality: str = "",
 ) -> TriggerResult:
-    """ClaimLog a run if one is due; of several triggers at once, one starts it.
+    """Starts a run if one is due; of several triggers at once, one starts it.
 
     Args:
         config: The validated config.

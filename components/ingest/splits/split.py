@@ -1,4 +1,4 @@
-"""Which split a photograph belongs to: a pure function of a salt and a key, for ever."""
+"""Which split a photograph belongs to: a pure function of a salt and a key."""
 
 import hashlib
 

@@ -79,7 +79,7 @@ def read_stream_rows(
 
 
 def _fault(line: str, settings: IngestSettings) -> str | None:
-    """Why a line cannot stand in a table at all, since it would stop whoever reads the table."""
+    """Why a line cannot be in a table at all: it would stop every reader of the table."""
     if not line.strip():
         return "the message is empty"
     try:

@@ -150,7 +150,7 @@ def _step(name: str, entry: dict[str, Any] | None, run_succeeded: bool) -> dict[
 
 
 def _copy_report(folder: Path, run: dict[str, Any]) -> None:
-    """Puts the report where people look, with the ending that browsers go by."""
+    """Copies the report into the run's folder, as `.html` for browsers."""
     report = run["artifacts"].get("report")
     if report is not None:
         shutil.copyfile(report, folder / REPORT_FILE)

@@ -84,7 +84,7 @@ class StepProcess:
         reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
         reader.start()
         code = self._process.wait()
-        self.kill()  # whoever it has left behind, which would keep its output open
+        self.kill()  # processes that it left, which would keep its output open
         reader.join()
         return code
 
