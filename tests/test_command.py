@@ -41,6 +41,9 @@ def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> Non
     [
         (["run", "configs/none.yaml"], "cannot read settings file configs/none.yaml"),
         (["run", "configs/digits.yaml", "--set", "train.epoch=3"], "did you mean 'epochs'?"),
+        (["run", "configs/digits.yaml", "--set", "trainn.epochs=3"], "did you mean 'train'?"),
+        (["schedules", "configs/digits.yaml", "--target", "locall"], "did you mean 'local'?"),
+        (["runs", "configs/digits.yaml", "--target", "vertx"], "did you mean 'vertex'?"),
         (["run", "configs/digits.yaml", "--set", "train.epochs=x"], "setting 'train.epochs'"),
         (["run", "configs/digits.yaml", "--data", "/none"], "data path /none does not exist"),
         (["compile", "configs/digits.yaml", "--target", "k8s", "-o", "x.yaml"], "--target k8s"),

@@ -65,6 +65,7 @@ def schedule(
     """
     from pipeline.config import load_config
     from pipeline.scheduling.recurrence import checked_recurrence
+    from pipeline.targets import target_named
 
     action = _action({"--diff": diff, "--pause": pause, "--resume": resume, "--delete": delete})
     if action is None and cron is None:
@@ -74,6 +75,7 @@ def schedule(
     recurrence = None
     if cron is not None:
         recurrence = checked_recurrence(cron, time_zone or "UTC", max_concurrency, catch_up)
+    target_named(target)
     loaded = load_config(config, data, settings or [])
     target_schedule: _TargetSchedule
     if target == LOCAL:
@@ -101,7 +103,9 @@ def schedules(config: ConfigArgument, target: ScheduleTargetOption) -> None:
     Example: darkroom schedules configs/flowers.yaml --target vertex
     """
     from pipeline.config import load_config
+    from pipeline.targets import target_named
 
+    target_named(target)
     loaded = load_config(config)
     if target == LOCAL:
         from pipeline.scheduling.local_schedule import local_scheduler
