@@ -135,6 +135,19 @@ def parse_value(text: str) -> Any:
         return text
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that names a key twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, whose keys differ."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, (key_node, _) in zip(keys, node.value, strict=True):
+            if key != "<<" and keys.count(key) > 1:
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"'{key}' is there twice (line {line})")
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(text_or_path: str) -> dict[str, Any]:
     """Reads a mapping from a YAML or JSON file, or from an inline JSON object.
 
@@ -155,7 +168,7 @@ def read_yaml(text_or_path: str) -> dict[str, Any]:
 def _mapping(text: str, source: str) -> dict[str, Any]:
     try:
         # YAML reads JSON too, save for a few corner cases, so JSON is tried first.
-        values = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
+        values = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         detail = " ".join(str(error).split())
         raise SettingsError(f"{source} does not parse: {detail}") from None

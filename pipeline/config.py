@@ -182,6 +182,8 @@ def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise SettingsError(f"--set {override}: expected key.sub=value")
+    if not text:
+        raise SettingsError(f"--set {override}: the value is missing; null stands for no value")
     try:
         set_value(values, key, parse_value(text))
     except SettingsError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import fingerprint as row_fingerprint
+from components.ingest.sources.archive import is_archive
 from components.ingest.sources.rows import Row
 from components.ingest.sources.source import DIGITS, read_source
 from components.ingest.sources.storage import listed_files, opened
@@ -61,6 +62,9 @@ def photograph_states(data: str, settings: IngestSettings) -> list[str]:
         SettingsError: `data` cannot be read.
         StepError: There is no row in it, or a table that does not parse.
     """
+    if is_archive(data):
+        status = Path(data).stat()
+        return [f"{data} {status.st_size} {status.st_mtime_ns}"]
     with tempfile.TemporaryDirectory() as digits_folder:
         table = read_source(data, Path(digits_folder), settings)
         return [*_marks(table.rows), *map(repr, table.rejections)]

@@ -15,6 +15,7 @@ from darkroom.artifacts.rejected import COPY_REASONS, Rejection, write_rejection
 from darkroom.beam.remote import with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
+from darkroom.storage.atomic import write_json
 
 if TYPE_CHECKING:
     from components.ingest.card.card import Contents
@@ -60,12 +61,15 @@ def ingest(
             table = read_source(data, Path(digits_folder), settings)
             _check_columns(table, settings)
             _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
+            if table.side_files:
+                kinds = Counter(Path(name).suffix.lower() for name in table.side_files)
+                _log.info("left out, no photographs by their names: %s", _listed(kinds))
             assembled = build_examples(table.rows, _previous(settings), settings, temporary)
         rejections = [*table.rejections, *assembled.rejections]
         total = _statistics(assembled, settings)
         counts = {split: total.photographs[split] for split in examples_format.SPLITS}
         reasons = Counter(rejection.reason for rejection in rejections)
-        _write_rejected(rejected, rejections, reasons)
+        _write_rejected(rejected, rejections, reasons, table.side_files)
         _log.info("%s photographs read", f"{assembled.read:,}")
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
         _log.info("rejected: %s", _listed(reasons))
@@ -164,10 +168,16 @@ def _listed(reasons: Counter[str]) -> str:
     return ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common()) or "none"
 
 
-def _write_rejected(folder: Path, rejections: list[Rejection], reasons: Counter[str]) -> None:
+def _write_rejected(
+    folder: Path, rejections: list[Rejection], reasons: Counter[str], side_files: Sequence[str]
+) -> None:
+    content: dict[str, Any] = {"count": len(rejections), "reasons": dict(reasons)}
     with atomic_artifact(folder) as temporary:
         write_rejections(temporary, rejections)
-        write_manifest(temporary, "rejected", {"count": len(rejections), "reasons": dict(reasons)})
+        if side_files:
+            write_json(temporary / "side_files.json", side_files)
+            content["side_files"] = len(side_files)
+        write_manifest(temporary, "rejected", content)
 
 
 def _write_statistics(folder: Path, card: "Contents") -> None:

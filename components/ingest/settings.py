@@ -4,8 +4,11 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
-from darkroom.artifacts.examples import FEATURE_TYPES
+from darkroom.artifacts.examples import FEATURE_TYPES, label_text, normalized
 from darkroom.settings import Settings
+
+Column = Annotated[str, pydantic.AfterValidator(normalized)]
+Label = Annotated[str, pydantic.BeforeValidator(label_text)]
 
 
 class SplitRatios(Settings):
@@ -27,7 +30,7 @@ class TileSettings(Settings):
     all have this size; an image that is smaller makes one tile of what there is."""
     stride: int | None = pydantic.Field(default=None, ge=1)
     """Pixels from one tile to the next, at most `size`. Unset: `size`, so that none overlap."""
-    mask_column: str | None = pydantic.Field(default=None, min_length=1)
+    mask_column: Column | None = pydantic.Field(default=None, min_length=1)
     """The column of a table that holds the path or URI of an image's label mask: a PNG, TIFF or
     BMP image of the same size, whose every pixel is the place, from 0, of a label in
     `ingest.labels` as listed there. A tile has the label of the largest value in it. A row without
@@ -99,7 +102,7 @@ class ExpectationSettings(Settings):
 
     previous: str | None = None
     """The statistics artifact of an earlier run; labels and distributions are compared with it."""
-    labels: tuple[str, ...] | None = None
+    labels: tuple[Label, ...] | None = None
     """The labels that are expected. Unset: those of `previous`. No row is rejected by this list;
     for that there is `ingest.labels`."""
     minimum_per_label: int = pydantic.Field(default=20, ge=0)
@@ -121,9 +124,9 @@ class IngestSettings(Settings):
     """Shares of train, valid and test."""
     salt: str = "darkroom"
     """Mixed into the hash that decides a photograph's split: another salt, another split."""
-    group_by: str | None = None
+    group_by: Column | None = None
     """Column whose equal values stay in one split, such as `patient`."""
-    labels: tuple[str, ...] | None = None
+    labels: tuple[Label, ...] | None = None
     """The labels there may be; rows with another label are rejected. Unset: all that occur."""
     max_rejected: float = pydantic.Field(default=0.05, ge=0, le=1)
     """Fraction of rows that may be rejected before the step fails."""
@@ -145,13 +148,13 @@ class IngestSettings(Settings):
     previous: str | None = None
     """Examples of an earlier run: only photographs that are new since are read and decoded. The
     examples are those of a full run."""
-    image_column: str = pydantic.Field(default="image", min_length=1)
+    image_column: Column = pydantic.Field(default="image", min_length=1)
     """The column of a table, or the name in JSON Lines, that holds the image path or URI."""
-    label_column: str = pydantic.Field(default="label", min_length=1)
+    label_column: Column = pydantic.Field(default="label", min_length=1)
     """The column, or the name, that holds the label; in JSON Lines it may be a list of labels."""
     label_separator: str | None = pydantic.Field(default=None, min_length=1)
     """Splits the label column into several labels, such as `"|"` or `" "`. Unset: one label."""
-    columns: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] | None = None
     """Names of the columns of a CSV without a header line, in order."""
     expectations: ExpectationSettings = ExpectationSettings()
     """What the photographs are compared with, and what follows if they are not as expected."""

@@ -1,6 +1,8 @@
 """The examples artifact: names of its features, splits and shards, and what its manifest holds."""
 
 import dataclasses
+import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,21 @@ def read_examples(folder: Path) -> Examples:
 def examples_digest(folder: Path) -> str:
     """SHA-256 of the shards alone: the files beside them know the photographs' times too."""
     return folder_digest(folder, "*.tfrecord")
+
+
+def normalized(text: str) -> str:
+    """Text that looks and is equal in one spelling: Unicode's normalization form C."""
+    return unicodedata.normalize("NFC", text)
+
+
+def label_text(value: Any) -> str:
+    """A label as text in its one spelling.
+
+    Whole numbers are written without a decimal point: pandas writes 1.0 where a column has gaps.
+
+    >>> label_text(1.0), label_text("01")
+    ('1', '01')
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return normalized(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

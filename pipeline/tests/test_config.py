@@ -112,3 +112,12 @@ def test_every_section_is_a_pipeline_argument() -> None:
     assert set(arguments) == set(config_model().model_fields) - elsewhere
     tuned = load_config(DIGITS, overrides=["tune.space.epochs=[3, 5]"]).arguments()
     assert set(tuned) == {*arguments, "tune"}
+
+
+def test_a_key_that_is_there_twice_and_a_value_that_is_not(tmp_path: Path) -> None:
+    twice = tmp_path / "twice.yaml"
+    twice.write_text(f"{Path(DIGITS).read_text()}\ntrain: {{epochs: 3}}\n")
+    with pytest.raises(SettingsError, match=r"twice.yaml does not parse: 'train' is there twice"):
+        load_config(str(twice))
+    with pytest.raises(SettingsError, match=r"--set train.epochs=: the value is missing"):
+        load_config(DIGITS, overrides=["train.epochs="])

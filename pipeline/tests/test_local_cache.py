@@ -257,3 +257,17 @@ def test_a_push_is_known_only_while_it_serves(
     assert begun("d").get("k") is not None
     shutil.rmtree(version)
     assert begun("e").get("k") is None
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_in_the_current_directory_changes_nothing(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    first = data_version(str(photographs), {})
+    (tmp_path / "here" / "large.bin").write_bytes(b"x")
+    os.mkfifo(next(photographs.rglob("*.*")).with_name("pipe.jpg"))
+    second = data_version(str(photographs), {})
+    (tmp_path / "here" / "more.bin").write_bytes(b"x")
+    assert data_version(str(photographs), {}) == second != first

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest.images.photograph import read_file
 from components.ingest.shards.chunk import Entry
+from components.ingest.sources.storage import read_file
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.records.example_proto import parsed_example

@@ -4,20 +4,35 @@ import dataclasses
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import imagehash
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from components.ingest.images.headers import has_sound_segments, has_zero_size
 from darkroom.artifacts.rejected import Reason, RejectedError
-from darkroom.storage.files import cause, read_bytes
-from darkroom.storage.paths import is_uri
+from darkroom.thumbnails import upright
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
 Image.MAX_IMAGE_PIXELS = None
 
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "GIF",
+    "BMP",
+    "DIB",
+    "WEBP",
+    "TIFF",
+    "AVIF",
+    "JPEG2000",
+    "ICO",
+    "TGA",
+    "DDS",
+    "PPM",
+)
+"""Pillow's formats of photographs; of its others one would start Ghostscript."""
+_HEIC = frozenset({b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis"})
 _JPEG_QUALITY = 95
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
@@ -119,7 +134,11 @@ def _reasons() -> Iterator[None]:
         yield
     except UnidentifiedImageError:
         raise RejectedError(Reason.NOT_AN_IMAGE, "no image format has these bytes") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except RejectedError:
+        raise
+    except Exception as error:
+        # Decoders raise what they like (TypeError, struct.error, RuntimeError and more): whatever
+        # it is, this file cannot be used, and the others can.
         message = str(error) or type(error).__name__
         is_cut = "truncated" in message.lower() or isinstance(error, EOFError)
         raise RejectedError(Reason.TRUNCATED if is_cut else Reason.CORRUPT, message) from None
@@ -139,7 +158,9 @@ def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, 
         raise RejectedError(Reason.EMPTY_FILE, "the file has no bytes")
     if has_zero_size(data):
         raise RejectedError(Reason.ZERO_SIZE, "the header states no pixels")
-    image = Image.open(io.BytesIO(data))
+    if data[4:12] in _HEIC:
+        raise RejectedError(Reason.NOT_AN_IMAGE, "a HEIC photograph: convert it to JPEG")
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
     _check_limits(image, limits)
     file_format = str(image.format)
     keep = image.mode in _KEPT_MODES.get(file_format, ())
@@ -156,7 +177,7 @@ def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, 
     image.load()
     if keep and file_format == "PNG":
         keep = _is_upright(image) and _has_right_checksums(data)
-    picture = _eight_bit(image if keep else ImageOps.exif_transpose(image))
+    picture = _eight_bit(image if keep else upright(image))
     grey = picture.convert("L")
     small = grey.reduce(max(1, min(grey.size) // _SHORTER_SIDE_MEASURED))
     brightness, contrast = _brightness_and_contrast(small)
@@ -247,20 +268,3 @@ def _perceptual_hash(grey: Image.Image) -> str:
     found = imagehash.phash(grey.resize((32, 32), Image.Resampling.BOX))
     # What its own str() gives, at a tenth of the cost.
     return np.packbits(found.hash).tobytes().hex()
-
-
-def read_file(location: str) -> bytes:
-    """The bytes at a path or URI.
-
-    Raises:
-        RejectedError: There is no such file, or it cannot be read.
-    """
-    try:
-        return read_bytes(location) if is_uri(location) else Path(location).read_bytes()
-    except FileNotFoundError:
-        raise RejectedError(Reason.MISSING_FILE, "no such file") from None
-    except (OSError, ValueError) as error:
-        raise RejectedError(Reason.UNREADABLE_FILE, str(error)) from None
-    except Exception as error:
-        # Every store's client has exceptions of its own, of no common type.
-        raise RejectedError(Reason.UNREADABLE_FILE, cause(error)) from None

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from components.ingest.images.photograph import Limits, Photograph, encoded, read_file, read_picture
+from components.ingest.images.photograph import Limits, Photograph, encoded, read_picture
 from components.ingest.settings import TileSettings
 from components.ingest.sources.rows import ColumnValue, Row
+from components.ingest.sources.storage import read_file
 from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.artifacts.tiles import (
     SOURCE_IMAGE_ID,
@@ -21,6 +22,7 @@ from darkroom.artifacts.tiles import (
     cut,
     tile_boxes,
 )
+from darkroom.thumbnails import upright
 
 _MASK_FORMATS = ("PNG", "TIFF", "BMP")
 
@@ -80,10 +82,10 @@ def _read_mask(location: str, size: tuple[int, int]) -> npt.NDArray[np.integer |
         image: Image.Image = Image.open(io.BytesIO(read_file(location)), formats=_MASK_FORMATS)
         # By the header first, before memory is taken for the pixels of another image.
         if image.width * image.height == size[0] * size[1]:
-            image = ImageOps.exif_transpose(image)
+            image = upright(image)
     except RejectedError as error:
         raise _unreadable(location, error.detail) from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except Exception as error:
         is_other = isinstance(error, UnidentifiedImageError)
         reason = "no PNG, TIFF or BMP image, which keep values exactly" if is_other else str(error)
         raise _unreadable(location, reason) from None

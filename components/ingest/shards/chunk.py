@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import orjson
 
-from components.ingest.images.photograph import Limits, Photograph, read_file, read_photograph
+from components.ingest.images.photograph import Limits, Photograph, read_photograph
 from components.ingest.images.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.rows import Row
+from components.ingest.sources.storage import read_file
 from components.ingest.splits.split import split_of
 from darkroom.artifacts import examples
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
@@ -139,7 +140,7 @@ def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, Ite
         return Rejection(fields, error.reason, error.detail), ()
     image_id = hashlib.sha256(data).hexdigest()
     key = photograph.perceptual_hash if row.group is None else row.group
-    split = row.split or split_of(key, settings.salt, settings.split)
+    split = row.split or split_of(key, settings.salt, settings.split, row.splits)
     entry = _entry(row, photograph, image_id, split)
     if tiled is None:
         return entry, [_record(row, photograph, image_id)]
@@ -163,7 +164,7 @@ def fingerprint(row: Row) -> str | None:
         mask = os.stat(row.mask) if row.mask else None  # noqa: PTH116
     except OSError:
         return None
-    facts = (row.image, row.label, row.labels, row.split, row.group, row.columns)
+    facts = (row.image, row.label, row.labels, row.split, row.splits, row.group, row.columns)
     written = repr((*facts, state.st_size, state.st_mtime_ns))
     if mask is not None:
         written += repr((row.mask, mask.st_size, mask.st_mtime_ns))

@@ -1,17 +1,42 @@
 """Rows from a folder of label folders, here or in a bucket."""
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from components.ingest.sources.rows import Row, Table
+from components.ingest.sources.rows import Row, Table, checked_label
 from components.ingest.sources.storage import matching_files
-from darkroom.artifacts.rejected import Reason, Rejection
+from components.ingest.splits.split import named_split
+from darkroom.artifacts.examples import normalized
+from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import SettingsError
 
-_IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?)$", re.IGNORECASE)
-_LEFT_BY_SYSTEMS = frozenset({"Thumbs.db", "desktop.ini"})
+_log = logging.getLogger("darkroom.ingest")
+
+_IMAGE_NAME = re.compile(
+    r"\.(jpe?g?|jfif|png|apng|gif|bmp|dib|webp|tiff?|avif|hei[cf]|jp2|j2k|jpx|ico|tga|dds|p[bgpn]m)$",
+    re.IGNORECASE,
+)
+_SIDE_NAME = re.compile(
+    r"\.(txt|jsonl?|xml|csv|tsv|ya?ml|md|html?|pdf|log|ini|db|xmp|aae|npy|npz|parquet|tfrecord"
+    r"|zip|tar|t?gz|mov|mp4|m4v|avi|mkv|3gp|wav|mp3|py|ipynb)$",
+    re.IGNORECASE,
+)
+"""What other tools put beside photographs: captions, sidecars, films, indexes."""
+_LEFT_BY_SYSTEMS = frozenset(
+    {
+        "Thumbs.db",
+        "desktop.ini",
+        "@eaDir",
+        "#recycle",
+        "__MACOSX",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+    }
+)
 
 
 def read_folder(folder: Path) -> Table:
@@ -58,10 +83,17 @@ def _names(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Ite
     for entry in entries:
         if _is_hidden(entry.name):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _names(Path(entry.path), f"{prefix}{entry.name}/", (*above, identity))
         else:
             yield prefix + entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_hidden(name: str) -> bool:
@@ -70,21 +102,63 @@ def _is_hidden(name: str) -> bool:
 
 
 def folder_table(files: Iterable[tuple[str, str]]) -> Table:
-    """The rows of files, given by name within the folder and by location."""
+    """The rows of files, given by name within the folder and by location.
+
+    Raises:
+        SettingsError: Its folders are splits with no label folders in them.
+    """
+    files = list(files)
+    splits = _split_folders(name for name, _ in files)
     rows: list[Row] = []
     rejections: list[Rejection] = []
+    side_files: list[str] = []
     for name, location in files:
-        label, slash, _ = name.partition("/")
+        top, _, below = name.partition("/")
+        label, slash, _ = (below if splits else name).partition("/")
         if not _is_text(name):
             shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
             detail = "the file's name is not UTF-8 text; rename it"
             rejections.append(Rejection({"image": shown}, Reason.UNREADABLE_FILE, detail))
+        elif _SIDE_NAME.search(name):
+            side_files.append(name)
         elif slash:
-            rows.append(Row(name, location, label))
+            try:
+                given = checked_label(normalized(label))
+            except RejectedError as error:
+                rejections.append(Rejection({"image": name}, error.reason, error.detail))
+                continue
+            rows.append(Row(name, location, given, split=splits.get(top)))
         elif _IMAGE_NAME.search(name):
             detail = "stands beside the label folders, not in one"
             rejections.append(Rejection({"image": name}, Reason.NO_LABEL, detail))
-    return Table(rows, rejections, {})
+    return Table(rows, rejections, {}, side_files)
+
+
+def _split_folders(names: Iterable[str]) -> dict[str, str]:
+    """The split of each folder, where all folders are named as splits; else none."""
+    depths: dict[str, int] = {}
+    for name in names:
+        if "/" in name and not _SIDE_NAME.search(name):
+            top = name.partition("/")[0]
+            depths[top] = max(depths.get(top, 0), name.count("/"))
+    splits = {top: split for top in depths if (split := named_split(top)) is not None}
+    if len(set(splits.values())) < 2:
+        return {}
+    shown = ", ".join(sorted(splits))
+    if len(splits) < len(depths):
+        others = sorted(depths.keys() - splits.keys())
+        if all(depths[top] > 1 for top in splits):
+            raise SettingsError(
+                f"the folders {shown} are splits, and {others[0]} beside them is none: "
+                "move it, or name it train, valid or test"
+            )
+        return {}
+    if not all(depth > 1 for depth in depths.values()):
+        raise SettingsError(
+            f"the folders {shown} are splits, and need label folders in them, such as train/roses"
+        )
+    _log.info("splits by folder: %s", ", ".join(f"{a} is {b}" for a, b in sorted(splits.items())))
+    return splits
 
 
 def _is_text(name: str) -> bool:

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from darkroom.artifacts.rejected import Rejection
+from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 
 ColumnValue = str | int | float
 
@@ -22,6 +23,7 @@ class Row:
         group: The group column's value as the input spells it, where `group_by` is set. Unlike
             the typed value, it stays the same when other rows widen the column's type.
         mask: Path or URI of its label mask, which labels its tiles; the row then has no label.
+        splits: The splits that the split function may give it.
     """
 
     image: str
@@ -32,6 +34,7 @@ class Row:
     split: str | None = None
     group: str | None = None
     mask: str | None = None
+    splits: tuple[str, ...] = SPLITS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +45,24 @@ class Table:
         rows: Rows to open.
         rejections: Rows refused before their image was opened.
         columns: Type (`bytes`, `int` or `float`) of every extra column.
+        side_files: Files in the label folders that are no photographs by their names.
     """
 
     rows: list[Row]
     rejections: list[Rejection]
     columns: dict[str, str]
+    side_files: list[str] = dataclasses.field(default_factory=list)
+
+
+def checked_label(label: str) -> str:
+    """A label that fits a line of the label list.
+
+    Raises:
+        RejectedError: It holds a line break.
+    """
+    if "\n" in label or "\r" in label:
+        raise RejectedError(Reason.MALFORMED_ROW, "the label holds a line break")
+    return label
 
 
 def with_label_lists(rows: Iterable[Row]) -> list[Row]:

@@ -2,14 +2,17 @@
 
 import dataclasses
 import glob
+import logging
 import re
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings
+from components.ingest.sources.archive import is_archive, unpacked
 from components.ingest.sources.folder import read_folder, read_remote_folder
 from components.ingest.sources.rows import ColumnValue, Row, Table, with_label_lists
 from components.ingest.sources.storage import local_files, matching_files
 from components.ingest.sources.table import read_tables
+from darkroom.artifacts.examples import SPLITS
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.paths import is_uri
 
@@ -32,8 +35,9 @@ def write_digits(folder: Path) -> None:
 __all__ = ["DIGITS", "ColumnValue", "Row", "Table", "read_source"]
 
 DIGITS = "sklearn:digits"
-_TABLE_NAME = re.compile(r"\.(csv|jsonl|ndjson)$", re.IGNORECASE)
+_TABLE_NAME = re.compile(r"\.(csv|tsv|jsonl|ndjson)$", re.IGNORECASE)
 _DEFAULTS = IngestSettings()
+_log = logging.getLogger("darkroom.ingest")
 
 
 def read_source(data: str, digits_folder: Path, settings: IngestSettings = _DEFAULTS) -> Table:
@@ -42,7 +46,7 @@ def read_source(data: str, digits_folder: Path, settings: IngestSettings = _DEFA
     Args:
         data: A folder of label folders, a CSV or JSON Lines file, a glob of such files, any of
             these as a URI that Beam's file systems read, or `sklearn:digits`.
-        digits_folder: Where the digits are written as image files, if they are asked for.
+        digits_folder: Where the digits are written, or an archive is unpacked.
         settings: The columns that hold image and labels, and the group.
 
     Raises:
@@ -52,7 +56,24 @@ def read_source(data: str, digits_folder: Path, settings: IngestSettings = _DEFA
     table = _read(data, digits_folder, settings)
     if not table.rows and not table.rejections:
         raise StepError(f"no image at all in {data}: expected label folders of images, or a table")
-    return table
+    return _with_all_splits(table, settings)
+
+
+def _with_all_splits(table: Table, settings: IngestSettings) -> Table:
+    """The rows; where the input names splits, but not all, those that lack come out of train."""
+    asked = {row.split for row in table.rows}
+    lacking = [
+        split for split in SPLITS if split not in asked and getattr(settings.split, split) > 0
+    ]
+    if None in asked or "train" not in asked or not lacking:
+        return table
+    _log.info("no row asks for %s: taken from train by ingest.split", " or ".join(lacking))
+    splits = ("train", *lacking)
+    rows = [
+        dataclasses.replace(row, split=None, splits=splits) if row.split == "train" else row
+        for row in table.rows
+    ]
+    return dataclasses.replace(table, rows=rows)
 
 
 def _read(data: str, digits_folder: Path, settings: IngestSettings) -> Table:
@@ -65,6 +86,8 @@ def _read(data: str, digits_folder: Path, settings: IngestSettings) -> Table:
         files = matching_files(data)
     elif Path(data).is_dir():
         return _evenly_labelled(read_folder(Path(data)), settings)
+    elif is_archive(data):
+        return _evenly_labelled(read_folder(unpacked(Path(data), digits_folder)), settings)
     else:
         files = local_files(data)
     if not files:

@@ -1,12 +1,20 @@
 """Rows from CSV and JSON Lines tables: image, label, split, and any further columns."""
 
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.columns import ColumnTypes, as_text, convert
-from components.ingest.sources.rows import Row, Table, joined_labels, with_label_lists
+from components.ingest.sources.rows import (
+    Row,
+    Table,
+    checked_label,
+    joined_labels,
+    with_label_lists,
+)
 from components.ingest.sources.table_records import (
     SPLIT_COLUMN,
     Record,
@@ -14,18 +22,13 @@ from components.ingest.sources.table_records import (
     read_records,
     rejection,
 )
+from components.ingest.splits.split import named_split
+from darkroom.artifacts.examples import label_text
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.storage.paths import is_uri
 
-_SPLITS = {
-    "train": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "validate": "valid",
-    "test": "test",
-    "unassigned": None,
-}
-"""How people and Vertex spell a split, in lower case."""
+UNASSIGNED = "unassigned"
+"""How Vertex spells that a row asks for no split."""
 
 
 def read_tables(locations: Iterable[str], settings: IngestSettings) -> Table:
@@ -115,7 +118,13 @@ def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
 
 
 def _location(path: str, folder: str) -> str:
-    return path if is_uri(path) or path.startswith("/") else folder + path
+    location = path if is_uri(path) or path.startswith("/") else folder + path
+    if is_uri(location) or (path.isascii() and "\\" not in path):
+        return location
+    # A table from Windows, or from a system that spells an accent as a letter of its own.
+    slashed = location.replace("\\", "/")
+    forms = [unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")]
+    return next((each for each in (location, slashed, *forms) if Path(each).exists()), location)
 
 
 def _mask(cells: dict[str, Any], folder: str, column: str | None) -> str | None:
@@ -128,29 +137,29 @@ def _mask(cells: dict[str, Any], folder: str, column: str | None) -> str | None:
 def _labels(value: Any, separator: str | None) -> str | tuple[str, ...]:
     """The label, or the sorted labels where the data gives several."""
     if isinstance(value, list):
-        names = {as_text(item).strip() for item in value if item is not None}
+        names = {label_text(item).strip() for item in value if item is not None}
     elif isinstance(value, dict):
         raise RejectedError(Reason.MALFORMED_ROW, "the label is an object")
     elif value is None:
         names = set()
     elif separator is None:
-        return sys.intern(as_text(value))
+        return sys.intern(checked_label(label_text(value)))
     else:
-        names = {name.strip() for name in as_text(value).split(separator)}
-    labels = tuple(sys.intern(name) for name in sorted(names) if name)
+        names = {name.strip() for name in label_text(value).split(separator)}
+    labels = tuple(sys.intern(checked_label(name)) for name in sorted(names) if name)
     if not labels:
         raise RejectedError(Reason.NO_LABEL, "the label is empty")
     return labels
 
 
 def _split(value: Any) -> str | None:
-    if value is None:
+    if value is None or as_text(value).strip().lower() == UNASSIGNED:
         return None
-    try:
-        return _SPLITS[as_text(value).lower()]
-    except KeyError:
-        detail = f"'{as_text(value)}' is none of train, valid, test and unassigned"
-        raise RejectedError(Reason.UNKNOWN_SPLIT, detail) from None
+    split = named_split(as_text(value))
+    if split is None:
+        detail = f"'{as_text(value)}' is none of train, valid, test and {UNASSIGNED}"
+        raise RejectedError(Reason.UNKNOWN_SPLIT, detail)
+    return split
 
 
 def _group(cells: Mapping[str, Any], column: str | None) -> str | None:

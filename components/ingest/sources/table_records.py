@@ -1,7 +1,9 @@
 """Records of one table file, CSV or JSON Lines, each with the line it stood on."""
 
 import csv
+import itertools
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
@@ -10,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.columns import ColumnTypes
 from components.ingest.sources.storage import opened
-from darkroom.artifacts.examples import FEATURE_TYPES
+from darkroom.artifacts.examples import FEATURE_TYPES, normalized
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.errors import StepError
@@ -18,7 +20,11 @@ from darkroom.errors import StepError
 RESERVED = frozenset(FEATURE_TYPES) | {"labels"}
 """Names of our own features, which an extra column must not take."""
 SPLIT_COLUMN = "split"
+_LIKE_SPLITS = frozenset({"subset", "set", "ml_use", "fold", "partition"})
+"""Names that others give the column of splits."""
 _JSON_LINES = (".jsonl", ".ndjson")
+_DELIMITERS = (",", ";", "\t", "|")
+_log = logging.getLogger("darkroom.ingest")
 
 
 class Record(NamedTuple):
@@ -89,8 +95,14 @@ def _csv_records(
     location: str, text: TextIO, settings: IngestSettings, columns: ColumnTypes
 ) -> Iterator[Record | Rejection]:
     # Strict, since a quote that is never closed would else swallow all lines below it.
-    reader = csv.reader(text, skipinitialspace=True, strict=True)
-    header = list(settings.columns or ())
+    first = text.readline()
+    reader = csv.reader(
+        itertools.chain([first] if first else [], text),
+        delimiter=_delimiter(first, settings),
+        skipinitialspace=True,
+        strict=True,
+    )
+    header = _named_alike(location, settings.columns or ())
     _name_columns(location, header, settings, columns)
     started = 1
     try:
@@ -100,7 +112,7 @@ def _csv_records(
                 continue
             fields = list(map(str.strip, fields))
             if not header:
-                header = _checked_header(location, fields, settings)
+                header = _checked_header(location, _named_alike(location, fields), settings)
                 _name_columns(location, header, settings, columns)
                 continue
             yield _csv_record(location, reader.line_num, header, fields)
@@ -109,6 +121,41 @@ def _csv_records(
             f"{location} does not parse as CSV in the row from line {started}: {error}; "
             "is a quote missing?"
         ) from None
+
+
+def _delimiter(first: str, settings: IngestSettings) -> str:
+    """The delimiter of a table: the one that makes its first line the columns; else the comma."""
+    for delimiter in _DELIMITERS:
+        try:
+            (fields,) = csv.reader([first], delimiter=delimiter, skipinitialspace=True)
+        except (ValueError, csv.Error):
+            continue
+        names = [normalized(field.strip()) for field in fields]
+        if settings.columns is not None:
+            is_fitting = len(names) == len(settings.columns)
+        else:
+            is_fitting = settings.image_column in names and len(names) > 1
+        if is_fitting:
+            return delimiter
+    return _DELIMITERS[0]
+
+
+def _named_alike(location: str, names: Iterable[str]) -> list[str]:
+    """Columns' names in their one spelling; `Split` is the column `split`."""
+    header = [normalized(name) for name in names]
+    if SPLIT_COLUMN not in header:
+        alike = [name for name in header if name.strip().lower() == SPLIT_COLUMN]
+        if len(alike) == 1:
+            header[header.index(alike[0])] = SPLIT_COLUMN
+        for name in header:
+            if name.strip().lower() in _LIKE_SPLITS and not alike:
+                _log.warning(
+                    "%s: column '%s' is an extra column; if it holds the splits, rename it to '%s'",
+                    location,
+                    name,
+                    SPLIT_COLUMN,
+                )
+    return header
 
 
 def _csv_record(
@@ -171,7 +218,7 @@ def _name_columns(
 def _json_records(
     location: str, text: TextIO, settings: IngestSettings, columns: ColumnTypes
 ) -> Iterator[Record | Rejection]:
-    known: set[str] = set()
+    names: dict[str, str] = {}
     for number, line in enumerate(text, start=1):
         line = line.strip()
         if not line:
@@ -182,11 +229,12 @@ def _json_records(
             detail = f"not a JSON object: {error}"
             yield rejection(location, Record(number, line, {}), Reason.MALFORMED_ROW, detail)
             continue
-        if not found.keys() <= known:
-            _name_columns(location, found, settings, columns)
-            known.update(found)
+        if not found.keys() <= names.keys():
+            new = [name for name in found if name not in names]
+            names |= dict(zip(new, _named_alike(location, new), strict=True))
+            _name_columns(location, names.values(), settings, columns)
         # A parsed object has strings of its own for its names; a million rows share ours.
-        cells = {sys.intern(name): value for name, value in found.items() if value not in _EMPTY}
+        cells = {names[name]: value for name, value in found.items() if value not in _EMPTY}
         yield Record(number, line, cells)
 
 

@@ -1,6 +1,7 @@
 """Every format becomes bytes that TensorFlow decodes as a person sees the photograph."""
 
 import io
+import struct
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps
 from components.ingest.images.photograph import read_photograph
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.artifacts.rejected import Reason, RejectedError
+from darkroom.thumbnails import thumbnail
 
 pytestmark = pytest.mark.slow
 
@@ -182,3 +184,54 @@ def test_brightness_and_sharpness_tell_photographs_apart() -> None:
     assert dull.sharpness == 0
     assert sharp.brightness == pytest.approx(127.5)
     assert sharp.sharpness > 1000
+
+
+def exif_with_a_value_of_the_wrong_type() -> bytes:
+    """EXIF that says how to turn the photograph, and a unit as text, which is a number."""
+    entries = ((0x0112, 3, 1, struct.pack("<H", 6)), (0x0128, 2, 2, b"2\0"))
+    table = b"".join(
+        struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")
+        for tag, kind, count, value in entries
+    )
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
+
+
+def test_a_photograph_is_turned_whatever_else_its_exif_says() -> None:
+    upright = encoded(gradient(3, (40, 30)), "JPEG", quality=95)
+    turned = encoded(
+        gradient(3, (40, 30)), "JPEG", quality=95, exif=exif_with_a_value_of_the_wrong_type()
+    )
+    photograph = read_photograph(turned)
+    with Image.open(io.BytesIO(upright)) as image:
+        expected = np.asarray(image.convert("RGB").transpose(Image.Transpose.ROTATE_270), int)
+    assert (photograph.width, photograph.height) == expected.shape[1::-1]
+    with Image.open(io.BytesIO(photograph.image_bytes)) as image:
+        assert np.abs(np.asarray(image.convert("RGB"), int) - expected).max() < 40
+    picture = thumbnail(turned, 40)
+    assert picture is not None
+
+
+@pytest.mark.parametrize("error", [TypeError, struct.error, RuntimeError, NotImplementedError])
+def test_whatever_a_decoder_raises_is_the_row_s_reason(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("no such thing")
+
+    data = encoded(gradient(3, (40, 30)), "GIF")
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(RejectedError) as caught:
+        read_photograph(data)
+    assert (caught.value.reason, caught.value.detail) == (Reason.CORRUPT, "no such thing")
+
+
+def test_formats_that_start_programs_are_no_photographs() -> None:
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    with pytest.raises(RejectedError) as caught:
+        read_photograph(eps)
+    assert caught.value.reason == Reason.NOT_AN_IMAGE
+
+
+def test_a_heic_photograph_is_named() -> None:
+    with pytest.raises(RejectedError, match="not_an_image: a HEIC photograph: convert it to JPEG"):
+        read_photograph(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.settings import IngestSettings
+from components.ingest.sources.archive import is_archive
 from components.ingest.sources.source import DIGITS, read_source
 from darkroom.artifacts.code_digest import code_digest
 from darkroom.artifacts.manifest import (
@@ -256,15 +258,17 @@ def data_version(data: str, settings: Mapping[str, Any]) -> str:
         return data
     if is_uri(data):
         return _remote_digest(data, checked)
+    unsettled = time.time() - _SETTLED_AFTER
+    if is_archive(data):
+        return _state(data, unsettled)
     digest = hashlib.sha256()
     with tempfile.TemporaryDirectory() as unused:
         table = read_source(data, Path(unused), checked)
-    locations = [row.location for row in table.rows] + [row.mask or "" for row in table.rows]
+    locations = [row.location for row in table.rows] + [row.mask for row in table.rows if row.mask]
     if any(map(is_uri, locations)):
         return _remote_digest(data, checked)
     for part in (*table.rows, *table.rejections):
         digest.update(f"{part!r}\n".encode())
-    unsettled = time.time() - _SETTLED_AFTER
     for location in locations:
         digest.update(f"{_state(location, unsettled)}\n".encode())
     return digest.hexdigest()
@@ -274,6 +278,8 @@ def _state(location: str, unsettled: float) -> str:
     """What changes when a file does."""
     try:
         found = Path(location).stat()
+        if not stat.S_ISREG(found.st_mode):
+            return "no regular file"
         if max(found.st_ctime, found.st_mtime) > unsettled:
             return content_digest(Path(location))
         return f"{found.st_size} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
