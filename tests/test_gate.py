@@ -20,7 +20,7 @@ QUICK = ["--set", "train.epochs=1"]
 def test_an_unblessed_model_is_not_pushed_here(
     command: Callable[..., Finished], tmp_path: Path
 ) -> None:
-    threshold = "evaluate.thresholds={accuracy: 1.01}"
+    threshold = "evaluate.thresholds={accuracy: 1}"
     finished = command(
         "run", "configs/digits.yaml", *QUICK, "--set", threshold, out=tmp_path / "runs"
     )
@@ -32,7 +32,7 @@ def test_an_unblessed_model_is_not_pushed_here(
     assert not (tmp_path / "runs" / "served").exists()
     (line,) = finished.error.splitlines()
     assert "not blessed, so not pushed: accuracy" in line
-    assert "below 1.01" in line
+    assert "below 1" in line
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("target", "bound"), [("kfp", 0.5), ("vertex", 1.01)])
+@pytest.mark.parametrize(("target", "bound"), [("kfp", 0.5), ("vertex", 1)])
 @pytest.mark.filterwarnings("ignore:You may be attemping to run a task")
 def test_a_compiled_file_runs_with_other_settings_and_keeps_the_gate(
     command: Callable[..., Finished], tmp_path: Path, journal: Path, target: str, bound: float

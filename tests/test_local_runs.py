@@ -69,7 +69,7 @@ def test_a_run_that_changes_nothing_runs_nothing(
 def test_a_changed_threshold_judges_again_and_trains_no_more(
     first: Finished, command: Callable[..., Finished], out: Path
 ) -> None:
-    strict = command("run", *QUICK, "--set", "evaluate.thresholds={accuracy: 1.01}", out=out)
+    strict = command("run", *QUICK, "--set", "evaluate.thresholds={accuracy: 1}", out=out)
     assert strict.code == 1
     assert "not blessed, so not pushed" in strict.error
     known = dict.fromkeys(("ingest", "transform", "train"), "cached")

@@ -1,7 +1,8 @@
 """Settings of the evaluate step."""
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -51,6 +52,10 @@ class EvaluateSettings(Settings):
     `at_least`, or for `at_most` where lower is better (`log_loss`, `calibration_error`). Without
     thresholds every model is blessed whose probabilities are numbers, and the report says so."""
 
+    if_undecided: Literal["fail", "pass"] = "fail"
+    """What becomes of a bound on slices that no slice decides, since all are too small or have no
+    such metric: `fail` withholds the blessing and says so."""
+
     minimum_slice_size: int = pydantic.Field(default=10, ge=1)
     """Slices of fewer images are shown but decide nothing: below some ten images, one image more or
     less moves an accuracy by a tenth."""
@@ -79,6 +84,20 @@ class EvaluateSettings(Settings):
         for name, threshold in self.thresholds.items():
             if threshold.checks_slices and not self.slices:
                 raise ValueError(f"'thresholds.{name}' checks every slice, but 'slices' is empty")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _bounds_can_be_met_and_missed(self) -> Self:
+        metrics = known_metrics()
+        for name, threshold in self.thresholds.items():
+            lowest, highest = metrics[name].range or (-math.inf, math.inf)
+            for bound, limit in threshold.model_dump(exclude_none=True).items():
+                if not lowest <= limit <= highest:
+                    most = f"to {highest:g}" if math.isfinite(highest) else "up"
+                    raise ValueError(
+                        f"'thresholds.{name}': {bound} {limit:g} decides nothing, since "
+                        f"{name} is from {lowest:g} {most}"
+                    )
         return self
 
 

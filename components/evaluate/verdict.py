@@ -92,6 +92,8 @@ def judge(
         for check in _checks(metric, threshold, results, settings.minimum_slice_size)
     )
     reasons = [check.reason for check in checks if check.passed is False]
+    if settings.if_undecided == "fail":
+        reasons += _undecided(checks, settings)
     if not_numbers:
         reasons.append(f"the probabilities of {_images(not_numbers)} are not numbers")
     return Verdict(not reasons, tuple(reasons), checks)
@@ -125,6 +127,28 @@ def _checks(
                 passed = (value is not None and holds(value, limit)) if decides else None
                 name, count = slice_name(result["slice"]), result["count"]
                 yield Check(metric, name, count, value, bound, limit, passed)
+
+
+def _undecided(checks: Sequence[Check], settings: EvaluateSettings) -> Iterator[str]:
+    """A line for every bound on slices that no slice decides."""
+    for metric, threshold in settings.thresholds.items():
+        for bound in ("at_least", "at_most"):
+            limit = getattr(threshold, f"every_slice_{bound}")
+            of_slices = [
+                check
+                for check in checks
+                if (check.metric, check.bound) == (metric, bound) and check.slice != ALL_IMAGES
+            ]
+            if limit is not None and all(check.passed is None for check in of_slices):
+                why = (
+                    f"all have fewer than {settings.minimum_slice_size} images"
+                    if of_slices
+                    else "none has this metric"
+                )
+                yield (
+                    f"no slice decides {metric}'s every_slice_{bound} {limit:.12g}: {why} "
+                    "(to bless all the same: evaluate.if_undecided: pass)"
+                )
 
 
 def _images(count: int) -> str:

@@ -60,6 +60,7 @@ def test_small_slices_do_not_decide(minimum: int, blessed: bool) -> None:
         thresholds,
         result(500, accuracy=0.9),
         result(9, {"site": "attic"}, accuracy=0.1),
+        result(90, {"site": "cellar"}, accuracy=0.9),
         minimum_slice_size=minimum,
     )
     assert verdict.blessed is blessed
@@ -85,9 +86,44 @@ def test_not_a_number_never_passes(bound: str) -> None:
 
 def test_a_metric_that_a_slice_cannot_have_is_not_asked_of_it() -> None:
     thresholds = {"auc": {"at_least": 0.8, "every_slice_at_least": 0.8}}
-    one_label = result(40, {"label": "roses"})
-    assert judged(thresholds, result(100, auc=0.9), one_label).blessed
-    assert not judged(thresholds, result(100), one_label).blessed
+    one_label, both = result(40, {"label": "roses"}), result(40, {"site": "attic"}, auc=0.9)
+    assert judged(thresholds, result(100, auc=0.9), one_label, both).blessed
+    assert not judged(thresholds, result(100), one_label, both).blessed
+
+
+@pytest.mark.parametrize(
+    ("of_slices", "why"),
+    [
+        ([result(9, {"site": "attic"}, auc=0.9)], "all have fewer than 10 images"),
+        ([result(40, {"label": "roses"})], "none has this metric"),
+        ([], "none has this metric"),
+    ],
+)
+def test_a_bound_that_no_slice_decides_is_no_blessing(
+    of_slices: list[dict[str, Any]], why: str
+) -> None:
+    thresholds = {"auc": {"every_slice_at_least": 0.8}}
+    verdict = judged(thresholds, result(100, auc=0.9), *of_slices)
+    assert verdict.reasons == (
+        f"no slice decides auc's every_slice_at_least 0.8: {why} "
+        "(to bless all the same: evaluate.if_undecided: pass)",
+    )
+    assert judged(thresholds, result(100, auc=0.9), *of_slices, if_undecided="pass").blessed
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ({"accuracy": 96}, "'thresholds.accuracy': at_least 96 decides nothing, .* from 0 to 1"),
+        ({"accuracy": {"every_slice_at_least": -1}}, "every_slice_at_least -1 decides nothing"),
+        ({"log_loss": -0.5}, "at_most -0.5 decides nothing, since log_loss is from 0 up"),
+    ],
+)
+def test_a_bound_outside_of_the_metric_s_range_is_refused(
+    thresholds: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluateSettings.model_validate({"thresholds": thresholds})
 
 
 def test_without_thresholds_only_numbers_are_asked_for() -> None:
