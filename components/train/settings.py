@@ -26,7 +26,7 @@ class TrainSettings(Settings):
     backbone: str = "MobileNetV2"
     """A network of `keras.applications` by its name there; `small_cnn`, `lenet5`, `resnet34` or
     `squeezenet`, which start from random weights; `linear`, the baseline to beat; or
-    your own: `my_package.my_module:my_backbone`, called with the image size `(height, width)`,
+    your own: `my_package.my_module:my_backbone`, called with one argument, the tuple `(height, width)`,
     returns a keras.Model from pixels of mean 0 and variance 1, [N, H, W, 3], to a feature map
     [N, h, w, D] or an embedding [N, D]. Its folder has to be on PYTHONPATH."""
     alpha: float | None = pydantic.Field(default=None, gt=0)

@@ -10,13 +10,14 @@ import numpy as np
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
+from components.transform.decoding import decode_stored
 from components.transform.embeddings import Embedder
 from components.transform.moments import Array, image_moments, moments_batch
 from components.transform.preprocessing import (
     crop_centre,
-    decode_and_resize,
     label_index,
     label_indicator,
+    resize,
 )
 from components.transform.settings import TransformSettings
 from darkroom.artifacts import examples, transformed
@@ -145,7 +146,7 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         except tf.errors.DataLossError as error:
             raise StepError(f"{error.message}; ingest again") from error
         except tf.errors.InvalidArgumentError as error:
-            raise StepError(_name_culprit(task, self._settings, error)) from error
+            raise StepError(_name_culprit(task, error)) from error
 
 
 def _indices(labels: Array) -> list[int | list[int]]:
@@ -198,7 +199,7 @@ def pixel_dataset(
 
     def decode(record: Any) -> tuple[Any, Any]:
         example = tf.io.parse_single_example(record, features)
-        pixels = decode_and_resize(example[examples.IMAGE_BYTES], settings)
+        pixels = resize(decode_stored(example[examples.IMAGE_BYTES]), settings)
         if task.split != "train":
             pixels = crop_centre(pixels, settings)
         if multi_label:
@@ -220,13 +221,13 @@ def pixel_dataset(
     )
 
 
-def _name_culprit(task: Task, settings: TransformSettings, error: tf.errors.OpError) -> str:
+def _name_culprit(task: Task, error: tf.errors.OpError) -> str:
     """Names the photograph that TensorFlow refuses, which its own error does not."""
     for shard in task.shards:
         for record in read_records(Path(shard)):
             example = parsed_example(record)
             try:
-                decode_and_resize(tf.constant(example[examples.IMAGE_BYTES][0]), settings)
+                decode_stored(tf.constant(example[examples.IMAGE_BYTES][0]))
             except tf.errors.InvalidArgumentError as alone:
                 path = b"".join(example.get(examples.IMAGE_PATH, [])).decode(errors="replace")
                 return f"cannot decode {path or shard}; ingest again ({_reason(alone)})"

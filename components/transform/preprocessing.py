@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.transform.decoding import decode
 from components.transform.settings import TransformSettings
 from darkroom.artifacts import examples, transformed
 
@@ -41,7 +42,7 @@ def preprocessing_function(
 
     def preprocess(inputs: Tensors) -> Tensors:
         def packed_pixels(encoded: Any) -> Any:
-            pixels = crop_centre(decode_and_resize(encoded, settings), settings)
+            pixels = crop_centre(resize(decode(encoded), settings), settings)
             return _pixel_bytes(pixels)
 
         image_bytes = inputs[examples.IMAGE_BYTES]
@@ -55,21 +56,16 @@ def preprocessing_function(
     return preprocess
 
 
-def decode_and_resize(encoded: Any, settings: TransformSettings) -> Any:
-    """Decodes a JPEG, PNG, BMP or GIF (first frame) and resizes it, crop margin and all.
+def resize(image: Any, settings: TransformSettings) -> Any:
+    """Resizes a decoded photograph, crop margin and all.
 
     Args:
-        encoded: An encoded image, string [].
+        image: Pixels 0 to 255, uint8 [h, w, 3].
         settings: Image size and how to resize.
 
     Returns:
         Pixels 0 to 255, uint8 [H, W, 3], H and W as `settings.size_with_margin` states them.
-
-    Raises:
-        tf.errors.InvalidArgumentError: When run, if it is no image.
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
     resized = _resize(tf.cast(image, tf.float32), settings)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 

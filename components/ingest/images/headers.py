@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+_ZEROS = bytes(64)
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_SCAN = 0xDA
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -38,3 +39,11 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker == _JPEG_SCAN:
             return
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+
+
+def is_filled_with_zeros(data: bytes) -> bool:
+    """Whether a compressed file ends in zeros, as downloads that reserve their space leave it.
+
+    Compressed pixels never do, and some decoders take them for a picture all the same.
+    """
+    return data.endswith(_ZEROS)

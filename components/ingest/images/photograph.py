@@ -2,16 +2,21 @@
 
 import dataclasses
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import imagehash
-import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+import simplejpeg
+from PIL import Image, UnidentifiedImageError
 
-from components.ingest.images.headers import has_sound_segments, has_zero_size
+from components.ingest.images.headers import (
+    has_sound_segments,
+    has_zero_size,
+    is_filled_with_zeros,
+)
+from components.ingest.images.measures import measure
 from darkroom.artifacts.rejected import Reason, RejectedError
-from darkroom.thumbnails import upright
+from darkroom.pixels import as_seen, on_white, orientation
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
 Image.MAX_IMAGE_PIXELS = None
@@ -32,19 +37,16 @@ _FORMATS = (
     "PPM",
 )
 """Pillow's formats of photographs; of its others one would start Ghostscript."""
+_COMPRESSED = frozenset({"AVIF", "WEBP", "JPEG2000"})
 _HEIC = frozenset({b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis"})
 _JPEG_QUALITY = 95
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-_LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
+_LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF", "WEBP"})
 _JPEG_MODES = frozenset({"L", "RGB", "YCbCr"})
-_SHORTER_SIDE_MEASURED = 64
-"""Photographs are measured at about this size, so that large ones cost no more than small ones."""
-
-_GREY_VALUES = np.arange(256, dtype=np.float64)
-
 _KEPT_MODES = {
     "JPEG": frozenset({"L", "RGB"}),
     "PNG": frozenset({"1", "L", "LA", "P", "RGB", "RGBA"}),
+    "WEBP": frozenset({"RGB"}),
 }
 """Formats and Pillow modes that TensorFlow's decoder reads as Pillow does; others are converted.
 
@@ -129,9 +131,11 @@ def read_picture(data: bytes, limits: Limits = Limits()) -> tuple[Photograph, Im
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Gives what goes wrong in decoding a reason code."""
+    """Gives what goes wrong in decoding a reason code; what decoders only warn of is no matter."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except UnidentifiedImageError:
         raise RejectedError(Reason.NOT_AN_IMAGE, "no image format has these bytes") from None
     except RejectedError:
@@ -159,48 +163,63 @@ def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, 
     if has_zero_size(data):
         raise RejectedError(Reason.ZERO_SIZE, "the header states no pixels")
     if data[4:12] in _HEIC:
-        raise RejectedError(Reason.NOT_AN_IMAGE, "a HEIC photograph: convert it to JPEG")
-    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        raise RejectedError(Reason.UNSUPPORTED, "a HEIC photograph: convert it to JPEG")
+    image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
     _check_limits(image, limits)
     file_format = str(image.format)
+    if file_format in _COMPRESSED and is_filled_with_zeros(data):
+        raise RejectedError(Reason.TRUNCATED, "the file ends in zeros, as a broken download does")
     keep = image.mode in _KEPT_MODES.get(file_format, ())
+    grey: Image.Image | None = None
     if file_format == "JPEG":
-        # The metadata stands before the pixels; asking other formats now would cost a decode.
-        keep = keep and has_sound_segments(data)
-        keep = keep and ("exif" not in image.info or _is_upright(image))
-        if keep and not in_colour:
-            # Grey is all that is measured; the colours' coefficients are checked all the same.
-            image.draft("L", image.size)
-        elif keep and _holds_ycbcr(image):
+        keep = keep and has_sound_segments(data) and orientation(image) == 1
+        grey = _checked_jpeg(data, image.mode)
+    if grey is None or in_colour or not keep:
+        if keep and file_format == "JPEG" and _holds_ycbcr(image):
             # The very values that the file holds; by way of RGB each would be rounded twice.
             image.draft("YCbCr", image.size)
-    image.load()
-    if keep and file_format == "PNG":
-        keep = _is_upright(image) and _has_right_checksums(data)
-    picture = _eight_bit(image if keep else upright(image))
-    grey = picture.convert("L")
-    small = grey.reduce(max(1, min(grey.size) // _SHORTER_SIDE_MEASURED))
-    brightness, contrast = _brightness_and_contrast(small)
+        image.load()
+        if keep and file_format != "JPEG":
+            # What turns a PNG may stand after its pixels.
+            keep = orientation(image) == 1 and on_white(image) is image
+            keep = keep and (file_format != "PNG" or _has_right_checksums(data))
+        image = image if keep else _as_seen(image)
+        grey = image.convert("L")
     photograph = Photograph(
         image_bytes=data,
         height=grey.height,
         width=grey.width,
         file_format=file_format,
         converted=not keep,
-        brightness=brightness,
-        contrast=contrast,
-        sharpness=_sharpness(small),
-        perceptual_hash=_perceptual_hash(small),
+        **dataclasses.asdict(measure(grey)),
     )
-    return photograph, picture
+    return photograph, image
+
+
+def _as_seen(image: Image.Image) -> Image.Image:
+    try:
+        return as_seen(image)
+    except ValueError as error:
+        raise RejectedError(Reason.UNSUPPORTED, str(error)) from None
+
+
+def _checked_jpeg(data: bytes, mode: str) -> Image.Image | None:
+    """The greys of a whole JPEG, of which Pillow would take a part with an end marker too.
+
+    None for CMYK, and where libjpeg has other complaints: Pillow may have a reason or none.
+    """
+    colours = "CMYK" if mode == "CMYK" else "GRAY"
+    try:
+        pixels = simplejpeg.decode_jpeg(data, colours, strict=True)
+        return Image.fromarray(pixels[..., 0]) if colours == "GRAY" else None
+    except ValueError as error:
+        if "premature end" in str(error).lower():
+            raise RejectedError(Reason.TRUNCATED, str(error)) from None
+        return None
 
 
 def _holds_ycbcr(jpeg: Image.Image) -> bool:
     return "jfif" in jpeg.info or jpeg.info.get("adobe_transform") == 1
-
-
-def _is_upright(image: Image.Image) -> bool:
-    return bool(image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
 
 
 def _has_right_checksums(png: bytes) -> bool:
@@ -229,42 +248,3 @@ def encoded(picture: Image.Image, file_format: str) -> bytes:
         mode = picture.mode if picture.mode in _JPEG_MODES else "RGB"
         picture.convert(mode).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Brings deep greys to 0..255 by their high byte; Pillow's own conversion clips them."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    deep = np.asarray(image)
-    scaled = deep / 257 if deep.max(initial=0) > 255 else deep
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
-
-
-def _brightness_and_contrast(grey: Image.Image) -> tuple[float, float]:
-    """Mean and standard deviation of a grey image, out of its histogram."""
-    counts = np.array(grey.histogram(), np.float64)
-    mean = float(counts @ _GREY_VALUES / counts.sum())
-    variance = float(counts @ (_GREY_VALUES - mean) ** 2 / counts.sum())
-    return mean, variance**0.5
-
-
-def _sharpness(grey: Image.Image) -> float:
-    """Variance of the Laplacian, after Pech-Pacheco et al., ICPR 2000."""
-    if min(grey.size) < 3:
-        return 0.0
-    wide = np.asarray(grey).astype(np.int16)
-    laplacian = wide[1:-1, :-2] + wide[1:-1, 2:]
-    laplacian += wide[:-2, 1:-1]
-    laplacian += wide[2:, 1:-1]
-    laplacian -= 4 * wide[1:-1, 1:-1]
-    # numpy's own variance would make three arrays of doubles, in twice the time.
-    values = laplacian.astype(np.float32).ravel()
-    mean = int(laplacian.sum(dtype=np.int64)) / values.size
-    return max(0.0, float(values @ values) / values.size - mean * mean)
-
-
-def _perceptual_hash(grey: Image.Image) -> str:
-    """The DCT hash of imagehash."""
-    found = imagehash.phash(grey.resize((32, 32), Image.Resampling.BOX))
-    # What its own str() gives, at a tenth of the cost.
-    return np.packbits(found.hash).tobytes().hex()

@@ -22,7 +22,7 @@ from darkroom.artifacts.tiles import (
     cut,
     tile_boxes,
 )
-from darkroom.thumbnails import upright
+from darkroom.pixels import upright
 
 _MASK_FORMATS = ("PNG", "TIFF", "BMP")
 

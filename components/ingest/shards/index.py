@@ -12,6 +12,8 @@ from components.ingest.shards.chunk import Entry
 from darkroom.artifacts.examples import read_examples
 
 INDEX_FILE = "index.json"
+RECORDS_VERSION = 2
+"""Raised when the same photograph comes to give another record or other measures."""
 
 _IRRELEVANT = frozenset({"beam_options", "max_rejected", "previous", "expectations"})
 """Settings that change no record; a change of any other makes all photographs new."""
@@ -43,7 +45,7 @@ def read_index(examples: Path, settings: IngestSettings) -> Index | None:
         settings: The settings of this run.
 
     Returns:
-        The index, or None if the settings that it was made with give other records.
+        The index, or None if the settings or the release that it was made with give other records.
 
     Raises:
         StepError: There are no such examples, or they are not complete.
@@ -52,6 +54,8 @@ def read_index(examples: Path, settings: IngestSettings) -> Index | None:
     if _relevant(made_with) != _relevant(settings.model_dump(mode="json")):
         return None
     document = orjson.loads((examples / INDEX_FILE).read_bytes())
+    if document.get("version") != RECORDS_VERSION:
+        return None
     return Index(
         folder=examples,
         shards={name: _entries(rows) for name, rows in document["shards"].items()},
@@ -65,6 +69,7 @@ def write_index(
     """Writes the index into an examples artifact that is being written."""
     # Entries as lists: the names of their fields would be most of the file.
     document = {
+        "version": RECORDS_VERSION,
         "shards": {name: list(map(tuple, entries)) for name, entries in shards.items()},
         "copies": list(map(tuple, copies)),
     }

@@ -72,14 +72,12 @@ def test_the_graph_alone_gives_what_the_records_hold(unresized: Transformed) -> 
 @pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
 def test_resize_policies(policy: str) -> None:
     """A picture whose left half is white and right half grey, twice as wide as high."""
-    import tensorflow as tf
-
-    from components.transform.preprocessing import decode_and_resize
+    from components.transform.preprocessing import resize
 
     picture = np.full((20, 40, 3), 255, np.uint8)
     picture[:, 20:] = 128
     settings = TransformSettings(image_size=10, resize=policy)
-    resized = decode_and_resize(tf.constant(png(picture)), settings).numpy()
+    resized = resize(picture, settings).numpy()
     assert resized.shape == (10, 10, 3)
     assert resized.dtype == np.uint8
     row, column = resized[5, :, 0], resized[:, 2, 0]
@@ -92,11 +90,12 @@ def test_resize_policies(policy: str) -> None:
 def test_a_photograph_is_reduced_as_pillow_reduces_it(flowers: Path) -> None:
     import tensorflow as tf
 
-    from components.transform.preprocessing import decode_and_resize
+    from components.transform.decoding import decode
+    from components.transform.preprocessing import resize
 
     file = min(flowers.glob("*/*.jpg"))
     encoded = tf.constant(file.read_bytes())
-    resized = decode_and_resize(encoded, TransformSettings(image_size=96)).numpy()
+    resized = resize(decode(encoded), TransformSettings(image_size=96)).numpy()
     with Image.open(file) as image:
         expected = np.asarray(image.resize((96, 96), Image.Resampling.BILINEAR))
     assert np.abs(resized.astype(int) - expected.astype(int)).mean() < 2
@@ -129,11 +128,11 @@ def test_image_size_is_a_number_or_height_and_width() -> None:
 def test_interpolations_are_tensorflows(interpolation: str) -> None:
     import tensorflow as tf
 
-    from components.transform.preprocessing import decode_and_resize
+    from components.transform.preprocessing import resize
 
     picture = np.random.default_rng(1).integers(0, 256, (20, 40, 3)).astype(np.uint8)
     settings = TransformSettings.model_validate({"image_size": 8, "interpolation": interpolation})
-    resized = decode_and_resize(tf.constant(png(picture)), settings).numpy()
+    resized = resize(picture, settings).numpy()
     expected = tf.image.resize(picture, [8, 8], method=interpolation, antialias=True)
     assert np.abs(resized - np.clip(expected, 0, 255)).max() <= 0.5
 
