@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import pydantic
 
-from components.ingest.sources.storage import local_files
 from components.train.model.network import check_head_only
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
@@ -23,7 +22,6 @@ from darkroom.settings import (
     set_value,
     validate_settings,
 )
-from darkroom.storage.paths import is_uri
 from pipeline.settings.cluster import ClusterSettings
 from pipeline.settings.resources import Duration, seconds
 from pipeline.steps import STEPS, Step, configured_steps
@@ -188,17 +186,3 @@ def _override(values: dict[str, Any], override: str) -> None:
         set_value(values, key, parse_value(text))
     except SettingsError as error:
         raise SettingsError(f"--set {error}") from None
-
-
-def check_inputs(config: Config) -> None:
-    """Checks what a run here is about to read, before its first step.
-
-    Raises:
-        SettingsError: The data or the weights file does not exist.
-    """
-    data = config.data
-    if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
-        raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
-    weights = config.section(TrainSettings).weights
-    if weights not in ("none", "imagenet") and not Path(weights).is_file():
-        raise SettingsError(f"setting 'train.weights': the file {weights} does not exist")

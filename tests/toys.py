@@ -84,12 +84,16 @@ class ToyTarget:
         """All of it for the last."""
         return {len(self.versions()): 100}
 
-    def rollback(self):
+    def rolled_back(self):
+        """None: they are forgotten."""
+        return []
+
+    def rollback(self, to=None):
         """Removes the last line."""
         last, before = self.versions()[:2]
         lines = self._file.read_text().split()[:-1]
         self._file.write_text("\\n".join(lines) + "\\n")
-        return last, before
+        return [last], before
 
 
 TARGET = ToyTarget

@@ -4,15 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.metrics import known_metrics
+from components.evaluate.inputs import check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
-from darkroom.artifacts.examples import HEIGHT, LABEL, WIDTH, Examples, read_examples
+from darkroom.artifacts.examples import Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import Model, read_model
-from darkroom.errors import SettingsError, StepError
-from darkroom.settings import nearest
+from darkroom.errors import StepError
 from darkroom.storage.atomic import write_json, write_text
 
 LOGGED_REASONS = 10
@@ -48,6 +47,8 @@ def evaluate(
     with atomic_artifact(evaluation) as temporary:
         verdict, overall = _evaluate_into(temporary, source, candidate, settings, report)
     _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
+    for doubt in verdict.doubts:
+        _log.warning("%s", doubt)
     for reason in verdict.reasons[:LOGGED_REASONS]:
         _log.info("not blessed: %s", reason)
     if len(verdict.reasons) > LOGGED_REASONS:
@@ -59,18 +60,12 @@ def evaluate(
 
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
     """Refuses inputs that cannot be evaluated, before the slow imports."""
-    features = [LABEL, HEIGHT, WIDTH, *examples.columns]
-    for name in settings.slices:
-        if name not in features:
-            raise SettingsError(
-                f"setting 'evaluate.slices': the examples have no feature '{name}' to slice by"
-                f"{nearest(name, features)}"
-            )
+    check_slices(settings.slices, examples.columns)
     if examples.multi_label != (model.thresholds is not None):
         one, several = "one label an image", "several labels an image"
         theirs, its = (several, one) if examples.multi_label else (one, several)
         raise StepError(f"the examples have {theirs}, the model gives {its}; train it again")
-    _check_thresholds(model, settings)
+    check_thresholds(settings.thresholds, len(model.labels), model.thresholds is not None)
     if not examples.counts.get("test"):
         raise StepError(
             f"the test split of {examples.folder} is empty; give it a share in ingest.split"
@@ -78,23 +73,6 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     unknown = [label for label in examples.labels if label not in model.labels]
     if unknown:
         raise StepError(f"the model does not know the label '{unknown[0]}'; train it again")
-
-
-def _check_thresholds(model: Model, settings: EvaluateSettings) -> None:
-    """Refuses thresholds of metrics that a model of this kind does not have."""
-    multi_label = model.thresholds is not None
-    for name in settings.thresholds:
-        metric = known_metrics()[name]
-        if metric.computation(multi_label) is None:
-            kind = "one label" if multi_label else "several labels"
-            raise SettingsError(
-                f"setting 'evaluate.thresholds.{name}' is for images of {kind} each"
-            )
-        if len(model.labels) < metric.fewest_labels:
-            raise SettingsError(
-                f"setting 'evaluate.thresholds.{name}' needs more than "
-                f"{metric.fewest_labels - 1} labels; the model has {len(model.labels)}"
-            )
 
 
 def _evaluate_into(

@@ -1,6 +1,7 @@
 """The verdict: each metric against its bounds, over all images and in every slice."""
 
 import dataclasses
+import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from components.evaluate.settings import EvaluateSettings, Threshold
 
 ALL_IMAGES = "all images"
+_CONFIDENCE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +65,13 @@ class Verdict:
         blessed: Whether nothing failed.
         reasons: One line for every failure.
         checks: Every check, in the order of the thresholds.
+        doubts: What makes the verdict less than sure, one line each.
     """
 
     blessed: bool
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
+    doubts: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as a JSON value."""
@@ -96,7 +100,27 @@ def judge(
         reasons += _undecided(checks, settings)
     if not_numbers:
         reasons.append(f"the probabilities of {_images(not_numbers)} are not numbers")
-    return Verdict(not reasons, tuple(reasons), checks)
+    doubt = too_few_images(settings, results[0]["count"]) if results else None
+    return Verdict(not reasons, tuple(reasons), checks, (doubt,) if doubt else ())
+
+
+def too_few_images(settings: EvaluateSettings, images: int) -> str | None:
+    """Why the test split is too small to decide the accuracy, in one line; None if it is not.
+
+    With every one of n images right, the accuracy is above 0.05^(1/n) with 95 % confidence
+    (Clopper and Pearson, Biometrika 1934).
+    """
+    threshold = settings.thresholds.get("accuracy")
+    limit = threshold.at_least if threshold else None
+    if limit is None or not 0 < limit < 1:
+        return None
+    needed = math.ceil(math.log(1 - _CONFIDENCE) / math.log(limit))
+    if images >= needed:
+        return None
+    return (
+        f"the test split is too small to decide an accuracy of {limit:.12g}: it has "
+        f"{_images(images)}; from {needed:,} on, all of them right, it would be sure (95 %)"
+    )
 
 
 def slice_name(values: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from components.push.settings import PushSettings
 from components.push.targets import target_for
+from components.push.targets.target import PushTarget
 from darkroom.artifacts.evaluation import Evaluation, read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.manifest import (
@@ -14,7 +15,8 @@ from darkroom.artifacts.manifest import (
     atomic_artifact,
     write_manifest,
 )
-from darkroom.artifacts.model import read_model
+from darkroom.artifacts.model import Model, read_model
+from darkroom.errors import StepError
 
 _log = logging.getLogger("darkroom.push")
 
@@ -45,6 +47,8 @@ def push(
     check_model(checked, evaluated, read_examples(examples))
     with atomic_artifact(pushed) as temporary:
         target = target_for(settings.destination or str(temporary))
+        if settings.rolled_back == "refuse":
+            _refuse_rolled_back(target, checked)
         published = target.publish(checked, _record(evaluated))
         location = published.location
         if settings.destination is None:  # the artifact gets its own name at the end
@@ -58,6 +62,20 @@ def push(
         write_manifest(temporary, "pushed", content)
     _log.info("version %d at %s", published.number, location)
     return location
+
+
+def _refuse_rolled_back(target: PushTarget, model: Model) -> None:
+    """Refuses the very model that somebody has taken out of service."""
+    serves = target.current()
+    if serves is not None and serves.digest == model.manifest["digest"]:
+        return
+    for version in target.rolled_back():
+        if version.digest == model.manifest["digest"]:
+            raise StepError(
+                f"this is the model of version {version.number}, which was rolled back: it is not "
+                f"pushed again (to serve it all the same: darkroom rollback --to {version.number}, "
+                "or push.rolled_back: push)"
+            )
 
 
 def _record(evaluated: Evaluation) -> dict[str, Any]:

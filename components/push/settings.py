@@ -1,5 +1,7 @@
 """Settings of the push step."""
 
+from typing import Literal
+
 import pydantic
 
 from components.push.targets import target_for
@@ -14,6 +16,11 @@ class PushSettings(Settings):
     """Where models are pushed; its form chooses the push target. A path is the folder of a model
     server's versions, `<destination>/<version>/saved_model.pb`. Unset: `served/<name>` in the
     folder of runs for a local run, the step's own artifact on a cluster."""
+
+    rolled_back: Literal["refuse", "push"] = "refuse"
+    """What becomes of a model that is the very one of a version that was rolled back: `refuse`
+    ends the push with an error; `push` makes it a new version. `darkroom rollback DEST --to N`
+    makes version N itself serve again."""
 
     @pydantic.field_validator("destination")
     @classmethod

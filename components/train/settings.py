@@ -26,9 +26,9 @@ class TrainSettings(Settings):
     backbone: str = "MobileNetV2"
     """A network of `keras.applications` by its name there; `small_cnn`, `lenet5`, `resnet34` or
     `squeezenet`, which start from random weights; `linear`, the baseline to beat; or
-    your own: `my_package.my_module:my_backbone`, called with one argument, the tuple `(height, width)`,
-    returns a keras.Model from pixels of mean 0 and variance 1, [N, H, W, 3], to a feature map
-    [N, h, w, D] or an embedding [N, D]. Its folder has to be on PYTHONPATH."""
+    your own: `my_package.my_module:my_backbone`, called with one argument, the tuple
+    `(height, width)`, returns a keras.Model from pixels of mean 0 and variance 1, [N, H, W, 3], to
+    a feature map [N, h, w, D] or an embedding [N, D]. Its folder has to be on PYTHONPATH."""
     alpha: float | None = pydantic.Field(default=None, gt=0)
     """Width multiplier of the MobileNets; unset: the network's own default."""
     weights: str = "imagenet"
@@ -55,7 +55,8 @@ class TrainSettings(Settings):
     """Learning rate of the deepest layer in the second phase, as a fraction of the head's; those
     between follow geometrically."""
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    """Metric that decides which epoch is the best, and when to stop early."""
+    """Metric that decides which epoch is the best, and when to stop early. Where photographs have
+    several labels, `val_accuracy` stands for the macro F1 at the best thresholds."""
     patience: int | None = pydantic.Field(default=None, ge=1)
     """Epochs without a better `monitor` after which a phase ends early; unset: never."""
     class_weights: Literal["none", "balanced"] = "none"

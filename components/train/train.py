@@ -131,7 +131,7 @@ def train_weights(
         warm = former is not None and load_former(
             network.embedding, former, str(settings.from_model)
         )
-        identity = training_identity(source, graph, settings, warm)
+        identity = training_identity(source, graph, settings, warm, network.model.variables)
         context = TrainingContext(strategy, workers, folder, identity)
         phases = plan_phases(settings, warm)
     return fit(network, source, graph, settings, phases, context, on_epoch)
@@ -150,6 +150,7 @@ def _export(
         Further entries of the manifest, for a multi-label model; else none.
     """
     from components.train.export.saved_model import export
+    from components.train.export.trained import check_exported, sample
     from components.train.model.network import build_network
     from components.train.model.thresholds import choose_thresholds
 
@@ -162,6 +163,8 @@ def _export(
     if graph.multi_label:
         thresholds = choose_thresholds(network.model, source, graph, settings.batch_size)
     export(network.embedding, graph, to, thresholds)
+    head = None if source.embeddings is None else network.model
+    check_exported(to, head, sample(source, graph), best_weights.parent, settings)
     if settings.export:
         from components.train.export.write import write_exports
 

@@ -1,6 +1,7 @@
 """The networks of `keras.applications`."""
 
 import functools
+import math
 import traceback
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,10 @@ _MINIMUM_SIDE = {"inception_resnet_v2": 75, "inception_v3": 75, "xception": 71}
 """Pixels of the smallest side by module, where it is not 32."""
 
 
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet's pixels by channel, over 255."""
+
+
 def keras_application(
     name: str, image_size: tuple[int, int], alpha: float | None, imagenet: bool
 ) -> Any:
@@ -72,12 +77,14 @@ def keras_application(
 
     options: dict[str, Any] = {} if alpha is None else {"alpha": alpha}
     try:
-        return getattr(keras.applications, name)(
+        network = getattr(keras.applications, name)(
             include_top=False,
             weights=IMAGENET if imagenet else None,
             input_shape=(*image_size, 3),
             **options,
         )
+        is_incomplete = _MODULES[name] == "efficientnet" and not imagenet
+        return _as_with_imagenet(network) if is_incomplete else network
     except ValueError as error:
         raise StepError(f"{name}: {one_line(error)}") from None
     except Exception as error:
@@ -88,6 +95,28 @@ def keras_application(
             f"cannot download the imagenet weights of {name} ({one_line(error)}): put the file "
             f"at {_target(error)}, or give its path as weights"
         ) from None
+
+
+def _as_with_imagenet(network: Any) -> Any:
+    """An EfficientNet with the layer that Keras gives it only beside its ImageNet weights.
+
+    The network must not depend on where its weights come from: a file may hold ImageNet's, and an
+    export loads what was trained.
+    """
+    import keras
+
+    scale = [1 / math.sqrt(deviation) for deviation in _IMAGENET_DEVIATION]
+    rescaling = keras.layers.Rescaling(scale)
+
+    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+        output = layer(*arguments, **options)
+        return rescaling(output) if isinstance(layer, keras.layers.Normalization) else output
+
+    return keras.models.clone_model(network, clone_function=_itself, call_function=call)
+
+
+def _itself(layer: Any) -> Any:
+    return layer
 
 
 def _target(error: Exception) -> Path:

@@ -14,7 +14,14 @@ from typing import Any
 from darkroom.errors import StepError
 
 _PARTIAL = ".partial-"
-_CANNOT_RENAME_FOLDERS = (errno.EMFILE, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
+_CANNOT_RENAME_FOLDERS = (
+    errno.EMFILE,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EXDEV,
+    errno.EPERM,
+    errno.EINVAL,
+)
 """What a bucket mounted as a folder answers, as on Vertex; gcsfuse says EMFILE."""
 
 
@@ -136,19 +143,43 @@ def create_file(path: Path, content: bytes) -> bool:
     return True
 
 
-def _rename_folder(temporary: Path, path: Path, last: Sequence[str]) -> None:
+def move_folder(source: Path, target: Path, last: Sequence[str] = ()) -> None:
+    """Gives a folder another name; file by file where a file system cannot rename folders.
+
+    Args:
+        source: The folder.
+        target: Its new name, which nothing has.
+        last: Names of files that readers take for the sign that a folder is complete, in order:
+            they are the last to come and the first to go.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    if _rename_folder(source, target, last):
+        return
+    for name in reversed(last):
+        (source / name).unlink(missing_ok=True)
+    shutil.rmtree(source)
+
+
+def _rename_folder(source: Path, target: Path, last: Sequence[str]) -> bool:
+    """Renames a folder; False where it was copied instead, and is still there."""
     try:
-        temporary.rename(path)
+        source.rename(target)
     except OSError as error:
         if error.errno not in _CANNOT_RENAME_FOLDERS:
             raise
-        # File by file then, so ordered that what readers go by comes last.
-        order = {name: number for number, name in enumerate(last, 1)}
-        for source in sorted(temporary.rglob("*"), key=lambda file: order.get(file.name, 0)):
-            if source.is_file():
-                target = path / source.relative_to(temporary)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+    else:
+        return True
+    # File by file then, so ordered that what readers go by comes last, and comes whole.
+    order = {name: number for number, name in enumerate(last, 1)}
+    for file in sorted(source.rglob("*"), key=lambda path: order.get(path.name, 0)):
+        if file.is_file():
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(copy) as temporary:
+                shutil.copyfile(file, temporary)
+    return False
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The table of backbones, their weights and their scaling."""
 
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,3 +136,45 @@ def test_linear_is_the_pixels() -> None:
     pixels = np.random.default_rng(0).normal(size=(2, 3, 4, 3)).astype(np.float32)
     backbone = build_backbone("linear", (3, 4), None, "none")
     assert np.array_equal(backbone(pixels), pixels.reshape(2, -1))
+
+
+_SMALLEST_OF_FAMILY = {
+    "ConvNeXtTiny",
+    "DenseNet121",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "NASNetMobile",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "Xception",
+}
+"""One network of each module of `keras.applications`; those of VGG19 are VGG16's."""
+
+
+@pytest.mark.parametrize("name", sorted(_SMALLEST_OF_FAMILY))
+def test_a_network_is_the_same_whatever_its_weights_are(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is trained from ImageNet weights is exported from a file of its own.
+
+    Keras gives EfficientNetB0 to B7 one layer more beside ImageNet weights. Here none is
+    downloaded, and none is loaded.
+    """
+    import keras
+    from keras.src.utils import file_utils
+
+    side = backbones()[name].minimum_side
+    monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(tmp_path / "none"))
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "load_weights", lambda *_, **__: None)
+        imagenet = build_backbone(name, (side, side), None, "imagenet")
+    scratch = build_backbone(name, (side, side), None, "none")
+    scratch.set_weights(imagenet.get_weights())
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, side, side, 3)).astype(np.float32)
+    np.testing.assert_allclose(scratch(pixels), imagenet(pixels), rtol=1e-4, atol=1e-5)

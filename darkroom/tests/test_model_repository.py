@@ -14,7 +14,7 @@ def save(folder: Path, *names: str, complete: bool = True) -> None:
     for name in names:
         (folder / name).mkdir(parents=True)
         if complete:
-            (folder / name / "saved_model.pb").touch()
+            (folder / name / "saved_model.pb").write_bytes(b"graph")
 
 
 def numbers(versions: list[repository.Version]) -> list[int]:
@@ -31,7 +31,7 @@ def test_a_half_copied_version_is_none(tmp_path: Path) -> None:
     assert current is not None
     assert current.number == 2
     rolled_back, serving = repository.roll_back(tmp_path)
-    assert (rolled_back.number, serving.number) == (2, 1)
+    assert (numbers(rolled_back), serving.number) == ([2], 1)
     assert numbers(repository.find_versions(tmp_path)) == [1]
     assert repository.next_number(tmp_path) == 4
 
@@ -91,8 +91,8 @@ def test_names_of_rolled_back_versions(tmp_path: Path) -> None:
 def test_a_rollback_takes_every_folder_of_the_number(tmp_path: Path) -> None:
     save(tmp_path, "1", "2", "02")
     rolled_back, serving = repository.roll_back(tmp_path)
-    assert rolled_back.folder == tmp_path / ".rolled-back-2"
-    assert (rolled_back.folder / "saved_model.pb").is_file()
+    assert [version.folder for version in rolled_back] == [tmp_path / ".rolled-back-2"]
+    assert (tmp_path / ".rolled-back-2" / "saved_model.pb").is_file()
     assert serving.number == 1
     assert numbers(repository.find_versions(tmp_path)) == [1]
 
@@ -105,6 +105,6 @@ def test_a_complete_folder_counts_before_a_shorter_name(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_renamed_is_one_line(tmp_path: Path) -> None:
     save(tmp_path, "1", "2", ".rolled-back-2")
-    with pytest.raises(StepError, match=r"cannot rename .*2: Directory not empty"):
+    with pytest.raises(StepError, match=r"cannot rename in .*: Directory not empty"):
         repository.roll_back(tmp_path)
     assert numbers(repository.find_versions(tmp_path)) == [2, 1]

@@ -175,16 +175,24 @@ def serve(
 @application.command()
 def rollback(
     destination: Annotated[str, typer.Argument(metavar="DEST", help="Where models are pushed.")],
+    to: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The version to serve, one that was rolled back too."),
+    ] = None,
 ) -> None:
-    """Make the previous pushed version serve again.
+    """Make the previous pushed version serve again, or any other.
 
     Example: darkroom rollback runs/served/flowers
+
+    What is rolled back is not pushed again. To undo a rollback of version 3: --to 3.
     """
     from components.push.targets import target_for
 
     configure_logging()
-    rolled_back, serving = target_for(destination).rollback()
-    print(f"version {rolled_back.number} rolled back; version {serving.number} serves")
+    gone, serving = target_for(destination).rollback(to)
+    numbers = ", ".join(str(version.number) for version in gone)
+    said = f"version{'s' if len(gone) > 1 else ''} {numbers} rolled back; " if gone else ""
+    print(f"{said}version {serving.number} serves")
 
 
 @application.command()

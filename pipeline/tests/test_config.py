@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from darkroom.errors import SettingsError
-from pipeline.config import check_inputs, config_model, load_config
+from pipeline.config import config_model, load_config
 
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = str(ROOT / "configs" / "digits.yaml")
@@ -48,22 +48,6 @@ def test_a_wrong_key_is_named_with_the_nearest(override: str, message: str) -> N
         load_config(DIGITS, overrides=[override])
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-def test_inputs_that_do_not_exist_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="data path nowhere does not exist"):
-        check_inputs(load_config(DIGITS, data="nowhere"))
-    with pytest.raises(SettingsError, match=r"data path .*part-\*.csv does not exist"):
-        check_inputs(load_config(DIGITS, data=f"{tmp_path}/part-*.csv"))
-    (tmp_path / "part-1.csv").touch()
-    check_inputs(load_config(DIGITS, data=f"{tmp_path}/part-*.csv"))
-    check_inputs(load_config(DIGITS, data="gs://bucket/flowers"))
-    weights = tmp_path / "w.h5"
-    config = load_config(DIGITS, overrides=[f"train.weights={weights}"])
-    with pytest.raises(SettingsError, match=r"'train.weights': the file .*w\.h5 does not exist"):
-        check_inputs(config)
-    weights.touch()
-    check_inputs(config)
 
 
 EMBEDDINGS = [

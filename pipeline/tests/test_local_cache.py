@@ -238,7 +238,7 @@ def test_a_push_is_known_only_while_it_serves(
 ) -> None:
     version = tmp_path / "served" / "1"
     artifact(version, "weights", "model")
-    (version / "saved_model.pb").touch()
+    (version / "saved_model.pb").write_bytes(b"graph")
     digest = json.loads((version / "manifest.json").read_text())["digest"]
     cache = begun("a")
     monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(tmp_path / "a" / "journal"))
@@ -251,7 +251,7 @@ def test_a_push_is_known_only_while_it_serves(
     assert begun("b").get("k") is not None
     artifact(tmp_path / "served" / "2", "newer weights", "model")
     assert begun("b2").get("k") is not None  # what is half-copied serves nobody
-    (tmp_path / "served" / "2" / "saved_model.pb").touch()
+    (tmp_path / "served" / "2" / "saved_model.pb").write_bytes(b"graph")
     assert begun("c").get("k") is None
     shutil.rmtree(tmp_path / "served" / "2")
     assert begun("d").get("k") is not None

@@ -75,6 +75,29 @@ def _calibration_error(of_slice: SingleLabelSlice | MultiLabelSlice) -> float:
     return sum(abs(right - probability) for _, probability, right in of_slice.reliability) / total
 
 
+def _lowest(name: str, title: str) -> Metric:
+    """The metric of the worst label, by a column of `per_label`."""
+
+    def lowest(of_slice: SingleLabelSlice | MultiLabelSlice) -> float:
+        return float(min(row[name] for row in of_slice.present))
+
+    return Metric(
+        name=f"lowest_{name}",
+        title=f"Lowest {title}",
+        meaning=f"The lowest {title} of any label with images.",
+        range=_SHARE,
+        single_label=lowest,
+        multi_label=lowest,
+    )
+
+
+def _lowest_auc(of_slice: SingleLabelSlice | MultiLabelSlice) -> float | None:
+    areas = [row["auc"] for row in of_slice.present if row["auc"] is not None]
+    if not areas:
+        return None
+    return min(areas) if of_slice.finite else math.nan
+
+
 ACCURACY = Metric(
     name="accuracy",
     title="Accuracy",
@@ -99,12 +122,17 @@ MICRO_F1 = Metric(
     range=_SHARE,
     multi_label=_micro_f1,
 )
-LOWEST_F1 = Metric(
-    name="lowest_f1",
-    title="Lowest F1",
-    meaning="The lowest F1 of any label with images.",
+LOWEST_F1 = _lowest("f1", "F1")
+LOWEST_PRECISION = _lowest("precision", "precision")
+LOWEST_RECALL = _lowest("recall", "recall")
+LOWEST_AUC = Metric(
+    name="lowest_auc",
+    title="Lowest AUC",
+    meaning="The lowest area under the ROC curve of any label with images; a slice with one single "
+    "label has none.",
     range=_SHARE,
-    multi_label=lambda of_slice: min(row["f1"] for row in of_slice.present),
+    single_label=_lowest_auc,
+    multi_label=_lowest_auc,
 )
 MACRO_PRECISION = Metric(
     name="macro_precision",
@@ -156,10 +184,12 @@ AUC = Metric(
 TOP_K_ACCURACY = Metric(
     name=f"top_{TOP_K}_accuracy",
     title=f"Top-{TOP_K} accuracy",
-    meaning=f"Share of images whose label is among the {TOP_K} most probable; where there are more "
-    f"than {TOP_K} labels.",
+    meaning=f"Share of images whose label is among the {TOP_K} most probable (of equally "
+    f"probable ones, those that come first); where there are more than {TOP_K} labels.",
     range=_SHARE,
-    single_label=TfmaMetric("SparseTopKCategoricalAccuracy", {"k": TOP_K}),
+    single_label=TfmaMetric(
+        "TopKAccuracy", {"k": TOP_K}, "components.evaluate.slices.tfma_metrics"
+    ),
     fewest_labels=TOP_K + 1,
 )
 LOG_LOSS = Metric(

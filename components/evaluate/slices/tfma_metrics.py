@@ -56,6 +56,32 @@ class _BinTopProbability(beam.CombineFn):  # type: ignore[misc]
         return {self._key: bins}
 
 
+class _CountTopK(beam.CombineFn):  # type: ignore[misc]
+    """Counts the images, and those whose label is among the k most probable."""
+
+    def __init__(self, key: Any, k: int) -> None:
+        self._key = key
+        self._k = k
+
+    def create_accumulator(self) -> _Floats:
+        return np.zeros(2)
+
+    def add_input(self, counts: _Floats, element: Any) -> _Floats:
+        # A stable order: of equal probabilities the first label wins, as in `argmax`. Keras
+        # counts all of them as hits, so that a model that knows nothing is right every time.
+        order = np.argsort(-np.asarray(element.predictions), kind="stable")
+        hit = np.ravel(element.labels)[0] in order[: self._k]
+        counts += (1, hit)
+        return counts
+
+    def merge_accumulators(self, accumulators: Iterable[_Floats]) -> _Floats:
+        counts: _Floats = np.sum(list(accumulators), axis=0)
+        return counts
+
+    def extract_output(self, counts: _Floats) -> dict[Any, Any]:
+        return {self._key: counts[1] / counts[0]}
+
+
 class _GatherAnswers(beam.CombineFn):  # type: ignore[misc]
     """Gathers labels and probabilities: a few bytes a label and image, small beside an image."""
 
@@ -98,6 +124,11 @@ def _bins_computation(name: str) -> list[Any]:
     return _computation(key, _BinTopProbability(key))
 
 
+def _top_k_computation(name: str, k: int) -> list[Any]:
+    key = tfma.metrics.MetricKey(name=name)
+    return _computation(key, _CountTopK(key, k))
+
+
 def _auc_computation(name: str) -> list[Any]:
     key = tfma.metrics.MetricKey(name=name)
     return _computation(key, _GatherAnswers(key, _auc_by_label))
@@ -117,6 +148,18 @@ class Reliability(tfma.metrics.Metric):  # type: ignore[misc]
 
     def __init__(self, name: str) -> None:
         super().__init__(_bins_computation, name=name)
+
+
+class TopKAccuracy(tfma.metrics.Metric):  # type: ignore[misc]
+    """Of a single-label model, the share of images whose label is among the k most probable.
+
+    Args:
+        name: Its name.
+        k: How many labels count.
+    """
+
+    def __init__(self, name: str, k: int) -> None:
+        super().__init__(_top_k_computation, name=name, k=k)
 
 
 class AucByLabel(tfma.metrics.Metric):  # type: ignore[misc]

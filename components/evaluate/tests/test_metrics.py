@@ -1,6 +1,7 @@
 """The metrics are scikit-learn's, over all images and in every slice."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -86,9 +87,14 @@ def test_metrics_equal_scikit_learns(
         "top_3_accuracy": sk.top_k_accuracy_score(true, probabilities, k=3, labels=range(10)),
         "calibration_error": expected_calibration_error(true, predicted, probabilities),
     }
+    each = {"labels": present, "average": None, "zero_division": 0}
+    expected["lowest_precision"] = sk.precision_score(true, predicted, **each).min()
+    expected["lowest_recall"] = sk.recall_score(true, predicted, **each).min()
+    expected["lowest_f1"] = sk.f1_score(true, predicted, **each).min()
     if len(present) > 1:
         areas = [sk.roc_auc_score(true == label, probabilities[:, label]) for label in present]
         expected["auc"] = np.mean(areas)
+        expected["lowest_auc"] = np.min(areas)
     assert metrics == pytest.approx(expected, rel=1e-5)
 
 
@@ -147,6 +153,23 @@ def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
     assert metrics["accuracy"] == (true == predicted).sum() / 300
     top = sk.top_k_accuracy_score(true, probabilities, k=3, labels=range(10))
     assert metrics["top_3_accuracy"] == float(str(np.float32(top)))
+
+
+def test_ties_are_no_hits_of_the_top_k() -> None:
+    """A model that knows nothing is right as often as chance, not always."""
+    from components.evaluate.slices.tfma_metrics import _CountTopK
+
+    generator = np.random.default_rng(3)
+    true = generator.integers(0, 10, 500)
+    for scores in (np.full((500, 10), 0.1), generator.integers(0, 3, (500, 10)) / 3):
+        combiner = _CountTopK("key", 3)
+        counts = combiner.create_accumulator()
+        for label, row in zip(true, scores, strict=True):
+            counts = combiner.add_input(counts, SimpleNamespace(labels=[label], predictions=row))
+        share = combiner.extract_output(combiner.merge_accumulators([counts]))["key"]
+        first = np.argsort(-scores, axis=1, kind="stable")[:, :3]
+        assert share == (first == true[:, None]).any(axis=1).mean()
+        assert share < 0.5
 
 
 def test_auc_shares_ranks_among_equal_scores() -> None:

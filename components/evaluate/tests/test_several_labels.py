@@ -228,7 +228,7 @@ def test_what_does_not_fit_together_is_refused(
     pair = run.examples, run.model
     refused(SettingsError, "top_3_accuracy' is for images of one label", *pair, top_3_accuracy=1)
     pair = digits_examples, digits_model
-    refused(SettingsError, "lowest_f1' is for images of several labels", *pair, lowest_f1=0.5)
+    refused(SettingsError, "micro_f1' is for images of several labels", *pair, micro_f1=0.5)
     refused(StepError, "have several labels an image", run.examples, digits_model)
     refused(StepError, "have one label an image", digits_examples, run.model)
     assert list(tmp_path.iterdir()) == []

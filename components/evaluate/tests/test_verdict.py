@@ -133,3 +133,13 @@ def test_without_thresholds_only_numbers_are_asked_for() -> None:
     verdict = judge(results, settings, not_numbers=1)
     assert verdict.reasons == ("the probabilities of 1 image are not numbers",)
     assert not verdict.blessed
+
+
+@pytest.mark.parametrize(("images", "doubts"), [(5, 1), (28, 1), (29, 0), (500, 0)])
+def test_a_test_split_too_small_to_decide_is_named(images: int, doubts: int) -> None:
+    """0.9 ** 29 is the first below 0.05."""
+    verdict = judged({"accuracy": 0.9}, result(images, accuracy=1.0))
+    assert verdict.blessed
+    assert len(verdict.doubts) == doubts
+    if doubts:
+        assert f"it has {images} images; from 29 on" in verdict.doubts[0]

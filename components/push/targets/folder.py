@@ -8,7 +8,7 @@ from typing import Any
 
 from components.push.targets.target import PUSHED, PushedVersion
 from darkroom.artifacts import model_repository
-from darkroom.artifacts.manifest import MANIFEST, atomic_artifact, folder_digest, read_manifest
+from darkroom.artifacts.manifest import MANIFEST, folder_digest, read_manifest
 from darkroom.artifacts.model import KIND, Model
 from darkroom.artifacts.model_repository import Version
 from darkroom.errors import SettingsError, StepError
@@ -46,17 +46,20 @@ class FolderTarget:
         if current is not None and current.digest == digest:
             return current
         remove_temporary(self._folder, older_than=_LONGEST_COPY)
-        number = model_repository.next_number(self._folder)
-        version = self._folder / str(number)
-        # Another push may have taken the number meanwhile: its version is never replaced.
-        with atomic_artifact(version, replace=False, durable=True) as temporary:
-            shutil.copytree(model.folder, temporary, dirs_exist_ok=True)
-            if folder_digest(temporary) != digest:
-                raise StepError(
-                    f"the copy of {model.folder} in {self._folder} is damaged; push again"
-                )
-            write_json(temporary / MANIFEST, {**model.manifest, PUSHED: record})
+        with model_repository.claimed_number(self._folder) as number:
+            version = self._folder / str(number)
+            with model_repository.new_version(version) as temporary:
+                shutil.copytree(model.folder, temporary, dirs_exist_ok=True)
+                if folder_digest(temporary) != digest:
+                    raise StepError(
+                        f"the copy of {model.folder} in {self._folder} is damaged; push again"
+                    )
+                write_json(temporary / MANIFEST, {**model.manifest, PUSHED: record})
         return _pushed(Version(number, version))
+
+    def rolled_back(self) -> Sequence[PushedVersion]:
+        """The versions out of service, the highest first."""
+        return [_pushed(version) for version in model_repository.find_rolled_back(self._folder)]
 
     def current(self) -> PushedVersion | None:
         """The highest complete version."""
@@ -72,13 +75,13 @@ class FolderTarget:
         current = self.current()
         return {} if current is None else {current.number: 100}
 
-    def rollback(self) -> tuple[PushedVersion, PushedVersion]:
-        """Rolls the highest complete version back; see `PushTarget`."""
+    def rollback(self, to: int | None = None) -> tuple[Sequence[PushedVersion], PushedVersion]:
+        """Goes back to an earlier version; see `PushTarget`."""
         if not self._folder.is_dir():
             raise SettingsError(f"{self._folder} does not exist")
         self._warn_of_incomplete()
-        rolled_back, serving = model_repository.roll_back(self._folder)
-        return _pushed(rolled_back), _pushed(serving)
+        gone, serving = model_repository.roll_back(self._folder, to)
+        return [_pushed(version) for version in gone], _pushed(serving)
 
     def _warn_of_incomplete(self) -> None:
         for version in model_repository.find_incomplete(self._folder):

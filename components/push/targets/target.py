@@ -70,11 +70,18 @@ class PushTarget(Protocol):
     def traffic(self) -> Mapping[int, int]:
         """The share of requests that each version gets, in percent, by its number."""
 
-    def rollback(self) -> tuple[PushedVersion, PushedVersion]:
-        """Takes the version that serves out of service, for good.
+    def rolled_back(self) -> Sequence[PushedVersion]:
+        """The versions that were taken out of service, the newest first."""
+
+    def rollback(self, to: int | None = None) -> tuple[Sequence[PushedVersion], PushedVersion]:
+        """Goes back to an earlier version: takes all above it out of service, for good.
+
+        Args:
+            to: The version's number, which may be out of service itself and then serves again; by
+                default the next whole one below the version that serves.
 
         Returns:
-            The version rolled back, and the one that serves now.
+            The versions taken out of service, and the one that serves now.
 
         Raises:
             SettingsError: There is no such destination.

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,16 +22,16 @@ def served_versions(destination: Path) -> list[int]:
 
 
 def rolled_back(destination: Path) -> tuple[int, int]:
-    before, after = FolderTarget(str(destination)).rollback()
+    [before], after = FolderTarget(str(destination)).rollback()
     return before.number, after.number
 
 
-def run_push(candidate: Candidate, destination: Path, out: Path) -> Path:
+def run_push(candidate: Candidate, destination: Path, out: Path, **settings: Any) -> Path:
     version = push(
         candidate.examples,
         candidate.model,
         candidate.evaluation,
-        PushSettings(destination=str(destination)),
+        PushSettings(destination=str(destination), **settings),
         pushed=out / "pushed",
     )
     return Path(version)
@@ -74,7 +75,43 @@ def test_a_rollback_serves_the_version_before_and_its_number_is_not_used_again(
     assert served_versions(destination) == [1]
     with pytest.raises(StepError, match="none to go back to"):
         rolled_back(destination)
-    assert run_push(newer, destination, tmp_path).name == "3"
+    assert run_push(newer, destination, tmp_path, rolled_back="push").name == "3"
+
+
+def test_what_was_rolled_back_is_not_pushed_again(candidate: Candidate, tmp_path: Path) -> None:
+    """As a schedule would, whose data has not changed."""
+    destination = tmp_path / "served"
+    run_push(candidate, destination, tmp_path)
+    newer = another(candidate, tmp_path, sharpness=3.0)
+    run_push(newer, destination, tmp_path)
+    rolled_back(destination)
+    message = r"this is the model of version 2, which was rolled back: .* rollback --to 2"
+    with pytest.raises(StepError, match=message):
+        run_push(newer, destination, tmp_path)
+    assert served_versions(destination) == [1]
+    gone, serving = FolderTarget(str(destination)).rollback(to=2)
+    assert (gone, serving.number) == ([], 2)
+    assert run_push(newer, destination, tmp_path).name == "2"
+    with pytest.raises(StepError, match="has no version 9; it has 2, 1"):
+        FolderTarget(str(destination)).rollback(to=9)
+    gone, serving = FolderTarget(str(destination)).rollback(to=1)
+    assert ([version.number for version in gone], serving.number) == ([2], 1)
+
+
+def test_a_rollback_passes_by_what_is_no_model(candidate: Candidate, tmp_path: Path) -> None:
+    destination = tmp_path / "served"
+    run_push(candidate, destination, tmp_path)
+    for sharpness in (3.0, 4.0):
+        run_push(
+            another(candidate, tmp_path / f"{sharpness}", sharpness=sharpness),
+            destination,
+            tmp_path,
+        )
+    (destination / "2" / "labels.txt").write_text("changed\n")
+    gone, serving = FolderTarget(str(destination)).rollback()
+    assert ([version.number for version in gone], serving.number) == ([3, 2], 1)
+    with pytest.raises(StepError, match=r"\.rolled-back-2 is damaged: it cannot serve"):
+        FolderTarget(str(destination)).rollback(to=2)
 
 
 def test_a_half_copied_version_is_none(candidate: Candidate, tmp_path: Path) -> None:
@@ -88,7 +125,7 @@ def test_a_half_copied_version_is_none(candidate: Candidate, tmp_path: Path) -> 
     assert run_push(newer, destination, tmp_path) == destination / "2"
     assert rolled_back(destination) == (2, 1)
     assert served_versions(destination) == [1]
-    assert run_push(newer, destination, tmp_path) == destination / "4"
+    assert run_push(newer, destination, tmp_path, rolled_back="push") == destination / "4"
 
 
 def test_versions_that_others_made_are_left_alone(candidate: Candidate, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def test_a_folder_target(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.WARNING):
         rolled_back, serving = target.rollback()
     assert caplog.messages == [f"{half_copied} holds no complete model and is ignored"]
-    assert (rolled_back.number, rolled_back.digest) == (2, second.manifest["digest"])
+    assert [(each.number, each.digest) for each in rolled_back] == [(2, second.manifest["digest"])]
+    assert target.rolled_back() == rolled_back
     assert (serving.number, serving.digest) == (1, first.manifest["digest"])
     assert serving.manifest["pushed"] == {"by": "me"}
     assert [version.number for version in target.versions()] == [1]
@@ -87,7 +88,7 @@ def test_a_folder_target(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
 
 def test_a_version_of_another_program_has_no_digest(tmp_path: Path) -> None:
     (tmp_path / "5").mkdir()
-    (tmp_path / "5" / "saved_model.pb").touch()
+    (tmp_path / "5" / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "5" / "manifest.json").write_text(json.dumps({"kind": "other"}))
     current = FolderTarget(str(tmp_path)).current()
     assert current is not None

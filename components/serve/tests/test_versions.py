@@ -23,7 +23,7 @@ IMAGE = {"instances": [b64(photograph(5))]}
 
 def save_empty(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    (folder / "saved_model.pb").touch()
+    (folder / "saved_model.pb").write_bytes(b"graph")
     return folder
 
 

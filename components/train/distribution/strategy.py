@@ -134,6 +134,7 @@ def dtype_policy(policy: str) -> Iterator[None]:
 
 VARIABLE = "TF_CONFIG"
 _TASKS_THAT_TRAIN = ("chief", "worker")
+_TASKS_BESIDE = ("evaluator", "ps")
 
 
 def read_worker_group() -> WorkerGroup:
@@ -170,6 +171,12 @@ def _members(document: Any) -> list[tuple[str, int]]:
     if not isinstance(workers, dict) or not all(isinstance(a, list) for a in workers.values()):
         raise SettingsError(
             f'{VARIABLE}: "cluster" must map "chief" and "worker" to lists of addresses'
+        )
+    if unknown := sorted(set(workers) - {*_TASKS_THAT_TRAIN, *_TASKS_BESIDE}):
+        # Each of them would take itself for a cluster of one, and all would write one output.
+        raise SettingsError(
+            f'{VARIABLE}: "cluster" has {", ".join(unknown)}, where training knows "chief" and '
+            '"worker"'
         )
     return [
         (kind, index) for kind in _TASKS_THAT_TRAIN for index in range(len(workers.get(kind, ())))

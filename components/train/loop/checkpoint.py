@@ -1,16 +1,19 @@
 """Checkpoints: everything a training needs to resume, in one file written atomically."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
 import logging
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.train.distribution.context import TrainingContext, broadcast_from_chief
+from components.train.export.trained import write_answers
 from components.train.loop.progress import Progress
 from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
@@ -89,18 +92,18 @@ def write_checkpoint(folder: Path, identity: Mapping[str, Any], checkpoint: Chec
         raise StepError(f"cannot write a checkpoint to {folder}: {error.strerror}") from error
 
 
-def read_bytes(folder: Path) -> bytes | None:
-    """Reads the bytes of a folder's checkpoint; None if there is none.
+def read_bytes(path: Path) -> bytes | None:
+    """Reads a file; None if there is none.
 
     Raises:
         StepError: The file cannot be read.
     """
     try:
-        return (folder / FILE).read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StepError(f"cannot read {folder / FILE}: {error.strerror}") from None
+        raise StepError(f"cannot read {path}: {error.strerror}") from None
 
 
 def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) -> Checkpoint:
@@ -126,16 +129,21 @@ def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) 
         readable = about["format"] == FORMAT
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
-        raise StepError(
-            f"the checkpoint {path} is damaged ({reason}): delete it to train from the start"
-        ) from None
+        raise StepError(f"the checkpoint {path} is damaged ({reason})") from None
     differences = _differences(theirs, identity) if readable else ["its format"]
     if differences:
         raise StepError(
-            f"the checkpoint {path} belongs to another training ({', '.join(differences)}): "
-            "delete it to train from the start, or set train.checkpoints to another folder"
+            f"the checkpoint {path} belongs to another training ({', '.join(differences)})"
         )
     return Checkpoint(_progress(progress), values)
+
+
+def set_aside(folder: Path) -> None:
+    """Renames a checkpoint and its best weights, in place of any that were set aside before."""
+    for name in (FILE, BEST_WEIGHTS):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).replace(folder / f"unused.{name}")
+    _log.warning("the former checkpoint is kept as %s", folder / f"unused.{FILE}")
 
 
 def remove_checkpoint(folder: Path) -> None:
@@ -192,32 +200,49 @@ class CheckpointManager:
     Args:
         context: The training context.
         model: The keras.Model that is trained.
+        inputs: Photographs whose answers are kept with the best weights.
     """
 
-    def __init__(self, context: TrainingContext, model: Any) -> None:
-        self._context, self._model = context, model
+    def __init__(self, context: TrainingContext, model: Any, inputs: Any) -> None:
+        self._context, self._model, self._inputs = context, model, inputs
 
     def read(self) -> Checkpoint | None:
         """Reads the checkpoint and sends it to every worker; None if there is none.
 
-        Raises:
-            StepError: It is damaged, or belongs to another training.
+        One that cannot be used, since it is damaged or of another training, is kept beside under
+        another name, and the training starts from the beginning: a schedule has nobody to ask.
         """
         folder, chief = self._context.folder, self._context.workers.is_chief
+        checkpoint, content = None, None
         if chief:
             # Left by killed attempts; each file is as large as a checkpoint.
             remove_temporary(folder)
-        content = read_bytes(folder) if chief else None
+            content = read_bytes(folder / FILE)
+        if content is not None:
+            try:
+                checkpoint = parse_checkpoint(content, folder, self._context.identity)
+                self._check_best(checkpoint.progress)
+            except StepError as error:
+                _log.warning("%s: trains from the start", error)
+                set_aside(folder)
+                content = None
         content = broadcast_from_chief(content, self._context.workers, self._context.strategy)
         if content is None:
             return None
-        return parse_checkpoint(content, folder, self._context.identity)
+        return checkpoint or parse_checkpoint(content, folder, self._context.identity)
+
+    def _check_best(self, progress: Progress) -> None:
+        """Checks that the best weights are there, unless they are those of the checkpoint."""
+        done, best = len(progress.epochs), self._context.folder / BEST_WEIGHTS
+        is_last = progress.best_epoch == done and not progress.step
+        if progress.best_epoch and not is_last and not best.is_file():
+            raise StepError(f"{best} is missing beside its checkpoint")
 
     def restore(self, checkpoint: Checkpoint, variables: Sequence[Any]) -> None:
         """Assigns the checkpoint's values to variables.
 
         Raises:
-            StepError: The variables differ, or the best weights are missing.
+            StepError: The variables differ.
         """
         assign_values(variables, checkpoint.values)
         progress, folder = checkpoint.progress, self._context.folder
@@ -229,11 +254,6 @@ class CheckpointManager:
         if progress.best_epoch == done and not progress.step:
             # Perhaps killed before saving the best weights, which are those of the checkpoint.
             self.save_best()
-        elif progress.best_epoch and not (folder / BEST_WEIGHTS).is_file():
-            raise StepError(
-                f"{folder / BEST_WEIGHTS} is missing beside its checkpoint: delete {folder} to "
-                "train from the start"
-            )
 
     def save(self, progress: Progress, values: tuple[Any, ...]) -> None:
         """Writes a checkpoint, replacing the one before.
@@ -244,6 +264,22 @@ class CheckpointManager:
         if self._context.workers.is_chief:
             checkpoint = Checkpoint(progress, values)
             write_checkpoint(self._context.folder, self._context.identity, checkpoint)
+
+    def restore_best(self) -> None:
+        """Gives every worker's model the best weights.
+
+        Raises:
+            StepError: The file cannot be read.
+        """
+        best, workers = self._context.folder / BEST_WEIGHTS, self._context.workers
+        content = read_bytes(best) if workers.is_chief else None
+        content = broadcast_from_chief(content, workers, self._context.strategy)
+        if content is None:
+            raise StepError(f"{best} is missing: run again to train from the start")
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / BEST_WEIGHTS
+            copy.write_bytes(content)
+            self._model.load_weights(copy)
 
     def save_best(self) -> None:
         """Saves the model's weights as the best.
@@ -257,12 +293,17 @@ class CheckpointManager:
         try:
             with atomic_file(best) as temporary:
                 self._model.save_weights(temporary)
+            write_answers(self._model, self._inputs, self._context.folder)
         except OSError as error:
             raise StepError(f"cannot write {best}: {error.strerror or error}") from error
 
 
 def training_identity(
-    source: TransformedExamples, graph: TransformGraph, settings: TrainSettings, warm_start: bool
+    source: TransformedExamples,
+    graph: TransformGraph,
+    settings: TrainSettings,
+    warm_start: bool,
+    variables: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Identifies a training by settings, labels and data, so that it resumes no other's checkpoint.
 
@@ -272,6 +313,7 @@ def training_identity(
         graph: The graph that gave them.
         settings: The train step's settings.
         warm_start: Whether it starts from a former model's weights.
+        variables: The network's variables, whose number and shapes are part of it.
 
     Returns:
         JSON values by name.
@@ -288,4 +330,5 @@ def training_identity(
         "counts": dict(source.counts),
         "data": data.hexdigest()[:16],
         "warm_start": warm_start,
+        "network": hashlib.sha256(repr([tuple(v.shape) for v in variables]).encode()).hexdigest(),
     }

@@ -90,7 +90,17 @@ def best(epochs: Sequence[Mapping[str, Any]], monitor: str) -> int:
         monitor: The key to compare: the highest `val_accuracy`, or the lowest of anything else.
     """
     sign = -1 if monitor == "val_accuracy" else 1
-    return min(range(len(epochs)), key=lambda index: sign * epochs[index][monitor])
+    return min(range(len(epochs)), key=lambda index: sign * monitored(epochs[index], monitor))
+
+
+def monitored(entry: Mapping[str, Any], monitor: str) -> float:
+    """What epochs and trials are compared by.
+
+    Where photographs have several labels, `val_accuracy` is at thresholds of 0.5, which the model
+    does not use: it stands for the macro F1 at the best thresholds.
+    """
+    by_threshold = monitor == "val_accuracy" and "val_macro_f1" in entry
+    return float(entry["val_macro_f1" if by_threshold else monitor])
 
 
 def out_of_patience(

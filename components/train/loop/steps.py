@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any
 
 from components.train.model.losses import MEASURES, Loss
+from components.train.model.thresholds import BINS
 
 _SEED_STRIDE = 1_000_003
 """Difference between the seeds of two devices."""
@@ -19,7 +20,7 @@ class MetricSums:
     Attributes:
         steps: Number of steps before the first whose loss is not a finite number.
         examples: Sum of the examples' weights.
-        measures: Weighted sums of `MEASURES`, in that order.
+        measures: Sums of `MEASURES`, in that order; the training loss is weighted by class.
     """
 
     steps: int
@@ -72,8 +73,8 @@ class StepRunner:
                 aggregation=tf.VariableAggregation.SUM,
             )
             labels = model.output_shape[-1]
-            self._confusion = tf.Variable(
-                tf.zeros([labels, labels]),
+            self._counts = tf.Variable(
+                tf.zeros([2, labels, BINS] if loss.multi_label else [labels, labels]),
                 trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.SUM,
@@ -87,10 +88,10 @@ class StepRunner:
 
         def evaluate(iterator: Any, steps: Any) -> tuple[Any, Any]:
             self._sums.assign(tf.zeros(self._sums.shape))
-            self._confusion.assign(tf.zeros(self._confusion.shape))
+            self._counts.assign(tf.zeros(self._counts.shape))
             for _ in tf.range(steps):
                 strategy.run(self._evaluation_step, args=(next(iterator),))
-            return self._sums.read_value(), self._confusion.read_value()
+            return self._sums.read_value(), self._counts.read_value()
 
         self._train, self._evaluate = tf.function(train), tf.function(evaluate)
         self._average = tf.function(self._average_batch_norm)
@@ -128,13 +129,14 @@ class StepRunner:
         """Evaluates without training; resets the sums of the training.
 
         Returns:
-            The sums, and the confusion matrix: the examples' weights by true and predicted label,
-            float32 [K, K].
+            The sums, and examples: by true and predicted label, float32 [K, K], or of several
+            labels by whether they have a label, by label and by bin of its probability,
+            float32 [2, K, BINS].
         """
         import tensorflow as tf
 
-        sums, confusion = self._evaluate(iterator, tf.constant(steps))
-        return self._read(sums), confusion.numpy()
+        sums, counts = self._evaluate(iterator, tf.constant(steps))
+        return self._read(sums), counts.numpy()
 
     def sync_batch_norm(self) -> None:
         """Averages batch-norm moving statistics across replicas."""
@@ -164,7 +166,9 @@ class StepRunner:
             scaled = self._optimizer.scale_loss(loss / self._replicas)
         gradients = tape.gradient(scaled, variables)
         self._optimizer.apply(gradients, variables)
-        self._add(measures * weights[:, tf.newaxis], tf.ones_like(weights), loss)
+        # The loss is weighted, as it is trained on; metrics are not, as in Keras.
+        ones = tf.ones_like(weights)
+        self._add(measures * tf.stack([weights, ones], 1), ones, loss)
 
     def _evaluation_step(self, batch: Any) -> None:
         import tensorflow as tf
@@ -173,9 +177,15 @@ class StepRunner:
         probabilities = self._model(images, training=False)
         measures = self._loss.measure(labels, probabilities)
         self._add(measures * weights[:, tf.newaxis], weights, 0.0)
-        predicted = tf.one_hot(tf.argmax(probabilities, 1), tf.shape(labels)[1])
         weighted = labels * weights[:, tf.newaxis]
-        self._confusion.assign_add(tf.matmul(weighted, predicted, transpose_a=True))
+        if self._loss.multi_label:
+            bins = tf.one_hot(tf.cast(probabilities * (BINS - 1) + 0.5, tf.int32), BINS)
+            without = weights[:, tf.newaxis] - weighted
+            sides = [tf.einsum("nk,nkb->kb", side, bins) for side in (without, weighted)]
+            self._counts.assign_add(tf.stack(sides))
+        else:
+            predicted = tf.one_hot(tf.argmax(probabilities, 1), tf.shape(labels)[1])
+            self._counts.assign_add(tf.matmul(weighted, predicted, transpose_a=True))
 
     def _add(self, measures: Any, weights: Any, loss: Any) -> None:
         import tensorflow as tf

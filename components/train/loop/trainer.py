@@ -14,6 +14,7 @@ from components.train.data.batches import (
     training_stream,
 )
 from components.train.distribution.context import TrainingContext, clear_errors
+from components.train.export.trained import sample
 from components.train.loop.checkpoint import Checkpoint, CheckpointManager, variable_values
 from components.train.loop.progress import (
     InterruptedStepError,
@@ -27,6 +28,7 @@ from components.train.loop.tensorboard import TensorBoardWriter
 from components.train.model.losses import build_loss
 from components.train.model.network import Network
 from components.train.model.phases import Phase, build_optimizer, rate_factors, set_trainable
+from components.train.model.thresholds import macro_f1
 from components.train.settings import TrainSettings
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
@@ -57,8 +59,9 @@ def fit(
 
     Returns:
         The history: `{"epochs": [{"epoch", "phase", "loss", "accuracy", "val_loss",
-        "val_accuracy", "learning_rate", "seconds"}, ...], "best_epoch": number}`. The losses do
-        not include the penalties on weights; the training loss is weighted by class.
+        "val_accuracy", "learning_rate", "seconds"}, ...], "best_epoch": number}`, and
+        `"val_macro_f1"` at the best thresholds, where photographs have several labels. The losses
+        do not include the penalties on weights; the training loss is weighted by class.
 
     Raises:
         SettingsError: `fine_tune_from` names no layer, or the batch does not divide by devices.
@@ -95,7 +98,7 @@ class Trainer:
     ) -> None:
         self._network, self._settings, self._phases = network, settings, phases
         self._context, self._termination = context, termination
-        self._checkpoints = CheckpointManager(context, network.model)
+        self._checkpoints = CheckpointManager(context, network.model, sample(source, graph))
         self._line = ProgressLine(context.workers.is_chief)
         self._steps = epoch_steps(source, settings.batch_size)
         self._call, self._call_seconds = AdaptiveStepCount(), 0.0
@@ -221,8 +224,10 @@ class Trainer:
         """Evaluates the validation split, and returns the epoch's entry of the history."""
         assert self._progress.sums is not None
         means = self._progress.sums.means()
-        sums, confusion = self._runner.evaluate(iter(self._valid), self._valid_steps)
+        sums, counts = self._runner.evaluate(iter(self._valid), self._valid_steps)
         means |= sums.means("val_")
+        if self._loss.multi_label:
+            means["val_macro_f1"] = macro_f1(counts)
         if not all(math.isfinite(value) for value in means.values()):
             raise self._not_a_number("the end")
         entry = {
@@ -233,16 +238,19 @@ class Trainer:
             "seconds": round(time.monotonic() - begun, 2),
         }
         if self._tensorboard is not None:
-            self._tensorboard.show_epoch(entry, self._network.model.trainable_variables, confusion)
+            self._tensorboard.show_epoch(entry, self._network.model.trainable_variables, counts)
         return entry
 
     def _finish_epoch(self, phase: Phase, entry: dict[str, Any]) -> None:
         self._progress = self._progress.after_epoch(entry, self._settings.monitor)
         variables = self._variables
         if self._progress.epoch == phase.epochs or self._stopped_early(phase):
-            # The next phase has an optimizer of its own.
+            # The next phase has an optimizer of its own, and starts from the best weights.
             variables = self._network.model.variables
             self._progress = self._progress.next_phase()
+            is_last = self._progress.phase == len(self._phases)
+            if not is_last and self._progress.best_epoch != entry["epoch"]:
+                self._checkpoints.restore_best()
         self._save(variables)
         if self._progress.best_epoch == entry["epoch"]:
             self._checkpoints.save_best()

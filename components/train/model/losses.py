@@ -1,7 +1,7 @@
 """Loss functions, and the training metrics computed with them."""
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from components.train.data.batches import count_labels
 from components.train.settings import TrainSettings
@@ -12,7 +12,13 @@ MEASURES = ("loss", "accuracy")
 
 
 class Loss(Protocol):
-    """A loss, and whether a prediction is right."""
+    """A loss, and whether a prediction is right.
+
+    Attributes:
+        multi_label: Whether photographs have several labels.
+    """
+
+    multi_label: ClassVar[bool]
 
     def measure(self, labels: Any, probabilities: Any) -> Any:
         """Computes every example's loss, and 1 for a hit or 0.
@@ -38,6 +44,7 @@ class SingleLabelLoss:
         class_weights: Weight of a label's training loss, float32 [K]; None: equal weights.
     """
 
+    multi_label: ClassVar[bool] = False
     label_smoothing: float = 0.0
     class_weights: Any = None
 
@@ -71,6 +78,7 @@ class MultiLabelLoss:
             validation, float32 [K]; None: 1.
     """
 
+    multi_label: ClassVar[bool] = True
     label_smoothing: float = 0.0
     positive_weights: Any = None
 

@@ -115,12 +115,14 @@ def build_optimizer(
 ) -> Any:
     """Builds AdamW with linear warm-up over the first tenth of the steps, then cosine decay to 0.
 
+    No step has learning rate 0: the first of `ramp` warm-up steps has peak / ramp.
+
     Args:
         phase: States epochs and peak learning rate.
         steps: Steps per epoch.
         weight_decay: Weight decay; not applied to vectors: biases and weights of norms.
         variables: The weights to train.
-        factors: Factors on the learning rate, by the weight's path; 1 for all others.
+        factors: Factors on learning rate and weight decay, by the weight's path; 1 for all others.
         scale_loss: Whether to scale the loss, so that small gradients are not 0 in float16.
 
     Returns:
@@ -131,31 +133,37 @@ def build_optimizer(
     total = phase.epochs * steps
     ramp = max(1, total // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
+        initial_learning_rate=phase.learning_rate / ramp,
         decay_steps=max(1, total - ramp),
         warmup_target=phase.learning_rate,
         warmup_steps=ramp,
     )
     optimizer = _depth_adamw(
-        learning_rate=schedule,
-        weight_decay=weight_decay,
+        schedule,
         factors=[factors.get(variable.path, 1.0) for variable in variables],
+        decays=[weight_decay if len(variable.shape) >= 2 else 0.0 for variable in variables],
     )
-    optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
     if scale_loss:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(variables)
     return optimizer
 
 
-def _depth_adamw(*, factors: list[float], **arguments: Any) -> Any:
+def _depth_adamw(schedule: Any, *, factors: list[float], decays: list[float]) -> Any:
     import keras
 
-    class DepthAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
-        """AdamW with a factor on each weight's learning rate, in the weights' order."""
+    class DepthAdamW(keras.optimizers.Adam):  # type: ignore[misc]
+        """AdamW with a factor on each weight's learning rate, and a decay, in the weights' order.
+
+        Decoupled weight decay: Loshchilov and Hutter, https://arxiv.org/abs/1711.05101. Keras' own
+        AdamW decays a weight by the whole learning rate, whatever rate the weight is trained at.
+        """
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            factor = factors[self._get_variable_index(variable)]
-            super().update_step(gradient, variable, learning_rate * factor)
+            index = self._get_variable_index(variable)
+            rate = keras.ops.cast(learning_rate * factors[index], variable.dtype)
+            if decays[index]:
+                self.assign_sub(variable, variable * (decays[index] * rate))
+            super().update_step(gradient, variable, rate)
 
-    return DepthAdamW(**arguments)
+    return DepthAdamW(learning_rate=schedule)

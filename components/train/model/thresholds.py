@@ -9,6 +9,8 @@ import numpy.typing as npt
 from components.train.data.batches import WorkerShard, evaluation_stream
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
+BINS = 256
+"""Bins of probability from 0 to 1, by which validation measures the F1 at the best thresholds."""
 NEUTRAL = 0.5
 """Threshold of a label that no photograph of the valid split has."""
 
@@ -86,3 +88,18 @@ def best_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> tuple[f
     best = np.flatnonzero(scores == scores.max())
     place = best[np.abs(halfway[best] - NEUTRAL).argmin()]
     return float(halfway[place]), float(scores[place])
+
+
+def macro_f1(counts: npt.NDArray[np.float32]) -> float:
+    """F1 at each label's best threshold, averaged over the labels that photographs have.
+
+    Args:
+        counts: Photographs by whether they have the label, by label and by bin of the label's
+            probability, float32 [2, K, BINS].
+    """
+    # Those at or over the threshold at each bin's lower edge.
+    without, having = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+    total = having[:, 0]
+    present = total > 0
+    scores = 2 * having / np.maximum(having + without + total[:, None], 1)
+    return float(scores[present].max(axis=1).mean()) if present.any() else 0.0

@@ -15,7 +15,7 @@ import pytest
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import Transformed
 from components.train.train import train
-from darkroom.errors import SettingsError, StepError
+from darkroom.errors import SettingsError
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
 
@@ -190,10 +190,25 @@ def halted(
     return folder
 
 
+def restarted(log: pytest.LogCaptureFixture, out: Path, reason: str) -> None:
+    """A training began from the start, and keeps beside what it could not use."""
+    assert reason in log.text
+    assert "trains from the start" in log.text
+    assert (out / "checkpoints" / "unused.training.npz").is_file()
+    assert not (out / "checkpoints" / "training.npz").exists()
+
+
 @pytest.mark.parametrize("damage", ["half", "flipped", "empty", "text"])
-def test_a_damaged_checkpoint_is_refused(
-    transformed: Transformed, settings: dict[str, Any], halted: Path, tmp_path: Path, damage: str
+def test_a_damaged_checkpoint_is_set_aside(
+    transformed: Transformed,
+    settings: dict[str, Any],
+    uninterrupted: Path,
+    halted: Path,
+    tmp_path: Path,
+    damage: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A schedule goes on without a person."""
     content = bytearray((halted / "checkpoints" / "training.npz").read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
@@ -204,19 +219,40 @@ def test_a_damaged_checkpoint_is_refused(
     }
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "training.npz").write_bytes(changed.get(damage, content))
-    with pytest.raises(StepError, match=r"training.npz is damaged \(.*\): delete it to train from"):
-        run(transformed, tmp_path, settings)
+    run(transformed, tmp_path, settings)
+    restarted(caplog, tmp_path, "training.npz is damaged")
+    assert history(tmp_path) == history(uninterrupted)
 
 
-def test_a_foreign_checkpoint_is_refused(
-    transformed: Transformed, settings: dict[str, Any], halted: Path, tmp_path: Path
-) -> None:
-    for change, named in (
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
         ({"learning_rate": 0.5}, "settings.learning_rate 0.001 there, 0.5 here"),
         ({"augmentation": {"flip": True}}, "settings.augmentation.rotation 0.1 there, 0.0 here"),
-    ):
-        with pytest.raises(StepError, match=rf"belongs to another training \({named}\): delete it"):
-            run(transformed, halted, settings | change)
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_set_aside(
+    transformed: Transformed,
+    settings: dict[str, Any],
+    halted: Path,
+    tmp_path: Path,
+    change: dict[str, Any],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shutil.copytree(halted / "checkpoints", tmp_path / "checkpoints")
+    run(transformed, tmp_path, settings | change)
+    restarted(caplog, tmp_path, f"belongs to another training ({reason})")
+
+
+def test_a_checkpoint_of_other_photographs_is_set_aside(
+    transformed: Transformed,
+    settings: dict[str, Any],
+    halted: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shutil.copytree(halted / "checkpoints", tmp_path / "checkpoints")
     others = tmp_path / "records"
     shutil.copytree(transformed.records, others)
     images = transformed.pixels["valid"][::-1]
@@ -224,14 +260,14 @@ def test_a_foreign_checkpoint_is_refused(
         for image, index in zip(images, transformed.indices["valid"], strict=True):
             record = {"image": image.tobytes(), "label_index": int(index)}
             write_record(file, serialized_example(record))
-    with pytest.raises(StepError, match=r"belongs to another training \(data"):
-        train(
-            others,
-            transformed.graph,
-            TrainSettings.model_validate(settings),
-            model=halted / "model",
-            checkpoints=halted / "checkpoints",
-        )
+    train(
+        others,
+        transformed.graph,
+        TrainSettings.model_validate(settings),
+        model=tmp_path / "model",
+        checkpoints=tmp_path / "checkpoints",
+    )
+    restarted(caplog, tmp_path, "belongs to another training (data")
 
 
 def test_another_place_may_go_on(

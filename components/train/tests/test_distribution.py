@@ -216,6 +216,14 @@ def test_tf_config_as_vertex_and_kubeflow_set_it(
     assert read == cluster or (read.size, read.rank) == cluster
 
 
+def test_tasks_of_another_kind_are_no_cluster_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them would be a chief, and write the one output."""
+    text = '{"cluster": {"master": ["a:1"], "slave": ["b:1"]}, "task": {"type": "slave"}}'
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(SettingsError, match=r'"cluster" has master, slave, where training knows'):
+        read_worker_group()
+
+
 def test_a_tpu_that_is_not_there_is_named() -> None:
     with pytest.raises(SettingsError, match=r"train.strategy is tpu, but no TPU can be reached"):
         build_strategy("tpu", WorkerGroup())

@@ -19,7 +19,12 @@ from components.train.export.parity import compared
 from components.train.export.runtime import Answers, ask
 from components.train.model.losses import MultiLabelLoss, positive_weights
 from components.train.model.network import former_weights
-from components.train.model.thresholds import best_threshold, choose_thresholds
+from components.train.model.thresholds import (
+    BINS,
+    best_threshold,
+    choose_thresholds,
+    macro_f1,
+)
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import COUNTS, SIZE, Transformed, save_graph
 from components.train.train import train
@@ -272,3 +277,19 @@ def test_a_model_of_several_labels_does_not_start_one_of_one_label(
     single = type(graph)(**{**vars(graph), "multi_label": False})
     assert former_weights(settings, single) is None
     assert "it predicts several labels per photograph" in caplog.text
+
+
+def test_the_macro_f1_of_validation_is_that_of_the_best_thresholds() -> None:
+    """But for the width of a bin; a label that no photograph has does not count."""
+    generator = np.random.default_rng(4)
+    has = generator.random((400, 3)) < (0.5, 0.1, 0.0)
+    scores = np.clip(has * 0.3 + generator.random((400, 3)) * 0.6, 0, 1).astype(np.float32)
+    bins = np.rint(scores * (BINS - 1)).astype(int)
+    counts = np.zeros((2, 3, BINS), np.float32)
+    for label in range(3):
+        for side in (0, 1):
+            of_side = bins[has[:, label] == side, label]
+            counts[side, label] = np.bincount(of_side, minlength=BINS)
+    best = [best_threshold(has[:, label], scores[:, label])[1] for label in (0, 1)]
+    assert macro_f1(counts) == pytest.approx(np.mean(best), abs=0.02)
+    assert macro_f1(np.zeros((2, 3, BINS), np.float32)) == 0.0

@@ -57,11 +57,43 @@ def test_deeper_layers_step_less(network: Network) -> None:
     variables = network.model.trainable_variables
     factors = rate_factors(network.backbone, phase)
     optimizer = build_optimizer(phase, 10, 0.0, variables, factors, scale_loss=False)
-    optimizer.iterations.assign(1)  # the peak, after a ramp of one step
     before = [variable.numpy() for variable in variables]
     optimizer.apply([tf.ones_like(variable.value) for variable in variables], variables)
     steps = [np.abs(v.numpy() - b).mean() for v, b in zip(variables, before, strict=True)]
     assert [step / steps[-1] for step in steps] == pytest.approx([0.125, 0.25, 0.5, 1, 1], rel=1e-3)
+
+
+def test_no_step_has_learning_rate_0() -> None:
+    """A training of a single step trains."""
+    import keras
+
+    for steps in (1, 2, 10, 100):
+        variables = [keras.Variable(np.zeros((2, 2), np.float32))]
+        optimizer = build_optimizer(
+            Phase("head", 1, 0.1, True, True), steps, 0.0, variables, {}, scale_loss=False
+        )
+        rates = []
+        for step in range(steps):
+            optimizer.iterations.assign(step)
+            rates.append(float(optimizer.learning_rate))
+        assert min(rates) > 0
+        assert max(rates) == pytest.approx(0.1)
+
+
+def test_deeper_layers_decay_less(network: Network) -> None:
+    import tensorflow as tf
+
+    phase = Phase("fine_tune", 1, 0.1, True, True, depth_decay=0.125)
+    set_trainable(network.backbone, phase)
+    variables = network.model.trainable_variables
+    factors = rate_factors(network.backbone, phase)
+    optimizer = build_optimizer(phase, 10, 0.5, variables, factors, scale_loss=False)
+    before = [variable.numpy() for variable in variables]
+    optimizer.apply([tf.zeros_like(variable.value) for variable in variables], variables)
+    for variable, value in zip(variables, before, strict=True):
+        if len(variable.shape) >= 2:
+            kept = 1 - 0.1 * 0.5 * factors.get(variable.path, 1.0)
+            assert variable.numpy() == pytest.approx(value * kept, rel=1e-5)
 
 
 def test_weight_decay_spares_vectors(network: Network) -> None:
@@ -71,7 +103,6 @@ def test_weight_decay_spares_vectors(network: Network) -> None:
     set_trainable(network.backbone, phase)
     variables = network.model.trainable_variables
     optimizer = build_optimizer(phase, 10, 0.5, variables, {}, scale_loss=False)
-    optimizer.iterations.assign(1)
     before = [variable.numpy() for variable in variables]
     optimizer.apply([tf.zeros_like(variable.value) for variable in variables], variables)
     for variable, value in zip(variables, before, strict=True):

@@ -1,6 +1,8 @@
 """The trainer: early ends, penalties, precision, TensorBoard, and refused inputs."""
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from components.train.tests.conftest import SIZE, SMALL_CNN, Transformed, train_
 from components.train.train import train
 from darkroom.artifacts.transformed import TransformGraph
 from darkroom.errors import StepError
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +48,64 @@ def test_a_phase_ends_early_and_the_next_begins(
     )
     assert [epoch["phase"] for epoch in history["epochs"]] == ["head"] * 3 + ["fine_tune"] * 3
     assert history["best_epoch"] == 1
+
+
+def test_metrics_are_not_weighted(transformed: Transformed, tmp_path: Path) -> None:
+    """By class the weights are up to 3 here, and an accuracy is at most 1."""
+    rare = tmp_path / "records"
+    shutil.copytree(transformed.records, rare)
+    kept = [n for n, index in enumerate(transformed.indices["train"]) if index == 0 or n % 8 == 1]
+    with (rare / "train-00000-of-00001.tfrecord").open("wb") as file:
+        for number in kept:
+            image, index = transformed.pixels["train"][number], transformed.indices["train"][number]
+            record = {"image": image.tobytes(), "label_index": int(index)}
+            write_record(file, serialized_example(record))
+    manifest = json.loads((rare / "manifest.json").read_text())
+    manifest["counts"]["train"] = len(kept)
+    (rare / "manifest.json").write_text(json.dumps(manifest))
+    values = SMALL_CNN | {"class_weights": "balanced", "epochs": 6, "learning_rate": 0.01}
+    settings = TrainSettings.model_validate(values)
+    out = {name: tmp_path / "out" / name for name in ("model", "checkpoints")}
+    train(rare, transformed.graph, settings, **out)
+    history = json.loads((out["model"] / "history.json").read_text())
+    hits = [epoch["accuracy"] * len(kept) for epoch in history["epochs"]]
+    assert hits == pytest.approx([round(hit) for hit in hits], abs=1e-3)
+    assert max(hits) <= len(kept)
+
+
+def test_the_second_phase_starts_from_the_best_head(
+    transformed: Transformed, tmp_path: Path, weights_file: str
+) -> None:
+    """With a first epoch that cannot be beaten, and a second phase that changes next to nothing."""
+    common = {"weights": weights_file, "learning_rate": 5.0, "patience": 2, "monitor": "val_loss"}
+    common |= {"epochs": 8, "fine_tune_learning_rate": 1e-12, "weight_decay": 0.0}
+    history = train_small(transformed, tmp_path, fine_tune_epochs=1, **common)
+    head = [epoch for epoch in history["epochs"] if epoch["phase"] == "head"]
+    best = min(head, key=lambda epoch: epoch["val_loss"])
+    assert best is not head[-1]
+    assert history["epochs"][-1]["val_loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_another_network_than_the_trained_one_is_not_exported(
+    transformed: Transformed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As EfficientNet was, which Keras builds otherwise beside its ImageNet weights."""
+    from components.train.model import network as module
+
+    built = module.build_network
+    calls: list[str] = []
+
+    def otherwise(settings: TrainSettings, graph: TransformGraph, weights: str) -> Network:
+        calls.append(weights)
+        if len(calls) > 1:
+            settings = settings.model_copy(update={"standardize": True})
+            graph = dataclasses.replace(graph, pixel_variance=(4.0, 4.0, 4.0))
+        return built(settings, graph, weights)
+
+    monkeypatch.setattr(module, "build_network", otherwise)
+    with pytest.raises(StepError, match=r"is not the network that was trained: on 16 validation"):
+        train_small(transformed, tmp_path, backbone="small_cnn")
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_penalty_shrinks_the_heads_weights(

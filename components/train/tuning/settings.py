@@ -73,7 +73,8 @@ class TuneSettings(Settings):
     timeout: float | None = pydantic.Field(default=None, gt=0)
     """Minutes after which no further trial begins; unset: never."""
     metric: Literal["val_accuracy", "val_loss"] = "val_accuracy"
-    """The metric to maximize (`val_accuracy`) or minimize (`val_loss`)."""
+    """The metric to maximize (`val_accuracy`; where photographs have several labels, the macro F1
+    at the best thresholds) or minimize (`val_loss`)."""
     pruning: Literal["median", "none"] = "median"
     """`median` ends a trial early when its best epoch so far is worse than the median of the
     earlier trials at that epoch."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.distribution.strategy import WorkerGroup
-from components.train.loop.progress import InterruptedStepError
+from components.train.loop.progress import InterruptedStepError, monitored
 from components.train.settings import TrainSettings
 from components.train.train import train_weights
 from darkroom.artifacts.transformed import (
@@ -81,7 +81,7 @@ def quiet_training() -> Iterator[None]:
 
 
 def _kept_value(history: Mapping[str, Any], metric: str) -> float:
-    return float(history["epochs"][history["best_epoch"] - 1][metric])
+    return monitored(history["epochs"][history["best_epoch"] - 1], metric)
 
 
 def run_subprocess_trial(

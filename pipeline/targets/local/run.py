@@ -18,7 +18,8 @@ from darkroom.errors import StepError
 from darkroom.runtime.log import configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.storage.atomic import write_json
-from pipeline.config import Config, check_inputs
+from pipeline.config import Config
+from pipeline.preflight import check_inputs
 from pipeline.targets.local.kfp_runner import JOURNAL, execute
 from pipeline.targets.local.progress import logged_to, shown_progress
 from pipeline.targets.local.step_process import InterruptedRunError, interrupted_by_signals

@@ -18,7 +18,8 @@ from darkroom.runtime.log import configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.settings import set_value
 from darkroom.storage.atomic import write_json, write_text
-from pipeline.config import Config, check_inputs
+from pipeline.config import Config
+from pipeline.preflight import check_inputs
 from pipeline.targets.local.kfp_runner import execute
 from pipeline.targets.local.progress import logged_to
 from pipeline.targets.local.run import local_arguments

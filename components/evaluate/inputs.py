@@ -1,0 +1,55 @@
+"""Whether slices and thresholds can hold for the data: asked before a run, and by the step."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.evaluate.metrics import known_metrics
+from darkroom.artifacts.examples import HEIGHT, LABEL, WIDTH
+from darkroom.errors import SettingsError
+from darkroom.settings import nearest
+
+
+def check_slices(slices: Iterable[str], columns: Iterable[str]) -> None:
+    """Checks that there is what images are sliced by.
+
+    Args:
+        slices: `evaluate.slices`.
+        columns: The extra columns of the data.
+
+    Raises:
+        SettingsError: One is neither a feature of every example nor a column.
+    """
+    features = [LABEL, HEIGHT, WIDTH, *columns]
+    for name in slices:
+        if name not in features:
+            raise SettingsError(
+                f"setting 'evaluate.slices': the examples have no feature '{name}' to slice by"
+                f"{nearest(name, features)}"
+            )
+
+
+def check_thresholds(
+    thresholds: Mapping[str, Any], labels: int | None, multi_label: bool | None = None
+) -> None:
+    """Checks that a model can have the metrics that thresholds bound.
+
+    Args:
+        thresholds: `evaluate.thresholds`.
+        labels: The number of labels; None where it is not known yet.
+        multi_label: Whether images have several labels; None where it is not known yet.
+
+    Raises:
+        SettingsError: It cannot.
+    """
+    for name in thresholds:
+        metric = known_metrics()[name]
+        if multi_label is not None and metric.computation(multi_label) is None:
+            kind = "one label" if multi_label else "several labels"
+            raise SettingsError(
+                f"setting 'evaluate.thresholds.{name}' is for images of {kind} each"
+            )
+        if labels is not None and labels < metric.fewest_labels:
+            raise SettingsError(
+                f"setting 'evaluate.thresholds.{name}' needs more than "
+                f"{metric.fewest_labels - 1} labels; there are {labels}"
+            )

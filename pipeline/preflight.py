@@ -1,0 +1,101 @@
+"""What a run here checks before its first step: all that would else fail hours later."""
+
+import ast
+import importlib.util
+import itertools
+from pathlib import Path
+
+from components.evaluate.inputs import check_slices, check_thresholds
+from components.evaluate.settings import EvaluateSettings
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.header import known_columns
+from components.ingest.sources.storage import local_files
+from components.train.settings import TrainSettings
+from darkroom.artifacts.tiles import TILE_COLUMNS
+from darkroom.backbones.registry import is_custom
+from darkroom.errors import SettingsError
+from darkroom.storage.paths import is_uri
+from pipeline.config import Config
+
+
+def check_inputs(config: Config) -> None:
+    """Checks what a run here is about to read, before its first step.
+
+    Raises:
+        SettingsError: The data or the weights file does not exist, slices or thresholds cannot
+            hold for this data, or a backbone of one's own is missing.
+        StepError: The data is no table that ingest reads.
+    """
+    data = config.data
+    if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
+        raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
+    train = config.section(TrainSettings)
+    if train.weights not in ("none", "imagenet") and not Path(train.weights).is_file():
+        raise SettingsError(f"setting 'train.weights': the file {train.weights} does not exist")
+    if is_custom(train.backbone):
+        _check_backbone(train.backbone)
+    _check_evaluation(config)
+
+
+def _check_evaluation(config: Config) -> None:
+    ingest, evaluate = config.section(IngestSettings), config.section(EvaluateSettings)
+    columns = known_columns(config.data, ingest)
+    if columns is not None:
+        check_slices(evaluate.slices, [*columns, *(TILE_COLUMNS if ingest.tiles else ())])
+    if ingest.labels is not None:
+        count: int | None = len(set(ingest.labels))
+    else:
+        count = _label_folders(config.data)
+    check_thresholds(evaluate.thresholds, count)
+
+
+def _label_folders(data: str) -> int | None:
+    """How many labels a folder has at most; None where a glance cannot tell."""
+    if is_uri(data) or not Path(data).is_dir():
+        return None
+    # There may be very many, and a threshold asks for a few.
+    some = itertools.islice((entry for entry in Path(data).iterdir() if entry.is_dir()), 100)
+    folders = list(some)
+    below = [len([inner for inner in folder.iterdir() if inner.is_dir()]) for folder in folders]
+    return max(len(folders), *below) if folders else None
+
+
+def _check_backbone(path: str) -> None:
+    """Looks for a function without importing its module, which would import Keras.
+
+    Raises:
+        SettingsError: There is no such module, or its function takes not one argument.
+    """
+    module, name = path.split(":")
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise SettingsError(
+            f"setting 'train.backbone': there is no module {module}: is the folder that holds it "
+            "on PYTHONPATH?"
+        )
+    if not found.origin or not found.origin.endswith(".py"):
+        return
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            _check_arguments(path, node.args)
+            return
+    if not any(
+        isinstance(node, ast.Assign | ast.ImportFrom | ast.If | ast.Try) for node in tree.body
+    ):
+        raise SettingsError(f"setting 'train.backbone': {found.origin} has no function {name}")
+
+
+def _check_arguments(path: str, arguments: ast.arguments) -> None:
+    places = [*arguments.posonlyargs, *arguments.args]
+    needed = len(places) - len(arguments.defaults)
+    keywords = [default for default in arguments.kw_defaults if default is None]
+    takes_one = needed <= 1 and (bool(places) or arguments.vararg is not None) and not keywords
+    if not takes_one:
+        raise SettingsError(
+            f"setting 'train.backbone': {path} is called with one argument, the tuple (height, "
+            f"width), and takes {needed + len(keywords)}"
+        )
