@@ -193,9 +193,7 @@ def _turned_by_exif() -> Any:
     by=st.integers(0, 255),
     cut=st.integers(0, 60),
 )
-def test_a_damaged_exif_is_read_as_pillow_reads_it(
-    value: int, place: int, by: int, cut: int
-) -> None:
+def test_a_damaged_exif_is_read_alike(value: int, place: int, by: int, cut: int) -> None:
     """Or is said not to state an orientation, by both."""
     block = bytearray(exif(value, before=2))
     block[6 + place % (len(block) - 6)] = by

@@ -14,6 +14,7 @@ from PIL import Image
 from components.serve.follower import find_versions
 from components.serve.loaded_model import LoadedModel, load_model
 from components.serve.prediction import predict_json
+from components.serve.settings import ServeSettings
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.model import read_model
@@ -119,7 +120,8 @@ def test_every_door_gives_the_same_answer(
         "xai_model": signatures["xai_model"](**pixels),
     }
     instances = [{"b64": base64.b64encode(image).decode()} for image in images]
-    answer = json.loads(predict_json(served, json.dumps({"instances": instances}).encode()))
+    body = json.dumps({"instances": instances}).encode()
+    answer = json.loads(predict_json(served, body, ServeSettings()))
     rows = {
         row["image_id"]: row for row in read_evaluation(run.artifact("evaluation")).predictions()
     }

@@ -136,9 +136,11 @@ def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
 
 def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:
     from components.serve.prediction import predict_json
+    from components.serve.settings import ServeSettings
 
     rows = [{"b64": base64.b64encode(image).decode()} for image in images]
-    answer = json.loads(predict_json(model, json.dumps({"instances": rows}).encode()))
+    body = json.dumps({"instances": rows}).encode()
+    answer = json.loads(predict_json(model, body, ServeSettings()))
     return np.array([row["probabilities"] for row in answer["predictions"]])
 
 

@@ -9,9 +9,7 @@ from components.serve.server import serve
 from components.serve.settings import ServeSettings
 from darkroom.errors import DarkroomError
 from darkroom.runtime.log import configure_logging, exit_with
-from darkroom.settings import validate_settings
-
-_DEFAULTS = ServeSettings()
+from darkroom.settings import read_yaml, validate_settings
 
 
 def command(
@@ -21,22 +19,40 @@ def command(
     name: Annotated[
         str | None, typer.Option(help="The model's name; the directory's own if not given.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the REST API.")] = _DEFAULTS.port,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen at; 0.0.0.0: all of the network.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the REST API.")] = None,
     grpc_port: Annotated[
         int | None,
         typer.Option(help="Port of the gRPC API (KServe's V2 protocol); off if not given."),
     ] = None,
     poll_seconds: Annotated[
-        float, typer.Option(help="Seconds between two checks for another version.")
-    ] = _DEFAULTS.poll_seconds,
+        float | None, typer.Option(help="Seconds between two checks for another version.")
+    ] = None,
+    allow_files: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Where from_filenames may read; may be repeated."),
+    ] = None,
+    settings: Annotated[
+        str, typer.Option(help="All settings: a YAML or JSON file, or a JSON object.")
+    ] = "{}",
 ) -> None:
     """Serves a model over REST with TF Serving's predict and status API.
 
     Example: python -m components.serve models/flowers --port 8501
     """
     configure_logging()
-    values = {"name": name, "port": port, "grpc_port": grpc_port, "poll_seconds": poll_seconds}
+    given = {
+        "name": name,
+        "host": host,
+        "port": port,
+        "grpc_port": grpc_port,
+        "poll_seconds": poll_seconds,
+        "allow_files": allow_files,
+    }
     try:
+        values = read_yaml(settings) | {key: v for key, v in given.items() if v is not None}
         serve(model_dir, validate_settings(ServeSettings, values))
     except DarkroomError as error:
         exit_with(error, "serve")

@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from kserve.protocol.dataplane import DataPlane
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.serve.errors import RequestError
 from components.serve.served_model import JsonCall, ServedModel
+from components.serve.v2_request import JSON_LENGTH, parse_v2
 from darkroom.settings import nearest
 
 
@@ -28,9 +31,15 @@ def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedMode
         router.add_api_route(path, endpoints.status, methods=["GET"])
         router.add_api_route(f"{path}/metadata", endpoints.metadata, methods=["GET"])
         router.add_api_route(f"{path}:predict", endpoints.predict, methods=["POST"])
+        for other in ("classify", "regress"):
+            router.add_api_route(f"{path}:{other}", _predict_only, methods=["POST"])
     router.add_api_route("/v2/health/ready", endpoints.ready, methods=["GET"])
+    for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
+        router.add_api_route(path, endpoints.infer, methods=["POST"])
     application.include_router(router)
     application.add_exception_handler(RequestError, _refused)
+    application.add_exception_handler(StarletteHTTPException, _refused)
+    application.add_exception_handler(RequestValidationError, _refused)
 
 
 class _Endpoints:
@@ -65,6 +74,19 @@ class _Endpoints:
         answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
         return Response(answer, media_type="application/json")
 
+    async def infer(self, name: str, request: Request, version: str | None = None) -> Response:
+        """Predictions in KServe's V2 protocol; KServe's own route fails on binary tensors."""
+        self._check_name(name)
+        self._model.current(version)
+        length = request.headers.get(JSON_LENGTH)
+        parsed = parse_v2(await request.body(), length, name)
+        headers = dict(request.headers)
+        response, _ = await self._data_plane.infer(name, parsed, headers)
+        content, more = self._data_plane.encode(name, response, headers, {})
+        if isinstance(content, bytes):
+            return Response(content, headers=more, media_type="application/octet-stream")
+        return _json(content)
+
     async def ready(self) -> Response:
         """Whether a model serves; KServe's own route says yes while the model loads."""
         return _json({"ready": self._model.ready}, 200 if self._model.ready else 503)
@@ -92,7 +114,16 @@ def _state(number: int, state: str, error: str = "") -> dict[str, Any]:
     return {"version": str(number), "state": state, "status": status}
 
 
+async def _predict_only() -> Response:
+    raise RequestError("the model's signatures are for predict, not for classify or regress")
+
+
 async def _refused(_: Request, error: Exception) -> Response:
+    """Every refusal in TF Serving's form."""
+    if isinstance(error, StarletteHTTPException):
+        return _json({"error": str(error.detail)}, error.status_code)
+    if isinstance(error, RequestValidationError):
+        return _json({"error": "the request is not of the form that this path takes"}, 400)
     status = error.status if isinstance(error, RequestError) else 500
     return _json({"error": str(error)}, status)
 

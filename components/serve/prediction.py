@@ -8,14 +8,17 @@ import numpy as np
 from components.serve.errors import RequestError, graph_errors, reason
 from components.serve.json_request import Array, inputs_of, json_of, parse_request
 from components.serve.loaded_model import LoadedModel, input_specs
+from components.serve.request_checks import check_values
+from components.serve.settings import ServeSettings
 
 
-def predict_json(model: LoadedModel, body: bytes) -> bytes:
+def predict_json(model: LoadedModel, body: bytes, settings: ServeSettings) -> bytes:
     """Answers TF Serving's JSON predict request.
 
     Args:
         model: The model.
         body: The request's body.
+        settings: The server's limits.
 
     Returns:
         The answer's body: `predictions` for a request of `instances`, `outputs` for `inputs`.
@@ -25,7 +28,12 @@ def predict_json(model: LoadedModel, body: bytes) -> bytes:
     """
     request = parse_request(body)
     signature = model.signature(request.signature_name)
-    outputs = call(signature, inputs_of(request, input_specs(signature)))
+    try:
+        inputs = inputs_of(request, input_specs(signature))
+    except RecursionError:
+        raise RequestError("the values are lists in lists, far too deep") from None
+    check_values(inputs, settings)
+    outputs = call(signature, inputs)
     columns = {name: json_of(name, array) for name, array in outputs.items()}
     values = _rows(columns, outputs) if request.by_row else _bare_if_single(columns)
     answer = {"predictions" if request.by_row else "outputs": values}

@@ -15,6 +15,7 @@ from components.serve.errors import RequestError
 from components.serve.follower import VersionFollower
 from components.serve.loaded_model import LoadedModel
 from components.serve.prediction import predict_json
+from components.serve.settings import ServeSettings
 from components.serve.v2_protocol import input_types, output_types, predict_v2
 
 
@@ -37,11 +38,13 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
     Args:
         name: The model's name.
         follower: What holds the current version.
+        settings: The server's limits.
     """
 
-    def __init__(self, name: str, follower: VersionFollower) -> None:
+    def __init__(self, name: str, follower: VersionFollower, settings: ServeSettings) -> None:
         super().__init__(name)
         self.follower = follower
+        self.settings = settings
         self.stopping = asyncio.Event()
 
     def current(self, version: str | None = None) -> LoadedModel:
@@ -74,11 +77,13 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         """
         if isinstance(payload, JsonCall):
             model = self.current(payload.version)
-            return await asyncio.to_thread(predict_json, model, payload.body)
+            return await asyncio.to_thread(predict_json, model, payload.body, self.settings)
         try:
-            return await asyncio.to_thread(predict_v2, self.current(), payload)
+            return await asyncio.to_thread(predict_v2, self.current(), payload, self.settings)
         except RequestError as error:
-            raise InvalidInput(str(error)) from None
+            # Half a character, which text may quote, cannot be written in any answer.
+            text = str(error).encode("utf-8", "backslashreplace").decode()
+            raise InvalidInput(text) from None
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The inputs in KServe's V2 metadata."""

@@ -38,7 +38,7 @@ def serve(model_dir: Path, settings: ServeSettings) -> None:
     check_model_directory(model_dir)
     for port in (settings.port, settings.grpc_port):
         if port is not None:
-            _check_port(port)
+            _check_port(settings.host, port)
     name = settings.name or model_name(model_dir)
     follower = VersionFollower(model_dir, name)
     _run(name, follower, settings)
@@ -53,24 +53,21 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     from kserve.model_server import app
 
     from components.serve.endpoints import add_endpoints
+    from components.serve.kserve_server import model_server
+    from components.serve.limits import Limits
     from components.serve.served_model import ReadOnlyRepository, ServedModel
 
     # With a handler there, KServe adds none of its own, which would write four lines a request.
     logging.getLogger("kserve").addHandler(logging.NullHandler())
     # KServe's own routes cause it on every start.
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)
-    model = ServedModel(name, follower)
+    model = ServedModel(name, follower, settings)
     models = kserve.ModelRepository()
     models.update(model)
-    server = kserve.ModelServer(
-        http_port=settings.port,
-        grpc_port=settings.grpc_port,
-        enable_grpc=settings.grpc_port is not None,
-        registered_models=models,
-        enable_latency_logging=False,
-    )
+    server = model_server(settings, models)
     server.model_repository_extension = ReadOnlyRepository(models)
     add_endpoints(app, server.dataplane, model)
+    app.add_middleware(Limits, settings=settings)
     server.servers.append(_follow(model, settings))
     # No models given: KServe would wait for them to be loaded before it opens the port.
     # KServe takes the thread's event loop, which is closed once another has run in the thread.
@@ -90,7 +87,7 @@ async def _follow(model: "ServedModel", settings: ServeSettings) -> None:
         signal.raise_signal(signal.SIGTERM)
         return
     model.ready = True
-    url = f"http://0.0.0.0:{settings.port}/v1/models/{quote(model.name)}:predict"
+    url = f"http://{settings.host}:{settings.port}/v1/models/{quote(model.name)}:predict"
     _LOG.info("%s version %d on %s", model.name, follower.current.version.number, url)
     if settings.grpc_port is not None:
         _LOG.info("gRPC (KServe's V2 protocol) on port %d", settings.grpc_port)
@@ -106,12 +103,15 @@ async def _stops_within(model: "ServedModel", seconds: float) -> bool:
     return True
 
 
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         # As the servers set it: a port whose last connections are still closing may be used.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))
+            probe.bind((host, port))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise StepError(f"port {port} cannot be used ({reason}); choose another") from None
+            raise StepError(
+                f"port {port} of {host} cannot be used ({reason}); choose another"
+            ) from None

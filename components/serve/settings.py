@@ -13,6 +13,10 @@ class ServeSettings(Settings):
     name: str | None = pydantic.Field(default=None, min_length=1, pattern=r"^[^/]+$")
     """The model's name in `/v1/models/NAME`; the directory's own name if unset."""
 
+    host: str = pydantic.Field(default="127.0.0.1", min_length=1)
+    """The address to listen at: by default this machine alone; `0.0.0.0` is all of the network, as
+    in the image."""
+
     port: int = pydantic.Field(default=8501, ge=1, le=65535)
     """The port of the REST API."""
 
@@ -21,6 +25,29 @@ class ServeSettings(Settings):
 
     poll_seconds: float = pydantic.Field(default=2.0, gt=0)
     """Seconds between two checks for versions that were pushed or rolled back."""
+
+    max_body_bytes: int = pydantic.Field(default=100 * 2**20, ge=1)
+    """Bytes of a request's body, at most; else 413."""
+
+    max_pixels: int = pydantic.Field(default=100_000_000, ge=1)
+    """Pixels of all photographs of a request, by their headers, at most; else 413. A request takes
+    up to some 15 bytes a pixel."""
+
+    max_instances: int = pydantic.Field(default=1024, ge=1)
+    """Instances of a request, at most; else 413."""
+
+    max_requests: int = pydantic.Field(default=64, ge=1)
+    """Requests that are read, wait and are answered at a time; else 429."""
+
+    body_seconds: float = pydantic.Field(default=10.0, gt=0)
+    """Seconds in which a body must have come; else 408."""
+
+    answer_seconds: float = pydantic.Field(default=60.0, gt=0)
+    """Seconds in which an answer must be there; else 503."""
+
+    allow_files: tuple[str, ...] = ()
+    """Folders, or URIs such as `gs://bucket/inbox`, below which the signature `from_filenames` may
+    read files; by default none."""
 
     @pydantic.model_validator(mode="after")
     def _ports_differ(self) -> Self:

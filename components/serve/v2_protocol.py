@@ -1,10 +1,9 @@
 """KServe's V2 protocol (gRPC, and REST under /v2) over a model's `serving_default`.
 
-V2's JSON has no form for bytes that are not text, so send images over gRPC, or in
-TF Serving's JSON.
+V2's JSON has no form for bytes that are not text, so send images over gRPC, as binary tensors
+over REST, or in TF Serving's JSON.
 """
 
-import struct
 from typing import Any
 
 import kserve
@@ -16,18 +15,28 @@ from components.serve.errors import RequestError
 from components.serve.json_request import Array
 from components.serve.loaded_model import LoadedModel, input_specs
 from components.serve.prediction import call
+from components.serve.request_checks import check_values
+from components.serve.settings import ServeSettings
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.settings import nearest
 
 
-def predict_v2(model: LoadedModel, request: kserve.InferRequest) -> kserve.InferResponse:
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def predict_v2(
+    model: LoadedModel, request: kserve.InferRequest, settings: ServeSettings
+) -> kserve.InferResponse:
     """Answers a V2 inference request.
 
     Raises:
         RequestError: The request is wrong.
     """
     signature = model.signature(SERVING_DEFAULT)
-    outputs = call(signature, _inputs(request, input_specs(signature)))
+    inputs = _inputs(request, input_specs(signature))
+    check_values(inputs, settings)
+    outputs = call(signature, inputs)
     return kserve.InferResponse(
         response_id=request.id or generate_uuid(),
         model_name=request.model_name,
@@ -77,8 +86,9 @@ def _array(tensor: kserve.InferInput, spec: Any) -> Array:
     wanted = np.dtype(spec.dtype.as_numpy_dtype)
     try:
         array: Array = tensor.as_numpy()
-    except (ValueError, TypeError, struct.error) as error:
-        raise RequestError(f"input '{tensor.name}': {error}") from None
+    # KServe's conversion raises whatever the values lead it to.
+    except Exception as error:
+        raise RequestError(f"input '{tensor.name}': {_first_line(error)}") from None
     is_text = wanted.kind == "O"
     if array.dtype != wanted:
         datatype = from_np_dtype(wanted)
@@ -86,7 +96,12 @@ def _array(tensor: kserve.InferInput, spec: Any) -> Array:
     if not spec.shape.is_compatible_with(array.shape):
         raise RequestError(f"input '{tensor.name}' takes shape {spec.shape}, got {array.shape}")
     if is_text:
-        texts = [item.encode() if isinstance(item, str) else item for item in array.flat]
+        texts = [
+            item.encode("utf-8", "surrogatepass") if isinstance(item, str) else item
+            for item in array.flat
+        ]
+        if not all(isinstance(text, bytes) for text in texts):
+            raise RequestError(f"input '{tensor.name}' takes text or bytes")
         array = np.array(texts, dtype=object).reshape(array.shape)
     return array
 

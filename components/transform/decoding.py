@@ -80,7 +80,13 @@ def _other(encoded: Any) -> Any:
         (lambda: _has(start, b"BM"), lambda: _bmp(encoded)),
         (lambda: _has(start, b"RIFF") & _has(start[8:], b"WEBP"), lambda: _webp(encoded)),
     ]
-    return _first(formats, lambda: _any(encoded))
+    return _first(formats, _unknown)
+
+
+def _unknown() -> Any:
+    message = "Unknown image file format: send a JPEG, PNG, BMP, GIF or WebP"
+    with tf.control_dependencies([tf.debugging.Assert(tf.constant(False), [message])]):
+        return tf.zeros([1, 1, 3], tf.uint8)
 
 
 def _first(cases: Cases, default: Callable[[], Any]) -> Any:

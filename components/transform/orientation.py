@@ -188,7 +188,7 @@ def _orientation(exif: Any) -> Any:
     table = tf.cast(table, tf.int32)
     tags = tf.where(is_little, table[:, 0] + 256 * table[:, 1], table[:, 1] + 256 * table[:, 0])
     places = tf.where(tf.equal(tags, _ORIENTATION))[:, 0]
-    is_stated = (tf.size(places) > 0) & (is_little | is_big)
+    is_stated = (tf.size(places) > 0) & (is_little | is_big) & (directory >= 0)
     return tf.cond(is_stated, lambda: _value(table[places[-1]], is_little), lambda: tf.constant(1))
 
 

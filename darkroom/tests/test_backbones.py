@@ -169,7 +169,8 @@ def test_a_network_is_the_same_whatever_its_weights_are(
     import keras
     from keras.src.utils import file_utils
 
-    side = backbones()[name].minimum_side
+    # Those with weights by image size warn of other sizes.
+    side = 128 if name.startswith("MobileNet") else backbones()[name].minimum_side
     monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(tmp_path / "none"))
     with monkeypatch.context() as patch:
         patch.setattr(keras.Model, "load_weights", lambda *_, **__: None)

@@ -158,6 +158,13 @@ def serve(
         typer.Option(help="Port of the gRPC API, KServe's V2 protocol; off if not given."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in URLs.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0: all of the network.")
+    ] = "127.0.0.1",
+    allow_files: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Where from_filenames may read; may be repeated."),
+    ] = None,
 ) -> None:
     """Serve a model over REST with TF Serving's API.
 
@@ -167,7 +174,8 @@ def serve(
     from components.serve.settings import ServeSettings
     from darkroom.settings import validate_settings
 
-    values = {"port": port, "grpc_port": grpc_port, "name": name}
+    values: dict[str, Any] = {"port": port, "grpc_port": grpc_port, "name": name, "host": host}
+    values |= {"allow_files": tuple(allow_files or ())}
     configure_logging()
     serve_model(model_dir, validate_settings(ServeSettings, values))
 

@@ -125,10 +125,14 @@ def test_metrics_equal_scikit_learns(run: Run, of_slice: dict[str, Any]) -> None
         for name in ("precision", "recall", "f1"):
             score = getattr(sk, f"{name}_score")
             expected[f"{average}_{name}"] = score(has, says, average=average, zero_division=0)
-    expected["lowest_f1"] = min(sk.f1_score(has, says, average=None))
+    for name in ("precision", "recall", "f1"):
+        score = getattr(sk, f"{name}_score")
+        expected[f"lowest_{name}"] = min(score(has, says, average=None, zero_division=0))
     expected["average_precision"] = sk.average_precision_score(has, probabilities)
     mixed = [place for place in range(4) if not has[:, place].all()]
     expected["auc"] = sk.roc_auc_score(has[:, mixed], probabilities[:, mixed])
+    areas = [sk.roc_auc_score(has[:, place], probabilities[:, place]) for place in mixed]
+    expected["lowest_auc"] = min(areas)
     # Every label of every image is a question of two answers.
     expected["log_loss"] = sk.log_loss(has.ravel(), probabilities.ravel())
     error = 0.0

@@ -24,7 +24,7 @@ def refuse_to_rename_folders() -> None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(source))
         rename(source, target, **options)
 
-    os.rename = refusing
+    os.rename = refusing  # type: ignore[assignment]
 
 
 def main(destination: str, folder: str, start: str, *options: str) -> None:

@@ -36,10 +36,11 @@ def base_dir(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(base_dir: Path) -> Iterator[Server]:
+def server(base_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server of `base_dir`; a test that pushes to it takes its version away again."""
     grpc_port = free_port()
     options = ["--poll-seconds", "0.2", "--grpc-port", str(grpc_port)]
+    options += ["--allow-files", str(tmp_path_factory.getbasetemp())]
     server = start_server(base_dir, "flowers", base_dir.parent / "log", *options)
     server.grpc_port = grpc_port
     try:

@@ -103,10 +103,6 @@ CASES = {
     ),
     "no bytes": ({"instances": [GOOD, b64(b"")]}, "instance 1: Input is empty."),
     "truncated": ({"instances": [GOOD, TRUNCATED]}, "instance 1: jpeg::Uncompress failed."),
-    "no such file": (
-        {"signature_name": "from_filenames", "instances": ["/nowhere/at-all.jpg"]},
-        "instance 0: /nowhere/at-all.jpg; No such file or directory",
-    ),
     "not an example": (
         {"signature_name": "from_examples", "instances": [b64(b"nonsense")]},
         "instance 0: Could not parse example input",

@@ -60,7 +60,7 @@ def test_is_not_ready_until_loaded_and_finishes_its_requests_on_sigterm(starting
     assert slow.result().status_code == 200
     assert server.process.wait(30) == 0
     log = server.log.read_text()
-    url = f"http://0.0.0.0:{server.port}/v1/models/{server.name}:predict"
+    url = f"http://127.0.0.1:{server.port}/v1/models/{server.name}:predict"
     assert f"[serve] {server.name} version 1 on {url}" in log
     assert "[serve] stopped" in log
     assert "Traceback" not in log
@@ -102,7 +102,7 @@ def test_a_port_in_use_ends_with_one_line(model, option):
         other = "--grpc-port" if option == "--port" else "--port"
         result = run(model, option, port, other, free_port())
     assert result.returncode == 1
-    expected = f"[serve] error: port {port} cannot be used (address already in use); "
+    expected = f"[serve] error: port {port} of 127.0.0.1 cannot be used (address already in use); "
     assert result.stderr == f"{expected}choose another\n"
 
 

@@ -13,7 +13,7 @@ from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 from darkroom.storage.atomic import atomic_file
 
-FILE = "best.probabilities.npy"
+PROBABILITIES = "best.probabilities.npy"
 """What the trained network answers at its best epoch, beside its best weights."""
 _PHOTOGRAPHS = 16
 _TOLERANCES = {"float32": 1e-4, "mixed_float16": 2e-2, "mixed_bfloat16": 5e-2}
@@ -39,7 +39,7 @@ def write_answers(model: Any, inputs: Any, folder: Path) -> None:
         inputs: What `sample` returned.
         folder: The folder of the best weights.
     """
-    with atomic_file(folder / FILE) as temporary, temporary.open("wb") as file:
+    with atomic_file(folder / PROBABILITIES) as temporary, temporary.open("wb") as file:
         np.save(file, np.asarray(model(inputs, training=False), np.float32))
 
 
@@ -59,9 +59,9 @@ def check_exported(
     Raises:
         StepError: They differ, so that another network would be evaluated and served.
     """
-    if not (folder / FILE).is_file():  # trained by a release that did not write it
+    if not (folder / PROBABILITIES).is_file():  # trained by a release that did not write it
         return
-    trained = np.load(folder / FILE, allow_pickle=False)
+    trained = np.load(folder / PROBABILITIES, allow_pickle=False)
     if head is not None:
         exported = np.asarray(head(inputs, training=False))
     else:

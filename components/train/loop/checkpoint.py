@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.distribution.context import TrainingContext, broadcast_from_chief
-from components.train.export.trained import write_answers
+from components.train.export.trained import PROBABILITIES, write_answers
 from components.train.loop.progress import Progress
 from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
@@ -148,7 +148,8 @@ def set_aside(folder: Path) -> None:
 
 def remove_checkpoint(folder: Path) -> None:
     """Removes the checkpoint of a finished training, so that the next one starts from scratch."""
-    (folder / FILE).unlink(missing_ok=True)
+    for name in (FILE, PROBABILITIES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def variable_values(variables: Sequence[Any]) -> tuple[Any, ...]:
