@@ -10,6 +10,7 @@ from darkroom.artifacts.evaluation import Evaluation
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
 from darkroom.artifacts.manifest import folder_digest
 from darkroom.artifacts.model import Model
+from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
@@ -37,9 +38,8 @@ def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> Non
         raise StepError(f"{model.folder} was changed after it was exported; train again")
     if evaluation.manifest.get("model_digest") != digest:
         raise StepError(f"{evaluation.folder} evaluated another model than {model.folder}")
-    import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(model.folder))
+    loaded = load_saved_model(model.folder)
     expected = model_format.signature_outputs(multi_label=model.thresholds is not None)
     _check_signatures(loaded.signatures, expected)
     records = _samples(examples)

@@ -6,6 +6,7 @@ from typing import Any
 from components.serve.errors import RequestError
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.artifacts.model_repository import Version
+from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.settings import nearest
 
 
@@ -43,9 +44,7 @@ def load_model(version: Version) -> LoadedModel:
         Exception: Whatever TensorFlow raises for a SavedModel that is broken, or that cannot
             classify an image.
     """
-    import tensorflow as tf
-
-    saved_model = tf.saved_model.load(str(version.folder))
+    saved_model = load_saved_model(version.folder)
     signatures = dict(saved_model.signatures)
     if not signatures:
         raise ValueError("the SavedModel has no signatures")

@@ -12,6 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public import tfxio
 
 from darkroom.artifacts import transformed
+from darkroom.artifacts.saved_model import load_saved_model
 
 _INPUTS = (IMAGE_MEAN, IMAGE_VARIANCE) = ("image_mean", "image_variance")
 
@@ -69,7 +70,7 @@ def adapter_config() -> tfxio.TensorAdapterConfig:
 
 def read_moments(folder: Path) -> dict[str, list[float]]:
     """Reads `pixel_mean` and `pixel_variance` out of a fitted `dataset_moments`."""
-    fitted = tf.saved_model.load(str(folder / transformed.TRANSFORM_FUNCTION_FOLDER))
+    fitted = load_saved_model(folder / transformed.TRANSFORM_FUNCTION_FOLDER)
     outputs = fitted.transform_fn({name: tf.zeros([1, 3]) for name in _INPUTS})
     return {name: [float(value) for value in values[0]] for name, values in outputs.items()}
 

@@ -10,6 +10,7 @@ from components.transform.settings import EmbeddingsSettings, TransformSettings
 from darkroom.artifacts import transformed
 from darkroom.artifacts.examples import SPLITS, Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.saved_model import plain_path
 from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import StepError
@@ -108,6 +109,7 @@ def _write_records(
     from components.transform.moments import adapter_config, dataset_moments, read_moments
     from components.transform.pixels import WriteRecords, check_count, plan_tasks
 
+    temporary = plain_path(temporary)
     tasks, fitted = plan_tasks(source), temporary / "moments"
     write: beam.DoFn = WriteRecords(str(records), settings, source.labels, source.multi_label)
     beam_options: Sequence[str] = settings.beam_options
@@ -160,7 +162,10 @@ def _write_graph(
     ).TensorAdapterConfig()
     preprocess = preprocessing_function(settings, source.labels, moments)
     options = PipelineOptions(beam_arguments([]))
-    with beam.Pipeline(options=options) as pipeline, tft_beam.Context(temporary):
+    with (
+        beam.Pipeline(options=options) as pipeline,
+        tft_beam.Context(str(plain_path(Path(temporary)))),
+    ):
         nothing = pipeline | beam.Create([]).with_output_types(pa.RecordBatch)
         fitted = (nothing, config) | tft_beam.AnalyzeDataset(preprocess)
-        _ = fitted | tft_beam.WriteTransformFn(str(graph))
+        _ = fitted | tft_beam.WriteTransformFn(str(plain_path(graph)))

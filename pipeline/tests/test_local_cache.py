@@ -13,7 +13,8 @@ from kfp import dsl
 
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE, StepRecord, read_step_records
-from pipeline.targets.local.cache import ContentCache, data_version
+from pipeline.targets.local.cache import ContentCache
+from pipeline.targets.local.data_version import data_version
 
 
 def artifact(folder: Path, content: str, kind: str = "examples") -> Any:

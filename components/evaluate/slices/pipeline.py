@@ -24,6 +24,7 @@ from components.evaluate.slices.slice_metrics import (
 from darkroom.artifacts.evaluation import METRICS_FILE, PREDICTIONS
 from darkroom.artifacts.examples import LABEL, Examples
 from darkroom.artifacts.model import Model
+from darkroom.artifacts.saved_model import plain_path
 from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.errors import StepError
 from darkroom.records.tfrecord import read_records
@@ -71,6 +72,8 @@ def _run_pipeline(
         metrics = MultiLabelMetrics(model.labels, model.thresholds)
     predict = Predict(str(model.folder), model.labels, settings.slices, metrics.multi_label)
     options = PipelineOptions(beam_arguments(settings.beam_options))
+    # Beam takes the path of a file for a pattern too, when it gives it its name.
+    folder = plain_path(folder)
     with beam.Pipeline(options=options) as pipeline:
         rows = (
             pipeline

@@ -12,6 +12,7 @@ from apache_beam.utils.shared import Shared
 from darkroom.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
 from darkroom.artifacts.examples import LABELS as ALL_LABELS
 from darkroom.artifacts.model import FROM_EXAMPLES, LABELS, split_labels
+from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
 
@@ -82,9 +83,8 @@ class Predict(beam.DoFn):  # type: ignore[misc]
 
 
 def _load(folder: str) -> Any:
-    import tensorflow as tf
 
-    model = tf.saved_model.load(folder)
+    model = load_saved_model(folder)
     if FROM_EXAMPLES not in model.signatures:
         raise StepError(f"the model {folder} has no signature '{FROM_EXAMPLES}'; train it again")
     return model

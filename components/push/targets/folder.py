@@ -42,9 +42,10 @@ class FolderTarget:
         """Makes a model the highest version, all at once; see `PushTarget`."""
         self._warn_of_incomplete()
         digest = model.manifest["digest"]
-        current = self.current()
-        if current is not None and current.digest == digest:
-            return current
+        serving = model_repository.serving_version(self._folder)
+        # A version whose files have changed since is made anew.
+        if serving and _pushed(serving).digest == digest and model_repository.is_whole(serving):
+            return _pushed(serving)
         remove_temporary(self._folder, older_than=_LONGEST_COPY)
         with model_repository.claimed_number(self._folder) as number:
             version = self._folder / str(number)

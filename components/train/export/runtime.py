@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.train.export import Answer, Images, onnx, tflite
+from darkroom.artifacts import saved_model
 from darkroom.artifacts.model import XAI_MODEL
 from darkroom.errors import StepError
 
@@ -81,9 +82,7 @@ def _reason(ended: subprocess.CompletedProcess[str]) -> str:
 
 def load_saved_model(path: Path) -> Answer:
     """Loads a SavedModel, to be run on the process's threads and devices."""
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(path))
+    loaded = saved_model.load_saved_model(path)
 
     def answer(image: Images) -> Any:
         # Through `loaded`, which keeps the variables alive.

@@ -8,6 +8,7 @@ from typing import Any
 from components.train.model.network import WEIGHTS
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, LABEL
+from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.artifacts.transformed import IMAGE, TransformGraph
 
 _log = logging.getLogger("darkroom.train")
@@ -32,7 +33,7 @@ def export(
 
     module = tf.Module()
     # Everything that a signature uses must be an attribute of the module to be saved with it.
-    module.transform_graph = tf.saved_model.load(str(graph.function_folder))
+    module.transform_graph = load_saved_model(graph.function_folder)
     # Without the seeds of dropout, so that a warm start finds the weights in their order.
     weights = embedding_model.weights
     setattr(module, WEIGHTS, [variable.value for variable in weights])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from components.train.data.batches import WorkerShard, evaluation_stream
 from components.train.settings import TrainSettings
 from darkroom.artifacts.model import XAI_MODEL
+from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 from darkroom.storage.atomic import atomic_file
@@ -80,7 +81,7 @@ def check_exported(
 def _answers(saved_model: Path, inputs: Floats) -> Floats:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(saved_model))
+    loaded = load_saved_model(saved_model)
     answers = loaded.signatures[XAI_MODEL](input_images=tf.constant(inputs))
     probabilities: Floats = answers["probabilities"].numpy()
     return probabilities

@@ -8,6 +8,7 @@ from typing import Any
 from components.train.augmentation.settings import AugmentationSettings
 from components.train.settings import TrainSettings
 from darkroom.artifacts.model import read_model
+from darkroom.artifacts.saved_model import plain_path
 from darkroom.artifacts.transformed import (
     Embeddings,
     TransformGraph,
@@ -192,7 +193,7 @@ def load_former(network: Any, weights: list[Any], folder: str) -> bool:
 def _saved_weights(folder: Path) -> list[Any]:
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    reader = tf.train.load_checkpoint(str(plain_path(folder) / "variables" / "variables"))
     stored = reader.get_variable_to_shape_map()
     names: list[str] = []
     while (name := f"{WEIGHTS}/{len(names)}/.ATTRIBUTES/VARIABLE_VALUE") in stored:

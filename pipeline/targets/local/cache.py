@@ -5,24 +5,21 @@ digests in its input artifacts' manifests, the photographs, its settings and the
 files they name, its component's code, and the installed packages.
 """
 
+import dataclasses
 import hashlib
 import importlib.machinery
 import json
+import logging
 import os
 import platform
 import re
 import shutil
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest.settings import IngestSettings
-from components.ingest.sources.archive import is_archive
-from components.ingest.sources.source import DIGITS, read_source
 from darkroom.artifacts.code_digest import code_digest
 from darkroom.artifacts.manifest import (
     MANIFEST,
@@ -31,18 +28,21 @@ from darkroom.artifacts.manifest import (
     named_files,
     read_manifest,
 )
+from darkroom.artifacts.model_repository import Version, is_whole
 from darkroom.errors import DarkroomError, StepError
 from darkroom.runtime.step_record import read_step_records, write_cached_record
-from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json
-from darkroom.storage.paths import is_uri
 from pipeline.steps import step_named, step_names
+from pipeline.targets.local.data_version import data_version
 from pipeline.targets.local.kfp_patches import LocalCache
+from pipeline.targets.local.stored_state import StoredState
 
 UNKNOWN = ""
 """The key of a step whose outcome does not follow from what is known: it always runs."""
 
 _OWN_CODE = re.compile(r"([A-Za-z_]\w*)(\.\w+)*:[A-Za-z_]\w*")
+
+_log = logging.getLogger("darkroom")
 
 OnCached = Callable[[str, str], None]
 """Called with a step and the run in which it ran."""
@@ -85,7 +85,10 @@ class ContentCache(LocalCache):  # type: ignore[misc]
             return None
         try:
             entry = json.loads(Path(self._entry_path(key)).read_text(encoding="utf-8"))
-            if not _stands(entry):
+            if (damaged := _damaged(entry)) is not None:
+                _log.warning("%s has changed since it was made: made again", damaged)
+                return None
+            if not _serves(entry):
                 return None
             paths = self._taken_over(entry)
         except (OSError, ValueError, KeyError, DarkroomError):
@@ -97,6 +100,8 @@ class ContentCache(LocalCache):  # type: ignore[misc]
         self._on_cached(step["name"], step["run"])
         for name, path in paths.items():
             entry["outputs"][name]["uri"] = path
+            # Links have the inodes of before; copies have others.
+            entry["states"][name] = dataclasses.asdict(StoredState.of(Path(path)))
         # Should the run that it is from be deleted, this one has it still.
         write_json(Path(self._entry_path(key)), entry)
         outputs: dict[str, Any] = self._deserialize_outputs(entry["outputs"])
@@ -110,8 +115,8 @@ class ContentCache(LocalCache):  # type: ignore[misc]
         document = {
             "journal": ran | {"run": self._folder.name},
             "outputs": self._serialize_outputs(outputs),
-            "digests": {
-                name: artifact_digest(Path(ran["artifacts"][name]))
+            "states": {
+                name: dataclasses.asdict(StoredState.of(Path(ran["artifacts"][name])))
                 for name in outputs
                 if name in ran["artifacts"]
             },
@@ -145,7 +150,7 @@ class ContentCache(LocalCache):  # type: ignore[misc]
         """The artifacts, within this run's folder: links, that take no room."""
         name = entry["journal"]["name"]
         paths: dict[str, str] = {}
-        for artifact in entry["digests"]:
+        for artifact in entry["states"]:
             source = Path(entry["outputs"][artifact]["uri"])
             target = self._folder / "cached" / name / artifact
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -187,20 +192,27 @@ def _content(name: str, value: Any) -> Any:
     return [value, files, dict(_own_code(value))]
 
 
-def _stands(entry: Mapping[str, Any]) -> bool:
-    """Whether the artifacts are what they were, and a pushed model is what serves."""
-    for name, digest in entry["digests"].items():
+def _damaged(entry: Mapping[str, Any]) -> Path | None:
+    """The first artifact that is not what it was, or is gone."""
+    for name, state in entry["states"].items():
         path = Path(entry["outputs"][name]["uri"])
-        if not path.exists() or artifact_digest(path) != digest:
-            return False
-    if "pushed" not in entry["digests"]:
+        if not StoredState.from_json(state).stands(path):
+            return path
+    return None
+
+
+def _serves(entry: Mapping[str, Any]) -> bool:
+    """Whether a pushed model, where the step pushed one, is what serves, whole."""
+    if "pushed" not in entry["states"]:
         return True
     from components.push.targets import target_for
 
     pushed = read_manifest(Path(entry["outputs"]["pushed"]["uri"]), "pushed")
     current = target_for(pushed["destination"]).current()
-    known = (pushed["path"], pushed["digest"])
-    return current is not None and (current.location, current.digest) == known
+    if current is None or (current.location, current.digest) != (pushed["path"], pushed["digest"]):
+        return False
+    folder = Path(current.location)
+    return not folder.is_dir() or is_whole(Version(current.number, folder))
 
 
 def _packages() -> list[str]:
@@ -232,63 +244,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-_SETTLED_AFTER = 2.0
-"""Seconds after which a file system gives a file that is written again another time."""
-
-
-def data_version(data: str, settings: Mapping[str, Any]) -> str:
-    """Digests what ingest is about to read.
-
-    A table counts by its rows, a photograph by its name, size, inode and times. Its times include
-    that of the inode's last change, which no program can set: whoever puts back an old date after
-    a change is found out. A photograph changed only just now counts by its content, since a
-    further change might leave its times as they are. Touching one costs no more than an ingest.
-
-    Args:
-        data: As the config has it.
-        settings: The ingest step's settings.
-
-    Raises:
-        DarkroomError: The data cannot be read.
-    """
-    checked = validate_settings(IngestSettings, settings)
-    if data == DIGITS:  # they come with scikit-learn, whose version the cache knows
-        return data
-    if is_uri(data):
-        return _remote_digest(data, checked)
-    unsettled = time.time() - _SETTLED_AFTER
-    if is_archive(data):
-        return _state(data, unsettled)
-    digest = hashlib.sha256()
-    with tempfile.TemporaryDirectory() as unused:
-        table = read_source(data, Path(unused), checked)
-    locations = [row.location for row in table.rows] + [row.mask for row in table.rows if row.mask]
-    if any(map(is_uri, locations)):
-        return _remote_digest(data, checked)
-    for part in (*table.rows, *table.rejections):
-        digest.update(f"{part!r}\n".encode())
-    for location in locations:
-        digest.update(f"{_state(location, unsettled)}\n".encode())
-    return digest.hexdigest()
-
-
-def _state(location: str, unsettled: float) -> str:
-    """What changes when a file does."""
-    try:
-        found = Path(location).stat()
-        if not stat.S_ISREG(found.st_mode):
-            return "no regular file"
-        if max(found.st_ctime, found.st_mtime) > unsettled:
-            return content_digest(Path(location))
-        return f"{found.st_size} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
-    except OSError:
-        return "missing"
-
-
-def _remote_digest(data: str, settings: IngestSettings) -> str:
-    # It lists through Beam, which takes a while to import.
-    from components.ingest.fingerprint import fingerprint
-
-    return fingerprint(data, settings)
