@@ -12,7 +12,7 @@ from darkroom.artifacts.examples import examples_digest
 from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest
 from darkroom.errors import StepError
 from darkroom.storage.paths import is_uri
-from pipeline.targets.local.run import RUN_FILE
+from pipeline.targets.local.run_folder import RUN_FILE
 
 if TYPE_CHECKING:
     from rich.tree import Tree

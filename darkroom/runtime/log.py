@@ -7,6 +7,9 @@ from typing import NoReturn
 
 from darkroom.errors import DarkroomError
 
+QUIET_VARIABLE = "DARKROOM_QUIET"
+"""Set, only warnings and errors are shown, by the steps' processes too."""
+
 
 def configure_logging() -> None:
     """Shows the steps' own log lines on standard error as `[ingest] 3,483 photographs`."""
@@ -17,7 +20,7 @@ def configure_logging() -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(_StepFormatter())
         logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.WARNING if os.environ.get(QUIET_VARIABLE) else logging.INFO)
         logger.propagate = False
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from darkroom.artifacts.provenance import making
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, StepError
 from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.runtime.signals import exit_on_termination
 from darkroom.runtime.step_record import StepRecord
 from darkroom.settings import Settings, validate_settings
+from darkroom.storage.atomic import is_disk_full, os_reason
 
 GC_THRESHOLD = 50_000
 """New objects after which Python looks for garbage."""
@@ -54,6 +55,15 @@ def run_step(function: Callable[..., Result], **arguments: Any) -> Result:
     except SystemExit as error:
         entry.failed(str(error))
         raise
+    except OSError as error:
+        if not is_disk_full(error):
+            entry.failed(f"{type(error).__name__}: {error}".splitlines()[0])
+            raise
+        # Wherever it comes up, it is one line, and no bug of ours.
+        full = StepError(f"cannot write {error.filename or 'a file'}: {os_reason(error)}")
+        with contextlib.suppress(OSError):
+            entry.failed(str(full))
+        exit_with(full, name)
     except BaseException as error:
         entry.failed(f"{type(error).__name__}: {error}".splitlines()[0])
         raise

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -23,6 +24,22 @@ _CANNOT_RENAME_FOLDERS = (
     errno.EINVAL,
 )
 """What a bucket mounted as a folder answers, as on Vertex; gcsfuse says EMFILE."""
+
+
+def os_reason(error: OSError) -> str:
+    """What an operating-system error says, in a few words."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        # Of all files that could not be copied the first: (source, target, text).
+        text = str(error.args[0][0][-1]) if error.args[0] else str(error)
+        return re.sub(r"^\[Errno \d+\] |: '.*$", "", text)
+    return error.strerror or str(error)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether there is no room left, for anybody or for this user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error)
 
 
 def temporary_name(path: Path) -> Path:
@@ -103,7 +120,7 @@ def atomic_folder(
             shutil.rmtree(path)
         _rename_folder(temporary, path, last)
     except OSError as error:
-        raise StepError(f"cannot write {path}: {error.strerror or error}") from error
+        raise StepError(f"cannot write {path}: {os_reason(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """The `darkroom` command."""
 
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -9,21 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from darkroom.errors import DarkroomError, StepError
-from darkroom.runtime.log import configure_logging, exit_with
+from darkroom.runtime.log import QUIET_VARIABLE, configure_logging, exit_with
 from pipeline.cli.options import (
     ConfigArgument,
     DataOption,
+    OutOption,
     SetOption,
     TargetOption,
     is_ours,
     missing_packages,
 )
-from pipeline.cli.runs import cancel, retry, runs, submit
+from pipeline.cli.runs import cancel, clean, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules, trigger
 
 application = typer.Typer(
     name="darkroom",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -31,22 +32,39 @@ application = typer.Typer(
 _shows_tracebacks = False
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from darkroom.artifacts.provenance import code_version
+
+        found = code_version()
+        commit = f" (commit {found['commit'][:12]})" if found["commit"] else ""
+        print(f"darkroom {found['version']}{commit}")
+        raise typer.Exit
+
+
 @application.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show an error's traceback.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
 ) -> None:
     """From a pile of labelled photographs to an image classifier in production."""
     global _shows_tracebacks
     _shows_tracebacks = debug
+    if quiet:
+        os.environ[QUIET_VARIABLE] = "1"
 
 
 @application.command()
 def run(
     config: ConfigArgument,
     data: DataOption = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of runs.")] = Path(
-        "runs"
-    ),
+    out: OutOption = Path("runs"),
     settings: SetOption = None,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Run every step, whether anything changed or not.")
@@ -264,7 +282,7 @@ def labels(
     print(output)
 
 
-for _verb in (submit, runs, cancel, retry):
+for _verb in (submit, runs, cancel, retry, clean):
     application.command()(_verb)
 application.command()(schedule)
 application.command()(schedules)
@@ -287,6 +305,12 @@ def main() -> None:
         if _shows_tracebacks:
             traceback.print_exc()
         exit_with(error)
+    except OSError as error:
+        from darkroom.storage.atomic import is_disk_full, os_reason
+
+        if _shows_tracebacks or not is_disk_full(error):
+            raise
+        exit_with(StepError(f"cannot write {error.filename or 'a file'}: {os_reason(error)}"))
     except ModuleNotFoundError as error:
         if _shows_tracebacks or is_ours(error.name):
             raise

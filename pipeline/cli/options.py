@@ -1,6 +1,7 @@
 """Options that several verbs take, and the group of packages that each verb needs."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,11 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change a setting; may be repeated."),
 ]
 TargetOption = Annotated[str, typer.Option("--target", metavar="kfp|vertex", help="Which cluster.")]
+
+
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of runs.")]
+LOCAL = "local"
+"""This machine, among the places to run."""
 
 
 _GROUPS = {

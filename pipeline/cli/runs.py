@@ -1,5 +1,6 @@
 """The verbs for runs on a cluster: `submit`, `runs`, `cancel` and `retry`."""
 
+import datetime
 import sys
 import tempfile
 from pathlib import Path
@@ -7,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import ConfigArgument, DataOption, SetOption, TargetOption
+from darkroom.errors import SettingsError, StepError
+from pipeline.cli.options import (
+    LOCAL,
+    ConfigArgument,
+    DataOption,
+    OutOption,
+    SetOption,
+    TargetOption,
+)
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -49,15 +58,27 @@ def submit(
 
 
 def runs(
-    config: ConfigArgument,
-    target: TargetOption,
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG]", help="The config, for a cluster's runs.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option("--target", metavar="local|kfp|vertex", help="Where they ran.")
+    ] = LOCAL,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 10,
+    out: OutOption = Path("runs"),
     settings: SetOption = None,
 ) -> None:
-    """List a pipeline's last runs on a cluster, the newest first.
+    """List the last runs, here or on a cluster, the newest first.
 
-    Example: darkroom runs configs/flowers.yaml --target kfp
+    Example: darkroom runs
+
+    On a cluster: darkroom runs configs/flowers.yaml --target kfp
     """
+    if target == LOCAL:
+        _list_local(out, limit, config)
+        return
+    if config is None:
+        raise SettingsError(f"--target {target} lists a config's runs: darkroom runs CONFIG")
     loaded, cluster = _cluster(config, target, settings)
     found = cluster.runs(loaded.name, limit)
     if not found:
@@ -66,6 +87,58 @@ def runs(
     for run in found:
         created = run.created.astimezone().strftime("%Y-%m-%d %H:%M")
         print(f"{run.id:<{width}}  {run.state:<9}  {created}  {run.name}")
+
+
+def _list_local(out: Path, limit: int, config: str | None) -> None:
+    from pipeline.targets.local.run_folder import read_runs
+
+    found = read_runs(out)
+    if config is not None:
+        from pipeline.config import load_config
+
+        name = load_config(config).name
+        found = [run for run in found if run["run_id"].startswith(f"{name}-")]
+    if not found:
+        print(f"no runs in {out}")
+    width = max((len(run["run_id"]) for run in found[:limit]), default=0)
+    for run in found[:limit]:
+        started = datetime.datetime.fromisoformat(run["started"]).astimezone()
+        accuracy = run.get("metrics", {}).get("accuracy")
+        shown = "-" if accuracy is None else f"{accuracy:.3f}"
+        status = run["status"] if run["status"] != "succeeded" or run["blessed"] else "not blessed"
+        version = Path(run["pushed"]).name if run.get("pushed") else "-"
+        print(
+            f"{run['run_id']:<{width}}  {started:%Y-%m-%d %H:%M}  {status:<11}  "
+            f"accuracy {shown:<5}  version {version}"
+        )
+
+
+def clean(
+    out: OutOption = Path("runs"),
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="How many runs stay.")] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> None:
+    """Free the disk of old runs here.
+
+    Example: darkroom clean --keep 5 --dry-run
+
+    The newest N runs stay, those of models that were pushed, and one that is running. Steps
+    whose outcomes were only in runs that go will run again when they are needed.
+    """
+    from pipeline.targets.local.clean import clean as remove
+    from pipeline.targets.local.clean import plan_cleaning
+
+    plan = plan_cleaning(out.absolute(), keep)
+    for folder in plan.runs:
+        print(folder)
+    if not dry_run:
+        try:
+            remove(plan)
+        except OSError as error:
+            raise StepError(f"cannot remove {error.filename}: {error.strerror}") from None
+    count = f"{len(plan.runs)} run{'' if len(plan.runs) == 1 else 's'}"
+    freed = f"{plan.freed / 1e6:,.1f} MB"
+    print(f"{count}, {freed}, would go" if dry_run else f"{count} removed, {freed} freed")
 
 
 def cancel(

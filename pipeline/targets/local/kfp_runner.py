@@ -19,12 +19,12 @@ from darkroom.errors import StepError
 from darkroom.runtime.step_record import STARTED_VARIABLE, STEP_RECORDS_VARIABLE, read_step_records
 from darkroom.storage.atomic import remove_temporary
 from pipeline.targets.local.progress import Progress
+from pipeline.targets.local.run_folder import JOURNAL
 from pipeline.targets.local.step_process import StepProcess
 
 if TYPE_CHECKING:
     from pipeline.targets.local.cache import ContentCache
 
-JOURNAL = "journal"
 LOGS = "logs"
 
 
@@ -107,8 +107,10 @@ class _Runner:
         with (self._folder / LOGS / f"{step}.log").open("a", encoding="utf-8") as log:
 
             def on_line(line: str) -> None:
-                log.write(line)
-                log.flush()
+                # On a full disk the step itself says what it cannot write.
+                with contextlib.suppress(OSError):
+                    log.write(line)
+                    log.flush()
                 sys.stdout.write(line)
 
             code = process.work(program, full_command[-4:], environment, on_line)

@@ -3,11 +3,13 @@
 import contextlib
 import datetime
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from darkroom.runtime.log import QUIET_VARIABLE
 from pipeline.steps import step_names
 from pipeline.target import Run, State, StepState
 
@@ -73,11 +75,13 @@ def shown_progress(steps: Sequence[str], name: str, output: TextIO) -> Iterator[
     Yields:
         What is to be told of it.
     """
+    is_quiet = bool(os.environ.get(QUIET_VARIABLE))
 
     def say(line: str) -> None:
-        print(line, flush=True)
+        if not is_quiet:
+            print(line, flush=True)
 
-    if not output.isatty():
+    if is_quiet or not output.isatty():
         yield Progress(steps, name, on_line=say)
         return
     from rich.console import Console
@@ -121,8 +125,10 @@ class _Splitter(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        self._file.write(text)
-        self._file.flush()
+        # On a full disk the terminal still says what went wrong.
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+            self._file.flush()
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             if match := _STEP_LINE.match(line):

@@ -28,6 +28,8 @@ from pipeline.steps import step_named
 
 SECONDS_TO_END = 30.0
 """How long a step that was asked to end may take to: a training saves itself first."""
+SECONDS_ALONE = 5.0
+"""The same where the run was killed: the next may begin at once."""
 
 
 class StepProcess:
@@ -146,7 +148,7 @@ def _listen(source: int, work: list[bytes], given: threading.Event) -> None:
             given.set()
     if work:
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(SECONDS_TO_END)
+        time.sleep(SECONDS_ALONE)
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
