@@ -7,10 +7,12 @@ from typing import Any
 
 import yaml
 
+from components.push.settings import PushSettings
 from components.train.settings import TrainSettings
 from darkroom.beam.options import option_values, remote_runner
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import atomic_file
+from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 from pipeline.settings.cluster import ClusterSettings
 from pipeline.steps import STEPS
@@ -59,6 +61,33 @@ def _check_target(config: Config, target: Target) -> None:
             "is for one machine; set it to multi_worker"
         )
     target.check(config)
+
+
+def unreachable(config: Config) -> list[str]:
+    """What a run on a cluster could not reach, one line each with the fix.
+
+    An absolute path that is not here may be of a volume that a cluster's machines mount.
+    """
+    problems = []
+    data = Path(config.data)
+    is_path = config.data != "sklearn:digits" and not is_uri(config.data)
+    if is_path and (not data.is_absolute() or data.exists()):
+        problems.append(
+            f"data {config.data} is a path of this machine: give a bucket's URI, such as "
+            "--data gs://bucket/flowers"
+        )
+    cluster = config.cluster
+    if not cluster.registry and not cluster.images_file:
+        problems.append(
+            "the images have no registry, so that a cluster looks for them on Docker Hub: set "
+            "cluster.registry"
+        )
+    if config.section(PushSettings).destination is None:
+        problems.append(
+            "push.destination is not set: a pushed model stays in the step's own artifact, where "
+            "no server looks"
+        )
+    return problems
 
 
 def with_workers(config: Config) -> Config:

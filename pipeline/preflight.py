@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import itertools
+import os
 from pathlib import Path
 
 from components.evaluate.inputs import check_slices, check_thresholds
@@ -53,11 +54,15 @@ def _label_folders(data: str) -> int | None:
     """How many labels a folder has at most; None where a glance cannot tell."""
     if is_uri(data) or not Path(data).is_dir():
         return None
-    # There may be very many, and a threshold asks for a few.
-    some = itertools.islice((entry for entry in Path(data).iterdir() if entry.is_dir()), 100)
-    folders = list(some)
-    below = [len([inner for inner in folder.iterdir() if inner.is_dir()]) for folder in folders]
+    folders = _folders(data)
+    below = [len(_folders(folder)) for folder in folders]
     return max(len(folders), *below) if folders else None
+
+
+def _folders(place: str) -> list[str]:
+    """Folders among the first entries: there may be a million, and a threshold asks for a few."""
+    with os.scandir(place) as entries:
+        return [entry.path for entry in itertools.islice(entries, 1000) if entry.is_dir()]
 
 
 def _check_backbone(path: str) -> None:

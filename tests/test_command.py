@@ -97,7 +97,7 @@ def test_a_verb_whose_packages_are_missing_names_their_group(
 ) -> None:
     model = tmp_path / "1"
     model.mkdir()
-    (model / "saved_model.pb").touch()
+    (model / "saved_model.pb").write_bytes(b"graph")
     (model / "manifest.json").write_text('{"kind": "model", "format_version": 1}')
     given = [str(tmp_path) if word == "MODEL" else word for word in arguments]
     code = (

@@ -11,7 +11,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.sources.source import Table, read_source
 from darkroom.artifacts import examples as examples_format
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
-from darkroom.artifacts.rejected import COPY_REASONS, Rejection, write_rejections
+from darkroom.artifacts.rejected import COPY_REASONS, Reason, Rejection, write_rejections
 from darkroom.beam.remote import with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
@@ -147,7 +147,14 @@ def _check_outcome(
     # A copy is no fault of the data's: however many there are, the run continues.
     refused = sum(number for reason, number in reasons.items() if reason not in COPY_REASONS)
     if not kept:
-        raise StepError(f"no usable image: all {refused:,} rows were rejected; see {rejected}")
+        hint = (
+            " (put photographs in a folder for each label, or give a table of image and label)"
+            if set(reasons) == {Reason.NO_LABEL}
+            else ""
+        )
+        raise StepError(
+            f"no usable image: all {refused:,} rows were rejected{hint}; see {rejected}"
+        )
     share = refused / (kept + refused)
     if share > settings.max_rejected:
         raise StepError(

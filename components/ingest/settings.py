@@ -1,5 +1,6 @@
 """Settings of the ingest step, of its expectations and of its streams."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -155,11 +156,21 @@ class IngestSettings(Settings):
     label_separator: str | None = pydantic.Field(default=None, min_length=1)
     """Splits the label column into several labels, such as `"|"` or `" "`. Unset: one label."""
     columns: tuple[Column, ...] | None = None
-    """Names of the columns of a CSV without a header line, in order."""
+    """Names of the columns of a CSV without a header line, in order: a list."""
     expectations: ExpectationSettings = ExpectationSettings()
     """What the photographs are compared with, and what follows if they are not as expected."""
     beam_options: tuple[str, ...] = ()
     """Options for Beam in its own spelling, such as `--runner=DataflowRunner`."""
+
+    @pydantic.field_validator("columns", mode="before")
+    @classmethod
+    def _columns_are_a_list(cls, columns: object) -> object:
+        names = [columns] if isinstance(columns, str) else columns
+        if isinstance(names, list | tuple) and len(names) == 1 and isinstance(names[0], str):
+            parts = [part.strip() for part in re.split(r"[;,|\t]", names[0])]
+            if len(parts) > 1:
+                raise ValueError(f"a list of names is expected: [{', '.join(parts)}]")
+        return columns
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Self:

@@ -49,6 +49,11 @@ resource "google_cloud_run_v2_service" "trigger" {
         name  = "DARKROOM_TARGET"
         value = "vertex"
       }
+      # Cloud Run lets in only who may invoke it.
+      env {
+        name  = "DARKROOM_TRIGGER_SECRET"
+        value = "iam"
+      }
       env {
         name  = "GOOGLE_CLOUD_PROJECT"
         value = var.project

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from darkroom.errors import DarkroomError, StepError
+from darkroom.errors import DarkroomError, SettingsError, StepError
 from darkroom.runtime.log import QUIET_VARIABLE, configure_logging, exit_with
 from pipeline.cli.options import (
     ConfigArgument,
@@ -149,19 +149,29 @@ def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="YAML file.")],
     data: DataOption = None,
     settings: SetOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse what a cluster cannot reach.")
+    ] = False,
 ) -> None:
     """Turn the same graph into the file that Kubeflow or Vertex runs.
 
     Example: darkroom compile configs/flowers.yaml --target kfp -o flowers.yaml
+
+    Warns of what only this machine can reach: data, images, where models are pushed.
     """
     from pipeline.config import load_config
     from pipeline.targets import cluster_target
 
     checked = cluster_target(target)
     loaded = load_config(config, data, settings or [])
-    from pipeline.compiler import compile_pipeline
+    from pipeline.compiler import compile_pipeline, unreachable
 
+    problems = unreachable(loaded)
+    if strict and problems:
+        raise SettingsError("; ".join(problems))
     compile_pipeline(loaded, checked, output)
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
     print(output)
 
 
@@ -267,6 +277,10 @@ def labels(
     further_rater: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Who decides on them, where rater.")
     ] = None,
+    label_separator: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Between a cell's labels: each is voted on for itself."),
+    ] = None,
 ) -> None:
     """Write a folder's photographs and their labels as the table that ingest reads.
 
@@ -276,7 +290,9 @@ def labels(
     """
     from components.ingest.sources.label_table import write_labels
 
-    counts = write_labels(folder, output, raters or [], disagreement, neutral_label, further_rater)
+    counts = write_labels(
+        folder, output, raters or [], disagreement, neutral_label, further_rater, label_separator
+    )
     for name, count in counts.items():
         print(f"{name:<14}{count:,}")
     print(output)

@@ -1,6 +1,7 @@
 """A step is taken from the cache only where its outcome is known, and changes nothing else."""
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -139,6 +140,32 @@ def test_an_outcome_that_is_no_more_what_it_was_is_not_taken(
     assert begun("d").get("k") is None
 
 
+def test_a_damaged_artifact_is_made_again(
+    begun: Callable[..., ContentCache],
+    train: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One byte, of the same size; its manifest says nothing of it."""
+    model = Path(train(begun("a"), "k", "a")["model"].uri)
+    logging.getLogger("darkroom").propagate = True
+    (model / "records").write_text("weightz")
+    assert begun("b").get("k") is None
+    assert "has changed since it was made: made again" in caplog.text
+    train(begun("c"), "k", "c")
+    taken = begun("d").get("k")
+    assert taken is not None
+    assert (Path(taken["model"].uri) / "records").read_text() == "weights"
+
+
+def test_an_artifact_that_was_only_touched_stands(
+    begun: Callable[..., ContentCache], train: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    model = Path(train(begun("a"), "k", "a")["model"].uri)
+    os.utime(model / "records", (1, 1))
+    assert begun("b").get("k") is not None
+
+
 def test_an_outcome_of_a_file_that_changed_meanwhile_is_not_kept(
     begun: Callable[..., ContentCache], train: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -238,8 +265,9 @@ def test_a_push_is_known_only_while_it_serves(
     begun: Callable[..., ContentCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = tmp_path / "served" / "1"
-    artifact(version, "weights", "model")
-    (version / "saved_model.pb").write_bytes(b"graph")
+    with atomic_artifact(version) as temporary:
+        (temporary / "saved_model.pb").write_bytes(b"graph")
+        write_manifest(temporary, "model", {})
     digest = json.loads((version / "manifest.json").read_text())["digest"]
     cache = begun("a")
     monkeypatch.setenv(STEP_RECORDS_VARIABLE, str(tmp_path / "a" / "journal"))
@@ -256,6 +284,10 @@ def test_a_push_is_known_only_while_it_serves(
     assert begun("c").get("k") is None
     shutil.rmtree(tmp_path / "served" / "2")
     assert begun("d").get("k") is not None
+    (version / "saved_model.pb").write_bytes(b"grapf")
+    assert begun("damaged").get("k") is None
+    (version / "saved_model.pb").write_bytes(b"graph")
+    assert begun("mended").get("k") is not None
     shutil.rmtree(version)
     assert begun("e").get("k") is None
 

@@ -1,5 +1,6 @@
 """The trigger server: storage events, a timer, and a monitor."""
 
+import asyncio
 import concurrent.futures
 import threading
 import time
@@ -114,3 +115,77 @@ def test_whose_an_object_is(data: str, ours: bool, tmp_path: Path) -> None:
         settings, cast(Any, Cluster(tmp_path)), cluster_target("vertex"), Store(str(tmp_path))
     )
     assert doors._is_ours({"bucket": "bucket", "name": "photographs/roses/1.jpg"}) is ours
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 50_000,
+        b'"text"',
+        b"\xff",
+        b'{"reason": 3}',
+        b'{"reason": ""}',
+        b"{}",
+    ],
+)
+def test_a_wrong_body_is_a_400(doors: tuple[str, Cluster], body: bytes) -> None:
+    address, cluster = doors
+    answer = httpx.post(f"{address}/quality", content=body)
+    assert answer.status_code == 400
+    assert "error" in answer.json()
+    headers = {**event(1, "f/1.jpg")["headers"], "content-type": "application/json"}
+    for kind in ({}, headers, {"content-type": "application/cloudevents+json"}):
+        answer = httpx.post(f"{address}/events", content=body, headers=kind)
+        assert answer.status_code in (200, 400), answer.text
+    assert cluster.runs == 0
+
+
+def test_a_body_has_an_end(doors: tuple[str, Cluster]) -> None:
+    address, _ = doors
+    assert httpx.post(f"{address}/quality", content=b"x" * 2_000_000).status_code == 413
+    chunks = (b"x" for _ in range(3))
+    assert httpx.post(f"{address}/quality", content=chunks).status_code == 411
+
+
+def test_only_who_knows_the_secret_starts_runs(photographs: Path, tmp_path: Path) -> None:
+    from pipeline.triggers.server import TriggerApp
+
+    settings = config(photographs, tmp_path / "state")
+    cluster: Any = Cluster(tmp_path)
+    store = trigger_store(settings)
+    doors = TriggerApp(settings, cluster, cluster_target("kfp"), store, secret="s3cr\u00e9t")
+    application = doors.application()
+
+    def asked(method: str, path: str, headers: Any = None) -> int:
+        async def ask() -> int:
+            transport = httpx.ASGITransport(app=application)
+            async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+                return (await client.request(method, path, headers=headers)).status_code
+
+        return asyncio.run(ask())
+
+    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "s3cret"}):
+        for path in ("/look", "/quality", "/events", "/nothing"):
+            assert asked("POST", path, headers) == 401
+    assert asked("GET", "/healthz") == 200
+    assert cluster.runs == 0
+    right = {"authorization": "Bearer s3cr\u00e9t".encode()}
+    assert asked("POST", "/look", right) == 200
+    assert cluster.runs == 1
+
+
+def test_a_server_without_a_secret_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.triggers.server import main
+
+    monkeypatch.setenv("DARKROOM_CONFIG", str(ROOT / "configs" / "digits.yaml"))
+    monkeypatch.delenv("DARKROOM_TRIGGER_SECRET", raising=False)
+    monkeypatch.setenv("DARKROOM_TARGET", "kfp")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "DARKROOM_TRIGGER_SECRET is not set" in capsys.readouterr().err

@@ -2,8 +2,11 @@
 
 `python -m pipeline.triggers.server`, as Cloud Run starts it, takes the config's file from
 DARKROOM_CONFIG, the cluster from DARKROOM_TARGET (`kfp` or `vertex`) and its port from PORT.
+Callers must send the secret in DARKROOM_TRIGGER_SECRET; it is `iam` where Cloud Run's IAM lets in
+only those who may, as deploy/terraform sets it up.
 """
 
+import hmac
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +14,11 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from darkroom.errors import DarkroomError, SettingsError
 from pipeline.config import Config, load_config
@@ -23,6 +28,7 @@ from pipeline.targets import cluster_target
 from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_settings, trigger_store
 from pipeline.triggers.store import Store
 
+_LARGEST_BODY, _LONGEST_REASON = 1_000_000, 1000
 _NEW_OBJECT = "google.cloud.storage.object.v1.finalized"
 
 
@@ -34,11 +40,19 @@ class TriggerApp:
         cluster: Where runs go.
         target: What to compile for.
         store: What all triggers of the pipeline share.
+        secret: What callers must send as `Authorization: Bearer SECRET`; empty where something
+            else, such as Cloud Run's IAM, lets in only those who may.
     """
 
     def __init__(
-        self, config: Config, cluster: ClusterClient, target: Target, store: Store
+        self,
+        config: Config,
+        cluster: ClusterClient,
+        target: Target,
+        store: Store,
+        secret: str = "",
     ) -> None:
+        self._secret = secret
         self._config = config
         self._cluster = cluster
         self._target = target
@@ -52,21 +66,25 @@ class TriggerApp:
                 Route("/look", self._look, methods=["POST"]),
                 Route("/quality", self._quality, methods=["POST"]),
                 Route("/healthz", self._healthy),
-            ]
+            ],
+            middleware=[Middleware(OnlyKnown, secret=self._secret)],
         )
 
     async def _event(self, request: Request) -> JSONResponse:
         """A CloudEvent of Cloud Storage, as Eventarc sends it."""
-        from cloudevents.exceptions import GenericException
         from cloudevents.http import from_http
 
         try:
             event = from_http(dict(request.headers), await request.body())
-        except GenericException as error:
-            return JSONResponse({"error": f"not a CloudEvent: {error}"}, 400)
-        if event["type"] != _NEW_OBJECT or not self._is_ours(event.data or {}):
+            kind, event_id, data = str(event["type"]), str(event["id"]), event.data or {}
+        # Its parser raises whatever the body leads it to.
+        except Exception as error:
+            return _refused(f"not a CloudEvent: {error}")
+        if not isinstance(data, Mapping):
+            return _refused("not a CloudEvent of Cloud Storage: its data is no object")
+        if kind != _NEW_OBJECT or not self._is_ours(data):
             return JSONResponse({"reason": "not of this pipeline's data"})
-        return await _answered(lambda: self._after_more(event["id"]))
+        return await _answered(lambda: self._after_more(event_id))
 
     async def _look(self, _: Request) -> JSONResponse:
         """A clock's: what an event missed, or a minimum held back, is found here."""
@@ -76,9 +94,11 @@ class TriggerApp:
         """A monitor's word: `{"reason": "accuracy fell to 0.81"}`."""
         try:
             reason = (await request.json())["reason"]
-        except (ValueError, KeyError, TypeError):
-            return JSONResponse({"error": 'expected {"reason": "..."}'}, 400)
-        return await _answered(lambda: self._start(str(reason)))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            reason = None
+        if not isinstance(reason, str) or not reason.strip():
+            return _refused('expected {"reason": "..."}')
+        return await _answered(lambda: self._start(reason[:_LONGEST_REASON]))
 
     async def _healthy(self, _: Request) -> JSONResponse:
         return JSONResponse({"pipeline": self._config.name})
@@ -100,6 +120,45 @@ class TriggerApp:
         return place.startswith(f"{folder.rstrip('/')}/")
 
 
+class OnlyKnown:
+    """An ASGI middleware that lets in callers who know the secret, with bodies of bearable size.
+
+    Args:
+        application: The application.
+        secret: The secret; empty: everybody is let in.
+    """
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._application, self._secret = app, secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request."""
+        if scope["type"] != "http" or scope["path"] == "/healthz":
+            await self._application(scope, receive, send)
+            return
+        request = Request(scope)
+        given = request.headers.get("authorization", "")
+        expected = f"Bearer {self._secret}"
+        answer: JSONResponse | None = None
+        # In a time that tells nothing of how much of it was right.
+        if self._secret and not hmac.compare_digest(given.encode("latin-1"), expected.encode()):
+            answer = JSONResponse({"error": "unknown caller: send the trigger's secret"}, 401)
+        elif "transfer-encoding" in request.headers:
+            answer = JSONResponse({"error": "a body without a length"}, 411)
+        elif not _is_small(request.headers.get("content-length", "0")):
+            answer = JSONResponse({"error": f"a body of {_LARGEST_BODY:,} bytes at most"}, 413)
+        await (answer or self._application)(scope, receive, send)
+
+
+def _is_small(stated: str) -> bool:
+    return stated.isdecimal() and len(stated) < 12 and int(stated) <= _LARGEST_BODY
+
+
+def _refused(message: str) -> JSONResponse:
+    """A 400, whose sender would get the same answer again."""
+    return JSONResponse({"error": message.encode("utf-8", "backslashreplace").decode()[:300]}, 400)
+
+
 async def _answered(work: Callable[[], TriggerResult]) -> JSONResponse:
     """What became of it. A failure's status makes the sender send it again."""
     try:
@@ -108,6 +167,17 @@ async def _answered(work: Callable[[], TriggerResult]) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 500 if isinstance(error, SettingsError) else 503)
     run = {"run": answer.run.id, "address": answer.run.address} if answer.run else {}
     return JSONResponse({"reason": answer.reason, **run})
+
+
+def _secret() -> str:
+    secret = os.environ.get("DARKROOM_TRIGGER_SECRET", "")
+    if not secret:
+        raise SettingsError(
+            "DARKROOM_TRIGGER_SECRET is not set, so that anybody could start runs: give a secret "
+            "that callers send as 'Authorization: Bearer SECRET', or 'iam' where Cloud Run's IAM "
+            "lets in only those who may"
+        )
+    return "" if secret == "iam" else secret
 
 
 def main() -> None:
@@ -119,7 +189,9 @@ def main() -> None:
     try:
         config = load_config(os.environ.get("DARKROOM_CONFIG", "config.yaml"))
         target = cluster_target(os.environ.get("DARKROOM_TARGET", "vertex"))
-        doors = TriggerApp(config, target.client(config), target, trigger_store(config))
+        secret = _secret()
+        store = trigger_store(config)
+        doors = TriggerApp(config, target.client(config), target, store, secret)
     except DarkroomError as error:
         exit_with(error, "trigger")
     port = int(os.environ.get("PORT", "8080"))

@@ -10,13 +10,14 @@ from typing import Any
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, Entry, fingerprint, shard_name
+from components.ingest.shards.chunks import chunks_of
 from components.ingest.shards.finalize import Group, Shard, as_labelled, finalize_shards
 from components.ingest.shards.index import Index, write_index
 from components.ingest.shards.write import write_shards
 from components.ingest.sources.rows import Row
 from components.ingest.splits.duplicates import Copy, Duplicates, HashedImage, find_copies
 from darkroom.artifacts.examples import SPLITS, examples_digest
-from darkroom.artifacts.rejected import Rejection
+from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.artifacts.tiles import TILE_COLUMNS
 
 
@@ -60,12 +61,6 @@ def labels_of(entries: Sequence[Entry], settings: IngestSettings) -> list[str]:
     return sorted({label for entry in entries for label in entry.labels or (entry.label,)})
 
 
-ROWS_A_CHUNK = 512
-"""Large enough that a shard is some 10 MB, small enough to keep all workers busy."""
-TILED_ROWS_A_CHUNK = 8
-"""As many bytes, or more, where images are so large that they are cut into tiles."""
-
-
 WriteShards = Callable[[Sequence[Chunk], Path, IngestSettings], Iterator[list[Entry | Rejection]]]
 """Writes chunks' shards into a folder, and yields what became of each chunk's rows."""
 
@@ -78,7 +73,7 @@ class BuiltExamples:
         entries: The photographs that are kept, with the labels of their examples, in the order of
             their rows.
         rejections: The refused rows.
-        read: Number of photographs that were read and decoded.
+        read: Number of photographs that were opened, read and decoded.
     """
 
     entries: list[Entry]
@@ -125,15 +120,15 @@ def build_examples(
         shutil.rmtree(folder / name, ignore_errors=True)
     dropped = [outcomes[place] for place in sorted(copies.dropped)]
     write_index(folder, settled, [entry for entry in dropped if isinstance(entry, Entry)])
-    return _assembled(rows, outcomes, copies, settings, read=len(new) + len(revived))
+    opened = [place for place in (*new, *revived) if _was_opened(outcomes[place])]
+    return _assembled(rows, outcomes, copies, settings, read=len(opened))
 
 
-def chunks_of(rows: Sequence[Row], settings: IngestSettings) -> list[Chunk]:
-    """Rows in chunks that workers take one at a time."""
-    size = TILED_ROWS_A_CHUNK if settings.tiles else ROWS_A_CHUNK
-    parts = [rows[at : at + size] for at in range(0, len(rows), size)]
-    return [Chunk(number, len(parts), list(part)) for number, part in enumerate(parts)]
+def _was_opened(outcome: Entry | Rejection) -> bool:
+    return isinstance(outcome, Entry) or outcome.reason not in _NOT_OPENED
 
+
+_NOT_OPENED = frozenset({Reason.MISSING_FILE, Reason.UNREADABLE_FILE})
 
 Known = dict[str, tuple[Entry, list[int]]]
 

@@ -47,10 +47,12 @@ class Policy:
     Attributes:
         disagreement: Which way.
         neutral_label: The label to give, where the way is `neutral`.
+        label_separator: What stands between the labels of one photograph; None where each has one.
     """
 
     disagreement: Disagreement = Disagreement.DISCARD
     neutral_label: str | None = None
+    label_separator: str | None = None
 
 
 def majority(votes: Sequence[str]) -> str | None:
@@ -65,6 +67,17 @@ def majority(votes: Sequence[str]) -> str | None:
         return None
     label, count = Counter(votes).most_common(1)[0]
     return label if 2 * count > len(votes) else None
+
+
+def majority_by_label(votes: Sequence[str], separator: str) -> str | None:
+    """The labels that more than half of the votes give, each decided for itself.
+
+    >>> majority_by_label(["daisy rose", "rose daisy", "rose tulip"], " ")
+    'daisy rose'
+    """
+    counts = Counter(label for vote in votes for label in set(vote.split(separator)) if label)
+    agreed = sorted(label for label, count in counts.items() if 2 * count > len(votes))
+    return separator.join(agreed) or None
 
 
 def joined(
@@ -82,7 +95,8 @@ def joined(
     """
     if not votes:
         return Outcome.UNRATED, None
-    label = majority(votes)
+    separator = policy.label_separator
+    label = majority_by_label(votes, separator) if separator else majority(votes)
     if label is not None:
         return Outcome.AGREED, label
     if policy.disagreement is Disagreement.NEUTRAL:
@@ -99,6 +113,7 @@ def write_labels(
     disagreement: str = "discard",
     neutral_label: str | None = None,
     further_rater: Path | None = None,
+    label_separator: str | None = None,
 ) -> dict[str, int]:
     """Writes a CSV `image,label` of a folder's photographs, whole or not at all.
 
@@ -114,6 +129,8 @@ def write_labels(
             `rater`.
         neutral_label: The label for those, where `neutral`.
         further_rater: The table of a further rater who decides those, where `rater`.
+        label_separator: What stands between labels in a rater's cell, where photographs have
+            several: each label is voted on for itself.
 
     Returns:
         Counts: `photographs`, `written`, what became of the others, and, under `absent`, rated
@@ -125,14 +142,18 @@ def write_labels(
             themselves, or the output cannot be written.
     """
     policy = _checked_policy(raters, disagreement, neutral_label, further_rater)
+    policy = dataclasses.replace(policy, label_separator=label_separator)
     if output.suffix.lower() != ".csv":
         raise SettingsError(f"output {output}: the table is a CSV, so its name must end in .csv")
     root = folder.rstrip("/") if is_uri(folder) else os.path.normpath(Path(folder).absolute())
     photographs = _photographs(folder)
     counts: Counter[str] = Counter(photographs=len(photographs))
     if raters:
-        ballots = [_votes(table, root, photographs, counts) for table in raters]
-        further = _votes(further_rater, root, photographs, counts) if further_rater else {}
+        settings = IngestSettings(label_separator=label_separator)
+        ballots = [_votes(table, root, photographs, counts, settings) for table in raters]
+        further: dict[str, str] = {}
+        if further_rater:
+            further = _votes(further_rater, root, photographs, counts, settings)
         for name in photographs:
             votes = [ballot[name] for ballot in ballots if name in ballot]
             outcome, photographs[name] = joined(votes, policy, further.get(name))
@@ -184,10 +205,14 @@ def _photographs(folder: str) -> dict[str, str | None]:
 
 
 def _votes(
-    table: Path, root: str, photographs: Container[str], counts: Counter[str]
+    table: Path,
+    root: str,
+    photographs: Container[str],
+    counts: Counter[str],
+    settings: IngestSettings,
 ) -> dict[str, str]:
     """A rater's label by path within the folder."""
-    read = read_tables([str(table)], IngestSettings())
+    read = read_tables([str(table)], settings)
     for rejection in read.rejections:
         if rejection.reason not in (Reason.NO_LABEL, Reason.DUPLICATE_ROW):
             raise StepError(f"{table} line {rejection.row['line']}: {rejection.detail}")

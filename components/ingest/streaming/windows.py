@@ -12,8 +12,8 @@ from apache_beam.transforms.window import FixedWindows, IntervalWindow
 from apache_beam.utils.timestamp import Duration
 
 from components.ingest.settings import StreamSettings
-from components.ingest.shards.build_examples import chunks_of
 from components.ingest.shards.chunk import Chunk
+from components.ingest.shards.chunks import chunks_of
 from components.ingest.streaming.window_folder import WindowFolder, window_name
 
 _log = logging.getLogger("darkroom.stream")

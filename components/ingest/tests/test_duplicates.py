@@ -165,7 +165,7 @@ def test_no_two_splits_share_a_photograph(
 def test_every_runner_gives_the_same_records(
     tmp_path: Path, run_ingest: Callable[..., Any], flowers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 50)
+    monkeypatch.setattr("components.ingest.shards.chunks.ROWS_A_CHUNK", 50)
     data = copies_of_flowers(flowers, tmp_path / "data")
     runners = {
         "our processes": [],

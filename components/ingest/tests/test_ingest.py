@@ -210,3 +210,31 @@ def test_every_flower_is_accounted_for(run_ingest: RunIngest, flowers: Path) -> 
 def test_a_photograph_is_described_in_full() -> None:
     photograph = read_photograph(encoded(gradient(1, (24, 16)), "PNG"))
     assert (photograph.height, photograph.width, photograph.file_format) == (16, 24, "PNG")
+
+
+def test_shards_are_counted_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.ingest.settings import IngestSettings
+    from components.ingest.shards.chunks import chunks_of
+    from components.ingest.sources.rows import Row
+
+    monkeypatch.setattr("components.ingest.shards.chunks.BYTES_A_CHUNK", 1000)
+    rows = []
+    for number, size in enumerate([400, 400, 400, 5000, 10, 10]):
+        file = tmp_path / f"{number}"
+        file.write_bytes(b"x" * size)
+        rows.append(Row(file.name, str(file), "a"))
+    rows.append(Row("gone", str(tmp_path / "gone"), "a"))
+    parts = [[row.image for row in chunk.rows] for chunk in chunks_of(rows, IngestSettings())]
+    assert parts == [["0", "1"], ["2"], ["3"], ["4", "5", "gone"]]
+    afar = [Row(f"{n}", f"gs://bucket/{n}", "a") for n in range(3)]
+    assert len(chunks_of(afar, IngestSettings())) == 3
+
+
+@pytest.mark.parametrize("columns", ["image;label", ["image;label"], ["image,label"]])
+def test_columns_written_as_one_text_are_named(columns: object) -> None:
+    from components.ingest.settings import IngestSettings
+    from darkroom.errors import SettingsError
+    from darkroom.settings import validate_settings
+
+    with pytest.raises(SettingsError, match=r"a list of names is expected: \[image, label\]"):
+        validate_settings(IngestSettings, {"columns": columns}, "ingest")

@@ -223,3 +223,31 @@ def test_a_table_of_no_use_stops_early_and_the_old_one_stays(
     with pytest.raises(StepError, match="cannot write"):
         write_labels(str(flowerbed), output / "within a file.csv")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_raters_vote_label_by_label(tmp_path: Path) -> None:
+    """ "sunflower daisy" and "daisy sunflower" agree; a label that only one gives is none."""
+    from PIL import Image
+
+    for name in ("a", "b", "c"):
+        (tmp_path / "photos" / "any").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "any" / f"{name}.png")
+    votes = {
+        "ann": ("sunflower daisy", "rose", "rose"),
+        "ben": ("daisy sunflower", "rose tulip", "tulip"),
+        "cem": ("daisy sunflower rose", "tulip", "daisy"),
+    }
+    raters = []
+    for rater, labels in votes.items():
+        table = tmp_path / f"{rater}.csv"
+        names = [f"photos/any/{name}.png" for name in ("a", "b", "c")]
+        rows = [f"{name},{label}" for name, label in zip(names, labels, strict=True)]
+        table.write_text("\n".join(["image,label", *rows]))
+        raters.append(table)
+    output = tmp_path / "all.csv"
+    counts = write_labels(str(tmp_path / "photos"), output, raters, label_separator=" ")
+    assert output.read_text().splitlines()[1:] == [
+        "photos/any/a.png,daisy sunflower",
+        "photos/any/b.png,rose tulip",
+    ]
+    assert counts["discarded"] == 1

@@ -30,7 +30,7 @@ def options(
 def test_remote_workers_write_the_same_examples(
     options: list[str], run_ingest: Callable[..., Ingested], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 20)
+    monkeypatch.setattr("components.ingest.shards.chunks.ROWS_A_CHUNK", 20)
     file_of(f"{DATA}/rose/broken.jpg").write_bytes(b"no image")
     here = run_ingest(DATA, "here")
     elsewhere = run_ingest(DATA, "elsewhere", beam_options=options)

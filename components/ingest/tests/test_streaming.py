@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.ingest.settings import StreamSettings
-from components.ingest.shards.build_examples import chunks_of
 from components.ingest.shards.chunk import Chunk
+from components.ingest.shards.chunks import chunks_of
 from components.ingest.streaming.window_folder import WindowFolder
 from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.windows import images, records, rejected, row, windows
@@ -139,7 +139,7 @@ def test_a_window_without_a_good_row_ends_too(tmp_path: Path) -> None:
 def test_many_chunks_make_one_window(
     tmp_path: Path, run_ingest: RunIngest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 16)
+    monkeypatch.setattr("components.ingest.shards.chunks.ROWS_A_CHUNK", 16)
     lines = [row(tmp_path, n, "ab"[n % 2]) for n in range(70)]
     run_stream(one_window(lines), tmp_path / "windows")
     (window,) = windows(tmp_path / "windows")
@@ -158,7 +158,7 @@ def test_a_window_ends_with_the_last_of_its_chunks(
 
     from components.ingest.streaming.windows import Finish
 
-    monkeypatch.setattr("components.ingest.shards.build_examples.ROWS_A_CHUNK", 2)
+    monkeypatch.setattr("components.ingest.shards.chunks.ROWS_A_CHUNK", 2)
     folder = WindowFolder(str(tmp_path / "windows"), "window", SETTINGS.ingest)
     rows = folder.begin([row(tmp_path, n, "ab"[n % 2]) for n in range(6)]).rows
     chunks = chunks_of(rows, SETTINGS.ingest)
