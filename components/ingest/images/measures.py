@@ -6,6 +6,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from components.ingest.images.copy_hashes import copy_hashes
+
 _SHORTER_SIDE_MEASURED = 64
 """Brightness and hash are of about this size, so that large ones cost no more than small ones."""
 
@@ -24,18 +26,27 @@ class Measures:
         contrast: Standard deviation of the grey values, 0 to 127.5.
         sharpness: Variance of the Laplacian of the grey values; low where out of focus.
         perceptual_hash: 64 bits that copies share, re-encoded or resized ones too, in hexadecimal.
+        copy_hashes: What that hash is of other copies, one after the other, in hexadecimal.
     """
 
     brightness: float
     contrast: float
     sharpness: float
     perceptual_hash: str
+    copy_hashes: str
 
 
 def measure(grey: Image.Image) -> Measures:
     """Measures a grey image."""
     small = grey.reduce(max(1, min(grey.size) // _SHORTER_SIDE_MEASURED))
-    return Measures(*_brightness_and_contrast(small), _sharpness(grey), _perceptual_hash(small))
+    brightness, contrast = _brightness_and_contrast(small)
+    return Measures(
+        brightness=brightness,
+        contrast=contrast,
+        sharpness=_sharpness(grey),
+        perceptual_hash=_perceptual_hash(small),
+        copy_hashes=copy_hashes(np.asarray(small)).tobytes().hex(),
+    )
 
 
 def _brightness_and_contrast(grey: Image.Image) -> tuple[float, float]:

@@ -80,6 +80,7 @@ class Photograph:
         contrast: Standard deviation of the grey values, 0 to 127.5.
         sharpness: Variance of the Laplacian of the grey values; low where out of focus.
         perceptual_hash: 64 bits that copies share, re-encoded or resized ones too, in hexadecimal.
+        copy_hashes: What that hash is of other copies, one after the other, in hexadecimal.
     """
 
     image_bytes: bytes
@@ -91,6 +92,7 @@ class Photograph:
     contrast: float
     sharpness: float
     perceptual_hash: str
+    copy_hashes: str
 
 
 def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:

@@ -195,7 +195,13 @@ def _copies(outcomes: dict[int, Entry | Rejection], settings: IngestSettings) ->
     entries = [(p, o) for p, o in sorted(outcomes.items()) if isinstance(o, Entry)]
     sightings = [
         HashedImage(
-            e.image_id, int(e.perceptual_hash, 16), e.label, e.split, e.labels, e.tile_values
+            e.image_id,
+            int(e.perceptual_hash, 16),
+            e.label,
+            e.split,
+            e.labels,
+            e.tile_values,
+            bytes.fromhex(e.copy_hashes),
         )
         for _, e in entries
     ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import orjson
+from threadpoolctl import threadpool_limits
 
 from components.ingest.images.photograph import Limits, Photograph, read_photograph
 from components.ingest.images.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
@@ -66,6 +67,7 @@ class Entry(NamedTuple):
         examples: Number of its examples.
         tile_values: A label mask's maximum in each tile, in order, separated by spaces.
         merged_labels: The labels of all its copies, where its example has them in place of its own.
+        copy_hashes: Perceptual hashes of what copies of it may be, in hexadecimal.
     """
 
     image: str
@@ -85,6 +87,7 @@ class Entry(NamedTuple):
     examples: int = 1
     tile_values: str = ""
     merged_labels: Sequence[str] = ()
+    copy_hashes: str = ""
 
 
 def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[Entry | Rejection]:
@@ -106,6 +109,8 @@ def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[En
             split: stack.enter_context((folder / shard_name(split, chunk)).open("wb"))
             for split in examples.SPLITS
         }
+        # The matrices of a photograph's hashes are small: more threads than one only wait.
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
         for row in chunk.rows:
             outcome, records = _examine(row, settings)
             if isinstance(outcome, Entry):
@@ -187,6 +192,7 @@ def _entry(row: Row, photograph: Photograph, image_id: str, split: str) -> Entry
         contrast=photograph.contrast,
         sharpness=photograph.sharpness,
         fingerprint=fingerprint(row),
+        copy_hashes=photograph.copy_hashes,
     )
 
 

@@ -3,16 +3,19 @@
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from components.ingest.images.copy_hashes import WHOLE
 from components.ingest.settings import IngestSettings
 from darkroom.artifacts.rejected import Reason
 
 HASH_BITS = 64
 _PAIRS_AT_ONCE = 1 << 22
+_CROPS_ARE_NEARER = 2
+_BITS_OF_A_PICTURE = range(24, 41)
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -28,6 +31,7 @@ class HashedImage:
         split: Where its split key puts it.
         labels: All its labels, where photographs have several.
         tile_values: What a label mask says of its tiles.
+        copy_hashes: `copy_hashes` of it, one after the other; empty where they are not known.
     """
 
     image_id: str
@@ -36,6 +40,7 @@ class HashedImage:
     split: str
     labels: Sequence[str] = ()
     tile_values: str = ""
+    copy_hashes: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +75,9 @@ def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> D
     """Decides which photographs are not kept.
 
     Of byte-identical photographs with one label the first is kept; with several labels none, or
-    the first with them all. Of what is left, a photograph in train that nearly equals one in valid
-    or test is not kept, so that valid and test never move.
+    the first with them all; of those with equal perceptual hashes and several labels none. Of what
+    is left, a photograph in train that nearly equals one in valid or test is not kept, nor is one
+    in valid that nearly equals one in test, so that the test split never moves.
 
     Args:
         sightings: All photographs, in the order of their rows.
@@ -82,17 +88,36 @@ def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> D
     """
     copies, merged_labels = _identical(sightings, settings)
     if settings.near_duplicate_distance >= 0:
-        left = [place for place in range(len(sightings)) if place not in copies]
-        leaks = _leaks(sightings, left, settings.near_duplicate_distance)
-        # A duplicate of a photograph that goes too names the one that stays.
-        stays = {sightings[place].image_id: leak.twin for place, leak in leaks.items()}
-        for place, copy in copies.items():
-            if copy.twin in stays:
-                copies[place] = dataclasses.replace(copy, twin=stays[copy.twin])
-        copies |= leaks
+        if settings.conflicting_labels == "reject":
+            copies |= _conflicts_by_hash(sightings, copies)
+        for split, others in (("valid", ("test",)), ("train", ("valid", "test"))):
+            left = [place for place in range(len(sightings)) if place not in copies]
+            leaks = _leaks(sightings, left, split, others, settings.near_duplicate_distance)
+            # A duplicate of a photograph that goes too names the one that stays.
+            stays = {sightings[place].image_id: leak.twin for place, leak in leaks.items()}
+            for place, copy in copies.items():
+                if copy.twin in stays:
+                    copies[place] = dataclasses.replace(copy, twin=stays[copy.twin])
+            copies |= leaks
     return Duplicates(
         copies, {place: labels for place, labels in merged_labels.items() if place not in copies}
     )
+
+
+def _conflicts_by_hash(
+    sightings: Sequence[HashedImage], copies: Mapping[int, Copy]
+) -> dict[int, Copy]:
+    """Photographs whose perceptual hashes are equal, and whose labels are not."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, sighting in enumerate(sightings):
+        # Of a blank image nearly all bits are the same.
+        if place not in copies and sighting.perceptual_hash.bit_count() in _BITS_OF_A_PICTURE:
+            places[sighting.perceptual_hash].append(place)
+    found: dict[int, Copy] = {}
+    for group in places.values():
+        if conflict := _conflict([sightings[place] for place in group]) if len(group) > 1 else None:
+            found |= dict.fromkeys(group, Copy(Reason.CONFLICTING_LABELS, conflict, None))
+    return found
 
 
 def _identical(
@@ -130,29 +155,76 @@ def _conflict(copies: Sequence[HashedImage]) -> str | None:
     return None
 
 
-def _leaks(sightings: Sequence[HashedImage], left: Sequence[int], distance: int) -> dict[int, Copy]:
-    train = [place for place in left if sightings[place].split == "train"]
-    held_out = [place for place in left if sightings[place].split != "train"]
-    nearest = nearest_within(_hashes(sightings, train), _hashes(sightings, held_out), distance)
+def _leaks(
+    sightings: Sequence[HashedImage],
+    left: Sequence[int],
+    split: str,
+    others: Sequence[str],
+    distance: int,
+) -> dict[int, Copy]:
+    ours = [sightings[place] for place in left if sightings[place].split == split]
+    theirs = [sighting for place in left if (sighting := sightings[place]).split in others]
     copies = {}
-    for place, (index, bits) in zip(train, nearest, strict=True):
+    places = (place for place in left if sightings[place].split == split)
+    for place, (index, bits) in zip(places, nearest_copies(ours, theirs, distance), strict=True):
         if index >= 0:
-            twin = sightings[held_out[index]]
+            twin = theirs[index]
             detail = f"nearly image {twin.image_id} in {twin.split} ({bits} of {HASH_BITS} bits)"
             copies[place] = Copy(Reason.NEAR_DUPLICATE, detail, twin.image_id)
     return copies
 
 
-def _hashes(sightings: Sequence[HashedImage], places: Sequence[int]) -> Hashes:
-    return np.array([sightings[place].perceptual_hash for place in places], np.uint64)
+def nearest_copies(
+    ours: Sequence[HashedImage], theirs: Sequence[HashedImage], distance: int
+) -> list[tuple[int, int]]:
+    """The nearest of some photographs that is a copy of one of others, or that one of it.
+
+    Args:
+        ours: Photographs.
+        theirs: Others.
+        distance: Largest number of differing bits; crops, of which there are many, may differ in
+            two less.
+
+    Returns:
+        For each of ours, the place in `theirs` and the number of differing bits, or (-1, -1).
+    """
+    (our_whole, our_crops), (their_whole, their_crops) = _hashes(ours), _hashes(theirs)
+    best = [(-1, -1)] * len(ours)
+    # Of the photograph, and of it without a border, there are no crops of crops.
+    pairs = (
+        (our_whole, their_whole[:, :2], distance),
+        (our_whole[:, :2], their_whole[:, 2:], distance),
+        (our_crops, their_whole[:, :2], distance - _CROPS_ARE_NEARER),
+        (our_whole[:, :2], their_crops, distance - _CROPS_ARE_NEARER),
+    )
+    for queries, others, within in pairs:
+        if within >= 0 and queries.size and others.size:
+            found = nearest_within(queries.ravel(), others.ravel(), within)
+            for number, (place, bits) in enumerate(found):
+                known = best[number // queries.shape[1]]
+                candidate = (bits, place // others.shape[1])
+                if place >= 0 and (known[0] < 0 or candidate < (known[1], known[0])):
+                    best[number // queries.shape[1]] = (candidate[1], bits)
+    return best
+
+
+def _hashes(sightings: Sequence[HashedImage]) -> tuple[Hashes, Hashes]:
+    """Hashes of the photographs and of what is no crop, uint64 [N, 4], and of the crops, [N, C]."""
+    plain = np.array([s.perceptual_hash for s in sightings], np.uint64)[:, np.newaxis]
+    length = min((len(s.copy_hashes) for s in sightings), default=0)
+    if not length:
+        return np.repeat(plain, 2, axis=1), np.zeros((len(sightings), 0), np.uint64)
+    joined = b"".join(s.copy_hashes for s in sightings)
+    others = np.frombuffer(joined, ">u8").astype(np.uint64).reshape(len(sightings), -1)
+    return np.concatenate([plain, others[:, :WHOLE]], axis=1), others[:, WHOLE:]
 
 
 def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple[int, int]]:
     """The nearest of `others` to each query, if any is within a Hamming distance.
 
-    Hashes that differ in at most `distance` bits agree in one of `distance + 1` bands of them, so
-    only those that share a band are compared (multi-index hashing; M. Norouzi et al., "Fast Search
-    in Hamming Space with Multi-Index Hashing", CVPR 2012).
+    Hashes that differ in at most `distance` bits agree in two of `distance + 2` bands of them, so
+    only those that share two bands are compared (multi-index hashing; M. Norouzi et al., "Fast
+    Search in Hamming Space with Multi-Index Hashing", CVPR 2012).
 
     Args:
         queries: Hashes, uint64 [Q].
@@ -168,7 +240,7 @@ def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple
     unique_others, first_of = np.unique(others, return_index=True)
     best = np.full(len(unique_queries), HASH_BITS + 1, np.int64)
     place = np.full(len(unique_queries), -1, np.int64)
-    for query, other in _candidates(unique_queries, unique_others, distance + 1):
+    for query, other in _candidates(unique_queries, unique_others, distance + 2):
         bits = np.bitwise_count(unique_queries[query] ^ unique_others[other]).astype(np.int64)
         near = bits <= distance
         query, other, bits = query[near], first_of[other[near]], bits[near]
@@ -188,10 +260,11 @@ def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple
 def _candidates(
     queries: Hashes, others: Hashes, bands: int
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Places of queries and others that agree in a band of bits, a bounded number at a time."""
+    """Places of queries and others that agree in two bands of bits, a bounded number at a time."""
     edges = [HASH_BITS * band // bands for band in range(bands + 1)]
-    for low, high in itertools.pairwise(edges):
-        mask = np.uint64((1 << high) - (1 << low))
+    masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
+    for one, two in itertools.combinations(masks, 2):
+        mask = np.uint64(one | two)
         keys = others & mask
         order = np.argsort(keys, kind="stable")
         starts = np.searchsorted(keys[order], queries & mask, "left")

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
-from components.ingest.splits.duplicates import HashedImage, find_copies, nearest_within
+from components.ingest.splits.duplicates import (
+    HashedImage,
+    find_copies,
+    nearest_copies,
+    nearest_within,
+)
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.artifacts.rejected import Reason
 
@@ -156,7 +161,8 @@ def test_no_two_splits_share_a_photograph(
             number = int(read_photograph(record["image_bytes"][0]).perceptual_hash, 16)
             splits.setdefault(split, []).append(number)
     held_out = [*splits["valid"], *splits["test"]]
-    assert all((a ^ b).bit_count() > 4 for a in splits["train"] for b in held_out)
+    assert all((a ^ b).bit_count() > 6 for a in splits["train"] for b in held_out)
+    assert all((a ^ b).bit_count() > 6 for a in splits["valid"] for b in splits["test"])
     kept = {record["image_id"][0].decode() for record in ingested.all_records}
     assert {row["twin"] for row in ingested.rejected} <= kept
 
@@ -252,3 +258,85 @@ def test_conflicts_in_a_table_are_united(
     assert merged_labels["label"] == [(separator or " ").encode().join(merged_labels["labels"])]
     assert [row["reason"] for row in ingested.rejected] == ["duplicate"] * 2
     assert all(len(r["labels"]) == 1 for r in ingested.all_records if r is not merged_labels)
+
+
+KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "mirrored": ImageOps.mirror,
+    "white border": lambda image: ImageOps.expand(image, image.height // 20, "white"),
+    "black border": lambda image: ImageOps.expand(image, image.height // 10, "black"),
+    "mirrored with a border": lambda image: ImageOps.expand(ImageOps.mirror(image), 12, "white"),
+    "cropped all around": lambda image: ImageOps.crop(image, image.height // 40),
+    "cropped on the left": lambda image: image.crop((image.width // 20, 0, *image.size)),
+    "cropped in a corner": lambda image: image.crop(
+        (0, 0, round(image.width * 0.95), round(image.height * 0.95))
+    ),
+    "smaller": lambda image: image.reduce(2),
+}
+
+
+@pytest.fixture(scope="module")
+def originals(flowers: Path) -> list[tuple[Path, HashedImage]]:
+    files = sorted(flowers.glob("*/*.jpg"))[::100]
+    return [(file, hashed(file.read_bytes(), file.name)) for file in files]
+
+
+def hashed(data: bytes, name: str, split: str = "train") -> HashedImage:
+    photograph = read_photograph(data)
+    copies = bytes.fromhex(photograph.copy_hashes)
+    return HashedImage(name, int(photograph.perceptual_hash, 16), "a", split, (), "", copies)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_made_copies_are_found(kind: str, originals: list[tuple[Path, HashedImage]]) -> None:
+    """Whichever of the two is the copy; `benchmarks.copies` has the whole table."""
+    distance = IngestSettings().near_duplicate_distance
+    copies = []
+    for file, original in originals:
+        with Image.open(file) as image:
+            data = encoded(KINDS[kind](image.convert("RGB")), "JPEG", quality=85)
+        copies.append(hashed(data, original.image_id))
+    known = [original for _, original in originals]
+    for ours, theirs in ((copies, known), (known, copies)):
+        found = nearest_copies(ours, theirs, distance)
+        right = sum(index == place for place, (index, _) in enumerate(found))
+        assert right >= 0.9 * len(originals)
+        assert all(index in (place, -1) for place, (index, _) in enumerate(found))
+
+
+def test_valid_and_test_share_no_photograph_either() -> None:
+    sightings = [
+        sighting("v", 0x0F0F0F0F0F0F0F0F, "valid"),
+        sighting("t", 0x0F0F0F0F0F0F0F0E, "test"),
+        sighting("r", 0x0F0F0F0F0F0F0F3F, "train"),
+    ]
+    copies = find_copies(sightings, IngestSettings()).dropped
+    assert {place: copy.twin for place, copy in copies.items()} == {0: "t", 2: "t"}
+
+
+def test_equal_pictures_of_other_labels_are_a_conflict() -> None:
+    """Their bytes differ, as those of one photograph saved twice."""
+    picture = 0x0F0F0F0F0F0F0F0F
+    sightings = [
+        sighting("a", picture, "train", "rose"),
+        sighting("b", picture, "test", "tulip"),
+        sighting("c", picture ^ 0xFF, "train", "tulip"),
+        sighting("d", 1, "train", "rose"),  # a blank image, as all of them are
+        sighting("e", 1, "train", "tulip"),
+    ]
+    copies = find_copies(sightings, IngestSettings()).dropped
+    assert {place: copy.reason for place, copy in copies.items()} == {
+        0: Reason.CONFLICTING_LABELS,
+        1: Reason.CONFLICTING_LABELS,
+    }
+    assert find_copies(sightings, IngestSettings(near_duplicate_distance=-1)).dropped == {}
+
+
+def test_the_whole_of_many_hashes_is_that_of_imagehash(
+    originals: list[tuple[Path, HashedImage]],
+) -> None:
+    for file, original in originals[:10]:
+        with Image.open(file) as image:
+            mirrored = hashed(encoded(ImageOps.mirror(image), "PNG"), "m")
+        (known,) = np.frombuffer(original.copy_hashes[8:16], ">u8")
+        assert (int(known) ^ mirrored.perceptual_hash).bit_count() <= 4

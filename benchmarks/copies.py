@@ -1,0 +1,118 @@
+"""Which copies of a photograph ingest finds: recall by kind of copy, and pairs on real photographs."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+
+from components.ingest.images.photograph import read_photograph
+from components.ingest.settings import IngestSettings
+from components.ingest.splits.duplicates import HashedImage, nearest_copies
+
+Picture = Image.Image
+
+
+def _crop(share: float) -> Callable[[Picture, np.random.Generator], Picture]:
+    """Cuts a share off each side's length, here or there."""
+
+    def crop(picture: Picture, random: np.random.Generator) -> Picture:
+        width, height = picture.size
+        left, top = random.random(2) * share
+        box = (width * left, height * top, width * (1 - share + left), height * (1 - share + top))
+        return picture.crop(tuple(round(edge) for edge in box))  # type: ignore[arg-type]
+
+    return crop
+
+
+def _border(share: float, colour: str) -> Callable[[Picture, np.random.Generator], Picture]:
+    return lambda picture, _: ImageOps.expand(picture, round(share * min(picture.size)), colour)
+
+
+def _watermarked(picture: Picture, _: np.random.Generator) -> Picture:
+    layer = Image.new("RGBA", picture.size)
+    place = (picture.width * 0.1, picture.height * 0.45)
+    size = picture.height // 7
+    ImageDraw.Draw(layer).text(place, "SAMPLE PHOTO", fill=(255, 255, 255, 140), font_size=size)
+    return Image.alpha_composite(picture.convert("RGBA"), layer)
+
+
+KINDS: dict[str, Callable[[Picture, np.random.Generator], Picture]] = {
+    "JPEG of quality 40": lambda picture, _: picture,
+    "half the size": lambda picture, _: picture.reduce(2),
+    "20 % brighter": lambda picture, _: ImageEnhance.Brightness(picture).enhance(1.2),
+    "grey": lambda picture, _: picture.convert("L"),
+    "blurred, radius 1": lambda picture, _: picture.filter(ImageFilter.GaussianBlur(1)),
+    "mirrored": lambda picture, _: ImageOps.mirror(picture),
+    "white border of 5 %": _border(0.05, "white"),
+    "black border of 10 %": _border(0.1, "black"),
+    "mirrored, white border": lambda picture, random: _border(0.05, "white")(
+        ImageOps.mirror(picture), random
+    ),
+    "5 % cropped off each side's length": _crop(0.05),
+    "10 % cropped off each side's length": _crop(0.1),
+    "watermark across": _watermarked,
+}
+
+
+def copy_of(picture: Picture, kind: str, random: np.random.Generator) -> bytes:
+    """A copy as a JPEG."""
+    buffer = io.BytesIO()
+    changed = KINDS[kind](picture, random).convert("RGB")
+    changed.save(buffer, "JPEG", quality=40 if kind.startswith("JPEG") else 85)
+    return buffer.getvalue()
+
+
+def hashed(data: bytes, name: str) -> HashedImage:
+    """What ingest compares of a photograph."""
+    photograph = read_photograph(data)
+    copies = bytes.fromhex(photograph.copy_hashes)
+    return HashedImage(name, int(photograph.perceptual_hash, 16), "", "", copy_hashes=copies)
+
+
+def recall(files: Sequence[Path], seed: int = 0) -> dict[str, float]:
+    """The share of made copies that are found to be copies of their own originals, by kind."""
+    random = np.random.default_rng(seed)
+    distance = IngestSettings().near_duplicate_distance
+    originals = [hashed(file.read_bytes(), file.name) for file in files]
+    found = {}
+    for kind in KINDS:
+        copies = []
+        for file in files:
+            with Image.open(file) as picture:
+                copies.append(hashed(copy_of(picture.convert("RGB"), kind, random), file.name))
+        nearest = nearest_copies(copies, originals, distance)
+        right = [
+            index >= 0 and originals[index].image_id == c.image_id
+            for c, (index, _) in zip(copies, nearest, strict=True)
+        ]
+        found[kind] = float(np.mean(right))
+    return found
+
+
+def pairs(files: Sequence[Path]) -> list[tuple[Path, Path, int]]:
+    """Pairs of files that are found to be copies, for people to look at."""
+    hashes = [hashed(file.read_bytes(), file.name) for file in files]
+    distance = IngestSettings().near_duplicate_distance
+    found = []
+    for number, one in enumerate(hashes):
+        for index, bits in enumerate_copies(one, hashes[number + 1 :], distance):
+            found.append((files[number], files[number + 1 + index], bits))
+    return found
+
+
+def enumerate_copies(
+    one: HashedImage, others: Sequence[HashedImage], distance: int
+) -> list[tuple[int, int]]:
+    """Places of all copies of a photograph, and the differing bits."""
+    nearest = nearest_copies(others, [one], distance)
+    return [(place, bits) for place, (index, bits) in enumerate(nearest) if index >= 0]
+
+
+def measure(flowers: Path) -> None:
+    """Prints the table."""
+    files = sorted(flowers.glob("*/*.jpg"))
+    print(f"{'kind of copy':<38}found")
+    for kind, share in recall(files[:: len(files) // 150][:150]).items():
+        print(f"{kind:<38}{share:.2f}")

@@ -1,0 +1,108 @@
+"""Perceptual hashes of what copies of a photograph may be: mirrored, cropped, without a border.
+
+The hash is the DCT hash of imagehash; here many of one photograph are computed at once, by two
+products of matrices. How many copies of each kind are found: docs/ingest.md.
+"""
+
+import functools
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+HASH_BYTES = 8
+_SIDE, _FREQUENCIES = 32, 8
+_CROP = 0.05
+"""Share of a side that a crop lacks."""
+_SPANS = (
+    (0.0, 1.0),
+    (_CROP, 1 - _CROP),
+    (_CROP / 2, 1 - _CROP / 2),
+    (_CROP, 1.0),
+    (0.0, 1 - _CROP),
+)
+"""What is left of a side: all; less of both ends; less of one end."""
+_CROPS = ((1, 1), (2, 2), *list(itertools.product((0, 3, 4), repeat=2))[1:])
+"""Crops, as spans of the rows and of the columns."""
+_FLAT, _MOST_BORDER = 6.0, 0.25
+"""Standard deviation of a border's line, at most, in grey values; share of a side, at most."""
+
+Floats = npt.NDArray[np.float64]
+Hashes = npt.NDArray[np.uint8]
+
+
+def copy_hashes(grey: npt.NDArray[np.uint8]) -> Hashes:
+    """Hashes of a photograph and of what its copies may be.
+
+    Args:
+        grey: The photograph, [h, w], of some 64 pixels a side.
+
+    Returns:
+        uint8 [N, 8]: without a border, mirrored, mirrored without a border, and then the crops;
+        `WHOLE` of them are not crops.
+    """
+    height, width = grey.shape
+    values = grey.astype(np.float64)
+    spectra = _operators(height) @ values @ _operators(width).T
+    blocks = spectra.reshape(len(_SPANS), _FREQUENCIES, len(_SPANS), _FREQUENCIES).swapaxes(1, 2)
+    whole = blocks[0, 0]
+    inner = whole
+    top, bottom, left, right = border(values)
+    if top + bottom + left + right:
+        core = values[top : height - bottom, left : width - right]
+        inner = _operators(core.shape[0])[:_FREQUENCIES] @ core
+        inner = inner @ _operators(core.shape[1])[:_FREQUENCIES].T
+    found = [inner, whole * _MIRROR, inner * _MIRROR, *(blocks[place] for place in _CROPS)]
+    flat = np.stack(found).reshape(len(found), -1)
+    # The mean of the two in the middle is the median, which numpy's own function takes longer for.
+    middle = flat.shape[1] // 2
+    ordered = np.partition(flat, (middle - 1, middle), axis=1)
+    median = (ordered[:, middle - 1 : middle] + ordered[:, middle : middle + 1]) / 2
+    return np.packbits(flat > median, axis=1)
+
+
+WHOLE = 3
+"""How many of `copy_hashes` come before the crops."""
+_MIRROR = (-1.0) ** np.arange(_FREQUENCIES)
+
+
+def border(values: Floats) -> tuple[int, int, int, int]:
+    """Lines of one grey at the top, bottom, left and right.
+
+    Args:
+        values: Grey values, [h, w].
+    """
+    edges = (values[0], values[-1], values[:, 0], values[:, -1])
+    if not any(edge.std() < _FLAT for edge in edges):  # as most photographs
+        return 0, 0, 0, 0
+    sides = []
+    for axis in (1, 0):
+        deviations, means = values.std(axis=axis), values.mean(axis=axis)
+        for order in (slice(None), slice(None, None, -1)):
+            line, mean = deviations[order], means[order]
+            most = int(len(line) * _MOST_BORDER)
+            same = (line[:most] < _FLAT) & (np.abs(mean[:most] - mean[0]) < 1.5 * _FLAT)
+            sides.append(most if same.all() else int(same.argmin()))
+    return sides[0], sides[1], sides[2], sides[3]
+
+
+@functools.lru_cache(maxsize=4096)
+def _operators(length: int) -> Floats:
+    """From a line of pixels to the lowest frequencies of each span of it, [spans * 8, length]."""
+    return np.concatenate([_frequencies() @ _resampling(length, *span) for span in _SPANS])
+
+
+@functools.cache
+def _frequencies() -> Floats:
+    """The lowest rows of the discrete cosine transform, type 2, [8, 32]."""
+    places, orders = np.arange(_SIDE), np.arange(_FREQUENCIES)[:, np.newaxis]
+    return np.asarray(2 * np.cos(np.pi * orders * (2 * places + 1) / (2 * _SIDE)))
+
+
+def _resampling(length: int, low: float, high: float) -> Floats:
+    """Averages a span of a line into 32 parts of equal length, [32, length]."""
+    edges = np.linspace(low * length, high * length, _SIDE + 1)[:, np.newaxis]
+    pixels = np.arange(length)
+    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    weights = np.maximum(overlap, 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
