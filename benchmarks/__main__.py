@@ -9,7 +9,17 @@ import typer
 
 from darkroom.settings import nearest
 
-NAMES = ("command", "graph", "ingest", "incremental", "transform", "memory", "train", "orchestrate")
+NAMES = (
+    "command",
+    "graph",
+    "ingest",
+    "incremental",
+    "copies",
+    "transform",
+    "memory",
+    "train",
+    "orchestrate",
+)
 
 
 def main(

@@ -175,7 +175,9 @@ def test_final_stage_takes_its_own_code_only(component: str):
 def test_image_answers_as_the_component_from_a_shell(component: str):
     _, final = component_stages(component)
     (entrypoint,) = final.all("ENTRYPOINT")
-    assert json.loads(entrypoint) == ["python", "-m", f"components.{component}"]
+    # From outside of its container a server is reached at all addresses only.
+    options = ["--host", "0.0.0.0"] if component == "serve" else []
+    assert json.loads(entrypoint) == ["python", "-m", f"components.{component}", *options]
 
 
 @every_component

@@ -81,6 +81,7 @@ def test_what_is_kept_and_what_goes() -> None:
         4: (Reason.CONFLICTING_LABELS, None),
         5: (Reason.CONFLICTING_LABELS, None),
         0: (Reason.NEAR_DUPLICATE, "c"),
+        6: (Reason.NEAR_DUPLICATE, "c"),
     }
     assert copies[4].detail == "the same photograph is labelled rose, tulip"
     assert "c in test (2 of 64 bits)" in copies[0].detail
