@@ -6,7 +6,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from components.ingest.images.copy_hashes import copy_hashes
+from components.ingest.splits.copy_hashes import copy_hashes
 
 _SHORTER_SIDE_MEASURED = 64
 """Brightness and hash are of about this size, so that large ones cost no more than small ones."""

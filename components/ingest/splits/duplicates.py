@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from components.ingest.images.copy_hashes import WHOLE
 from components.ingest.settings import IngestSettings
+from components.ingest.splits.copy_hashes import WHOLE
 from darkroom.artifacts.rejected import Reason
 
 HASH_BITS = 64
