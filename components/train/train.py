@@ -10,8 +10,8 @@ from components.train.loop.checkpoint import (
     BEST_WEIGHTS,
     checkpoint_folder,
     remove_checkpoint,
-    training_identity,
 )
+from components.train.loop.identity import training_identity
 from components.train.loop.progress import OnEpoch
 from components.train.model.network import (
     check_embeddings,

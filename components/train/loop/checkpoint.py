@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import json
 import logging
@@ -17,7 +16,6 @@ from components.train.export.trained import PROBABILITIES, write_answers
 from components.train.loop.progress import Progress
 from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
-from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import atomic_file, remove_temporary
 
@@ -26,11 +24,6 @@ BEST_WEIGHTS = "best.weights.h5"
 """Weights of the best epoch, as Keras writes them, beside the checkpoint."""
 FORMAT = 1
 _log = logging.getLogger("darkroom.train")
-MAY_CHANGE = frozenset(
-    {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
-)
-"""Settings that do not change a training's result, only where it runs and what it writes."""
-_HEAD_BYTES = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,39 +290,3 @@ class CheckpointManager:
             write_answers(self._model, self._inputs, self._context.folder)
         except OSError as error:
             raise StepError(f"cannot write {best}: {error.strerror or error}") from error
-
-
-def training_identity(
-    source: TransformedExamples,
-    graph: TransformGraph,
-    settings: TrainSettings,
-    warm_start: bool,
-    variables: Sequence[Any] = (),
-) -> dict[str, Any]:
-    """Identifies a training by settings, labels and data, so that it resumes no other's checkpoint.
-
-    Args:
-        source: Transformed examples. They may be too many to read, so a shard is identified by
-            its size and first bytes, and all of them by mean and variance of the pixels.
-        graph: The graph that gave them.
-        settings: The train step's settings.
-        warm_start: Whether it starts from a former model's weights.
-        variables: The network's variables, whose number and shapes are part of it.
-
-    Returns:
-        JSON values by name.
-    """
-    data = hashlib.sha256(repr((graph.pixel_mean, graph.pixel_variance)).encode())
-    for path in sorted(source.folder.glob("*.tfrecord")):
-        with path.open("rb") as file:
-            data.update(f"{path.name} {path.stat().st_size}\n".encode())
-            data.update(file.read(_HEAD_BYTES))
-    return {
-        "settings": settings.model_dump(mode="json", exclude=set(MAY_CHANGE)),
-        "labels": list(graph.labels),
-        "multi_label": graph.multi_label,
-        "counts": dict(source.counts),
-        "data": data.hexdigest()[:16],
-        "warm_start": warm_start,
-        "network": hashlib.sha256(repr([tuple(v.shape) for v in variables]).encode()).hexdigest(),
-    }

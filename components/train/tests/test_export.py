@@ -21,7 +21,7 @@ from components.train.export.parity import (
 from components.train.export.runtime import Answers, ask
 from components.train.export.tflite import calibration_images
 from components.train.export.write import write_exports
-from components.train.loop.checkpoint import training_identity
+from components.train.loop.identity import training_identity
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import LABELS, Transformed
 from components.train.train import train

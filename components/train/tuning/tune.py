@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.distribution.strategy import read_worker_group
-from components.train.loop.checkpoint import training_identity
+from components.train.loop.identity import training_identity
 from components.train.loop.progress import InterruptedStepError
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
