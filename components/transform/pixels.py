@@ -1,6 +1,7 @@
 """Shards of photographs to shards of records: each is decoded once, where it is read."""
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,9 @@ from darkroom.artifacts import examples, transformed
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records, write_record
+from darkroom.runtime.pace import Pace
+
+_log = logging.getLogger("darkroom.transform")
 
 TASK_BYTES = 64 * 2**20
 """Examples a task: some seconds of work, which pay for building its `tf.data` pipeline."""
@@ -99,8 +103,11 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         settings: TransformSettings,
         labels: Sequence[str],
         multi_label: bool = False,
+        total: int = 0,
     ) -> None:
         self._folder = folder
+        self._total = total
+        self._pace: Pace | None = None
         self._settings = settings
         self._labels = tuple(labels)
         self._multi_label = multi_label
@@ -109,6 +116,7 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         """Builds the backbone, once a process."""
+        self._pace = Pace(_log, "photographs", self._total)
         embeddings, size = self._settings.embeddings, self._settings.size
         if embeddings is not None:
             self._embedder = self._shared.acquire(lambda: Embedder(embeddings, size))
@@ -126,6 +134,8 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
             for images, labels in self._batches(task):
                 self._write(file, images, _indices(labels))
                 count += len(images)
+                if self._pace is not None:
+                    self._pace.add(len(images))
                 if task.split == "train":
                     moments.append(image_moments(crop_centre(images, self._settings)))
         return Written(count, *(np.concatenate(parts) for parts in zip(*moments, strict=True)))

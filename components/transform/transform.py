@@ -111,7 +111,13 @@ def _write_records(
 
     temporary = plain_path(temporary)
     tasks, fitted = plan_tasks(source), temporary / "moments"
-    write: beam.DoFn = WriteRecords(str(records), settings, source.labels, source.multi_label)
+    write: beam.DoFn = WriteRecords(
+        str(records),
+        settings,
+        source.labels,
+        source.multi_label,
+        sum(source.counts.values()),
+    )
     beam_options: Sequence[str] = settings.beam_options
     if (workers := remote_workers(beam_options)) is not None:
         from components.transform.remote import ReadWritten, write_remote

@@ -70,7 +70,8 @@ def _run_pipeline(
         metrics = SingleLabelMetrics(model.labels)
     else:
         metrics = MultiLabelMetrics(model.labels, model.thresholds)
-    predict = Predict(str(model.folder), model.labels, settings.slices, metrics.multi_label)
+    total = examples.counts["test"]
+    predict = Predict(str(model.folder), model.labels, settings.slices, metrics.multi_label, total)
     options = PipelineOptions(beam_arguments(settings.beam_options))
     # Beam takes the path of a file for a pattern too, when it gives it its name.
     folder = plain_path(folder)

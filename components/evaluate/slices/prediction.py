@@ -3,6 +3,7 @@
 Beam's workers import this module; the step imports it only when it works.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from darkroom.artifacts.model import FROM_EXAMPLES, LABELS, split_labels
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
+from darkroom.runtime.pace import Pace
+
+_log = logging.getLogger("darkroom.evaluate")
 
 BATCH_SIZE = 64
 """Records a call: bounds the decoded images that are in memory at once."""
@@ -30,8 +34,15 @@ class Predict(beam.DoFn):  # type: ignore[misc]
     """
 
     def __init__(
-        self, model_folder: str, labels: Sequence[str], slices: Sequence[str], multi_label: bool
+        self,
+        model_folder: str,
+        labels: Sequence[str],
+        slices: Sequence[str],
+        multi_label: bool,
+        total: int = 0,
     ) -> None:
+        self._total = total
+        self._pace: Pace | None = None
         self._model_folder = model_folder
         self._label_indices = {label: index for index, label in enumerate(labels)}
         self._slices = tuple(slices)
@@ -43,6 +54,8 @@ class Predict(beam.DoFn):  # type: ignore[misc]
         # Loaded here and not in `setup`, because Beam's local multi-processing hangs on an
         # error there; `Shared` gives all threads of a process the same model.
         model = self._shared.acquire(lambda: _load(self._model_folder))
+        if self._pace is None:
+            self._pace = Pace(_log, "test photographs", self._total)
         outputs = _answers(model.signatures[FROM_EXAMPLES], records)
         width = outputs["probabilities"].shape[1]
         if width != len(self._label_indices):
@@ -54,6 +67,7 @@ class Predict(beam.DoFn):  # type: ignore[misc]
         rows = zip(records, answers, outputs["probabilities"], strict=True)
         for record, answer, probabilities in rows:
             yield self._row(record, answer.decode(), probabilities.tolist())
+        self._pace.add(len(records))
 
     def _row(self, record: bytes, answer: str, probabilities: list[float]) -> Row:
         example = parsed_example(record)
@@ -83,7 +97,6 @@ class Predict(beam.DoFn):  # type: ignore[misc]
 
 
 def _load(folder: str) -> Any:
-
     model = load_saved_model(folder)
     if FROM_EXAMPLES not in model.signatures:
         raise StepError(f"the model {folder} has no signature '{FROM_EXAMPLES}'; train it again")

@@ -1,5 +1,6 @@
 """Chunks spread over the workers of a Beam runner."""
 
+import logging
 import os
 import pickle
 import tempfile
@@ -27,6 +28,9 @@ from darkroom.beam.remote import (
     upload,
 )
 from darkroom.errors import StepError
+from darkroom.runtime.pace import Pace
+
+_log = logging.getLogger("darkroom.ingest")
 
 
 def run(chunks: Sequence[Chunk], folder: Path, settings: IngestSettings) -> None:
@@ -138,9 +142,11 @@ class _WriteShardsInProcesses(_WriteShards):
             with joblib.parallel_config(
                 "loky", initializer=exit_with_parent, initargs=(os.getpid(),)
             ):
-                joblib.Parallel(cores(), batch_size=1)(
-                    write(chunk, self._folder, self._settings) for chunk in self._chunks
-                )
+                pace = Pace(_log, "photographs", sum(len(chunk.rows) for chunk in self._chunks))
+                in_turn = joblib.Parallel(cores(), batch_size=1, return_as="generator")
+                work = (write(chunk, self._folder, self._settings) for chunk in self._chunks)
+                for chunk, _ in zip(self._chunks, in_turn(work), strict=True):
+                    pace.add(len(chunk.rows))
         except BrokenProcessPool as error:
             raise StepError(
                 "a process that read photographs was killed, perhaps out of memory: "

@@ -1,5 +1,6 @@
 """Hostile input and a failing disk: every row is accounted for, and nothing half-made is left."""
 
+import os
 import subprocess
 import sys
 import zlib
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from components.ingest.tests.pictures import encoded, gradient
 
@@ -36,22 +38,53 @@ def mutated(data: bytes, generator: np.random.Generator) -> bytes:
     return bytes(damaged[:end])
 
 
+FILES = int(os.environ.get("DARKROOM_FUZZ_FILES", "3000"))
+"""20,000 were tried when this was written."""
+FORMATS = (
+    ("JPEG", "jpg"),
+    ("EXIF", "jpg"),
+    ("PNG", "png"),
+    ("GIF", "gif"),
+    ("WEBP", "webp"),
+    ("TIFF", "tif"),
+    ("AVIF", "avif"),
+    ("JPEG2000", "jp2"),
+    ("DDS", "dds"),
+    ("TGA", "tga"),
+    ("BMP", "bmp"),
+    ("ICO", "ico"),
+    ("HEIC", "heic"),
+)
+
+
+def sound(file_format: str, number: int) -> bytes:
+    """A file that is whole; EXIF is a JPEG of a camera, and HEIC is named, not read."""
+    picture = gradient(number)
+    if file_format == "HEIC":
+        return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + encoded(picture, "JPEG")
+    if file_format == "EXIF":
+        exif = Image.Exif()
+        exif[0x0112] = number % 10
+        exif[0x010F] = "a camera"
+        return encoded(picture, "JPEG", exif=exif)
+    return encoded(picture, file_format)
+
+
 def test_thousands_of_mutated_photographs_are_all_accounted_for(
     tmp_path: Path, run_ingest: RunIngest
 ) -> None:
     import tensorflow as tf
 
     generator = np.random.default_rng(0)
-    formats = [("JPEG", "jpg"), ("JPEG", "jpg"), ("PNG", "png"), ("GIF", "gif"), ("WEBP", "webp")]
-    for number in range(3000):
-        file_format, ending = formats[number % len(formats)]
-        data = mutated(encoded(gradient(number), file_format), generator)
+    for number in range(FILES):
+        file_format, ending = FORMATS[number % len(FORMATS)]
+        data = mutated(sound(file_format, number), generator)
         path = tmp_path / "data" / f"label {number % 3}" / f"{number}.{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     ingested = run_ingest(tmp_path / "data", max_rejected=1, near_duplicate_distance=-1)
     reasons = Counter(row["reason"] for row in ingested.rejected)
-    assert len(ingested.all_records) + len(ingested.rejected) == 3000
+    assert len(ingested.all_records) + len(ingested.rejected) == FILES
     assert len({record["image_path"][0] for record in ingested.all_records}) == len(
         ingested.all_records
     )

@@ -32,6 +32,7 @@ from components.train.model.thresholds import macro_f1
 from components.train.settings import TrainSettings
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
+from darkroom.runtime.pace import Pace
 from darkroom.runtime.signals import TerminationRequest, noted_termination
 
 _log = logging.getLogger("darkroom.train")
@@ -176,6 +177,8 @@ class Trainer:
     def _run_epoch(self, phase: Phase) -> None:
         begun = time.monotonic() - self._progress.seconds
         self._runner.start(self._progress.sums)
+        left = self._steps - self._progress.step
+        self._pace = Pace(_log, f"{phase.name} {self._progress.epoch + 1}, steps", left)
         while self._progress.step < self._steps:
             self._run_steps(phase, begun)
         self._runner.sync_batch_norm()
@@ -201,6 +204,8 @@ class Trainer:
             self._batches, count, (float(self._termination.received), self._call_seconds)
         )
         self._call_seconds = time.monotonic() - called
+        if self._is_chief:
+            self._pace.add(count)
         self._call.adapt(seconds / self._context.workers.size)
         step = progress.step + count
         if sums.steps < step:
