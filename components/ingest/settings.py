@@ -78,6 +78,8 @@ class Severities(Settings):
     """A label has fewer photographs than `minimum_per_label`."""
     missing_from_split: Severity = "warning"
     """A label has photographs, but none in train, valid or test."""
+    too_few_in_test: Severity = "warning"
+    """A label has fewer photographs in test than `minimum_per_label_in_test`."""
     imbalance: Severity = "warning"
     """The largest label has more than `maximum_imbalance` times the photographs of the smallest."""
 
@@ -108,6 +110,8 @@ class ExpectationSettings(Settings):
     for that there is `ingest.labels`."""
     minimum_per_label: int = pydantic.Field(default=20, ge=0)
     """Fewest photographs a label, over all splits."""
+    minimum_per_label_in_test: int = pydantic.Field(default=5, ge=0)
+    """Fewest photographs a label in the test split, which judges the model."""
     maximum_imbalance: float = pydantic.Field(default=10, ge=1)
     """Most photographs of the largest label for each one of the smallest."""
     maximum_share_change: float = pydantic.Field(default=0.05, ge=0, le=1)

@@ -133,6 +133,13 @@ def _balance_problems(
     missing = [f"no {_listed(names)} in {split}" for split, names in for_split.items() if names]
     if missing:
         yield "missing_from_split", ", ".join(missing)
+    in_test = Counter(statistics.counts.get("test", {}))
+    least = settings.minimum_per_label_in_test
+    if few := sorted(label for label in +counts if 0 < in_test[label] < least):
+        yield (
+            "too_few_in_test",
+            f"fewer than {least:,} of {_listed(few, in_test)}: one mistake moves their recall much",
+        )
     (largest, most), (smallest, fewest) = _extremes(+counts)
     if most > settings.maximum_imbalance * fewest:
         yield (

@@ -98,7 +98,8 @@ def folder_digest(folder: Path, pattern: str = "*") -> str:
     # On all cores: Python's lock is free while a file is read and hashed.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for path, content in zip(paths, threads.map(_file_digest, paths), strict=True):
-            digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+            # A file's name may be no text.
+            digest.update(os.fsencode(path.relative_to(folder)) + f"\0{content}\n".encode())
     return digest.hexdigest()
 
 

@@ -70,6 +70,8 @@ def training_curve(history: History, name: str, title: str) -> str:
         if history.best_epoch is not None:
             axes.axvline(history.best_epoch, color=_ACCENT, linewidth=0.8, linestyle="--")
         axes.set_title(title, loc="left", fontsize=10)
+        # Of a single epoch too, whose axis would else run from 0.94 to 1.06.
+        axes.set_xlim(0.5, max((int(entry["epoch"]) for entry in history.epochs), default=1) + 0.5)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best")

@@ -124,6 +124,15 @@ def test_a_label_without_photographs_or_split() -> None:
     assert [f.message for f in found if f.code == "missing_from_split"] == ["no 'daisy' in test"]
 
 
+def test_a_label_of_few_test_photographs_is_named() -> None:
+    """Two roses in test judge nothing, however many there are in train."""
+    statistics = made(EVEN)
+    statistics.counts["test"]["rose"] = 2
+    (finding,) = find(statistics, ["rose", "tulip"], ExpectationSettings())
+    assert (finding.code, finding.severity) == ("too_few_in_test", "warning")
+    assert finding.message.startswith("fewer than 5 of 'rose' (2)")
+
+
 def test_many_labels_make_one_short_line() -> None:
     now = made({f"label\n{number:03}": 20 for number in range(300)})
     message = codes(now, labels=["a"])["new_label"]
@@ -186,6 +195,7 @@ def test_the_step_compares_with_a_previous_run(
     folder = photographs(40)
     first = run_ingest(folder, "first")
     expectations: dict[str, Any] = {"previous": str(tmp_path / "first" / "statistics")}
+    expectations["minimum_per_label_in_test"] = 1
     run_ingest(folder, "same", expectations=expectations)
     manifest = json.loads((tmp_path / "same" / "statistics" / "manifest.json").read_text())
     assert manifest["findings"] == []
