@@ -144,8 +144,9 @@ class IngestSettings(Settings):
     near_duplicate_distance: int = pydantic.Field(default=6, ge=-1, le=16)
     """Bits of 64 in which the perceptual hashes of photographs in two splits may differ for them to
     be copies (mirrored, cropped, bordered or marked ones too), of which one is left out: the one in
-    train, or that in valid beside one in test. Crops may differ in 2 bits less; -1 compares none.
-    Photographs of equal hashes and other labels are `conflicting_labels`."""
+    train, or that in valid beside one in test. Cropped and bordered ones may differ in 2 bits
+    less; -1 compares none. Photographs of equal hashes and other labels are `conflicting_labels`.
+    """
     max_pixels: int = pydantic.Field(default=100_000_000, ge=1)
     """Photographs of more pixels are rejected by their header, before memory is taken for them."""
     max_aspect: float = pydantic.Field(default=50.0, ge=1)

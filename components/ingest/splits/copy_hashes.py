@@ -38,8 +38,7 @@ def copy_hashes(grey: npt.NDArray[np.uint8]) -> Hashes:
         grey: The photograph, [h, w], of some 64 pixels a side.
 
     Returns:
-        uint8 [N, 8]: without a border, mirrored, mirrored without a border, and then the crops;
-        `WHOLE` of them are not crops.
+        uint8 [N, 8]: without a border, mirrored, mirrored without a border, and then the crops.
     """
     height, width = grey.shape
     values = grey.astype(np.float64)
@@ -61,8 +60,6 @@ def copy_hashes(grey: npt.NDArray[np.uint8]) -> Hashes:
     return np.packbits(flat > median, axis=1)
 
 
-WHOLE = 3
-"""How many of `copy_hashes` come before the crops."""
 _MIRROR = (-1.0) ** np.arange(_FREQUENCIES)
 
 

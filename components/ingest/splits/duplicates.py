@@ -4,17 +4,17 @@ import dataclasses
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from components.ingest.settings import IngestSettings
-from components.ingest.splits.copy_hashes import WHOLE
 from darkroom.artifacts.rejected import Reason
 
 HASH_BITS = 64
 _PAIRS_AT_ONCE = 1 << 22
-_CROPS_ARE_NEARER = 2
+_PARTS_ARE_NEARER = 2
 _BITS_OF_A_PICTURE = range(24, 41)
 
 Hashes = npt.NDArray[np.uint64]
@@ -182,20 +182,19 @@ def nearest_copies(
     Args:
         ours: Photographs.
         theirs: Others.
-        distance: Largest number of differing bits; crops, of which there are many, may differ in
-            two less.
+        distance: Largest number of differing bits; parts of a photograph, of which there are many,
+            may differ in two less.
 
     Returns:
         For each of ours, the place in `theirs` and the number of differing bits, or (-1, -1).
     """
-    (our_whole, our_crops), (their_whole, their_crops) = _hashes(ours), _hashes(theirs)
+    ours_hashed, theirs_hashed = _hashes(ours), _hashes(theirs)
     best = [(-1, -1)] * len(ours)
-    # Of the photograph, and of it without a border, there are no crops of crops.
+    nearer = distance - _PARTS_ARE_NEARER
     pairs = (
-        (our_whole, their_whole[:, :2], distance),
-        (our_whole[:, :2], their_whole[:, 2:], distance),
-        (our_crops, their_whole[:, :2], distance - _CROPS_ARE_NEARER),
-        (our_whole[:, :2], their_crops, distance - _CROPS_ARE_NEARER),
+        (ours_hashed.whole, theirs_hashed.whole[:, :1], distance),
+        (ours_hashed.parts, theirs_hashed.plain, nearer),
+        (ours_hashed.plain, theirs_hashed.parts, nearer),
     )
     for queries, others, within in pairs:
         if within >= 0 and queries.size and others.size:
@@ -208,15 +207,31 @@ def nearest_copies(
     return best
 
 
-def _hashes(sightings: Sequence[HashedImage]) -> tuple[Hashes, Hashes]:
-    """Hashes of the photographs and of what is no crop, uint64 [N, 4], and of the crops, [N, C]."""
-    plain = np.array([s.perceptual_hash for s in sightings], np.uint64)[:, np.newaxis]
-    length = min((len(s.copy_hashes) for s in sightings), default=0)
-    if not length:
-        return np.repeat(plain, 2, axis=1), np.zeros((len(sightings), 0), np.uint64)
+class _Hashed(NamedTuple):
+    """Hashes of photographs, uint64 [N, ...]: whole ones, parts, and what parts are compared with.
+
+    Attributes:
+        whole: The photograph, and it mirrored.
+        parts: Without a border, the same mirrored, and the crops.
+        plain: The photograph, and it without a border.
+    """
+
+    whole: Hashes
+    parts: Hashes
+    plain: Hashes
+
+
+def _hashes(sightings: Sequence[HashedImage]) -> _Hashed:
+    given = np.array([s.perceptual_hash for s in sightings], np.uint64)[:, np.newaxis]
+    if not sightings or not all(s.copy_hashes for s in sightings):
+        return _Hashed(given, given[:, :0], given)
     joined = b"".join(s.copy_hashes for s in sightings)
     others = np.frombuffer(joined, ">u8").astype(np.uint64).reshape(len(sightings), -1)
-    return np.concatenate([plain, others[:, :WHOLE]], axis=1), others[:, WHOLE:]
+    inner, mirrored = others[:, :1], others[:, 1:2]
+    parts = np.concatenate([inner, others[:, 2:]], axis=1)
+    return _Hashed(
+        np.concatenate([given, mirrored], axis=1), parts, np.concatenate([given, inner], axis=1)
+    )
 
 
 def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple[int, int]]:

@@ -58,9 +58,9 @@ def test_none_is_lost_and_none_is_half(setup: str, tmp_path: Path) -> None:
         assert {(v.number, v.digest) for v in versions} == {
             (line["number"], line["digest"]) for line in said
         }
-        assert [version.number for version in versions] == [3, 2, 1]
+        assert len(versions) == AT_ONCE
         assert all(folder_digest(Path(v.location)) == v.digest for v in versions)
-        assert sorted(path.name for path in destination.iterdir()) == ["1", "2", "3"]
+        assert len(list(destination.iterdir())) == AT_ONCE
 
 
 @pytest.mark.parametrize("option", [[], ["no-rename"]])
