@@ -63,6 +63,7 @@ def as_seen(image: "Image.Image") -> "Image.Image":
     Raises:
         ValueError: Deep greys without a range, as `eight_bit` says.
     """
+    image.load()  # a PNG's EXIF may stand after its pixels
     # What has been calculated has lost the metadata.
     return _turned(on_white(eight_bit(image)), orientation(image))
 

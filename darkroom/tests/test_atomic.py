@@ -83,7 +83,10 @@ def test_where_folders_cannot_be_renamed_what_readers_go_by_comes_last(
     with atomic.atomic_folder(tmp_path / "model", last=("saved_model.pb", "manifest.json")) as made:
         for name in ("manifest.json", "saved_model.pb", "variables", "zebra"):
             (made / name).touch()
-    assert copied[-2:] == ["saved_model.pb", "manifest.json"]
+    # Each under a temporary name first, so that it comes whole.
+    last = [name.split("-", 2)[-1] for name in copied[-2:]]
+    assert last == ["saved_model.pb", "manifest.json"]
+    assert all(name.startswith(".partial-") for name in copied)
     assert names(tmp_path) == ["model"]
 
 

@@ -85,7 +85,7 @@ def test_a_threshold_that_two_labels_cannot_have(tmp_path: Path) -> None:
     examples = write_examples(tmp_path / "examples", [row, row | {"label": "b"}], {})
     weights, bias = np.zeros((64, 2), np.float32), np.zeros(2, np.float32)
     model = write_model(tmp_path / "model", ["a", "b"], weights, bias)
-    message = "'evaluate.thresholds.top_3_accuracy' needs more than 3 labels; the model has 2"
+    message = "'evaluate.thresholds.top_3_accuracy' needs more than 3 labels; there are 2"
     thresholds = {"top_3_accuracy": 0.9}
     output = tmp_path / "output"
     assert_refused(SettingsError, message, examples, model, output, thresholds=thresholds)

@@ -41,7 +41,7 @@ _COMPRESSED = frozenset({"AVIF", "WEBP", "JPEG2000"})
 _HEIC = frozenset({b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypheim", b"ftypheis"})
 _JPEG_QUALITY = 95
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-_LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF", "WEBP"})
+_LOSSLESS_FORMATS = frozenset({"PNG", "GIF", "BMP", "TIFF"})
 _JPEG_MODES = frozenset({"L", "RGB", "YCbCr"})
 _KEPT_MODES = {
     "JPEG": frozenset({"L", "RGB"}),
@@ -109,7 +109,9 @@ def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
         photograph, picture = _decoded(data, limits, in_colour=False)
         if not photograph.converted:
             return photograph
-        image_bytes = encoded(picture, photograph.file_format)
+        # A WebP may be lossless: as PNG it surely is what a model makes of the WebP.
+        is_webp = photograph.file_format == "WEBP"
+        image_bytes = encoded(picture, "PNG" if is_webp else photograph.file_format)
         return dataclasses.replace(photograph, image_bytes=image_bytes)
 
 

@@ -82,6 +82,7 @@ def _read_mask(location: str, size: tuple[int, int]) -> npt.NDArray[np.integer |
         image: Image.Image = Image.open(io.BytesIO(read_file(location)), formats=_MASK_FORMATS)
         # By the header first, before memory is taken for the pixels of another image.
         if image.width * image.height == size[0] * size[1]:
+            image.load()
             image = upright(image)
     except RejectedError as error:
         raise _unreadable(location, error.detail) from None
