@@ -54,7 +54,7 @@ def test_a_sample_of_flowers(
     # Three photographs of train are copies of one in valid or test.
     assert sum(run["examples"].values()) == 297
     assert run["rejected"] == {
-        "near_duplicate": 2,
+        "near_duplicate": 3,
         "not_an_image": 1,
         "empty_file": 1,
         "missing_file": 1,

@@ -6,7 +6,7 @@ import pytest
 
 from darkroom.runtime.pace import Pace
 
-LOG = logging.getLogger("darkroom.test_pace")
+LOG = logging.getLogger("test_pace")
 
 
 def test_a_line_every_half_minute(
@@ -14,7 +14,6 @@ def test_a_line_every_half_minute(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    monkeypatch.setattr(logging.getLogger("darkroom"), "propagate", True)
     with caplog.at_level(logging.INFO, LOG.name):
         pace = Pace(LOG, "photographs", 10_000)
         for _ in range(6):

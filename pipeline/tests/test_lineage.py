@@ -126,7 +126,7 @@ def test_a_half_copied_version_is_not_what_serves(
         return [folder.name for folder in seen]
 
     assert serving() == ["2", "2"]
-    monkeypatch.setattr("pipeline.cli.main.configure_logging", lambda: None)
+    monkeypatch.setattr("pipeline.cli.models.configure_logging", lambda: None)
     result = CliRunner().invoke(application, ["rollback", str(destination)])
     assert result.output == "version 2 rolled back; version 1 serves\n"
     assert serving() == ["1", "1"]
