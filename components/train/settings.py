@@ -56,7 +56,7 @@ class TrainSettings(Settings):
     between follow geometrically."""
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
     """Metric that decides which epoch is the best, and when to stop early. Where photographs have
-    several labels, `val_accuracy` stands for the macro F1 at the best thresholds."""
+    several labels, `val_accuracy` means the macro F1 at the best thresholds."""
     patience: int | None = pydantic.Field(default=None, ge=1)
     """Epochs without a better `monitor` after which a phase ends early; unset: never."""
     class_weights: Literal["none", "balanced"] = "none"

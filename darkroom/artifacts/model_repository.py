@@ -15,7 +15,7 @@ from pathlib import Path
 
 from darkroom.artifacts.manifest import MANIFEST, artifact_digest, folder_digest
 from darkroom.errors import StepError
-from darkroom.storage.atomic import atomic_folder, move_folder
+from darkroom.storage.atomic import atomic_folder, move_folder, os_reason
 
 GRAPH_FILE = "saved_model.pb"
 """The file that makes a folder a SavedModel; only the manifest is written after it."""
@@ -107,7 +107,7 @@ def claimed_number(repository: Path) -> Iterator[int]:
             claim = _claim(repository, number)
         yield number
     except OSError as error:
-        raise StepError(f"cannot write {repository}: {error.strerror or error}") from error
+        raise StepError(f"cannot write {repository}: {os_reason(error)}") from error
     finally:
         if claim is not None:
             with contextlib.suppress(OSError):
@@ -187,7 +187,7 @@ def roll_back(repository: Path, to: int | None = None) -> tuple[list[Version], V
         above = [each for each in find_versions(repository) if each.number > target.number]
         gone = [_out_of_service(repository, version) for version in above]
     except OSError as error:
-        raise StepError(f"cannot rename in {repository}: {error.strerror or error}") from None
+        raise StepError(f"cannot rename in {repository}: {os_reason(error)}") from None
     return gone, target
 
 

@@ -14,7 +14,7 @@ from components.ingest.images.headers import (
     has_zero_size,
     is_filled_with_zeros,
 )
-from components.ingest.images.measures import measure
+from components.ingest.images.measures import Measures, measure
 from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.pixels import as_seen, on_white, orientation
 
@@ -67,8 +67,8 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Photograph:
-    """An image that was decoded whole.
+class Photograph(Measures):
+    """An image that was decoded whole, and what was measured of it.
 
     Attributes:
         image_bytes: Encoded bytes, as they came or converted.
@@ -76,11 +76,6 @@ class Photograph:
         width: Pixels.
         file_format: Format it came in, such as `JPEG`.
         converted: Whether the bytes were encoded again.
-        brightness: Mean grey value, 0 to 255.
-        contrast: Standard deviation of the grey values, 0 to 127.5.
-        sharpness: Variance of the Laplacian of the grey values; low where out of focus.
-        perceptual_hash: 64 bits that copies share, re-encoded or resized ones too, in hexadecimal.
-        copy_hashes: What that hash is of other copies, one after the other, in hexadecimal.
     """
 
     image_bytes: bytes
@@ -88,11 +83,6 @@ class Photograph:
     width: int
     file_format: str
     converted: bool
-    brightness: float
-    contrast: float
-    sharpness: float
-    perceptual_hash: str
-    copy_hashes: str
 
 
 def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:

@@ -15,7 +15,7 @@ ROWS_A_CHUNK = 512
 TILED_ROWS_A_CHUNK = 8
 """Of images so large that they are cut into tiles."""
 _BYTES_AFAR = 1_000_000
-"""Taken for the size of a file elsewhere, which would have to be asked for."""
+"""Assumed size of a file in a bucket; its real size would take a request."""
 
 
 def chunks_of(rows: Sequence[Row], settings: IngestSettings) -> list[Chunk]:

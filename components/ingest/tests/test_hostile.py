@@ -58,7 +58,7 @@ FORMATS = (
 
 
 def sound(file_format: str, number: int) -> bytes:
-    """A file that is whole; EXIF is a JPEG of a camera, and HEIC is named, not read."""
+    """An undamaged file; `EXIF` is a JPEG with EXIF, and `HEIC` is a format that ingest rejects."""
     picture = gradient(number)
     if file_format == "HEIC":
         return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + encoded(picture, "JPEG")

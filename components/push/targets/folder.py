@@ -43,7 +43,7 @@ class FolderTarget:
         self._warn_of_incomplete()
         digest = model.manifest["digest"]
         serving = model_repository.serving_version(self._folder)
-        # A version whose files have changed since is made anew.
+        # If its files have changed since, the model is published again as a new version.
         if serving and _pushed(serving).digest == digest and model_repository.is_whole(serving):
             return _pushed(serving)
         remove_temporary(self._folder, older_than=_LONGEST_COPY)

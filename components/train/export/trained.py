@@ -20,7 +20,7 @@ _PHOTOGRAPHS = 16
 _TOLERANCES = {"float32": 1e-4, "mixed_float16": 2e-2, "mixed_bfloat16": 5e-2}
 """Largest difference in a probability, by the number format that the network was trained in."""
 _TOLERANCE_OF_GPU = 5e-3
-"""A GPU multiplies float32 with the digits of TF32, by an algorithm that it may choose anew."""
+"""On a GPU float32 is computed in TF32, and the algorithm may differ from call to call."""
 
 Floats = npt.NDArray[np.float32]
 

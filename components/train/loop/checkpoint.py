@@ -132,7 +132,7 @@ def parse_checkpoint(content: bytes, folder: Path, identity: Mapping[str, Any]) 
 
 
 def set_aside(folder: Path) -> None:
-    """Renames a checkpoint and its best weights, in place of any that were set aside before."""
+    """Renames a checkpoint and its best weights to `unused.*`; earlier ones are replaced."""
     for name in (FILE, BEST_WEIGHTS):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).replace(folder / f"unused.{name}")

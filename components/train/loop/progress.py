@@ -97,7 +97,7 @@ def monitored(entry: Mapping[str, Any], monitor: str) -> float:
     """What epochs and trials are compared by.
 
     Where photographs have several labels, `val_accuracy` is at thresholds of 0.5, which the model
-    does not use: it stands for the macro F1 at the best thresholds.
+    does not use: the macro F1 at the best thresholds is compared instead.
     """
     by_threshold = monitor == "val_accuracy" and "val_macro_f1" in entry
     return float(entry["val_macro_f1" if by_threshold else monitor])

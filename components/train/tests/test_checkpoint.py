@@ -208,7 +208,7 @@ def test_a_damaged_checkpoint_is_set_aside(
     damage: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A schedule goes on without a person."""
+    """A scheduled run continues; nobody has to delete the file."""
     content = bytearray((halted / "checkpoints" / "training.npz").read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from darkroom.errors import StepError
 from darkroom.runtime.step_record import read_step_records
-from darkroom.storage.atomic import write_json
+from darkroom.storage.atomic import os_reason, write_json
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
@@ -36,7 +36,7 @@ def new_folder(out: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise StepError(f"cannot write {out}: {error.strerror or error}") from None
+            raise StepError(f"cannot write {out}: {os_reason(error)}") from None
         return folder
     raise StepError(f"cannot make a new folder for the run in {out}")
 
