@@ -185,7 +185,7 @@ def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, 
         width=grey.width,
         file_format=file_format,
         converted=not keep,
-        **dataclasses.asdict(measure(grey)),
+        **vars(measure(grey)),
     )
     return photograph, image
 

@@ -4,8 +4,6 @@ import logging
 import os
 import pickle
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, write_chunk_results
+from components.ingest.shards.processes import cores, exit_with_parent
 from darkroom.beam.options import beam_arguments
 from darkroom.beam.remote import (
     RemoteWorkers,
@@ -152,26 +151,3 @@ class _WriteShardsInProcesses(_WriteShards):
                 "a process that read photographs was killed, perhaps out of memory: "
                 'set ingest.beam_options to ["--runner=DirectRunner"] to read in one process'
             ) from error
-
-
-_SECONDS_BETWEEN_LOOKS = 1.0
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def exit_with_parent(parent: int) -> None:
-    """Ends this process when its parent is gone; one that was killed cannot end it itself.
-
-    Args:
-        parent: The parent's process number.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

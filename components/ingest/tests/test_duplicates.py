@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 
 from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
+from components.ingest.splits.copy_hashes import perceptual_hash
 from components.ingest.splits.duplicates import (
     HashedImage,
     find_copies,
@@ -333,7 +335,24 @@ def test_equal_pictures_of_other_labels_are_a_conflict() -> None:
     assert find_copies(sightings, IngestSettings(near_duplicate_distance=-1)).dropped == {}
 
 
-def test_the_whole_of_many_hashes_is_that_of_imagehash(
+def test_the_hash_of_a_photograph_is_that_of_imagehash(
+    originals: list[tuple[Path, HashedImage]],
+) -> None:
+    for file, _ in originals:
+        with Image.open(file) as image:
+            grey = image.convert("L").reduce(3)
+        expected = imagehash.phash(grey.resize((32, 32), Image.Resampling.BOX))
+        assert perceptual_hash(grey).tobytes().hex() == str(expected)
+
+
+def test_a_picture_of_one_grey_has_no_frequencies() -> None:
+    for size in ((64, 64), (85, 64), (7, 31)):
+        for value in (0, 1, 128, 255):
+            found = perceptual_hash(Image.new("L", size, value)).tobytes().hex()
+            assert found == ("8000000000000000" if value else "0000000000000000")
+
+
+def test_the_hash_of_a_mirrored_copy_is_known_of_the_original(
     originals: list[tuple[Path, HashedImage]],
 ) -> None:
     for file, original in originals[:10]:
