@@ -139,7 +139,7 @@ def _png(encoded: Any) -> Any:
 
     # Asked for alpha that is not there, libpng misreads palettes of less than 8 bits.
     has_alpha = has_transparent_colour | tf.reduce_any(tf.equal(kind, _PNG_KINDS_WITH_ALPHA))
-    return upright(tf.cond(has_alpha, with_alpha, without_alpha), exif)
+    return apart(upright)(tf.cond(has_alpha, with_alpha, without_alpha), exif)
 
 
 def _webp(encoded: Any) -> Any:
@@ -149,7 +149,7 @@ def _webp(encoded: Any) -> Any:
         lambda: _on_white(image[..., :3], image[..., 3:]),
         lambda: image,
     )
-    return upright(image, webp_exif(encoded))
+    return apart(upright)(image, webp_exif(encoded))
 
 
 def _on_white(colours: Any, alpha: Any) -> Any:

@@ -48,13 +48,17 @@ def number(values: Any, is_little: Any = True) -> Any:
     return tf.reduce_sum(tf.bitwise.left_shift(ordered, tf.range(0, 8 * count, 8)))
 
 
+@functools.cache
 def apart(function: Callable[..., Any]) -> Callable[..., Any]:
     """Keeps a function of tensors a call in the graph, for branches that are seldom taken.
 
     TensorFlow would put its operations into the caller's graph, where each of them costs time for
-    every photograph: it is told that it has nothing to do.
+    every photograph: it is told that it has nothing to do. And tf.transform asks for its graph four
+    times, of which this builds one.
     """
-    kept: Callable[..., Any] = tf.function(function, experimental_attributes={"_noinline": True})
+    kept: Callable[..., Any] = tf.function(
+        function, autograph=False, experimental_attributes={"_noinline": True}
+    )
     return kept
 
 
