@@ -1,6 +1,7 @@
 """A run here shows a table in a terminal, and lines that a log can keep elsewhere."""
 
 import io
+import time
 
 import pytest
 
@@ -38,7 +39,21 @@ def test_a_terminal_gets_a_table_below_the_lines() -> None:
         assert state in line
 
 
+def test_a_terminal_shows_how_far_the_step_at_work_is() -> None:
+    terminal = Terminal()
+    with shown_progress(STEPS, "flowers-2", terminal) as progress:
+        assert progress.is_live
+        progress.started("ingest")
+        progress.paced("[##..] photographs: 5 of 10")
+        time.sleep(1.2)  # it is drawn every second
+        progress.ended("ingest", "succeeded")
+    shown = terminal.getvalue()
+    assert "photographs: 5 of 10" in shown
+    assert "photographs" not in shown[shown.rindex("step") :]
+
+
 def test_a_file_gets_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with shown_progress(STEPS, "flowers-2", io.StringIO()) as progress:
         run(progress)
+        assert not progress.is_live
     assert capsys.readouterr().out == "[ingest] cached: nothing changed since run flowers-1\n"

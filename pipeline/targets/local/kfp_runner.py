@@ -16,6 +16,7 @@ from darkroom.artifacts.provenance import (
     code_version,
 )
 from darkroom.errors import StepError
+from darkroom.runtime.pace import PROGRESS_MARK, PROGRESS_VARIABLE
 from darkroom.runtime.step_record import STARTED_VARIABLE, STEP_RECORDS_VARIABLE, read_step_records
 from darkroom.storage.atomic import remove_temporary
 from pipeline.targets.local.progress import Progress
@@ -104,9 +105,14 @@ class _Runner:
         if self._cache is not None:
             self._cache.begin(_outputs(executor_input))
         environment = {**(env_vars or {}), STARTED_VARIABLE: str(time.time())}
+        if self._progress.is_live:
+            environment[PROGRESS_VARIABLE] = "1"
         with (self._folder / LOGS / f"{step}.log").open("a", encoding="utf-8") as log:
 
             def on_line(line: str) -> None:
+                if line.startswith(PROGRESS_MARK):
+                    self._progress.paced(line.removeprefix(PROGRESS_MARK).strip())
+                    return
                 # On a full disk the step itself says what it cannot write.
                 with contextlib.suppress(OSError):
                     log.write(line)

@@ -20,7 +20,7 @@ class Progress:
     Args:
         steps: The steps that may run, in order.
         name: The run's name.
-        on_change: Called with the run whenever a step begins or ends.
+        on_change: Called with the run, and how far its step at work is, whenever that changes.
         on_line: Called with what there is to say of a step.
     """
 
@@ -28,14 +28,20 @@ class Progress:
         self,
         steps: Sequence[str],
         name: str = "",
-        on_change: Callable[[Run], None] | None = None,
+        on_change: Callable[[Run, str], None] | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
         self._steps = {step: StepState(step, "pending") for step in steps}
         self._name, self._began = name, _now()
         self._on_change, self._on_line = on_change, on_line
         self.at_work: str | None = None
+        self._pace = ""
         self._tell()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anyone looks at how far a step is."""
+        return self._on_change is not None
 
     def started(self, step: str) -> None:
         """A step has begun."""
@@ -44,7 +50,7 @@ class Progress:
 
     def ended(self, step: str, state: State) -> None:
         """A step has ended."""
-        self.at_work = None
+        self.at_work, self._pace = None, ""
         self._set(StepState(step, state, started=self._steps[step].started, finished=_now()))
 
     def cached(self, step: str, run: str) -> None:
@@ -53,6 +59,11 @@ class Progress:
         if self._on_line is not None:
             self._on_line(f"[{step}] cached: nothing changed since run {run}")
 
+    def paced(self, pace: str) -> None:
+        """The step at work has come so far."""
+        self._pace = pace
+        self._tell()
+
     def _set(self, state: StepState) -> None:
         self._steps[state.name] = state
         self._tell()
@@ -60,7 +71,8 @@ class Progress:
     def _tell(self) -> None:
         if self._on_change is not None:
             steps = tuple(self._steps.values())
-            self._on_change(Run(self._name, self._name, "running", "", self._began, steps=steps))
+            run = Run(self._name, self._name, "running", "", self._began, steps=steps)
+            self._on_change(run, self._pace)
 
 
 @contextlib.contextmanager
@@ -90,9 +102,13 @@ def shown_progress(steps: Sequence[str], name: str, output: TextIO) -> Iterator[
     from pipeline.watch import StepsTable
 
     table = StepsTable()
+
+    def show(run: Run, pace: str) -> None:
+        table.show(run, lambda: [pace] if pace else [])
+
     # What is printed meanwhile appears above the table.
     with Live(table, console=Console(file=output), refresh_per_second=1) as live:
-        yield Progress(steps, name, lambda run: table.show(run, list), say)
+        yield Progress(steps, name, show, say)
         live.refresh()
 
 
