@@ -16,6 +16,7 @@ from urllib.parse import quote
 from components.serve.follower import VersionFollower, check_model_directory, model_name
 from components.serve.settings import ServeSettings
 from darkroom.errors import StepError
+from darkroom.storage.atomic import os_reason
 
 if TYPE_CHECKING:
     from components.serve.served_model import ServedModel
@@ -111,7 +112,7 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = os_reason(error).lower()
             raise StepError(
                 f"port {port} of {host} cannot be used ({reason}); choose another"
             ) from None

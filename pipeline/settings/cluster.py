@@ -12,6 +12,7 @@ import pydantic
 from darkroom.artifacts.provenance import IMAGE_VARIABLE
 from darkroom.errors import SettingsError
 from darkroom.settings import Settings, nearest, validate_settings
+from darkroom.storage.atomic import os_reason
 from pipeline.settings.pods import PodSettings
 from pipeline.settings.resources import ResourceSettings
 from pipeline.steps import configured_steps, step_named, worker_images
@@ -214,7 +215,7 @@ def pushed_images(file: Path) -> Mapping[str, tuple[str, str]]:
             if entry.get(_NAME)
         }
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os_reason(error)
     except (ValueError, TypeError, AttributeError):
         reason = "it is no JSON that `docker buildx bake --metadata-file` wrote"
     else:

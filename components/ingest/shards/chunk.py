@@ -26,6 +26,7 @@ from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import StepError
 from darkroom.records.example_proto import FeatureValue, serialized_example
 from darkroom.records.tfrecord import write_record
+from darkroom.storage.atomic import os_reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +237,7 @@ def write_chunk_results(chunk: Chunk, folder: Path, settings: IngestSettings) ->
         _path(folder, chunk).write_bytes(orjson.dumps(document))
     except OSError as error:
         # Of this type it reaches the step's command through Beam as its one line.
-        raise StepError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise StepError(f"cannot write {folder}: {os_reason(error)}") from error
 
 
 def read_chunk_results(chunk: Chunk, folder: Path) -> list[Entry | Rejection]:

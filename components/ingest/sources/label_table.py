@@ -15,7 +15,7 @@ from components.ingest.sources.table import read_tables
 from darkroom.artifacts.rejected import Reason
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
-from darkroom.storage.atomic import atomic_file
+from darkroom.storage.atomic import atomic_file, os_reason
 from darkroom.storage.paths import is_uri
 
 
@@ -258,4 +258,4 @@ def _write(output: Path, rows: Iterable[tuple[str, str]]) -> None:
             writer.writerow(("image", "label"))
             writer.writerows(rows)
     except OSError as error:
-        raise StepError(f"cannot write {output}: {error.strerror or error}") from error
+        raise StepError(f"cannot write {output}: {os_reason(error)}") from error

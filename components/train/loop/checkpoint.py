@@ -17,7 +17,7 @@ from components.train.loop.progress import Progress
 from components.train.loop.steps import MetricSums
 from components.train.settings import TrainSettings
 from darkroom.errors import SettingsError, StepError
-from darkroom.storage.atomic import atomic_file, remove_temporary
+from darkroom.storage.atomic import atomic_file, os_reason, remove_temporary
 
 FILE = "training.npz"
 BEST_WEIGHTS = "best.weights.h5"
@@ -289,4 +289,4 @@ class CheckpointManager:
                 self._model.save_weights(temporary)
             write_answers(self._model, self._inputs, self._context.folder)
         except OSError as error:
-            raise StepError(f"cannot write {best}: {error.strerror or error}") from error
+            raise StepError(f"cannot write {best}: {os_reason(error)}") from error

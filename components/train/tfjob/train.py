@@ -19,6 +19,7 @@ from darkroom.artifacts.manifest import atomic_artifact
 from darkroom.errors import StepError
 from darkroom.runtime.signals import handled_signals, ignore
 from darkroom.settings import Settings
+from darkroom.storage.atomic import os_reason
 
 _log = logging.getLogger("darkroom.train")
 
@@ -113,7 +114,7 @@ def _shared(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise StepError(
             f"cannot use {folder}, which the workers share (cluster.kfp.shared_folder): "
-            f"{error.strerror or error}"
+            f"{os_reason(error)}"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
