@@ -24,7 +24,7 @@ from darkroom.settings import (
 )
 from pipeline.settings.cluster import ClusterSettings
 from pipeline.settings.resources import Duration, seconds
-from pipeline.steps import STEPS, Step, configured_steps
+from pipeline.steps import STEPS, Step, configured_steps, step_named
 
 LONGEST_WAIT = 480
 """Seconds that an event may wait: its sender takes no answer after ten minutes for a failure."""
@@ -95,6 +95,7 @@ class Config(Settings):
         sections = {
             name: getattr(self, name).model_dump(mode="json", exclude_none=True)
             for name in (self.steps if names is None else names)
+            if step_named(name).settings
         }
         return {"data": self.data, **sections}
 

@@ -9,6 +9,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 
+from components.evaluate.settings import EvaluateSettings
 from components.train.settings import TrainSettings
 from pipeline.config import Config
 from pipeline.steps import STEPS, Step
@@ -139,6 +140,8 @@ def _is_cached(config: Config, step: Step) -> bool:
     if not step.caches:
         return False
     if step.name == "train" and config.section(TrainSettings).from_model is not None:
+        return False
+    if step.name == "evaluate" and config.section(EvaluateSettings).baseline_folder is not None:
         return False
     return config.cluster.resources_of(step.name).cache
 

@@ -34,6 +34,7 @@ class Step:
         cluster_only: Whether it runs on clusters alone.
         at_exit: Whether it runs when the run has ended, however that was.
         caches: Whether its outputs follow from its inputs, and may be those of an earlier run.
+        always_runs: Whether not even a run here takes its outcome from an earlier one.
         light: Whether any machine is large enough for it.
     """
 
@@ -50,6 +51,7 @@ class Step:
     cluster_only: bool = False
     at_exit: bool = False
     caches: bool = True
+    always_runs: bool = False
     light: bool = False
 
     @property
@@ -120,6 +122,14 @@ STEPS: tuple[Step, ...] = (
         "components.train.settings:TrainSettings",
         about="pixels to a model",
         preloads=("tensorflow", "keras"),
+    ),
+    Step(
+        "champion",
+        "components.push.step:champion",
+        about="the model that serves, to compare the new one with",
+        image="push",
+        caches=False,
+        always_runs=True,  # another model may serve by now
     ),
     Step(
         "evaluate",

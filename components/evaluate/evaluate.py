@@ -1,9 +1,14 @@
 """The evaluate step: metrics of a model on the test split, a verdict and a report."""
 
+import dataclasses
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
+from components.evaluate.comparison.champion import Champion, find_champion
+from components.evaluate.comparison.compare import ACCURACY, Comparison, compare
+from components.evaluate.comparison.decision import in_words
 from components.evaluate.inputs import check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import Verdict, judge
@@ -20,17 +25,24 @@ _log = logging.getLogger("darkroom.evaluate")
 
 
 def evaluate(
-    examples: Path, model: Path, settings: EvaluateSettings, *, evaluation: Path, report: Path
+    examples: Path,
+    model: Path,
+    settings: EvaluateSettings,
+    champion: Path | None = None,
+    *,
+    evaluation: Path,
+    report: Path,
 ) -> str:
     """Evaluates a model on the test split; the verdict is `blessed` or `not blessed`.
 
-    A model that passes every threshold is blessed; without thresholds, any model whose
-    probabilities are numbers.
+    A model that passes every threshold, and is no worse than the champion, is blessed; without
+    either, any model whose probabilities are numbers.
 
     Args:
         examples: The examples that ingest wrote; the test split is used.
         model: The model that train exported; its `from_examples` signature is run.
-        settings: Slices and thresholds.
+        settings: Slices, thresholds, and how to compare with the champion.
+        champion: The model that serves, as the champion step found it; it is run too.
         evaluation: Output: metrics of every slice, the prediction of every image, the verdict.
         report: Output: the same as one self-contained HTML page.
 
@@ -44,9 +56,12 @@ def evaluate(
     """
     source, candidate = read_examples(examples), read_model(model)
     _check_inputs(source, candidate, settings)
+    rival = find_champion(champion, source, candidate, settings)
     with atomic_artifact(evaluation) as temporary:
-        verdict, overall = _evaluate_into(temporary, source, candidate, settings, report)
+        verdict, overall = _evaluate_into(temporary, source, candidate, rival, settings, report)
     _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
+    if verdict.comparison is not None and (found := verdict.comparison.of(ACCURACY)):
+        _log.info("%s", in_words(found, verdict.comparison.champion))
     for doubt in verdict.doubts:
         _log.warning("%s", doubt)
     for reason in verdict.reasons[:LOGGED_REASONS]:
@@ -54,7 +69,8 @@ def evaluate(
     if len(verdict.reasons) > LOGGED_REASONS:
         _log.info("not blessed: %d more reasons", len(verdict.reasons) - LOGGED_REASONS)
     if verdict.blessed:
-        _log.info("blessed%s", "" if settings.thresholds else " (no thresholds are set)")
+        nothing_to_pass = not settings.thresholds and verdict.comparison is None
+        _log.info("blessed%s", " (no thresholds are set)" if nothing_to_pass else "")
     return "blessed" if verdict.blessed else "not blessed"
 
 
@@ -76,14 +92,22 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
 
 
 def _evaluate_into(
-    folder: Path, examples: Examples, model: Model, settings: EvaluateSettings, report: Path
+    folder: Path,
+    examples: Examples,
+    model: Model,
+    champion: Champion | None,
+    settings: EvaluateSettings,
+    report: Path,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Writes the artifact's files, the manifest last, and the report."""
     from components.evaluate.report.report import render_report
     from components.evaluate.slices.pipeline import compute_metrics
 
-    results = compute_metrics(examples, model, settings, folder)
-    verdict = judge(results, settings, _not_numbers(folder))
+    results = compute_metrics(
+        examples, model, settings, folder, None if champion is None else champion.model
+    )
+    comparison = None if champion is None else _compared(folder, model, champion, settings)
+    verdict = judge(results, settings, _not_numbers(folder), comparison)
     page = render_report(folder, examples, model, settings, results, verdict)
     overall = results[0]
     content = {
@@ -94,6 +118,7 @@ def _evaluate_into(
         "blessed": verdict.blessed,
         "reasons": list(verdict.reasons),
         "model_digest": model.manifest.get("digest"),
+        "champion": None if comparison is None else comparison.champion,
         "settings": settings.model_dump(mode="json"),
     }
     write_json(folder / evaluation_format.VERDICT_FILE, verdict.as_json())
@@ -101,6 +126,31 @@ def _evaluate_into(
     report.parent.mkdir(parents=True, exist_ok=True)
     write_text(report, page)
     return verdict, overall
+
+
+def _compared(
+    folder: Path, model: Model, champion: Champion, settings: EvaluateSettings
+) -> Comparison:
+    from components.evaluate.slices.slice_metrics import metrics_of
+
+    if champion.model is None:
+        return Comparison(champion.name, champion.problem)
+    return compare(
+        evaluation_format.read_predictions(folder),
+        champion.name,
+        settings.against_baseline,
+        metrics_of(model),
+        metrics_of(_with_labels(champion.model, model.labels)),
+    )
+
+
+def _with_labels(model: Model, labels: tuple[str, ...]) -> Model:
+    """A model whose answers are put in the order of other labels; it never gives those it lacks."""
+    thresholds = model.thresholds
+    if thresholds is not None:
+        known = dict(zip(model.labels, thresholds, strict=True))
+        thresholds = tuple(known.get(label, math.inf) for label in labels)
+    return dataclasses.replace(model, labels=labels, thresholds=thresholds)
 
 
 def _not_numbers(folder: Path) -> int:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
 from components.evaluate.metrics import known_metrics
+from components.evaluate.metrics.metric import TfmaMetric
 from darkroom.beam.options import remote_runner
 from darkroom.settings import Settings, nearest
 
@@ -40,6 +42,35 @@ class Threshold(Settings):
         return self
 
 
+Margin = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+
+
+class Comparison(Settings):
+    """How far one metric may fall behind the champion's, or must be ahead of it.
+
+    Differences are those of the two models on the same test photographs, with an interval: what
+    may be noise decides nothing, but for `surely_not_worse_by`.
+    """
+
+    not_worse_by: Margin | None = None
+    """Fails a model that is worse by more than this and by more than noise: the whole interval is
+    below. 0: worse at all."""
+
+    surely_not_worse_by: Margin | None = None
+    """Fails a model that may be worse by more than this: its interval reaches below. It takes
+    many test photographs."""
+
+    better_by: Margin | None = None
+    """Fails a model that is not surely better by this: its interval reaches below. 0: an equal
+    model is not blessed."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_margin(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError(f"a comparison needs one of {', '.join(Comparison.model_fields)}")
+        return self
+
+
 class EvaluateSettings(Settings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
@@ -52,9 +83,22 @@ class EvaluateSettings(Settings):
     `at_least`, or for `at_most` where lower is better (`log_loss`, `calibration_error`). Without
     thresholds every model is blessed whose probabilities are numbers, and the report says so."""
 
+    baseline: str = pydantic.Field(default="serving", min_length=1)
+    """The champion, which a new model is compared with on the same test photographs: `serving`,
+    the model that serves at `push.destination` (the first has none, and need not be better);
+    `none`; or a model's folder."""
+
+    against_baseline: dict[str, Comparison] = pydantic.Field(
+        default_factory=lambda: {"accuracy": Comparison(not_worse_by=0)}
+    )
+    """How each metric must compare with the champion's, by the metric's name. By default a model
+    whose accuracy is worse by more than noise is not blessed, and one that is better or equal
+    is."""
+
     if_undecided: Literal["fail", "pass"] = "fail"
     """What becomes of a bound on slices that no slice decides, since all are too small or have no
-    such metric: `fail` withholds the blessing and says so."""
+    such metric, and of a champion that cannot be scored, since its labels are others or it does
+    not load: `fail` withholds the blessing and says so."""
 
     minimum_slice_size: int = pydantic.Field(default=10, ge=1)
     """Slices of fewer images are shown but decide nothing: below some ten images, one image more or
@@ -63,6 +107,24 @@ class EvaluateSettings(Settings):
     beam_options: tuple[str, ...] = ()
     """Beam's own options, for workers on this machine such as `["--direct_num_workers=4"]`; in
     this process where empty."""
+
+    @property
+    def baseline_folder(self) -> Path | None:
+        """The champion's folder, where the settings name it."""
+        return None if self.baseline in ("serving", "none") else Path(self.baseline)
+
+    @pydantic.field_validator("against_baseline")
+    @classmethod
+    def _check_compared_metrics(cls, given: dict[str, Comparison]) -> dict[str, Comparison]:
+        metrics = known_metrics()
+        for name in given:
+            if name not in metrics:
+                raise ValueError(f"unknown metric '{name}'{nearest(name, metrics)}")
+            metric = metrics[name]
+            ways = (metric.computation(multi_label) for multi_label in (False, True))
+            if any(isinstance(way, TfmaMetric) for way in ways):
+                raise ValueError(f"{name} is computed by TFMA, which does not compare models")
+        return given
 
     @pydantic.field_validator("beam_options")
     @classmethod

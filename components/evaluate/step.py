@@ -6,11 +6,12 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Model, Output
 def evaluate(
     examples: Input[Dataset],
     model: Input[Model],
+    champion: Input[Model],
     settings: dict,  # type: ignore[type-arg]
     evaluation: Output[Artifact],
     report: Output[HTML],
 ) -> str:
-    """Measures a model on the test split, and says `blessed` or `not blessed`."""
+    """Measures a model, beside the one that serves, and says `blessed` or `not blessed`."""
     arguments = locals().copy()
     from components.evaluate.evaluate import evaluate
     from darkroom.runtime.run_step import run_step

@@ -6,6 +6,9 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components.evaluate.comparison.compare import Comparison
+from components.evaluate.comparison.decision import doubts as comparison_doubts
+from components.evaluate.comparison.decision import failures
 from components.evaluate.settings import EvaluateSettings, Threshold
 
 ALL_IMAGES = "all images"
@@ -66,12 +69,14 @@ class Verdict:
         reasons: One line for every failure.
         checks: Every check, in the order of the thresholds.
         doubts: What makes the verdict less than sure, one line each.
+        comparison: The model beside the champion; None if there is none.
     """
 
     blessed: bool
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
     doubts: tuple[str, ...] = ()
+    comparison: Comparison | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as a JSON value."""
@@ -79,16 +84,20 @@ class Verdict:
 
 
 def judge(
-    results: Sequence[Mapping[str, Any]], settings: EvaluateSettings, not_numbers: int = 0
+    results: Sequence[Mapping[str, Any]],
+    settings: EvaluateSettings,
+    not_numbers: int = 0,
+    comparison: Comparison | None = None,
 ) -> Verdict:
-    """Checks results against the thresholds.
+    """Checks results against the thresholds and the champion.
 
-    Without any threshold a model is blessed, as long as its probabilities are numbers.
+    Without a threshold and a champion a model is blessed, as long as its probabilities are numbers.
 
     Args:
         results: The results of all images and then of every slice, as `compute_metrics` gives them.
         settings: The thresholds, and the smallest slice that decides.
         not_numbers: Images with a probability that is not a number; one is enough to fail.
+        comparison: The model beside the champion; None if there is none.
     """
     checks = tuple(
         check
@@ -101,7 +110,11 @@ def judge(
     if not_numbers:
         reasons.append(f"the probabilities of {_images(not_numbers)} are not numbers")
     doubt = too_few_images(settings, results[0]["count"]) if results else None
-    return Verdict(not reasons, tuple(reasons), checks, (doubt,) if doubt else ())
+    doubts = [doubt] if doubt else []
+    if comparison is not None:
+        reasons += failures(comparison, settings)
+        doubts += comparison_doubts(comparison, settings)
+    return Verdict(not reasons, tuple(reasons), checks, tuple(doubts), comparison)
 
 
 def too_few_images(settings: EvaluateSettings, images: int) -> str | None:

@@ -16,3 +16,16 @@ def push(
     from darkroom.runtime.run_step import run_step
 
     run_step(push, **arguments)
+
+
+def champion(
+    model: Input[Model],
+    settings: dict,  # type: ignore[type-arg]
+    champion: Output[Model],
+) -> None:
+    """Takes a copy of the model that serves, for evaluate to compare the new one with."""
+    arguments = locals().copy()
+    from components.push.champion import champion
+    from darkroom.runtime.run_step import run_step
+
+    run_step(champion, **arguments)

@@ -57,16 +57,17 @@ def _command_signature(function: Callable[..., Any]) -> inspect.Signature:
         "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
     models = settings_models(function)
-    options = [_option(name, name in models) for name in inspect.signature(function).parameters]
+    parameters = inspect.signature(function).parameters.values()
+    options = [_option(part.name, part.name in models, part.default) for part in parameters]
     return inspect.Signature([context, *options])
 
 
-def _option(name: str, is_settings: bool) -> inspect.Parameter:
+def _option(name: str, is_settings: bool, default: Any) -> inspect.Parameter:
     option = typer.Option(f"--{name.replace('_', '-')}", help=SETTINGS_HELP if is_settings else "")
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default="{}" if is_settings else inspect.Parameter.empty,
+        default="{}" if is_settings else "" if default is None else default,
         annotation=Annotated[str, option],
     )
 

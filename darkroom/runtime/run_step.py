@@ -6,7 +6,7 @@ import gc
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from darkroom.artifacts.provenance import making
 from darkroom.errors import DarkroomError, StepError
@@ -80,7 +80,7 @@ def _with_provenance(
     inputs = {
         name: Path(arguments[name])
         for name, hint in get_type_hints(function).items()
-        if hint is Path and name in arguments and name not in outputs
+        if _is_path(hint) and arguments.get(name) and name not in outputs
     }
     settings = {name: arguments[name] for name in models if name in arguments}
     return making(function.__name__, function.__module__, inputs, outputs, settings)
@@ -103,17 +103,22 @@ def settings_models(function: Callable[..., Any]) -> dict[str, type[Settings]]:
     return {
         name: hints[name]
         for name in inspect.signature(function).parameters
-        if issubclass(hints[name], Settings)
+        if isinstance(hints[name], type) and issubclass(hints[name], Settings)
     }
 
 
+def _is_path(hint: Any) -> bool:
+    """Whether a parameter is an artifact, which the step may do without."""
+    return hint is Path or Path in get_args(hint)
+
+
 def _converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(function)
+    hints, models = get_type_hints(function), settings_models(function)
     converted = dict(arguments)
     for name, value in arguments.items():
-        if hints[name] is Path:
-            converted[name] = Path(value)
-        elif issubclass(hints[name], Settings):
+        if _is_path(hints[name]):
+            converted[name] = Path(value) if value else None
+        elif name in models:
             section = "" if name == "settings" else name
             converted[name] = validate_settings(hints[name], value, section)
     return converted

@@ -5,16 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from components.evaluate.metrics.metric import (
+    TOP_K,
     Metric,
     MultiLabelSlice,
     SingleLabelSlice,
-    TfmaMetric,
     mean,
     ratio,
 )
-
-TOP_K = 3
-"""The top-k accuracy is computed where there are more labels than this."""
 
 _SMALLEST = 1e-7
 """In the log loss, probabilities are kept this far from 0 and 1, as in Keras."""
@@ -187,9 +184,7 @@ TOP_K_ACCURACY = Metric(
     meaning=f"Share of images whose label is among the {TOP_K} most probable (of equally "
     f"probable ones, those that come first); where there are more than {TOP_K} labels.",
     range=_SHARE,
-    single_label=TfmaMetric(
-        "TopKAccuracy", {"k": TOP_K}, "components.evaluate.slices.tfma_metrics"
-    ),
+    single_label=lambda of_slice: of_slice.top_k_accuracy,
     fewest_labels=TOP_K + 1,
 )
 LOG_LOSS = Metric(
@@ -198,7 +193,7 @@ LOG_LOSS = Metric(
     meaning="Mean cross entropy in nats; for images of several labels, over images and labels.",
     direction="lower",
     range=(0.0, math.inf),
-    single_label=TfmaMetric("SparseCategoricalCrossentropy"),
+    single_label=lambda of_slice: of_slice.log_loss,
     multi_label=_log_loss,
 )
 CALIBRATION_ERROR = Metric(

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+TOP_K = 3
+"""The top-k accuracy is computed where there are more labels than this."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Slice:
     """What there is of a slice for a model of either kind.
@@ -40,9 +44,13 @@ class SingleLabelSlice(_Slice):
 
     Attributes:
         confusion: Number of images by label and predicted label, int64 [K, K].
+        log_loss: The mean cross entropy, in nats.
+        top_k_accuracy: The share of images whose label is among the `TOP_K` most probable.
     """
 
     confusion: "npt.NDArray[np.int64]"
+    log_loss: float
+    top_k_accuracy: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.evaluate.metrics import known_metrics
 from components.evaluate.report.charts import confusion_matrix, reliability, training_curve
+from components.evaluate.report.comparison import comparison_tables
 from components.evaluate.report.mistakes import worst_mistakes
 from components.evaluate.report.training import History, read_exports, read_history
 from components.evaluate.settings import EvaluateSettings
@@ -61,8 +62,10 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["signed"] = _signed
     return environment.get_template(TEMPLATE).render(
         verdict=verdict,
+        comparison=comparison_tables(verdict.comparison, settings.minimum_slice_size, TABLE_ROWS),
         checks=sorted(verdict.checks, key=lambda check: check.passed is not False),
         decided=[check for check in verdict.checks if check.passed is not None],
         reason_limit=REASONS,
@@ -90,6 +93,11 @@ def render_report(
 def _number(value: float | None) -> str:
     """A metric in three decimals; a dash where there is none."""
     return "\N{EN DASH}" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    """A difference in three decimals, with its sign."""
+    return "\N{EN DASH}" if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _curves(history: History | None) -> list[str]:

@@ -14,12 +14,11 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluate.metrics.metric import TfmaMetric
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.slices.prediction import BATCH_SIZE, Predict, Row
+from components.evaluate.slices.prediction import BATCH_SIZE, ChampionModel, Predict, Row
 from components.evaluate.slices.slice_metrics import (
-    MultiLabelMetrics,
-    SingleLabelMetrics,
     SliceMetrics,
     json_number,
+    metrics_of,
 )
 from darkroom.artifacts.evaluation import METRICS_FILE, PREDICTIONS
 from darkroom.artifacts.examples import LABEL, Examples
@@ -34,7 +33,11 @@ _COUNT = "example_count"
 
 
 def compute_metrics(
-    examples: Examples, model: Model, settings: EvaluateSettings, folder: Path
+    examples: Examples,
+    model: Model,
+    settings: EvaluateSettings,
+    folder: Path,
+    champion: Model | None = None,
 ) -> list[dict[str, Any]]:
     """Runs the model over the test split and computes the metrics of every slice.
 
@@ -43,6 +46,7 @@ def compute_metrics(
         model: The model.
         settings: The evaluate step's settings.
         folder: Where `predictions-*.jsonl` and `metrics.json` go.
+        champion: The model to compare with, whose predictions are written beside the model's.
 
     Returns:
         The results of all images and then of every slice, as `slice_result` gives them.
@@ -51,7 +55,7 @@ def compute_metrics(
         StepError: The model lacks the signature or cannot read an image, or a shard is damaged.
     """
     try:
-        _run_pipeline(examples, model, settings, folder)
+        _run_pipeline(examples, model, settings, folder, champion)
     except Exception as error:
         message = worker_message(error)
         if message is None:
@@ -63,15 +67,21 @@ def compute_metrics(
 
 
 def _run_pipeline(
-    examples: Examples, model: Model, settings: EvaluateSettings, folder: Path
+    examples: Examples,
+    model: Model,
+    settings: EvaluateSettings,
+    folder: Path,
+    champion: Model | None,
 ) -> None:
-    metrics: SliceMetrics
-    if model.thresholds is None:
-        metrics = SingleLabelMetrics(model.labels)
-    else:
-        metrics = MultiLabelMetrics(model.labels, model.thresholds)
-    total = examples.counts["test"]
-    predict = Predict(str(model.folder), model.labels, settings.slices, metrics.multi_label, total)
+    metrics = metrics_of(model)
+    predict = Predict(
+        str(model.folder),
+        model.labels,
+        settings.slices,
+        metrics.multi_label,
+        examples.counts["test"],
+        None if champion is None else ChampionModel(str(champion.folder), champion.labels),
+    )
     options = PipelineOptions(beam_arguments(settings.beam_options))
     # Beam takes the path of a file for a pattern too, when it gives it its name.
     folder = plain_path(folder)
@@ -180,8 +190,15 @@ def slice_result(
 
 def _json_line(row: dict[str, Any]) -> str:
     """A row as JSON, with None for not-a-number, which JSON does not have."""
+    row = _with_numbers(row)
+    if "probabilities" in row.get("champion", {}):
+        row["champion"] = _with_numbers(row["champion"])
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def _with_numbers(row: dict[str, Any]) -> dict[str, Any]:
     numbers = [value if math.isfinite(value) else None for value in row["probabilities"]]
-    return json.dumps(row | {"probabilities": numbers}, ensure_ascii=False, allow_nan=False)
+    return row | {"probabilities": numbers}
 
 
 def _gather_results(folder: Path) -> list[dict[str, Any]]:

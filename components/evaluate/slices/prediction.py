@@ -5,7 +5,7 @@ Beam's workers import this module; the step imports it only when it works.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
@@ -26,6 +26,18 @@ BATCH_SIZE = 64
 Row = dict[str, Any]
 
 
+class ChampionModel(NamedTuple):
+    """The model that a new one is compared with.
+
+    Attributes:
+        folder: Its SavedModel directory.
+        labels: Its labels, in the order of its probabilities: all that images have, and others.
+    """
+
+    folder: str
+    labels: tuple[str, ...]
+
+
 class Predict(beam.DoFn):  # type: ignore[misc]
     """Turns a batch of serialized examples into rows, as `Evaluation.predictions` describes them.
 
@@ -40,8 +52,12 @@ class Predict(beam.DoFn):  # type: ignore[misc]
         slices: Sequence[str],
         multi_label: bool,
         total: int = 0,
+        champion: ChampionModel | None = None,
     ) -> None:
         self._total = total
+        self._champion = champion
+        self._champion_problem = ""
+        self._shared_champion = Shared()
         self._pace: Pace | None = None
         self._model_folder = model_folder
         self._label_indices = {label: index for index, label in enumerate(labels)}
@@ -64,10 +80,54 @@ class Predict(beam.DoFn):  # type: ignore[misc]
                 "train it again"
             )
         answers = outputs[LABELS if self._multi_label else "label"]
-        rows = zip(records, answers, outputs["probabilities"], strict=True)
-        for record, answer, probabilities in rows:
-            yield self._row(record, answer.decode(), probabilities.tolist())
+        champions = self._champion_answers(records)
+        rows = zip(records, answers, outputs["probabilities"], champions, strict=True)
+        for record, answer, probabilities, champion in rows:
+            yield self._row(record, answer.decode(), probabilities.tolist()) | champion
         self._pace.add(len(records))
+
+    def _champion_answers(self, records: Sequence[bytes]) -> list[Row]:
+        """The champion's entry of each row, or the problem that it has: it ends no evaluation."""
+        champion = self._champion
+        if champion is None:
+            return [{} for _ in records]
+        try:
+            model = self._shared_champion.acquire(lambda: _load(champion.folder))
+            outputs = _answers(model.signatures[FROM_EXAMPLES], records)
+            answers = outputs[LABELS if self._multi_label else "label"]
+            probabilities = self._in_our_order(outputs["probabilities"], champion.labels)
+        except Exception as error:  # whatever is wrong with a model of before
+            problem = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            if problem != self._champion_problem:
+                _log.warning("the champion cannot be scored: %s", problem)
+            self._champion_problem = problem
+            return [{"champion": {"problem": problem}} for _ in records]
+        return [
+            {
+                "champion": {
+                    "probabilities": row.tolist(),
+                    **(
+                        {"predicted_labels": split_labels(answer.decode(), champion.labels)}
+                        if self._multi_label
+                        else {"predicted_label": answer.decode()}
+                    ),
+                }
+            }
+            for answer, row in zip(answers, probabilities, strict=True)
+        ]
+
+    def _in_our_order(self, probabilities: Any, labels: Sequence[str]) -> Any:
+        """The champion's probabilities of the new model's labels, float32 [N, K]; others are 0."""
+        import numpy as np
+
+        if probabilities.shape[1] != len(labels):
+            raise StepError(f"it gives {probabilities.shape[1]} probabilities, not {len(labels)}")
+        columns = {label: place for place, label in enumerate(labels)}
+        ordered = np.zeros((len(probabilities), len(self._label_indices)), np.float32)
+        for place, label in enumerate(self._label_indices):
+            if label in columns:
+                ordered[:, place] = probabilities[:, columns[label]]
+        return ordered
 
     def _row(self, record: bytes, answer: str, probabilities: list[float]) -> Row:
         example = parsed_example(record)

@@ -6,12 +6,14 @@ Beam's workers import this module; the step imports it only when it works.
 import abc
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import (
+    TOP_K,
     Metric,
     MultiLabelSlice,
     SingleLabelSlice,
@@ -20,14 +22,34 @@ from components.evaluate.metrics.metric import (
 )
 from components.evaluate.slices import tfma_metrics
 from components.evaluate.slices.prediction import Row
-from components.evaluate.slices.tfma_metrics import average_precision, roc_auc
+from components.evaluate.slices.tfma_metrics import (
+    average_precision,
+    binned,
+    one_versus_rest_auc,
+    roc_auc,
+)
+from darkroom.artifacts.model import Model
 
 _CONFUSION = "confusion"
 _AUC_BY_LABEL = "auc_by_label"
 _RELIABILITY = "reliability"
 _ANSWERS = "answers"
+_CROSS_ENTROPY = "cross_entropy"
+_TOP_K = "top_k"
 # No probability is under this threshold, so that every image counts as its most probable label.
 _NO_THRESHOLD = -1.0
+
+
+class Answers(NamedTuple):
+    """What a model says of N images, and what is right.
+
+    Attributes:
+        actual: Which labels the images have, bool [N, K].
+        probabilities: float32 [N, K].
+    """
+
+    actual: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float32]
 
 
 class SliceMetrics(abc.ABC):
@@ -53,7 +75,11 @@ class SliceMetrics(abc.ABC):
 
     @abc.abstractmethod
     def label_array(self, row: Row) -> Any:
-        """The image's label or labels, as an array for the metrics."""
+        """The image's label or labels, as an array for TFMA."""
+
+    @abc.abstractmethod
+    def has_labels(self, row: Mapping[str, Any]) -> Any:
+        """Which labels the image has, bool [K]."""
 
     def compute(self, values: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:
         """The metrics of a slice.
@@ -88,6 +114,10 @@ class SliceMetrics(abc.ABC):
         """What TFMA gathers for `_slice`, by name."""
 
     @abc.abstractmethod
+    def slice_of(self, rows: Answers) -> SingleLabelSlice | MultiLabelSlice:
+        """What the metrics of some answers are computed from."""
+
+    @abc.abstractmethod
     def _slice(
         self, values: Mapping[str, Any]
     ) -> tuple[SingleLabelSlice | MultiLabelSlice, dict[str, Any]]:
@@ -103,6 +133,10 @@ class SingleLabelMetrics(SliceMetrics):
         """The label's index, int64 [1]."""
         return np.array([row["label_index"]])
 
+    def has_labels(self, row: Mapping[str, Any]) -> Any:
+        """Which label the image has, one-hot; bool [K]."""
+        return _marked(len(self._labels), row["label_index"])
+
     def _gathered(self) -> dict[str, TfmaMetric]:
         module = tfma_metrics.__name__
         no_threshold = {"thresholds": [_NO_THRESHOLD]}
@@ -110,24 +144,49 @@ class SingleLabelMetrics(SliceMetrics):
             _CONFUSION: TfmaMetric("MultiClassConfusionMatrixAtThresholds", no_threshold),
             _AUC_BY_LABEL: TfmaMetric("AucByLabel", module=module),
             _RELIABILITY: TfmaMetric("Reliability", module=module),
+            _CROSS_ENTROPY: TfmaMetric("SparseCategoricalCrossentropy"),
+            _TOP_K: TfmaMetric("TopKAccuracy", {"k": TOP_K}, module),
         }
 
     def _slice(self, values: Mapping[str, Any]) -> tuple[SingleLabelSlice, dict[str, Any]]:
         matrix = _dense(values[_CONFUSION], len(self._labels))
-        right, predicted, actual = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-        columns = zip(self._labels, right, predicted, actual, values[_AUC_BY_LABEL], strict=True)
-        per_label = [
-            _label_row(label, *counts) | {"auc": json_number(area)}
-            for label, *counts, area in columns
-        ]
         bins = values[_RELIABILITY]
         confusion = [
             [self._labels[true], self._labels[guess], int(matrix[true, guess])]
             for true, guess in np.argwhere(matrix)
         ]
-        finite = bool(np.isfinite(bins).all())
-        of_slice = SingleLabelSlice(per_label, bins.tolist(), finite, matrix)
+        of_slice = SingleLabelSlice(
+            self._per_label(matrix, values[_AUC_BY_LABEL]),
+            bins.tolist(),
+            bool(np.isfinite(bins).all()),
+            matrix,
+            _shortest(values[_CROSS_ENTROPY]),
+            _shortest(values[_TOP_K]),
+        )
         return of_slice, {_CONFUSION: confusion}
+
+    def slice_of(self, rows: Answers) -> SingleLabelSlice:
+        """The slice of some answers; `actual` is one-hot."""
+        labels, probabilities = rows.actual.argmax(axis=1), rows.probabilities
+        count, top = len(self._labels), probabilities.argmax(axis=1)
+        matrix = np.bincount(labels * count + top, minlength=count**2).reshape(count, count)
+        highest = np.take_along_axis(probabilities, top[:, np.newaxis], axis=1)[:, 0]
+        return SingleLabelSlice(
+            self._per_label(matrix, one_versus_rest_auc(labels, probabilities)),
+            binned(highest, top == labels).tolist(),
+            bool(np.isfinite(probabilities).all()),
+            matrix,
+            tfma_metrics.cross_entropy(labels, probabilities),
+            tfma_metrics.top_k_accuracy(labels, probabilities, TOP_K),
+        )
+
+    def _per_label(self, matrix: Any, areas: Any) -> list[dict[str, Any]]:
+        right, predicted, actual = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+        columns = zip(self._labels, right, predicted, actual, areas, strict=True)
+        return [
+            _label_row(label, *counts) | {"auc": json_number(area)}
+            for label, *counts, area in columns
+        ]
 
 
 class MultiLabelMetrics(SliceMetrics):
@@ -146,24 +205,29 @@ class MultiLabelMetrics(SliceMetrics):
 
     def label_array(self, row: Row) -> Any:
         """Which labels the image has, bool [K]."""
-        has = np.zeros(len(self._labels), np.bool_)
-        has[row["label_indices"]] = True
-        return has
+        return self.has_labels(row)
+
+    def has_labels(self, row: Mapping[str, Any]) -> Any:
+        """Which labels the image has, bool [K]."""
+        return _marked(len(self._labels), row["label_indices"])
 
     def _gathered(self) -> dict[str, TfmaMetric]:
         return {_ANSWERS: TfmaMetric("AllAnswers", module=tfma_metrics.__name__)}
 
     def _slice(self, values: Mapping[str, Any]) -> tuple[MultiLabelSlice, dict[str, Any]]:
-        """The reliability is of every label of every image."""
-        actual, probabilities = values[_ANSWERS]
+        return self.slice_of(Answers(*values[_ANSWERS])), {}
+
+    def slice_of(self, rows: Answers) -> MultiLabelSlice:
+        """The slice of some answers; its reliability is of every label of every image."""
+        actual, probabilities = rows.actual, rows.probabilities
         predicted = probabilities >= np.array(self._thresholds, np.float32)
         per_label = [
             self._label_row(place, actual[:, place], predicted[:, place], probabilities[:, place])
             for place in range(len(self._labels))
         ]
-        bins = tfma_metrics.binned(probabilities.ravel(), actual.ravel()).tolist()
+        bins = binned(probabilities.ravel(), actual.ravel()).tolist()
         finite = bool(np.isfinite(probabilities).all())
-        return MultiLabelSlice(per_label, bins, finite, actual, predicted, probabilities), {}
+        return MultiLabelSlice(per_label, bins, finite, actual, predicted, probabilities)
 
     def _label_row(
         self, place: int, actual: Any, predicted: Any, probabilities: Any
@@ -174,6 +238,19 @@ class MultiLabelMetrics(SliceMetrics):
             "average_precision": json_number(average_precision(actual, probabilities)),
             "auc": json_number(roc_auc(actual, probabilities)),
         }
+
+
+def metrics_of(model: Model) -> SliceMetrics:
+    """What computes a model's metrics."""
+    if model.thresholds is None:
+        return SingleLabelMetrics(model.labels)
+    return MultiLabelMetrics(model.labels, model.thresholds)
+
+
+def _marked(count: int, places: int | Sequence[int]) -> npt.NDArray[np.bool_]:
+    marked = np.zeros(count, np.bool_)
+    marked[places] = True
+    return marked
 
 
 def json_number(value: float) -> float | None:

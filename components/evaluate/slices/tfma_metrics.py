@@ -13,6 +13,8 @@ import numpy.typing as npt
 import tensorflow_model_analysis as tfma
 
 BINS = 10
+_SMALLEST = 1e-7
+"""In the cross entropy, probabilities are kept this far from 0 and 1, as in Keras."""
 
 _Floats = npt.NDArray[np.float64]
 _Answers = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
@@ -209,6 +211,34 @@ def roc_auc(positive: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> flo
         return float("nan")
     ranks = _average_ranks(scores)[positive].sum()
     return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def cross_entropy(labels: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any]) -> float:
+    """The mean cross entropy in nats, as Keras computes it.
+
+    Args:
+        labels: Label indices, int [N].
+        probabilities: [N, K].
+    """
+    kept = np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    of_label = np.take_along_axis(kept, labels[:, np.newaxis], axis=1)[:, 0]
+    return float(-np.log(of_label / kept.sum(axis=1)).mean())
+
+
+def top_k_accuracy(
+    labels: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any], k: int
+) -> float:
+    """The share of images whose label is among the k most probable, of equal ones the first.
+
+    Args:
+        labels: Label indices, int [N].
+        probabilities: [N, K].
+        k: How many labels count.
+    """
+    of_label = np.take_along_axis(probabilities, labels[:, np.newaxis], axis=1)
+    earlier = np.arange(probabilities.shape[1]) < labels[:, np.newaxis]
+    before = (probabilities > of_label) | ((probabilities == of_label) & earlier)
+    return float((before.sum(axis=1) < k).mean())
 
 
 def average_precision(positive: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> float:

@@ -12,7 +12,7 @@ from darkroom.artifacts.manifest import MANIFEST, folder_digest, read_manifest
 from darkroom.artifacts.model import KIND, Model
 from darkroom.artifacts.model_repository import Version
 from darkroom.errors import SettingsError, StepError
-from darkroom.storage.atomic import remove_temporary, write_json
+from darkroom.storage.atomic import os_reason, remove_temporary, write_json
 from darkroom.storage.paths import is_uri
 
 _LONGEST_COPY = 24 * 3600.0
@@ -66,6 +66,15 @@ class FolderTarget:
         """The highest complete version."""
         version = model_repository.serving_version(self._folder)
         return None if version is None else _pushed(version)
+
+    def fetch(self, version: PushedVersion, folder: Path) -> None:
+        """Copies a version's model into a folder; see `PushTarget`."""
+        try:
+            shutil.copytree(version.location, folder)
+        except OSError as error:
+            raise StepError(f"{version.location} cannot be read: {os_reason(error)}") from error
+        if version.digest is not None and folder_digest(folder) != version.digest:
+            raise StepError(f"{version.location} is damaged: its files have changed")
 
     def versions(self) -> Sequence[PushedVersion]:
         """The complete versions, the highest first."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from darkroom.artifacts.model import Model
@@ -63,6 +64,13 @@ class PushTarget(Protocol):
 
     def current(self) -> PushedVersion | None:
         """The version that serves; None if there is none."""
+
+    def fetch(self, version: PushedVersion, folder: Path) -> None:
+        """Copies a version's model into a folder that does not exist yet.
+
+        Raises:
+            StepError: It cannot be read, or is damaged.
+        """
 
     def versions(self) -> Sequence[PushedVersion]:
         """All complete versions, the newest first."""

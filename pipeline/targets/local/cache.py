@@ -163,7 +163,7 @@ class ContentCache(LocalCache):  # type: ignore[misc]
 
 
 def _key(step: str, arguments: Mapping[str, Any]) -> str:
-    if step not in step_names() or step_named(step).cluster_only:
+    if step not in step_names() or step_named(step).cluster_only or step_named(step).always_runs:
         return UNKNOWN
     try:
         known = {

@@ -1,0 +1,128 @@
+"""Statistics of two models on the same images."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+CONFIDENCE = 0.95
+REPLICATES = 1000
+
+
+class Interval(NamedTuple):
+    """Where a difference lies with 95 % confidence."""
+
+    low: float
+    high: float
+
+
+def mcnemar(newly_right: int, newly_wrong: int) -> float:
+    """The exact two-sided p-value of two models that are equally often right.
+
+    McNemar, Psychometrika 1947, with the binomial distribution in place of its approximation: of
+    the images that one model alone has right, half are expected to be the other's.
+
+    Args:
+        newly_right: Images that the new model alone has right.
+        newly_wrong: Images that the old model alone has right.
+
+    >>> round(mcnemar(1, 9), 4)
+    0.0215
+    >>> mcnemar(0, 0)
+    1.0
+    """
+    from scipy.stats import binomtest
+
+    discordant = newly_right + newly_wrong
+    if not discordant:
+        return 1.0
+    return float(binomtest(newly_right, discordant, 0.5).pvalue)
+
+
+def wilson(hits: int, count: int) -> Interval:
+    """The interval of a share (Wilson, Journal of the American Statistical Association 1927)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def difference_of_shares(both: int, newly_right: int, newly_wrong: int, neither: int) -> Interval:
+    """The interval of a difference of two shares of the same images, the new less the old.
+
+    Newcombe's method 10: the Wilson intervals of both shares, and their correlation (Newcombe,
+    Statistics in Medicine 1998).
+
+    Args:
+        both: Images that both models have right.
+        newly_right: Images that the new model alone has right.
+        newly_wrong: Images that the old model alone has right.
+        neither: Images that neither has right.
+    """
+    count = both + newly_right + newly_wrong + neither
+    new, old = both + newly_right, both + newly_wrong
+    new_share, old_share = new / count, old / count
+    new_interval, old_interval = wilson(new, count), wilson(old, count)
+    phi = _correlation(both, newly_right, newly_wrong, neither)
+
+    def distance(of_new: float, of_old: float) -> float:
+        return math.sqrt(max(0.0, of_new**2 - 2 * phi * of_new * of_old + of_old**2))
+
+    difference = new_share - old_share
+    down = distance(new_share - new_interval.low, old_interval.high - old_share)
+    up = distance(new_interval.high - new_share, old_share - old_interval.low)
+    return Interval(max(-1.0, difference - down), min(1.0, difference + up))
+
+
+def _correlation(both: int, newly_right: int, newly_wrong: int, neither: int) -> float:
+    """Newcombe's phi: a correction for continuity where it is positive, 0 for an empty margin."""
+    margins = (
+        (both + newly_right)
+        * (newly_wrong + neither)
+        * (both + newly_wrong)
+        * (newly_right + neither)
+    )
+    if not margins:
+        return 0.0
+    product = both * neither - newly_right * newly_wrong
+    count = both + newly_right + newly_wrong + neither
+    corrected = max(product - count / 2, 0.0) if product > 0 else float(product)
+    return corrected / math.sqrt(margins)
+
+
+def bootstrap(
+    difference: Callable[[npt.NDArray[np.int64]], float | None],
+    count: int,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Interval | None:
+    """The interval of any difference, by drawing images again and again (percentiles).
+
+    Each image counts as often as a Poisson distribution of mean 1 says, for both models alike: the
+    bootstrap of Efron and Tibshirani, An Introduction to the Bootstrap, 1993, in the form of
+    Chamandy et al., Estimating Uncertainty for Massive Data Streams, 2012.
+
+    Args:
+        difference: Of the images at these places; None where there is none.
+        count: Number of images.
+        replicates: How often images are drawn.
+        seed: Of the random numbers.
+
+    Returns:
+        The interval; None if less than half of the draws have the difference.
+    """
+    generator = np.random.default_rng(seed)
+    places = np.arange(count)
+    found = []
+    for _ in range(replicates):
+        drawn = np.repeat(places, generator.poisson(1.0, count))
+        value = difference(drawn) if drawn.size else None
+        if value is not None and math.isfinite(value):
+            found.append(value)
+    if len(found) < replicates / 2:
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return Interval(float(low), float(high))
