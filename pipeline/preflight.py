@@ -6,7 +6,7 @@ import itertools
 import os
 from pathlib import Path
 
-from components.evaluate.inputs import check_slices, check_thresholds
+from components.evaluate.inputs import check_baseline, check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import known_columns
@@ -23,8 +23,8 @@ def check_inputs(config: Config) -> None:
     """Checks what a run here is about to read, before its first step.
 
     Raises:
-        SettingsError: The data or the weights file does not exist, slices or thresholds cannot
-            hold for this data, or a backbone of one's own is missing.
+        SettingsError: The data or the weights file does not exist, the champion does not exist,
+            slices or thresholds cannot hold for this data, or a backbone of one's own is missing.
         StepError: The data is no table that ingest reads.
     """
     data = config.data
@@ -48,6 +48,8 @@ def _check_evaluation(config: Config) -> None:
     else:
         count = _label_folders(config.data)
     check_thresholds(evaluate.thresholds, count)
+    check_thresholds(evaluate.against_baseline, count, setting="against_baseline")
+    check_baseline(evaluate.baseline_folder)
 
 
 def _label_folders(data: str) -> int | None:

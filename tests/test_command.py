@@ -77,7 +77,7 @@ def test_a_failed_step_is_one_line_and_exit_code_1(command: Command, tmp_path: P
     assert finished.run["pushed"] is None
     statuses = [(step["name"], step["status"]) for step in finished.run["steps"]]
     assert statuses == [("ingest", "failed")] + [
-        (name, "not run") for name in ("transform", "train", "evaluate", "push")
+        (name, "not run") for name in ("transform", "train", "champion", "evaluate", "push")
     ]
     assert not list((tmp_path / "runs").glob("*/*/*/examples"))
 

@@ -29,7 +29,8 @@ def test_the_run_reaches_what_the_config_says(digits_run: Finished) -> None:
     assert sum(run["examples"].values()) == 1797
     assert run["rejected"] == {}
     assert [(s["name"], s["status"]) for s in run["steps"]] == [
-        (name, "succeeded") for name in ("ingest", "transform", "train", "evaluate", "push")
+        (name, "succeeded")
+        for name in ("ingest", "transform", "train", "champion", "evaluate", "push")
     ]
     assert all(step["seconds"] > 0 for step in run["steps"])
     assert sum(step["seconds"] for step in run["steps"]) < run["seconds"]
@@ -86,7 +87,7 @@ def test_the_report_stands_alone(digits_run: Finished) -> None:
 
 
 def test_the_terminal_shows_the_steps_and_where_to_look(digits_run: Finished) -> None:
-    for step in ("ingest", "transform", "train", "evaluate", "push"):
+    for step in ("ingest", "transform", "train", "champion", "evaluate", "push"):
         assert f"\n[{step}] " in digits_run.output
     assert "executorInput" not in digits_run.output
     assert digits_run.error == ""

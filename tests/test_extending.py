@@ -87,7 +87,7 @@ def test_a_run_uses_a_new_backbone_metric_step_and_push_target(
     darkroom(checkout, "run", "configs/digits.yaml", "--out", tmp_path / "runs", *changes)
     (file,) = (tmp_path / "runs").glob("*/run.json")
     run = json.loads(file.read_text())
-    names = ["ingest", "transform", "train", "evaluate", "toy", "push"]
+    names = ["ingest", "transform", "train", "champion", "evaluate", "toy", "push"]
     assert [step["name"] for step in run["steps"]] == names
     assert 1 <= run["metrics"]["labels_predicted"] <= 10
     note = json.loads((Path(run["artifacts"]["note"]) / "manifest.json").read_text())

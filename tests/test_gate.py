@@ -80,3 +80,72 @@ def compiled_arguments(file: Path) -> dict[str, Any]:
     parameters = document["root"]["inputDefinitions"]["parameters"]
     defaults = {name: parameter["defaultValue"] for name, parameter in parameters.items()}
     return dict(json.loads(json.dumps(defaults)))
+
+
+def test_only_a_model_that_is_no_worse_takes_the_champions_place_here(
+    command: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """The first model is half trained; one that is worse, a better one, and an equal one."""
+    out = tmp_path / "runs"
+
+    def run(*changes: str) -> Finished:
+        options = [part for change in changes for part in ("--set", change)]
+        no_bound = ("--set", "evaluate.thresholds={accuracy: 0.1}")
+        return command("run", "configs/digits.yaml", *no_bound, *options, out=out)
+
+    def served() -> list[str]:
+        return sorted(path.name for path in (out / "served" / "digits").iterdir())
+
+    first = run("train.epochs=2")
+    assert first.code == 0, first.error
+    assert "[champion] none" in first.output
+    worse = run("train.epochs=1", "train.learning_rate=0.0001")
+    assert worse.code == 1
+    assert "not blessed, so not pushed: accuracy" in worse.error
+    assert "of version 1 of" in worse.error
+    assert worse.run["steps"][-1]["status"] == "skipped"
+    assert served() == ["1"]
+    better = run("train.epochs=8", "evaluate.against_baseline={accuracy: {better_by: 0}}")
+    assert better.code == 0, better.error
+    assert served() == ["1", "2"]
+    nearly = run("train.epochs=9", "evaluate.against_baseline={accuracy: {better_by: 0}}")
+    assert nearly.code == 1
+    assert "of version 2 of" in nearly.error
+    assert served() == ["1", "2"]
+    equal = run("train.epochs=9")
+    assert equal.code == 0, equal.error
+    assert served() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("target", ["kfp", "vertex"])
+@pytest.mark.filterwarnings("ignore:You may be attemping to run a task")
+def test_a_compiled_file_compares_with_what_serves(
+    command: Callable[..., Finished], tmp_path: Path, journal: Path, target: str
+) -> None:
+    from kfp import components, local
+
+    file = tmp_path / "pipeline.yaml"
+    compiled = command("compile", "configs/digits.yaml", "--target", target, "-o", file)
+    assert compiled.code == 0, compiled.error
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"))
+    pipeline = components.load_component_from_file(str(file))
+
+    def run(**train: Any) -> dict[str, Any]:
+        arguments = compiled_arguments(file)
+        arguments["train"] |= train
+        arguments["evaluate"]["thresholds"] = {"accuracy": 0.1}
+        arguments["push"]["destination"] = str(tmp_path / "served")
+        before = len(read_step_records(journal))
+        pipeline(**arguments)
+        return {entry["name"]: entry for entry in read_step_records(journal)[before:]}
+
+    def served() -> list[str]:
+        return sorted(path.name for path in (tmp_path / "served").iterdir())
+
+    assert run(epochs=2)["evaluate"]["result"] == "blessed"
+    worse = run(epochs=1, learning_rate=0.0001)
+    assert worse["evaluate"]["result"] == "not blessed"
+    assert "push" not in worse
+    assert served() == ["1"]
+    assert run(epochs=6)["evaluate"]["result"] == "blessed"
+    assert served() == ["1", "2"]

@@ -46,6 +46,7 @@ PUSH_TARGET = '''
 from pathlib import Path
 
 from components.push.targets.target import PushedVersion
+from darkroom.errors import StepError
 
 
 class ToyTarget:
@@ -70,6 +71,10 @@ class ToyTarget:
     def current(self):
         """The last line."""
         return next(iter(self.versions()), None)
+
+    def fetch(self, version, folder):
+        """Not to be had."""
+        raise StepError(f"{version.location} is but a digest")
 
     def versions(self):
         """All lines, the last first."""

@@ -78,10 +78,12 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     """Refuses inputs that cannot be evaluated, before the slow imports."""
     check_slices(settings.slices, examples.columns)
     if examples.multi_label != (model.thresholds is not None):
-        one, several = "one label an image", "several labels an image"
-        theirs, its = (several, one) if examples.multi_label else (one, several)
+        names = "one label an image", "several labels an image"
+        theirs, its = names[::-1] if examples.multi_label else names
         raise StepError(f"the examples have {theirs}, the model gives {its}; train it again")
-    check_thresholds(settings.thresholds, len(model.labels), model.thresholds is not None)
+    several = model.thresholds is not None
+    check_thresholds(settings.thresholds, len(model.labels), several)
+    check_thresholds(settings.against_baseline, len(model.labels), several, "against_baseline")
     if not examples.counts.get("test"):
         raise StepError(
             f"the test split of {examples.folder} is empty; give it a share in ingest.split"

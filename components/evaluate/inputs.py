@@ -1,11 +1,13 @@
 """Whether slices and thresholds can hold for the data: asked before a run, and by the step."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from components.evaluate.metrics import known_metrics
 from darkroom.artifacts.examples import HEIGHT, LABEL, WIDTH
-from darkroom.errors import SettingsError
+from darkroom.artifacts.model import read_model
+from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 
 
@@ -28,15 +30,38 @@ def check_slices(slices: Iterable[str], columns: Iterable[str]) -> None:
             )
 
 
+def check_baseline(folder: Path | None) -> None:
+    """Checks that the champion that the settings name is a model.
+
+    Args:
+        folder: Its folder; None where the settings name none.
+
+    Raises:
+        SettingsError: It is not.
+    """
+    if folder is None:
+        return
+    try:
+        read_model(folder)
+    except StepError as error:
+        raise SettingsError(
+            f"setting 'evaluate.baseline': {error}; expected serving, none or a model's folder"
+        ) from error
+
+
 def check_thresholds(
-    thresholds: Mapping[str, Any], labels: int | None, multi_label: bool | None = None
+    thresholds: Mapping[str, Any],
+    labels: int | None,
+    multi_label: bool | None = None,
+    setting: str = "thresholds",
 ) -> None:
     """Checks that a model can have the metrics that thresholds bound.
 
     Args:
-        thresholds: `evaluate.thresholds`.
+        thresholds: `evaluate.thresholds`, or the setting of another name.
         labels: The number of labels; None where it is not known yet.
         multi_label: Whether images have several labels; None where it is not known yet.
+        setting: Its name.
 
     Raises:
         SettingsError: It cannot.
@@ -45,11 +70,9 @@ def check_thresholds(
         metric = known_metrics()[name]
         if multi_label is not None and metric.computation(multi_label) is None:
             kind = "one label" if multi_label else "several labels"
-            raise SettingsError(
-                f"setting 'evaluate.thresholds.{name}' is for images of {kind} each"
-            )
+            raise SettingsError(f"setting 'evaluate.{setting}.{name}' is for images of {kind} each")
         if labels is not None and labels < metric.fewest_labels:
             raise SettingsError(
-                f"setting 'evaluate.thresholds.{name}' needs more than "
+                f"setting 'evaluate.{setting}.{name}' needs more than "
                 f"{metric.fewest_labels - 1} labels; there are {labels}"
             )

@@ -6,8 +6,8 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Model, Output
 def evaluate(
     examples: Input[Dataset],
     model: Input[Model],
-    champion: Input[Model],
     settings: dict,  # type: ignore[type-arg]
+    champion: Input[Model],
     evaluation: Output[Artifact],
     report: Output[HTML],
 ) -> str:

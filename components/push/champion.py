@@ -1,6 +1,7 @@
 """The champion step: takes the model that serves, for evaluate to compare a new one with."""
 
 import logging
+import shutil
 from pathlib import Path
 
 from components.push.settings import PushSettings
@@ -46,6 +47,7 @@ def champion(model: Path, settings: PushSettings, *, champion: Path) -> None:
             target.fetch(serves, model_folder(temporary))
         except StepError as error:
             problem = str(error)
+            shutil.rmtree(model_folder(temporary), ignore_errors=True)
             _log.warning("%s", error)
         write_champion(temporary, name, serves.digest, problem)
     _log.info("%s", name)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Outcome = Literal["succeeds", "goes_on", "fails", "cached", "no_image", "left_out", "retries"]
 
-STEPS = ("ingest", "transform", "tune", "train", "evaluate", "push")
+STEPS = ("ingest", "transform", "tune", "train", "champion", "evaluate", "push")
 """The order of the steps; others come before them."""
 START = datetime.datetime(2026, 11, 22, 3, tzinfo=datetime.UTC)
 # What the real server makes of times that it has not: time.Unix(0, 0), and Go's zero time.

@@ -98,7 +98,7 @@ def test_a_failed_run_is_shown_and_tried_again(darkroom: Shell, server: Kubeflow
     assert code == 1
     assert out.endswith(
         "[train] failed in 00:10\n    Epoch 3\n    [train] error: the loss is not a number\n"
-        "[evaluate] skipped\n[push] skipped\nrun failed\n"
+        "[champion] skipped\n[evaluate] skipped\n[push] skipped\nrun failed\n"
     )
     assert err == "[darkroom] error: run run-0 failed; train: train: Error (exit code 1)\n"
 

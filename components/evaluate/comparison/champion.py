@@ -3,11 +3,12 @@
 import dataclasses
 from pathlib import Path
 
+from components.evaluate.inputs import check_baseline
 from components.evaluate.settings import EvaluateSettings
 from darkroom.artifacts.champion import read_champion
 from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.model import Model, read_model
-from darkroom.errors import SettingsError, StepError
+from darkroom.errors import StepError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +44,8 @@ def find_champion(
     if settings.baseline == "none":
         return None
     if (folder := settings.baseline_folder) is not None:
-        try:
-            model = read_model(folder)
-        except StepError as error:
-            raise SettingsError(
-                f"setting 'evaluate.baseline': {error}; expected serving, none or a model's folder"
-            ) from error
-        return _checked(str(folder), model, examples, challenger)
+        check_baseline(folder)
+        return _checked(str(folder), read_model(folder), examples, challenger)
     found = None if artifact is None else read_champion(artifact)
     if found is None:
         return None
