@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def evaluate(
     rival = find_champion(champion, source, candidate, settings)
     with atomic_artifact(evaluation) as temporary:
         verdict, overall = _evaluate_into(temporary, source, candidate, rival, settings, report)
-    _log.info("accuracy %.3f on %s test images", overall["metrics"]["accuracy"], overall["count"])
+    _log_accuracy(overall)
     if verdict.comparison is not None and (found := verdict.comparison.of(ACCURACY)):
         _log.info("%s", in_words(found, verdict.comparison.champion))
     for doubt in verdict.doubts:
@@ -72,6 +73,14 @@ def evaluate(
         nothing_to_pass = not settings.thresholds and verdict.comparison is None
         _log.info("blessed%s", " (no thresholds are set)" if nothing_to_pass else "")
     return "blessed" if verdict.blessed else "not blessed"
+
+
+def _log_accuracy(overall: Mapping[str, Any]) -> None:
+    low, high = overall["intervals"]["accuracy"]
+    _log.info(
+        "accuracy %.3f on %s test images (95 %% interval %.3f to %.3f)",
+        *(overall["metrics"]["accuracy"], overall["count"], low, high),
+    )
 
 
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:

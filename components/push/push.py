@@ -88,5 +88,6 @@ def _record(evaluated: Evaluation) -> dict[str, Any]:
         "count": evaluated.count,
         "metrics": evaluated.metrics,
         "settings": evaluated.manifest["settings"],
+        "champion": evaluated.manifest.get("champion"),
     }
     return {"evaluation": evaluation, PROVENANCE: provenance}

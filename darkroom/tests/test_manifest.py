@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,11 @@ def test_what_stands_is_replaced_only_where_it_may_be(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="cannot write"):
         write()
     assert (target / "a").read_text() == "first"
+
+
+def test_a_digest_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    empty = folder_digest(tmp_path)
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
+    latin = folder_digest(tmp_path)
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).rename(tmp_path / os.fsdecode(b"caf\xe8.jpg"))
+    assert len({empty, latin, folder_digest(tmp_path)}) == 3

@@ -113,6 +113,30 @@ def _list_local(out: Path, limit: int, config: str | None) -> None:
         )
 
 
+def compare(
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A run, a model, or where pushed models go.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="The same; it is compared with A.")],
+    data: DataOption = None,
+    out: OutOption = Path("runs"),
+) -> None:
+    """Show two models side by side, on the same test photographs.
+
+    Example: darkroom compare runs/served/flowers flowers-20261125-093000
+
+    Photographs are those of B's run, or else of A's; for two models give them with --data.
+    """
+    from components.evaluate.comparison.compare import Difference
+    from components.evaluate.comparison.decision import in_words
+    from pipeline.targets.local.compare import compare_models
+
+    comparison, report = compare_models(first, second, data, out)
+    for found in comparison["overall"]:
+        print(in_words(Difference(**found), first))
+    print(f"report    {report}")
+
+
 def clean(
     out: OutOption = Path("runs"),
     keep: Annotated[int, typer.Option(metavar="N", min=0, help="How many runs stay.")] = 5,

@@ -247,6 +247,12 @@ def test_a_photograph_changed_twice_at_once_is_not_missed(photographs: Path) -> 
     assert data_version(str(photographs), {}) != first
 
 
+def test_a_photographs_name_may_be_no_text(photographs: Path) -> None:
+    before = data_version(str(photographs), {})
+    (photographs / "rose" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x" * 100)
+    assert data_version(str(photographs), {}) != before
+
+
 @pytest.mark.usefixtures("settled")
 def test_a_tables_photographs_and_rows_count(photographs: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"

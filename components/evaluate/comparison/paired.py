@@ -1,6 +1,7 @@
 """Statistics of two models on the same images."""
 
 import math
+import statistics
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 CONFIDENCE = 0.95
 REPLICATES = 1000
+_DEVIATIONS = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 class Interval(NamedTuple):
@@ -33,20 +35,25 @@ def mcnemar(newly_right: int, newly_wrong: int) -> float:
     >>> mcnemar(0, 0)
     1.0
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    discordant = newly_right + newly_wrong
-    if not discordant:
-        return 1.0
-    return float(binomtest(newly_right, discordant, 0.5).pvalue)
+    # The distribution is symmetric: what is no likelier is as far out on either side.
+    fewer, discordant = min(newly_right, newly_wrong), newly_right + newly_wrong
+    return min(1.0, 2 * float(bdtr(fewer, discordant, 0.5)))
 
 
 def wilson(hits: int, count: int) -> Interval:
-    """The interval of a share (Wilson, Journal of the American Statistical Association 1927)."""
-    from scipy.stats import binomtest
+    """The interval of a share (Wilson, Journal of the American Statistical Association 1927).
 
-    found = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    SciPy's own takes a millisecond, and there may be thousands of slices.
+    """
+    share, z2 = hits / count, _DEVIATIONS**2
+    centre = share + z2 / (2 * count)
+    width = _DEVIATIONS * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    scale = 1 + z2 / count
+    low = 0.0 if hits == 0 else (centre - width) / scale
+    high = 1.0 if hits == count else (centre + width) / scale
+    return Interval(low, high)
 
 
 def difference_of_shares(both: int, newly_right: int, newly_wrong: int, neither: int) -> Interval:

@@ -141,7 +141,12 @@ def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     tables = []
     for feature, group in groupby(results, key=lambda result: next(iter(result["slice"]))):
         rows = [
-            {"value": result["slice"][feature], "count": result["count"], **result["metrics"]}
+            {
+                "value": result["slice"][feature],
+                "count": result["count"],
+                "interval": result["intervals"]["accuracy"],
+                **result["metrics"],
+            }
             for result in group
         ]
         rows.sort(key=lambda row: float(row["accuracy"]))

@@ -12,6 +12,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.evaluate.comparison.paired import wilson
 from components.evaluate.metrics.metric import TfmaMetric
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.prediction import BATCH_SIZE, ChampionModel, Predict, Row
@@ -61,7 +62,7 @@ def compute_metrics(
         if message is None:
             raise
         raise StepError(message) from error
-    results = _gather_results(folder)
+    results = [_with_interval(result) for result in _gather_results(folder)]
     write_json(folder / METRICS_FILE, {"labels": list(model.labels), "slices": results})
     return results
 
@@ -208,6 +209,14 @@ def _gather_results(folder: Path) -> list[dict[str, Any]]:
             results += map(json.loads, lines)
         path.unlink()
     return sorted(results, key=_slice_order)
+
+
+def _with_interval(result: dict[str, Any]) -> dict[str, Any]:
+    """A result with the interval of its accuracy, which is a share of its images."""
+    accuracy, count = result["metrics"].get("accuracy"), result["count"]
+    if accuracy is None:
+        return result
+    return result | {"intervals": {"accuracy": list(wilson(round(accuracy * count), count))}}
 
 
 def _slice_order(result: dict[str, Any]) -> tuple[Any, ...]:

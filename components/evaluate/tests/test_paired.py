@@ -6,6 +6,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,14 +42,16 @@ def test_newcombes_own_example() -> None:
     assert (low, high) == pytest.approx((0.0569, 0.3404), abs=5e-4)
 
 
-def test_a_share_of_nothing_has_an_interval_too() -> None:
-    assert wilson(0, 20).low == 0
-    assert wilson(20, 20).high == pytest.approx(1)
+@given(st.integers(1, 2000), st.floats(0, 1))
+def test_a_shares_interval_is_scipys(count: int, share: float) -> None:
+    hits = round(share * count)
+    found = scipy.stats.binomtest(hits, count).proportion_ci(0.95, method="wilson")
+    assert wilson(hits, count) == pytest.approx((found.low, found.high), abs=1e-9)
 
 
 @pytest.mark.parametrize(("accuracy", "gain"), [(0.9, 0.0), (0.9, 0.03), (0.6, -0.1), (0.97, 0.0)])
 def test_intervals_cover_the_truth_as_often_as_they_say(accuracy: float, gain: float) -> None:
-    generator = np.random.default_rng(0)
+    generator, truth = np.random.default_rng(0), true_gain(accuracy, gain)
     covered = 0
     for _ in range(1000):
         # Images differ in how hard they are, so that the models err on the same ones.
@@ -61,7 +64,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(accuracy: float, gain: f
             int((~new & old).sum()),
             int((~new & ~old).sum()),
         )
-        covered += low <= true_gain(accuracy, gain) <= high
+        covered += low <= truth <= high
     assert 0.93 <= covered / 1000 <= 0.995
 
 
