@@ -1,6 +1,7 @@
 """A multi-label model: the metrics are scikit-learn's, over all images and in every slice."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +237,36 @@ def test_what_does_not_fit_together_is_refused(
     refused(StepError, "have several labels an image", run.examples, digits_model)
     refused(StepError, "have one label an image", digits_examples, run.model)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_compared_with_a_champion_of_other_thresholds_and_order(
+    run: Run, examples: Path, tmp_path: Path
+) -> None:
+    quarters = [np.kron(row.reshape(2, 2), np.ones((4, 4))).ravel() for row in np.eye(4)]
+    order = [3, 1, 0, 2]
+    # Columns of weights in the order of LABELS, as `write_quarters_model` has them, and turned.
+    columns = np.stack([quarters[place] for place in (2, 3, 0, 1)], axis=1).astype(np.float32)
+    champion = write_model(
+        tmp_path / "champion",
+        [LABELS[place] for place in order],
+        columns[:, order],
+        np.full(4, -0.45 * 16, np.float32),
+        thresholds=[0.9, 0.9, 0.9, 0.9],
+    )
+    metrics = {"accuracy": {"not_worse_by": 0}, "macro_f1": {"not_worse_by": 0}}
+    settings = {
+        "slices": ["label"],
+        "baseline": str(champion),
+        "against_baseline": metrics | {"average_precision": {"not_worse_by": 0}},
+    }
+    run_evaluate(examples, run.model, settings, tmp_path)
+    verdict = json.loads((tmp_path / "evaluation" / "verdict.json").read_text())
+    found = {each["metric"]: each for each in verdict["comparison"]["overall"]}
+    assert found["accuracy"]["challenger"] == pytest.approx(run.evaluation.metrics["accuracy"])
+    assert found["macro_f1"]["challenger"] == pytest.approx(run.evaluation.metrics["macro_f1"])
+    # It has the same probabilities, for which no threshold counts.
+    assert found["average_precision"]["gain"] == 0
+    rows = list(run.evaluation.predictions())
+    probabilities = np.array([row["probabilities"] for row in rows])
+    exactly = (probabilities >= 0.9) == indicators(rows, "labels")
+    assert found["accuracy"]["champion"] == pytest.approx(exactly.all(axis=1).mean())
