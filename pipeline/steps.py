@@ -139,6 +139,7 @@ STEPS: tuple[Step, ...] = (
         preloads=(
             "components.evaluate.slices.slice_metrics",
             "components.evaluate.report.report",
+            "cleanlab.filter",
             "tensorflow",
         ),
         gives="verdict",

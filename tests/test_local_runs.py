@@ -181,7 +181,7 @@ def test_an_interrupted_run_leaves_nothing_and_goes_on_where_it_was(
     assert result["error"] == "interrupted by Ctrl-C at step train"
     assert result["next"].startswith("darkroom run configs/digits.yaml --out ")
     assert list(statuses(result).values()) == [
-        *("succeeded", "succeeded", "failed", "not run", "not run")
+        *("succeeded", "succeeded", "failed", "not run", "not run", "not run")
     ]
     assert "model" not in result["artifacts"]
 

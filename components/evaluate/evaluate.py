@@ -3,15 +3,16 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.evaluate.comparison.champion import Champion, find_champion
 from components.evaluate.comparison.compare import ACCURACY, Comparison, compare
-from components.evaluate.comparison.decision import in_words
+from components.evaluate.comparison.decision import if_labels_are_wrong, in_words
 from components.evaluate.inputs import check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.suspects import Suspect, find_suspects, suspects_csv
 from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
 from darkroom.artifacts.examples import Examples, read_examples
@@ -63,6 +64,8 @@ def evaluate(
     _log_accuracy(overall)
     if verdict.comparison is not None and (found := verdict.comparison.of(ACCURACY)):
         _log.info("%s", in_words(found, verdict.comparison.champion))
+        if standing := if_labels_are_wrong(verdict.comparison, settings):
+            _log.info("%s", standing)
     for doubt in verdict.doubts:
         _log.warning("%s", doubt)
     for reason in verdict.reasons[:LOGGED_REASONS]:
@@ -117,15 +120,20 @@ def _evaluate_into(
     results = compute_metrics(
         examples, model, settings, folder, None if champion is None else champion.model
     )
-    comparison = None if champion is None else _compared(folder, model, champion, settings)
+    suspects = find_suspects(evaluation_format.read_predictions(folder), model.labels)
+    write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects))
+    comparison = None
+    if champion is not None:
+        comparison = _compared(folder, model, champion, settings, suspects)
     verdict = judge(results, settings, _not_numbers(folder), comparison)
-    page = render_report(folder, examples, model, settings, results, verdict)
+    page = render_report(folder, examples, model, settings, results, verdict, suspects)
     overall = results[0]
     content = {
         "labels": list(model.labels),
         "multi_label": model.thresholds is not None,
         "count": overall["count"],
         "metrics": overall["metrics"],
+        "suspects": len(suspects),
         "blessed": verdict.blessed,
         "reasons": list(verdict.reasons),
         "model_digest": model.manifest.get("digest"),
@@ -140,7 +148,11 @@ def _evaluate_into(
 
 
 def _compared(
-    folder: Path, model: Model, champion: Champion, settings: EvaluateSettings
+    folder: Path,
+    model: Model,
+    champion: Champion,
+    settings: EvaluateSettings,
+    suspects: Sequence[Suspect],
 ) -> Comparison:
     from components.evaluate.slices.slice_metrics import metrics_of
 
@@ -152,6 +164,7 @@ def _compared(
         settings.against_baseline,
         metrics_of(model),
         metrics_of(_with_labels(champion.model, model.labels)),
+        {suspect.image_id for suspect in suspects},
     )
 
 

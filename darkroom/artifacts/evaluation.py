@@ -13,6 +13,8 @@ METRICS_FILE = "metrics.json"
 """Metrics of all images and of every slice, by label too, and the confusion matrix."""
 VERDICT_FILE = "verdict.json"
 """`blessed`, `reasons`, and every check that led there."""
+SUSPECTS_FILE = "suspects.csv"
+"""Test images whose labels are likely wrong: `image`, `label`, `likely_label`, `probability`."""
 PREDICTIONS = "predictions"
 """Start of the names of the prediction files, which are JSON Lines."""
 

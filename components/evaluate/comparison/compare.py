@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.evaluate.comparison.paired import bootstrap, difference_of_shares, mcnemar
@@ -57,12 +57,17 @@ class Comparison:
         problem: Why it could not be scored; "" if it could.
         overall: The compared metrics over all images, accuracy first.
         slices: The accuracy of every slice.
+        outcomes: Images that both models have right, the new one alone, the champion alone, and
+            neither.
+        suspects: The same of the images whose labels are likely wrong.
     """
 
     champion: str
     problem: str = ""
     overall: tuple[Difference, ...] = ()
     slices: tuple[Difference, ...] = ()
+    outcomes: tuple[int, int, int, int] = (0, 0, 0, 0)
+    suspects: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def of(self, metric: str) -> Difference | None:
         """A metric's difference over all images."""
@@ -79,6 +84,7 @@ def compare(
     metrics: Iterable[str],
     challengers: "SliceMetrics",
     champions: "SliceMetrics",
+    suspects: Container[str] = (),
 ) -> Comparison:
     """Compares two models.
 
@@ -88,11 +94,13 @@ def compare(
         metrics: The names of metrics to compare, beside the accuracy.
         challengers: What computes the new model's metrics.
         champions: What computes the champion's metrics.
+        suspects: Identities of the images whose labels are likely wrong.
     """
     known = known_metrics()
     others = [known[name] for name in dict.fromkeys(metrics) if name != ACCURACY]
     counts: dict[tuple[str, Any], collections.Counter[tuple[bool, bool]]]
     counts = collections.defaultdict(collections.Counter)
+    of_suspects: collections.Counter[tuple[bool, bool]] = collections.Counter()
     answers: list[tuple[Any, Any, Any]] = []
     for row in rows:
         if "problem" in row["champion"]:
@@ -100,14 +108,16 @@ def compare(
         outcome = _is_right(row, row), _is_right(row, row["champion"])
         for key in _slices(row):
             counts[key][outcome] += 1
+        of_suspects[outcome] += row.get("image_id") in suspects
         if others:
             has = challengers.has_labels(row)
             answers.append((has, row["probabilities"], row["champion"]["probabilities"]))
-    overall = [_accuracy({}, counts.pop(("", None)))]
+    outcomes = _outcomes(counts.pop(("", None)))
+    overall = [accuracy_difference({}, outcomes)]
     overall += _bootstrapped(others, answers, challengers, champions)
     keys = sorted(counts, key=lambda key: (key[0], str(key[1])))
-    slices = [_accuracy({name: value}, counts[name, value]) for name, value in keys]
-    return Comparison(champion, "", tuple(overall), tuple(slices))
+    slices = [accuracy_difference({key[0]: key[1]}, _outcomes(counts[key])) for key in keys]
+    return Comparison(champion, "", tuple(overall), tuple(slices), outcomes, _outcomes(of_suspects))
 
 
 def _is_right(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
@@ -124,9 +134,21 @@ def _slices(row: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield name, each
 
 
-def _accuracy(of_slice: Mapping[str, Any], counts: Mapping[tuple[bool, bool], int]) -> Difference:
-    both, neither = counts[True, True], counts[False, False]
-    newly_right, newly_wrong = counts[True, False], counts[False, True]
+def _outcomes(counts: Mapping[tuple[bool, bool], int]) -> tuple[int, int, int, int]:
+    return counts[True, True], counts[True, False], counts[False, True], counts[False, False]
+
+
+def accuracy_difference(
+    of_slice: Mapping[str, Any], outcomes: tuple[int, int, int, int]
+) -> Difference:
+    """The difference in accuracy.
+
+    Args:
+        of_slice: Value by feature; empty for all images.
+        outcomes: Images that both models have right, the new one alone, the champion alone, and
+            neither.
+    """
+    both, newly_right, newly_wrong, neither = outcomes
     count = both + newly_right + newly_wrong + neither
     interval = difference_of_shares(both, newly_right, newly_wrong, neither)
     return Difference(

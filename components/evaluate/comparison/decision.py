@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator
 
-from components.evaluate.comparison.compare import Comparison, Difference
+from components.evaluate.comparison.compare import (
+    ACCURACY,
+    Comparison,
+    Difference,
+    accuracy_difference,
+)
 from components.evaluate.comparison.paired import CONFIDENCE
 from components.evaluate.settings import Comparison as Margins
 from components.evaluate.settings import EvaluateSettings
@@ -30,6 +35,48 @@ def doubts(comparison: Comparison, settings: EvaluateSettings) -> list[str]:
         for found in worse_slices(comparison, settings.minimum_slice_size)
         for name, value in found.slice.items()
     ]
+
+
+def if_labels_are_wrong(comparison: Comparison, settings: EvaluateSettings) -> str:
+    """How the comparison stands against labels that are likely wrong, in one line; "" if none are.
+
+    Images whose labels are wrong say nothing of either model: they are left out. Those that speak
+    against the decision's turn go first, which gives the fewest that would turn it.
+    """
+    count = sum(comparison.suspects)
+    if not count:
+        return ""
+    holds = _accuracy_holds(comparison.outcomes, settings)
+    labels = "1 test label is" if count == 1 else f"{count} test labels are"
+    turning = _fewest_that_turn(comparison, settings, holds)
+    if turning is not None:
+        they = "it is" if count == 1 else f"{turning} of them {'is' if turning == 1 else 'are'}"
+        return f"{labels} suspected to be wrong: the comparison would turn if {they}"
+    return f"{labels} suspected to be wrong: the comparison stands whichever of them are wrong"
+
+
+def _fewest_that_turn(
+    comparison: Comparison, settings: EvaluateSettings, holds: bool
+) -> int | None:
+    both, newly_right, newly_wrong, neither = comparison.outcomes
+    for_it, against_it = comparison.suspects[1], comparison.suspects[2]
+    for wrong in range(1, (for_it if holds else against_it) + 1):
+        left = (
+            (both, newly_right - wrong, newly_wrong, neither)
+            if holds
+            else (both, newly_right, newly_wrong - wrong, neither)
+        )
+        if sum(left) and _accuracy_holds(left, settings) is not holds:
+            return wrong
+    return None
+
+
+def _accuracy_holds(outcomes: tuple[int, int, int, int], settings: EvaluateSettings) -> bool:
+    margins = settings.against_baseline.get(ACCURACY)
+    if margins is None:
+        return True
+    comparison = Comparison("", overall=(accuracy_difference({}, outcomes),))
+    return not any(_failures(ACCURACY, margins, comparison, settings))
 
 
 def worse_slices(comparison: Comparison, minimum_size: int) -> list[Difference]:

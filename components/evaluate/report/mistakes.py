@@ -55,7 +55,7 @@ def worst_mistakes(
     wrong = (mistake for mistake in found if mistake is not None)
     # Ties are ordered by image id.
     worst = heapq.nlargest(limit, wrong, key=lambda pair: (pair[1].probability, pair[0]))
-    thumbnails = _thumbnails(shards, {image_id for image_id, _ in worst})
+    thumbnails = thumbnails_of(shards, {image_id for image_id, _ in worst})
     return [
         dataclasses.replace(mistake, thumbnail=thumbnails.get(image_id))
         for image_id, mistake in worst
@@ -89,7 +89,8 @@ def _surest_error(row: Mapping[str, Any], labels: Sequence[str]) -> tuple[str, f
     return about, sureness
 
 
-def _thumbnails(shards: Iterable[Path], image_ids: set[str]) -> dict[str, str | None]:
+def thumbnails_of(shards: Iterable[Path], image_ids: set[str]) -> dict[str, str | None]:
+    """Small pictures of some images, by their identities; None of one that has none."""
     thumbnails: dict[str, str | None] = {}
     if not image_ids:
         return thumbnails

@@ -6,12 +6,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from components.evaluate.comparison.decision import if_labels_are_wrong
 from components.evaluate.metrics import known_metrics
 from components.evaluate.report.charts import confusion_matrix, reliability, training_curve
 from components.evaluate.report.comparison import comparison_tables
-from components.evaluate.report.mistakes import worst_mistakes
+from components.evaluate.report.mistakes import thumbnails_of, worst_mistakes
 from components.evaluate.report.training import History, read_exports, read_history
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.suspects import Suspect
 from components.evaluate.verdict import Verdict
 from darkroom.artifacts.evaluation import read_predictions
 from darkroom.artifacts.examples import SPLITS, Examples
@@ -35,6 +37,7 @@ def render_report(
     settings: EvaluateSettings,
     results: Sequence[Mapping[str, Any]],
     verdict: Verdict,
+    suspects: Sequence[Suspect],
 ) -> str:
     """Renders the report.
 
@@ -45,6 +48,7 @@ def render_report(
         settings: The evaluate step's settings.
         results: The results of all images and then of every slice, as `compute_metrics` gives them.
         verdict: The verdict on them.
+        suspects: The test images whose labels are likely wrong.
 
     Returns:
         An HTML page that loads nothing.
@@ -86,8 +90,16 @@ def render_report(
         mistakes=worst_mistakes(
             read_predictions(folder), examples.shards("test"), model.labels, MISTAKES
         ),
+        suspects=suspects,
+        suspect_pictures=_pictures(suspects[:MISTAKES], examples),
+        suspect_limit=MISTAKES,
+        standing=if_labels_are_wrong(verdict.comparison, settings) if verdict.comparison else "",
         facts=_facts(examples, model, settings),
     )
+
+
+def _pictures(suspects: Sequence[Suspect], examples: Examples) -> dict[str, str | None]:
+    return thumbnails_of(examples.shards("test"), {suspect.image_id for suspect in suspects})
 
 
 def _number(value: float | None) -> str:
