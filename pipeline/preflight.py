@@ -30,6 +30,8 @@ def check_inputs(config: Config) -> None:
     data = config.data
     if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
+    if not config.section(IngestSettings).split.train:
+        raise SettingsError("setting 'ingest.split.train' is 0: there is nothing to train on")
     train = config.section(TrainSettings)
     if train.weights not in ("none", "imagenet") and not Path(train.weights).is_file():
         raise SettingsError(f"setting 'train.weights': the file {train.weights} does not exist")

@@ -163,7 +163,7 @@ def _check_outcome(
         )
     if len(labels) < 2:
         raise StepError(f"one single label, '{labels[0]}': a classifier needs at least two")
-    empty = [split for split, count in counts.items() if not count]
+    empty = [split for split, n in counts.items() if not n and getattr(settings.split, split)]
     if empty:
         raise StepError(
             f"no photograph fell into the {empty[0]} split ({kept:,} in all): "

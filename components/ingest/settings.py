@@ -13,14 +13,23 @@ Label = Annotated[str, pydantic.BeforeValidator(label_text)]
 
 
 class SplitRatios(Settings):
-    """Shares of the photographs by split; they need not sum to 1."""
+    """Shares of the photographs by split; they need not sum to 1.
 
-    train: float = pydantic.Field(default=0.8, gt=0)
+    For photographs that models are only evaluated on, those of train and valid are both 0.
+    """
+
+    train: float = pydantic.Field(default=0.8, ge=0)
     """Share to fit on."""
-    valid: float = pydantic.Field(default=0.1, gt=0)
+    valid: float = pydantic.Field(default=0.1, ge=0)
     """Share to choose the best epoch on."""
     test: float = pydantic.Field(default=0.1, gt=0)
     """Share to evaluate on."""
+
+    @pydantic.model_validator(mode="after")
+    def _train_with_valid(self) -> Self:
+        if bool(self.train) != bool(self.valid):
+            raise ValueError("'train' and 'valid' are both above 0, or both 0 to evaluate only")
+        return self
 
 
 class TileSettings(Settings):

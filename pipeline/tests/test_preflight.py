@@ -39,6 +39,19 @@ def check(data: Path | str, *overrides: str) -> None:
     check_inputs(load_config(DIGITS, data=str(data), overrides=overrides))
 
 
+def test_a_run_has_something_to_train_on(table: Path) -> None:
+    shares = "ingest.split={train: 0, valid: 0, test: 1}"
+    with pytest.raises(SettingsError, match=r"ingest\.split\.train' is 0"):
+        check(table, shares)
+    with pytest.raises(SettingsError, match="both above 0, or both 0"):
+        check(table, "ingest.split={train: 0, valid: 1, test: 1}")
+
+
+def test_the_champion_that_is_named_is_a_model(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"evaluate\.baseline.*expected serving, none or"):
+        check(table, f"evaluate.baseline={tmp_path}")
+
+
 def test_slices_are_columns_of_the_data(table: Path) -> None:
     check(table, "evaluate.slices=[label, camera]")
     check(table, "evaluate.slices=[tile_top]", "ingest.tiles.size=32")

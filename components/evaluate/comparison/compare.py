@@ -6,7 +6,7 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.comparison.paired import bootstrap, difference_of_shares, mcnemar
+from components.evaluate.intervals import bootstrap, difference_of_shares, mcnemar
 from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import Metric, TfmaMetric
 

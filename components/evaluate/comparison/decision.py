@@ -8,7 +8,7 @@ from components.evaluate.comparison.compare import (
     Difference,
     accuracy_difference,
 )
-from components.evaluate.comparison.paired import CONFIDENCE
+from components.evaluate.intervals import CONFIDENCE
 from components.evaluate.settings import Comparison as Margins
 from components.evaluate.settings import EvaluateSettings
 

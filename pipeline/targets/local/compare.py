@@ -14,9 +14,6 @@ from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.log import configure_logging
 from pipeline.targets.local.run_folder import REPORT_FILE, RUN_FILE
 
-_ALL_TEST = {"train": 1e-9, "valid": 1e-9, "test": 1.0}
-"""Shares with which every photograph is one to test on."""
-
 
 class _Side(NamedTuple):
     """A model, and where it is from a run, what it was evaluated on and how."""
@@ -110,5 +107,5 @@ def _examples(data: str | None, sides: tuple[_Side, _Side], folder: Path) -> Pat
     from components.ingest.settings import IngestSettings, SplitRatios
 
     outputs = {name: folder / name for name in ("examples", "rejected", "statistics")}
-    ingest(data, IngestSettings(split=SplitRatios(**_ALL_TEST)), **outputs)
+    ingest(data, IngestSettings(split=SplitRatios(train=0, valid=0, test=1)), **outputs)
     return outputs["examples"]

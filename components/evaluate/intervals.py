@@ -1,4 +1,4 @@
-"""Statistics of two models on the same images."""
+"""Intervals of metrics, and statistics of two models on the same images."""
 
 import math
 import statistics
