@@ -69,7 +69,7 @@ def find_suspects(rows: Iterable[Mapping[str, Any]], labels: Sequence[str]) -> l
 
 
 def suspects_csv(suspects: Iterable[Suspect]) -> str:
-    """A table to correct: with its columns `image` and `label` it is one rater's of `labels`."""
+    """A table to correct: `darkroom labels` takes its `image` and `label` as corrections."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "label", "likely_label", "probability"))

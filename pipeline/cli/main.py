@@ -199,6 +199,10 @@ def labels(
         str | None,
         typer.Option(metavar="TEXT", help="Between a cell's labels: each is voted on for itself."),
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="image,label of those to correct, as a suspects.csv."),
+    ] = None,
 ) -> None:
     """Write a folder's photographs and their labels as the table that ingest reads.
 
@@ -209,7 +213,8 @@ def labels(
     from components.ingest.sources.label_table import write_labels
 
     counts = write_labels(
-        folder, output, raters or [], disagreement, neutral_label, further_rater, label_separator
+        *(folder, output, raters or [], disagreement, neutral_label, further_rater),
+        *(label_separator, corrections),
     )
     for name, count in counts.items():
         print(f"{name:<14}{count:,}")

@@ -114,6 +114,7 @@ def write_labels(
     neutral_label: str | None = None,
     further_rater: Path | None = None,
     label_separator: str | None = None,
+    corrections: Path | None = None,
 ) -> dict[str, int]:
     """Writes a CSV `image,label` of a folder's photographs, whole or not at all.
 
@@ -131,10 +132,12 @@ def write_labels(
         further_rater: The table of a further rater who decides those, where `rater`.
         label_separator: What stands between labels in a rater's cell, where photographs have
             several: each label is voted on for itself.
+        corrections: A table `image,label` of photographs whose labels it decides, whatever the
+            folder and the raters say, such as an evaluation's `suspects.csv` once corrected.
 
     Returns:
-        Counts: `photographs`, `written`, what became of the others, and, under `absent`, rated
-        images that are not in the folder.
+        Counts: `photographs`, `written`, `corrected`, what became of the others, and, under
+        `absent`, rated images that are not in the folder.
 
     Raises:
         SettingsError: The folder or a table cannot be read, or the options do not fit together.
@@ -158,6 +161,11 @@ def write_labels(
             votes = [ballot[name] for ballot in ballots if name in ballot]
             outcome, photographs[name] = joined(votes, policy, further.get(name))
             counts[outcome] += 1
+    if corrections is not None:
+        settings = IngestSettings(label_separator=label_separator)
+        right = _votes(corrections, root, photographs, counts, settings)
+        counts["corrected"] = sum(photographs[name] != label for name, label in right.items())
+        photographs |= right
     labelled = {name: label for name, label in photographs.items() if label is not None}
     if not labelled:
         raise StepError(f"no photograph in {folder} has a label: expected label folders or raters")

@@ -251,3 +251,23 @@ def test_raters_vote_label_by_label(tmp_path: Path) -> None:
         "photos/any/b.png,rose tulip",
     ]
     assert counts["discarded"] == 1
+
+
+def test_corrections_decide_whatever_the_folder_says(
+    tmp_path: Path, flowerbed: Path, rater: Rater
+) -> None:
+    """Who agrees with the folder has corrected nothing."""
+    suspects = tmp_path / "suspects.csv"
+    suspects.write_text(
+        "image,label,likely_label,probability\n"
+        "rose/1.jpg,tulip,tulip,0.1\ntulip/deep/4.jpg,tulip,rose,0.2\n5.jpg,rose,rose,0.3\n"
+    )
+    counts = write_labels(str(flowerbed), tmp_path / "all.csv", corrections=suspects)
+    assert (counts["corrected"], counts["written"]) == (2, 5)
+    labels = dict(line.rsplit(",", 1) for line in (tmp_path / "all.csv").read_text().split()[1:])
+    assert labels["photographs/rose/1.jpg"] == "tulip"
+    assert labels["photographs/5.jpg"] == "rose"
+    assert labels["photographs/tulip/deep/4.jpg"] == "tulip"
+    ann = rater("ann", {"rose/1.jpg": "rose"})
+    write_labels(str(flowerbed), tmp_path / "one.csv", [ann], corrections=suspects)
+    assert "photographs/rose/1.jpg,tulip" in (tmp_path / "one.csv").read_text()
