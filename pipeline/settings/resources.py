@@ -66,9 +66,10 @@ class ResourceSettings(Settings):
     inputs. Ingest's inputs are not its path but a digest of what is stored there (names, sizes,
     times, a table's content; `ingest.previous` and the like too), which a small step computes at
     the beginning of every run: a changed bucket never hits a stale cache. The later steps go by the
-    identity of the artifacts before them, which are new whenever ingest ran. The step `push` is
-    never taken from a cache, and neither is a `train` that starts `from_model`. An image is told
-    by its name: give digests (`cluster.images_file`), or a new `tag` for changed code."""
+    identity of the artifacts before them, which are new whenever ingest ran. The steps `champion`
+    and `push` are never taken from a cache, and neither are a `train` that starts `from_model` and
+    an `evaluate` whose `baseline` is a folder. An image is told by its name: give digests
+    (`cluster.images_file`), or a new `tag` for changed code."""
 
     @pydantic.field_validator("accelerator")
     @classmethod

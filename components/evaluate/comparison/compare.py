@@ -6,6 +6,8 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from components.evaluate.intervals import bootstrap, difference_of_shares, mcnemar
 from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import Metric, TfmaMetric
@@ -111,7 +113,8 @@ def compare(
         of_suspects[outcome] += row.get("image_id") in suspects
         if others:
             has = challengers.has_labels(row)
-            answers.append((has, row["probabilities"], row["champion"]["probabilities"]))
+            given = (row["probabilities"], row["champion"]["probabilities"])
+            answers.append((has, *(np.array(each, np.float32) for each in given)))
     outcomes = _outcomes(counts.pop(("", None)))
     overall = [accuracy_difference({}, outcomes)]
     overall += _bootstrapped(others, answers, challengers, champions)
@@ -175,13 +178,10 @@ def _bootstrapped(
     """Differences of metrics that have no interval in closed form."""
     if not metrics:
         return []
-    import numpy as np
-
     from components.evaluate.slices.slice_metrics import Answers
 
-    actual, new, old = (np.array(column) for column in zip(*answers, strict=True))
-    challenger = Answers(actual, new.astype(np.float32))
-    champion = Answers(actual, old.astype(np.float32))
+    actual, new, old = (np.stack(column) for column in zip(*answers, strict=True))
+    challenger, champion = Answers(actual, new), Answers(actual, old)
     return [_bootstrap(metric, challenger, champion, challengers, champions) for metric in metrics]
 
 
