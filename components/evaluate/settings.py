@@ -45,7 +45,7 @@ class Threshold(Settings):
 Margin = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
-class Comparison(Settings):
+class Margins(Settings):
     """How far one metric may fall behind the champion's, or must be ahead of it.
 
     Differences are those of the two models on the same test photographs, with an interval: what
@@ -67,7 +67,7 @@ class Comparison(Settings):
     @pydantic.model_validator(mode="after")
     def _has_a_margin(self) -> Self:
         if not self.model_dump(exclude_none=True):
-            raise ValueError(f"a comparison needs one of {', '.join(Comparison.model_fields)}")
+            raise ValueError(f"a comparison needs one of {', '.join(Margins.model_fields)}")
         return self
 
 
@@ -88,8 +88,8 @@ class EvaluateSettings(Settings):
     the model that serves at `push.destination` (the first has none, and need not be better);
     `none`; or a model's folder."""
 
-    against_baseline: dict[str, Comparison] = pydantic.Field(
-        default_factory=lambda: {"accuracy": Comparison(not_worse_by=0)}
+    against_baseline: dict[str, Margins] = pydantic.Field(
+        default_factory=lambda: {"accuracy": Margins(not_worse_by=0)}
     )
     """How each metric must compare with the champion's, by the metric's name. By default a model
     whose accuracy is worse by more than noise is not blessed, and one that is better or equal
@@ -115,7 +115,7 @@ class EvaluateSettings(Settings):
 
     @pydantic.field_validator("against_baseline")
     @classmethod
-    def _check_compared_metrics(cls, given: dict[str, Comparison]) -> dict[str, Comparison]:
+    def _check_compared_metrics(cls, given: dict[str, Margins]) -> dict[str, Margins]:
         metrics = known_metrics()
         for name in given:
             if name not in metrics:

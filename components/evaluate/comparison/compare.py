@@ -75,10 +75,6 @@ class Comparison:
         """A metric's difference over all images."""
         return next((found for found in self.overall if found.metric == metric), None)
 
-    def as_json(self) -> dict[str, Any]:
-        """The comparison as a JSON value."""
-        return dataclasses.asdict(self)
-
 
 def compare(
     rows: Iterable[Mapping[str, Any]],

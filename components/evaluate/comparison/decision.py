@@ -9,8 +9,7 @@ from components.evaluate.comparison.compare import (
     accuracy_difference,
 )
 from components.evaluate.intervals import CONFIDENCE
-from components.evaluate.settings import Comparison as Margins
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.settings import EvaluateSettings, Margins
 
 SIGNIFICANT = 1 - CONFIDENCE
 
@@ -38,13 +37,15 @@ def doubts(comparison: Comparison, settings: EvaluateSettings) -> list[str]:
 
 
 def if_labels_are_wrong(comparison: Comparison, settings: EvaluateSettings) -> str:
-    """How the comparison stands against labels that are likely wrong, in one line; "" if none are.
+    """How the accuracy's comparison stands against labels that are likely wrong, in one line.
+
+    "" if none are, or if the accuracy decides nothing.
 
     Images whose labels are wrong say nothing of either model: they are left out. Those that speak
     against the decision's turn go first, which gives the fewest that would turn it.
     """
     count = sum(comparison.suspects)
-    if not count:
+    if not count or ACCURACY not in settings.against_baseline:
         return ""
     holds = _accuracy_holds(comparison.outcomes, settings)
     labels = "1 test label is" if count == 1 else f"{count} test labels are"
@@ -72,9 +73,7 @@ def _fewest_that_turn(
 
 
 def _accuracy_holds(outcomes: tuple[int, int, int, int], settings: EvaluateSettings) -> bool:
-    margins = settings.against_baseline.get(ACCURACY)
-    if margins is None:
-        return True
+    margins = settings.against_baseline[ACCURACY]
     comparison = Comparison("", overall=(accuracy_difference({}, outcomes),))
     return not any(_failures(ACCURACY, margins, comparison, settings))
 

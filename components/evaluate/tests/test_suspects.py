@@ -9,8 +9,7 @@ import pytest
 
 from components.evaluate.comparison.compare import Comparison, accuracy_difference
 from components.evaluate.comparison.decision import if_labels_are_wrong
-from components.evaluate.settings import Comparison as Margins
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.settings import EvaluateSettings, Margins
 from components.evaluate.suspects import find_suspects, suspects_csv
 
 pytestmark = pytest.mark.slow
