@@ -58,9 +58,9 @@ def evaluate(
     """
     source, candidate = read_examples(examples), read_model(model)
     _check_inputs(source, candidate, settings)
-    rival = find_champion(champion, source, candidate, settings)
+    baseline = find_champion(champion, source, candidate, settings)
     with atomic_artifact(evaluation) as temporary:
-        verdict, overall = _evaluate_into(temporary, source, candidate, rival, settings, report)
+        verdict, overall = _evaluate_into(temporary, source, candidate, baseline, settings, report)
     _log_accuracy(overall)
     if verdict.comparison is not None and (found := verdict.comparison.of(ACCURACY)):
         _log.info("%s", in_words(found, verdict.comparison.champion))

@@ -72,7 +72,9 @@ def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
         (float32 values exactly, one a label; None is not a number) and `slices` (the values of
         the features that were sliced by, by name). Where images have several labels, `labels`,
         `label_indices` and `predicted_labels` are lists in place of the second and the third,
-        `label` is all labels in one text, and an image is in the slice of each label.
+        `label` is all labels in one text, and an image is in the slice of each label. Where a
+        champion was scored, `champion` holds its `predicted_label` (or `predicted_labels`) and its
+        `probabilities` in the same order, or the `problem` for which it could not be.
     """
     for path in sorted(folder.glob(f"{PREDICTIONS}-*.jsonl")):
         with path.open(encoding="utf-8") as lines:

@@ -190,21 +190,14 @@ def _bootstrap(
 ) -> Difference:
     sign = -1.0 if metric.direction == "lower" else 1.0
 
-    def values(places: Any) -> tuple[float | None, float | None]:
-        return (
-            _value(metric, challengers, challenger, places),
-            _value(metric, champions, champion, places),
-        )
-
-    def gain(places: Any) -> float | None:
-        new, old = values(places)
-        return None if new is None or old is None else sign * (new - old)
+    def values(places: Any) -> tuple[float | None, float | None, float | None]:
+        new = _value(metric, challengers, challenger, places)
+        old = _value(metric, champions, champion, places)
+        return new, old, None if new is None or old is None else sign * (new - old)
 
     count = len(challenger.actual)
-    everything = slice(None)
-    new, old = values(everything)
-    found = gain(everything)
-    interval = None if found is None else bootstrap(gain, count)
+    new, old, found = values(slice(None))
+    interval = None if found is None else bootstrap(lambda places: values(places)[2], count)
     low, high = (None, None) if interval is None else interval
     return Difference(metric.name, {}, count, new, old, found, low, high)
 

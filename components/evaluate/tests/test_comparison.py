@@ -137,7 +137,7 @@ def better_model(digits_run: Run, tmp_path_factory: pytest.TempPathFactory) -> P
     digits = load_digits()
     images = (digits.images * 255 / 16).astype(np.uint8)
     weights, bias = fitted(images, digits.target, strength=10)
-    # Its labels stand in another order: names count, not places.
+    # Its labels are in another order, so that a match by position would be wrong.
     order = list(reversed(range(10)))
     folder = tmp_path_factory.mktemp("better") / "model"
     return write_model(folder, [str(label) for label in order], weights[:, order], bias[order])
