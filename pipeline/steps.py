@@ -137,7 +137,7 @@ STEPS: tuple[Step, ...] = (
         "components.evaluate.settings:EvaluateSettings",
         about="metrics, slices and the verdict",
         preloads=(
-            "components.evaluate.slices.slice_metrics",
+            "components.evaluate.predictions.pipeline",
             "components.evaluate.report.report",
             "cleanlab.filter",
             "tensorflow",

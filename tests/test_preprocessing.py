@@ -18,6 +18,7 @@ from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
 from darkroom.artifacts.manifest import write_manifest
 from darkroom.artifacts.model_repository import Version
+from darkroom.artifacts.predictions import prediction_schema, probability_array
 from darkroom.artifacts.transformed import read_transform_graph, read_transformed_examples
 from darkroom.records.example_proto import parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records, write_record
@@ -128,10 +129,12 @@ def from_stored(model: LoadedModel, out: Path) -> Probabilities:
 
 
 def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
-    from components.evaluate.slices.prediction import Predict
+    from components.evaluate.predictions.predict import Predict, ScoredModel
 
-    rows = Predict(str(model), LABELS, [], multi_label=False).process(records)
-    return np.array([row["probabilities"] for row in rows])
+    schema = prediction_schema(len(LABELS), {}, multi_label=False, champion=False)
+    scored = ScoredModel(str(model), tuple(LABELS))
+    (table,) = Predict(scored, schema, [], multi_label=False, split="test").process(records)
+    return probability_array(table)
 
 
 def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:

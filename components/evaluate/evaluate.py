@@ -5,12 +5,12 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.evaluate.comparison.champion import Champion, find_champion
 from components.evaluate.comparison.compare import ACCURACY, Comparison, compare
 from components.evaluate.comparison.decision import if_labels_are_wrong, in_words
-from components.evaluate.inputs import check_slices, check_thresholds
+from components.evaluate.inputs import check_buckets, check_costs, check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.suspects import Suspect, find_suspects, suspects_csv
 from components.evaluate.verdict import Verdict, judge
@@ -18,8 +18,14 @@ from darkroom.artifacts import evaluation as evaluation_format
 from darkroom.artifacts.examples import Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import Model, read_model
+from darkroom.artifacts.predictions import champion_problem, read_predictions
 from darkroom.errors import StepError
 from darkroom.storage.atomic import write_json, write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from components.evaluate.answers.answers import Answers
 
 LOGGED_REASONS = 10
 
@@ -88,7 +94,9 @@ def _log_accuracy(overall: Mapping[str, Any]) -> None:
 
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
     """Refuses inputs that cannot be evaluated, before the slow imports."""
-    check_slices(settings.slices, examples.columns)
+    check_slices(settings.sliced_features, examples.columns)
+    check_buckets(settings.buckets, examples.feature_types)
+    check_costs(settings.costs, model.labels)
     if examples.multi_label != (model.thresholds is not None):
         names = "one label an image", "several labels an image"
         theirs, its = names[::-1] if examples.multi_label else names
@@ -114,19 +122,26 @@ def _evaluate_into(
     report: Path,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Writes the artifact's files, the manifest last, and the report."""
+    from components.evaluate.predictions.answers_of import answers_of
+    from components.evaluate.predictions.pipeline import write_predictions
     from components.evaluate.report.report import render_report
-    from components.evaluate.slices.pipeline import compute_metrics
+    from components.evaluate.slices.results import compute_results
 
-    results = compute_metrics(
-        examples, model, settings, folder, None if champion is None else champion.model
+    rival = None if champion is None else champion.model
+    write_predictions(examples, model, settings, folder, rival)
+    predictions = read_predictions(folder)
+    answers = answers_of(predictions, model, settings)
+    results = compute_results(predictions, answers, settings)
+    write_json(
+        folder / evaluation_format.METRICS_FILE, {"labels": list(model.labels), "slices": results}
     )
-    suspects = find_suspects(evaluation_format.read_predictions(folder), model.labels)
+    suspects = find_suspects(predictions, model.labels)
     write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects))
     comparison = None
     if champion is not None:
-        comparison = _compared(folder, model, champion, settings, suspects)
-    verdict = judge(results, settings, _not_numbers(folder), comparison)
-    page = render_report(folder, examples, model, settings, results, verdict, suspects)
+        comparison = _compared(predictions, answers, model, champion, settings, suspects)
+    verdict = judge(results, settings, _not_numbers(answers), comparison)
+    page = render_report(predictions, examples, model, settings, results, verdict, suspects)
     overall = results[0]
     content = {
         "labels": list(model.labels),
@@ -148,24 +163,23 @@ def _evaluate_into(
 
 
 def _compared(
-    folder: Path,
+    predictions: "pa.Table",
+    answers: "Answers",
     model: Model,
     champion: Champion,
     settings: EvaluateSettings,
     suspects: Sequence[Suspect],
 ) -> Comparison:
-    from components.evaluate.slices.slice_metrics import metrics_of
+    from components.evaluate.predictions.answers_of import answers_of
 
     if champion.model is None:
         return Comparison(champion.name, champion.problem)
-    return compare(
-        evaluation_format.read_predictions(folder),
-        champion.name,
-        settings.against_baseline,
-        metrics_of(model),
-        metrics_of(_with_labels(champion.model, model.labels)),
-        {suspect.image_id for suspect in suspects},
-    )
+    if problem := champion_problem(predictions):
+        return Comparison(champion.name, problem)
+    known = _with_labels(champion.model, model.labels)
+    champions = answers_of(predictions, known, settings, champion=True)
+    identities = {suspect.image_id for suspect in suspects}
+    return compare(predictions, champion.name, (answers, champions), settings, identities)
 
 
 def _with_labels(model: Model, labels: tuple[str, ...]) -> Model:
@@ -177,7 +191,8 @@ def _with_labels(model: Model, labels: tuple[str, ...]) -> Model:
     return dataclasses.replace(model, labels=labels, thresholds=thresholds)
 
 
-def _not_numbers(folder: Path) -> int:
+def _not_numbers(answers: "Answers") -> int:
     """How many images have a probability that is not a number."""
-    predictions = evaluation_format.read_predictions(folder)
-    return sum(None in row["probabilities"] for row in predictions)
+    import numpy as np
+
+    return int((~np.isfinite(answers.probabilities).all(axis=1)).sum())

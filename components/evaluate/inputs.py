@@ -1,6 +1,6 @@
 """Whether slices and thresholds can hold for the data: asked before a run, and by the step."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,40 @@ def check_slices(slices: Iterable[str], columns: Iterable[str]) -> None:
             raise SettingsError(
                 f"setting 'evaluate.slices': the examples have no feature '{name}' to slice by"
                 f"{nearest(name, features)}"
+            )
+
+
+def check_buckets(features: Iterable[str], types: Mapping[str, str]) -> None:
+    """Checks that what is put into buckets are numbers.
+
+    Args:
+        features: The features of `evaluate.buckets`.
+        types: Type of every feature of the examples.
+
+    Raises:
+        SettingsError: One is text.
+    """
+    for name in features:
+        if types.get(name) == "bytes":
+            raise SettingsError(
+                f"setting 'evaluate.buckets.{name}': {name} is text, and only numbers have buckets"
+            )
+
+
+def check_costs(costs: Mapping[str, Mapping[str, float]], labels: Collection[str]) -> None:
+    """Checks that costs are of labels that there are.
+
+    Args:
+        costs: `evaluate.costs`.
+        labels: The labels.
+
+    Raises:
+        SettingsError: One is of no label.
+    """
+    for label in (name for row, columns in costs.items() for name in (row, *columns)):
+        if label not in labels:
+            raise SettingsError(
+                f"setting 'evaluate.costs': there is no label '{label}'{nearest(label, labels)}"
             )
 
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -100,35 +100,39 @@ def _correlation(both: int, newly_right: int, newly_wrong: int, neither: int) ->
 
 
 def bootstrap(
-    difference: Callable[[npt.NDArray[np.int64]], float | None],
+    values: Callable[[npt.NDArray[np.int64]], Sequence[float | None]],
     count: int,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> Interval | None:
-    """The interval of any difference, by drawing images again and again (percentiles).
+) -> list[Interval | None]:
+    """The intervals of any numbers, by drawing images again and again (percentiles).
 
-    Each image counts as often as a Poisson distribution of mean 1 says, for both models alike: the
-    bootstrap of Efron and Tibshirani, An Introduction to the Bootstrap, 1993, in the form of
-    Chamandy et al., Estimating Uncertainty for Massive Data Streams, 2012.
+    Each image counts as often as a Poisson distribution of mean 1 says: the bootstrap of Efron and
+    Tibshirani, An Introduction to the Bootstrap, 1993, in the form of Chamandy et al., Estimating
+    Uncertainty for Massive Data Streams, 2012.
 
     Args:
-        difference: Of the images at these places; None where there is none.
+        values: Of the images at these places, always as many; None for one that there is not.
         count: Number of images.
         replicates: How often images are drawn.
         seed: Of the random numbers.
 
     Returns:
-        The interval; None if less than half of the draws have the difference.
+        The interval of each; None where less than half of the draws have the number.
     """
     generator = np.random.default_rng(seed)
     places = np.arange(count)
-    found = []
-    for _ in range(replicates):
+    draws: list[Sequence[float | None]] = []
+    while len(draws) < replicates:
         drawn = np.repeat(places, generator.poisson(1.0, count))
-        value = difference(drawn) if drawn.size else None
-        if value is not None and math.isfinite(value):
-            found.append(value)
-    if len(found) < replicates / 2:
+        if drawn.size:
+            draws.append(values(drawn))
+    return [_percentiles(of_one) for of_one in zip(*draws, strict=True)]
+
+
+def _percentiles(draws: Sequence[float | None]) -> Interval | None:
+    found = [value for value in draws if value is not None and math.isfinite(value)]
+    if len(found) < len(draws) / 2:
         return None
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail])

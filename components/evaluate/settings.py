@@ -1,5 +1,6 @@
 """Settings of the evaluate step."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,11 @@ from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import TfmaMetric
 from darkroom.beam.options import remote_runner
 from darkroom.settings import Settings, nearest
+
+Slicing = tuple[str, ...]
+"""Features to slice by at once."""
+MOST_VALUES = 20
+"""Whole numbers of more values than this are sliced by buckets."""
 
 Bound = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 
@@ -74,9 +80,17 @@ class Margins(Settings):
 class EvaluateSettings(Settings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
-    slices: tuple[str, ...] = ("label",)
-    """Features to slice by: `label`, `height`, `width` or any further column of the input. Each
-    value that a feature takes is a slice, so take features of few values."""
+    slices: tuple[str | tuple[str, ...], ...] = ("label",)
+    """Features to slice by: `label`, `height`, `width`, `brightness`, `contrast`, `sharpness` or
+    any further column of the input. Each value of a text is a slice, so take texts of few values;
+    numbers of more than 20 values are put into buckets. A list of features is their cross:
+    `[label, [camera, label]]`."""
+
+    buckets: dict[str, Annotated[int, pydantic.Field(ge=2)] | tuple[Bound, ...]] = pydantic.Field(
+        default_factory=dict
+    )
+    """How a number is put into buckets, by feature: how many of equally many photographs, or the
+    bounds between them: `{brightness: 4, width: [640, 1280]}`. Without, there are 4."""
 
     thresholds: dict[str, Threshold] = pydantic.Field(default_factory=dict)
     """What each metric must reach, by the metric's name. A bare number is short for
@@ -95,6 +109,13 @@ class EvaluateSettings(Settings):
     whose accuracy is worse by more than noise is not blessed, and one that is better or equal
     is."""
 
+    costs: dict[str, dict[str, Bound]] = pydantic.Field(default_factory=dict)
+    """What a wrong answer costs, by label and predicted label: `{melanoma: {nevus: 50}}`. What is
+    not stated costs 1, and a right answer 0. The metric `mean_cost` is computed from it."""
+
+    beta: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] | None = None
+    """How much more recall counts than precision in the metric `macro_f_beta`."""
+
     if_undecided: Literal["fail", "pass"] = "fail"
     """What becomes of a bound on slices that no slice decides, since all are too small or have no
     such metric, and of a champion that cannot be scored, since its labels are others or it does
@@ -109,9 +130,39 @@ class EvaluateSettings(Settings):
     this process where empty."""
 
     @property
+    def slicings(self) -> tuple[Slicing, ...]:
+        """The features to slice by at once, slicing by slicing."""
+        return tuple((one,) if isinstance(one, str) else one for one in self.slices)
+
+    @property
+    def sliced_features(self) -> tuple[str, ...]:
+        """Every feature that is sliced by, once."""
+        return tuple(dict.fromkeys(name for features in self.slicings for name in features))
+
+    @property
     def baseline_folder(self) -> Path | None:
         """The champion's folder, where the settings name it."""
         return None if self.baseline in ("serving", "none") else Path(self.baseline)
+
+    @pydantic.field_validator("slices")
+    @classmethod
+    def _check_crosses(
+        cls, slices: tuple[str | tuple[str, ...], ...]
+    ) -> tuple[str | tuple[str, ...], ...]:
+        for one in slices:
+            if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
+                raise ValueError(f"a cross is a list of different features, not {list(one)}")
+        return slices
+
+    @pydantic.field_validator("buckets")
+    @classmethod
+    def _check_buckets(cls, buckets: dict[str, Any]) -> dict[str, Any]:
+        for name, stated in buckets.items():
+            if not isinstance(stated, int) and (
+                not stated or any(low >= high for low, high in itertools.pairwise(stated))
+            ):
+                raise ValueError(f"the bounds of {name} must rise: {list(stated)}")
+        return buckets
 
     @pydantic.field_validator("against_baseline")
     @classmethod
@@ -146,6 +197,23 @@ class EvaluateSettings(Settings):
         for name, threshold in self.thresholds.items():
             if threshold.checks_slices and not self.slices:
                 raise ValueError(f"'thresholds.{name}' checks every slice, but 'slices' is empty")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _buckets_are_sliced_by(self) -> Self:
+        for name in self.buckets:
+            if name not in self.sliced_features:
+                features = nearest(name, self.sliced_features)
+                raise ValueError(f"'buckets.{name}' is not sliced by in 'slices'{features}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_metrics_need(self) -> Self:
+        for setting in ("thresholds", "against_baseline"):
+            for name in getattr(self, setting):
+                needs = known_metrics()[name].needs
+                if needs and not getattr(self, needs):
+                    raise ValueError(f"'{setting}.{name}' needs 'evaluate.{needs}'")
         return self
 
     @pydantic.model_validator(mode="after")

@@ -4,8 +4,13 @@ import csv
 import dataclasses
 import io
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from darkroom.artifacts.predictions import CHAMPION, champion_problem, probability_array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +32,7 @@ class Suspect:
     probability: float
 
 
-class _Known(NamedTuple):
-    """What is kept of a row: of many images and labels, the row itself would be too much."""
-
-    identity: tuple[str, str, str]
-    given: Any
-    probabilities: Any
-
-
-def find_suspects(rows: Iterable[Mapping[str, Any]], labels: Sequence[str]) -> list[Suspect]:
+def find_suspects(predictions: "pa.Table", labels: Sequence[str]) -> list[Suspect]:
     """Finds the labels that are likely wrong, the likeliest first.
 
     Confident learning (Northcutt, Jiang and Chuang, Journal of Artificial Intelligence Research
@@ -43,29 +40,25 @@ def find_suspects(rows: Iterable[Mapping[str, Any]], labels: Sequence[str]) -> l
     a champion they are the mean of both models', so that neither is favoured.
 
     Args:
-        rows: The predictions, as `read_predictions` gives them.
+        predictions: As `read_predictions` gives them.
         labels: The labels, in the order of the probabilities.
     """
     import numpy as np
 
-    known: list[_Known] = []
-    several = False
-    for row in rows:
-        if None not in row["probabilities"]:
-            several = "label_indices" in row
-            known.append(
-                _Known(
-                    (row["image_id"], row["image_path"], row["label"]),
-                    row["label_indices"] if several else row["label_index"],
-                    np.array(_probabilities(row), np.float32),
-                )
-            )
-    if not known:
+    if not len(predictions):
         return []
-    places = _found(
-        [one.given for one in known], np.stack([k.probabilities for k in known]), several
-    )
-    return [_suspect(known[place], labels) for place in places]
+    probabilities = _probabilities(predictions)
+    places = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+    several = "label_indices" in predictions.column_names
+    column = predictions["label_indices" if several else "label_index"].take(places)
+    given = column.to_pylist() if several else column.to_numpy()
+    probabilities = probabilities[places]
+    found = _found(given, probabilities, several)
+    rows = predictions.select(["image_id", "image_path", "label"]).take(places[found]).to_pylist()
+    return [
+        _suspect(tuple(row.values()), given[place], probabilities[place], labels)
+        for row, place in zip(rows, found, strict=True)
+    ]
 
 
 def suspects_csv(suspects: Iterable[Suspect]) -> str:
@@ -79,23 +72,30 @@ def suspects_csv(suspects: Iterable[Suspect]) -> str:
     return text.getvalue()
 
 
-def _probabilities(row: Mapping[str, Any]) -> list[float]:
-    ours, theirs = row["probabilities"], row.get("champion", {}).get("probabilities")
-    if theirs is None or None in theirs:
-        return list(ours)
-    return [(our + their) / 2 for our, their in zip(ours, theirs, strict=True)]
+def _probabilities(predictions: "pa.Table") -> Any:
+    """float32 [N, K]."""
+    import numpy as np
+
+    ours = probability_array(predictions)
+    if CHAMPION not in predictions.column_names:
+        return ours
+    if champion_problem(predictions):
+        return ours
+    theirs = probability_array(predictions, champion=True)
+    known = np.isfinite(theirs).all(axis=1, keepdims=True)
+    return np.where(known, (ours + theirs) / 2, ours)
 
 
-def _found(given: Sequence[Any], probabilities: Any, several: bool) -> list[int]:
+def _found(given: Any, probabilities: Any, several: bool) -> list[int]:
     from cleanlab.filter import find_label_issues
 
-    labels_there = {each for one in given for each in (one if several else [one])}
+    labels_there = {each for one in given for each in (one if several else [int(one)])}
     if len(labels_there) < 2:
         return []  # nothing to take one label for
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that few images of a label are judged less well
         found = find_label_issues(
-            given if several else _indices(given),
+            given,
             probabilities,
             return_indices_ranked_by="self_confidence",
             multi_label=several,
@@ -104,14 +104,9 @@ def _found(given: Sequence[Any], probabilities: Any, several: bool) -> list[int]
     return [int(place) for place in found]
 
 
-def _indices(given: Sequence[int]) -> Any:
-    import numpy as np
-
-    return np.array(given, np.int64)
-
-
-def _suspect(known: _Known, labels: Sequence[str]) -> Suspect:
-    given, probabilities = known.given, known.probabilities
+def _suspect(
+    identity: tuple[str, str, str], given: Any, probabilities: Any, labels: Sequence[str]
+) -> Suspect:
     if isinstance(given, list):
         agreement = [
             float(probability if place in given else 1 - probability)
@@ -120,9 +115,6 @@ def _suspect(known: _Known, labels: Sequence[str]) -> Suspect:
         # What is said the other way round of the label that is likeliest wrong.
         place = agreement.index(min(agreement))
         likely = set(given) ^ {place}
-        return Suspect(
-            *known.identity, " ".join(labels[each] for each in sorted(likely)), min(agreement)
-        )
-    return Suspect(
-        *known.identity, labels[int(probabilities.argmax())], float(probabilities[given])
-    )
+        names = " ".join(labels[each] for each in sorted(likely))
+        return Suspect(*identity, names, min(agreement))
+    return Suspect(*identity, labels[int(probabilities.argmax())], float(probabilities[given]))

@@ -94,7 +94,7 @@ def judge(
     Without a threshold and a champion a model is blessed, as long as its probabilities are numbers.
 
     Args:
-        results: The results of all images and then of every slice, as `compute_metrics` gives them.
+        results: The results of all images and then of every slice, as `compute_results` gives them.
         settings: The thresholds, and the smallest slice that decides.
         not_numbers: Images with a probability that is not a number; one is enough to fail.
         comparison: The model beside the champion; None if there is none.

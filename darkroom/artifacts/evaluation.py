@@ -1,12 +1,12 @@
 """The evaluation artifact: metrics, the verdict, and a prediction for every test image."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.manifest import read_manifest
+from darkroom.artifacts.predictions import prediction_rows, read_predictions
 
 KIND = "evaluation"
 METRICS_FILE = "metrics.json"
@@ -15,8 +15,6 @@ VERDICT_FILE = "verdict.json"
 """`blessed`, `reasons`, and every check that led there."""
 SUSPECTS_FILE = "suspects.csv"
 """Test images whose labels are likely wrong: `image`, `label`, `likely_label`, `probability`."""
-PREDICTIONS = "predictions"
-"""Start of the names of the prediction files, which are JSON Lines."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Evaluation:
     manifest: dict[str, Any]
 
     def predictions(self) -> Iterator[dict[str, Any]]:
-        """The prediction of every test image, as `read_predictions` gives them."""
-        return read_predictions(self.folder)
+        """The prediction of every test image, as `prediction_rows` gives them."""
+        return prediction_rows(read_predictions(self.folder))
 
 
 def read_evaluation(folder: Path) -> Evaluation:
@@ -62,20 +60,3 @@ def read_evaluation(folder: Path) -> Evaluation:
         reasons=tuple(manifest["reasons"]),
         manifest=manifest,
     )
-
-
-def read_predictions(folder: Path) -> Iterator[dict[str, Any]]:
-    """The prediction of every test image, once each.
-
-    Yields:
-        `image_id`, `image_path`, `label`, `label_index`, `predicted_label`, `probabilities`
-        (float32 values exactly, one a label; None is not a number) and `slices` (the values of
-        the features that were sliced by, by name). Where images have several labels, `labels`,
-        `label_indices` and `predicted_labels` are lists in place of the second and the third,
-        `label` is all labels in one text, and an image is in the slice of each label. Where a
-        champion was scored, `champion` holds its `predicted_label` (or `predicted_labels`) and its
-        `probabilities` in the same order, or the `problem` for which it could not be.
-    """
-    for path in sorted(folder.glob(f"{PREDICTIONS}-*.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)

@@ -1,19 +1,24 @@
 """Compares the predictions of two models, image by image."""
 
-import collections
 import dataclasses
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.evaluate.intervals import bootstrap, difference_of_shares, mcnemar
 from components.evaluate.metrics import known_metrics
-from components.evaluate.metrics.metric import Metric, TfmaMetric
+from components.evaluate.metrics.metric import Metric
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices.results import metric_value
+from components.evaluate.slices.slicing import find_slices
+from darkroom.artifacts.predictions import CHAMPION, IMAGE_ID
 
 if TYPE_CHECKING:
-    from components.evaluate.slices.slice_metrics import Answers, SliceMetrics
+    import pyarrow as pa
+
+    from components.evaluate.answers.answers import Answers, Bools
 
 ACCURACY = "accuracy"
 
@@ -77,64 +82,60 @@ class Comparison:
 
 
 def compare(
-    rows: Iterable[Mapping[str, Any]],
+    predictions: "pa.Table",
     champion: str,
-    metrics: Iterable[str],
-    challengers: "SliceMetrics",
-    champions: "SliceMetrics",
-    suspects: Container[str] = (),
+    answers: "tuple[Answers, Answers]",
+    settings: EvaluateSettings,
+    suspects: Collection[str] = (),
 ) -> Comparison:
     """Compares two models.
 
     Args:
-        rows: The predictions, as `read_predictions` gives them, with those of the champion.
+        predictions: As `read_predictions` gives them, with those of the champion.
         champion: What people call the champion.
-        metrics: The names of metrics to compare, beside the accuracy.
-        challengers: What computes the new model's metrics.
-        champions: What computes the champion's metrics.
+        answers: The new model's and the champion's.
+        settings: The evaluate step's settings: slices, and the metrics to compare.
         suspects: Identities of the images whose labels are likely wrong.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    theirs = pa.Table.from_struct_array(predictions[CHAMPION].combine_chunks())
+    pairs = _is_right(predictions, predictions), _is_right(predictions, theirs)
+    suspected = pc.is_in(predictions[IMAGE_ID], pa.array(list(suspects), pa.string()))
+    of_suspects = _outcomes(pairs, np.flatnonzero(suspected.to_numpy()))
+    everything, *slices = find_slices(predictions, settings.slicings, settings.buckets)
+    outcomes = _outcomes(pairs, everything.places)
     known = known_metrics()
-    others = [known[name] for name in dict.fromkeys(metrics) if name != ACCURACY]
-    counts: dict[tuple[str, Any], collections.Counter[tuple[bool, bool]]]
-    counts = collections.defaultdict(collections.Counter)
-    of_suspects: collections.Counter[tuple[bool, bool]] = collections.Counter()
-    answers: list[tuple[Any, Any, Any]] = []
-    for row in rows:
-        if "problem" in row["champion"]:
-            return Comparison(champion, row["champion"]["problem"])
-        outcome = _is_right(row, row), _is_right(row, row["champion"])
-        for key in _slices(row):
-            counts[key][outcome] += 1
-        of_suspects[outcome] += row.get("image_id") in suspects
-        if others:
-            has = challengers.has_labels(row)
-            given = (row["probabilities"], row["champion"]["probabilities"])
-            answers.append((has, *(np.array(each, np.float32) for each in given)))
-    outcomes = _outcomes(counts.pop(("", None)))
-    overall = [accuracy_difference({}, outcomes)]
-    overall += _bootstrapped(others, answers, challengers, champions)
-    keys = sorted(counts, key=lambda key: (key[0], str(key[1])))
-    slices = [accuracy_difference({key[0]: key[1]}, _outcomes(counts[key])) for key in keys]
-    return Comparison(champion, "", tuple(overall), tuple(slices), outcomes, _outcomes(of_suspects))
+    others = [known[name] for name in settings.against_baseline if name != ACCURACY]
+    return Comparison(
+        champion,
+        "",
+        (accuracy_difference({}, outcomes), *_bootstrapped(others, *answers)),
+        tuple(accuracy_difference(each.values, _outcomes(pairs, each.places)) for each in slices),
+        outcomes,
+        of_suspects,
+    )
 
 
-def _is_right(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
-    if "predicted_labels" in row:
-        return set(answer["predicted_labels"]) == set(row["labels"])
-    return bool(answer["predicted_label"] == row["label"])
+def _is_right(predictions: "pa.Table", answers: Any) -> "Bools":
+    """Whether each image's answer is right, bool [N]; as the model itself gave it."""
+    import pyarrow.compute as pc
+
+    if "predicted_labels" not in predictions.column_names:
+        right: Bools = pc.equal(answers["predicted_label"], predictions["label"]).to_numpy()
+        return right
+    pairs = zip(
+        answers["predicted_labels"].to_pylist(), predictions["labels"].to_pylist(), strict=True
+    )
+    return np.array([set(given) == set(labels) for given, labels in pairs])
 
 
-def _slices(row: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    yield "", None
-    for name, value in row["slices"].items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        for each in values:
-            yield name, each
-
-
-def _outcomes(counts: Mapping[tuple[bool, bool], int]) -> tuple[int, int, int, int]:
-    return counts[True, True], counts[True, False], counts[False, True], counts[False, False]
+def _outcomes(pairs: "tuple[Bools, Bools]", places: Any) -> tuple[int, int, int, int]:
+    new, old = (right[places] for right in pairs)
+    counts = (new & old, new & ~old, ~new & old, ~new & ~old)
+    both, newly_right, newly_wrong, neither = (int(each.sum()) for each in counts)
+    return both, newly_right, newly_wrong, neither
 
 
 def accuracy_difference(
@@ -166,47 +167,33 @@ def accuracy_difference(
 
 
 def _bootstrapped(
-    metrics: Sequence[Metric],
-    answers: Sequence[tuple[Any, Any, Any]],
-    challengers: "SliceMetrics",
-    champions: "SliceMetrics",
+    metrics: Sequence[Metric], challenger: "Answers", champion: "Answers"
 ) -> list[Difference]:
     """Differences of metrics that have no interval in closed form."""
     if not metrics:
         return []
-    from components.evaluate.slices.slice_metrics import Answers
 
-    actual, new, old = (np.stack(column) for column in zip(*answers, strict=True))
-    challenger, champion = Answers(actual, new), Answers(actual, old)
-    return [_bootstrap(metric, challenger, champion, challengers, champions) for metric in metrics]
+    def gains(places: Any) -> list[float | None]:
+        new, old = challenger.take(places), champion.take(places)
+        return [_gain(metric, _value(metric, new), _value(metric, old)) for metric in metrics]
 
-
-def _bootstrap(
-    metric: Metric,
-    challenger: "Answers",
-    champion: "Answers",
-    challengers: "SliceMetrics",
-    champions: "SliceMetrics",
-) -> Difference:
-    sign = -1.0 if metric.direction == "lower" else 1.0
-
-    def values(places: Any) -> tuple[float | None, float | None, float | None]:
-        new = _value(metric, challengers, challenger, places)
-        old = _value(metric, champions, champion, places)
-        return new, old, None if new is None or old is None else sign * (new - old)
-
-    count = len(challenger.actual)
-    new, old, found = values(slice(None))
-    interval = None if found is None else bootstrap(lambda places: values(places)[2], count)
-    low, high = (None, None) if interval is None else interval
-    return Difference(metric.name, {}, count, new, old, found, low, high)
+    count = challenger.count
+    intervals = bootstrap(gains, count)
+    differences = []
+    for metric, interval in zip(metrics, intervals, strict=True):
+        new, old = _value(metric, challenger), _value(metric, champion)
+        low, high = (None, None) if interval is None else interval
+        gain = _gain(metric, new, old)
+        differences.append(Difference(metric.name, {}, count, new, old, gain, low, high))
+    return differences
 
 
-def _value(
-    metric: Metric, metrics: "SliceMetrics", answers: "Answers", places: Any
-) -> float | None:
-    way = metric.computation(metrics.multi_label)
-    if way is None or isinstance(way, TfmaMetric):
+def _gain(metric: Metric, new: float | None, old: float | None) -> float | None:
+    if new is None or old is None:
         return None
-    value = way(metrics.slice_of(type(answers)(*(column[places] for column in answers))))
+    return old - new if metric.direction == "lower" else new - old
+
+
+def _value(metric: Metric, answers: "Answers") -> float | None:
+    value = metric_value(metric, answers)
     return value if value is not None and math.isfinite(value) else None

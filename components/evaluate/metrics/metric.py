@@ -1,73 +1,17 @@
-"""What a metric is, and what it is computed from."""
+"""What a metric is."""
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from darkroom.errors import SettingsError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from components.evaluate.answers.answers import MultiLabelAnswers, SingleLabelAnswers
 
-
-TOP_K = 3
-"""The top-k accuracy is computed where there are more labels than this."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Slice:
-    """What there is of a slice for a model of either kind.
-
-    Attributes:
-        per_label: By label `label`, `count` (its images), `precision`, `recall`, `f1` and `auc`,
-            which is None where a label has none.
-        reliability: By bin of probability the number of answers, the sum of their probabilities
-            and how many are right.
-        finite: Whether all probabilities are numbers.
-    """
-
-    per_label: Sequence[Mapping[str, Any]]
-    reliability: Sequence[Sequence[float]]
-    finite: bool
-
-    @property
-    def present(self) -> list[Mapping[str, Any]]:
-        """The rows of `per_label` of the labels with images."""
-        return [row for row in self.per_label if row["count"]]
-
-
-@dataclasses.dataclass(frozen=True)
-class SingleLabelSlice(_Slice):
-    """A slice for a single-label model with K labels.
-
-    Attributes:
-        confusion: Number of images by label and predicted label, int64 [K, K].
-        log_loss: The mean cross entropy, in nats.
-        top_k_accuracy: The share of images whose label is among the `TOP_K` most probable.
-    """
-
-    confusion: "npt.NDArray[np.int64]"
-    log_loss: float
-    top_k_accuracy: float
-
-
-@dataclasses.dataclass(frozen=True)
-class MultiLabelSlice(_Slice):
-    """A slice of N images for a multi-label model with K labels.
-
-    `per_label` also has `threshold` and `average_precision`.
-
-    Attributes:
-        actual: Which labels the images have, bool [N, K].
-        predicted: Which labels the model gives them, bool [N, K].
-        probabilities: float32 [N, K].
-    """
-
-    actual: "npt.NDArray[np.bool_]"
-    predicted: "npt.NDArray[np.bool_]"
-    probabilities: "npt.NDArray[np.float32]"
+SHARE = (0.0, 1.0)
+"""The range of a share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +46,9 @@ class Metric:
             for images of several labels only.
         multi_label: The same for a model that gives an image several labels.
         fewest_labels: The smallest number of labels with which it makes sense.
+        most_labels: The largest number.
+        needs: The setting of evaluate without which there is no such metric.
+        is_share: Whether it is a share of the images, whose interval is known in closed form.
 
     Raises:
         SettingsError: A part is missing or wrong.
@@ -112,9 +59,12 @@ class Metric:
     meaning: str = ""
     direction: Literal["higher", "lower"] = "higher"
     range: tuple[float, float] | None = None
-    single_label: Callable[[SingleLabelSlice], float | None] | TfmaMetric | None = None
-    multi_label: Callable[[MultiLabelSlice], float | None] | TfmaMetric | None = None
+    single_label: "Callable[[SingleLabelAnswers], float | None] | TfmaMetric | None" = None
+    multi_label: "Callable[[MultiLabelAnswers], float | None] | TfmaMetric | None" = None
     fewest_labels: int = 1
+    most_labels: int | None = None
+    needs: str = ""
+    is_share: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -134,14 +84,5 @@ class Metric:
 
     def applies(self, multi_label: bool, labels: int) -> bool:
         """Whether a model of a kind with that many labels has it."""
-        return self.computation(multi_label) is not None and labels >= self.fewest_labels
-
-
-def ratio(part: Any, whole: Any) -> float:
-    """A share; 0 of nothing."""
-    return float(part / whole) if whole else 0.0
-
-
-def mean(values: Sequence[float]) -> float:
-    """The mean of one value or more."""
-    return sum(values) / len(values)
+        most = labels if self.most_labels is None else self.most_labels
+        return self.computation(multi_label) is not None and self.fewest_labels <= labels <= most

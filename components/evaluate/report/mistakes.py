@@ -46,7 +46,7 @@ def worst_mistakes(
     """The wrong predictions of the highest probability, the highest first.
 
     Args:
-        predictions: As `read_predictions` gives them.
+        predictions: As `prediction_rows` gives them.
         shards: Where the images are.
         labels: The labels in the order of `probabilities`.
         limit: Largest number of mistakes.

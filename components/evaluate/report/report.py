@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.evaluate.comparison.decision import if_labels_are_wrong
 from components.evaluate.metrics import known_metrics
@@ -15,9 +15,12 @@ from components.evaluate.report.training import History, read_exports, read_hist
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.suspects import Suspect
 from components.evaluate.verdict import Verdict
-from darkroom.artifacts.evaluation import read_predictions
 from darkroom.artifacts.examples import SPLITS, Examples
 from darkroom.artifacts.model import Model
+from darkroom.artifacts.predictions import prediction_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEMPLATE = "report.html.j2"
 MISTAKES = 24
@@ -31,7 +34,7 @@ LONGEST_VALUE = 300
 
 
 def render_report(
-    folder: Path,
+    predictions: "pa.Table",
     examples: Examples,
     model: Model,
     settings: EvaluateSettings,
@@ -42,11 +45,11 @@ def render_report(
     """Renders the report.
 
     Args:
-        folder: Where the predictions are.
+        predictions: As `read_predictions` gives them.
         examples: Examples, for the photographs of the worst mistakes.
         model: The model, for its training history.
         settings: The evaluate step's settings.
-        results: The results of all images and then of every slice, as `compute_metrics` gives them.
+        results: The results of all images and then of every slice, as `compute_results` gives them.
         verdict: The verdict on them.
         suspects: The test images whose labels are likely wrong.
 
@@ -88,7 +91,7 @@ def render_report(
         bins=_bins(overall["reliability"]),
         slices=_slice_tables(results[1:]),
         mistakes=worst_mistakes(
-            read_predictions(folder), examples.shards("test"), model.labels, MISTAKES
+            prediction_rows(predictions), examples.shards("test"), model.labels, MISTAKES
         ),
         suspects=suspects,
         suspect_pictures=_pictures(suspects[:MISTAKES], examples),

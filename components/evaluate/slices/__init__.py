@@ -1,1 +1,1 @@
-"""Metrics of all test images and of every slice, computed by Beam and TFMA."""
+"""Slices of the test photographs, and the metrics of each."""

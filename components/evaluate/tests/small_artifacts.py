@@ -15,6 +15,7 @@ from components.evaluate.settings import EvaluateSettings
 from darkroom.artifacts import examples as examples_format
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.predictions import prediction_schema
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
 from darkroom.settings import validate_settings
@@ -165,6 +166,30 @@ def run_evaluate(
     validated = validate_settings(EvaluateSettings, settings, "evaluate")
     verdict = evaluate(examples, model, validated, evaluation=evaluation, report=report)
     return verdict, evaluation, report
+
+
+def table_of(
+    rows: Sequence[Mapping[str, Any]], labels: int, slices: Mapping[str, str] | None = None
+) -> Any:
+    """Rows as `prediction_rows` gives them, as the table that it reads; None is not a number."""
+    import pyarrow as pa
+
+    several = any("label_indices" in row for row in rows)
+    champion = any("champion" in row for row in rows)
+    schema = prediction_schema(labels, slices or {}, several, champion)
+
+    def numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+        if "probabilities" not in row:
+            return {"probabilities": [0.0] * labels, **row}
+        return {**row, "probabilities": [np.nan if v is None else v for v in row["probabilities"]]}
+
+    complete = [
+        {"split": "test", "image_id": f"{number:06}"}
+        | numbers(row)
+        | ({"champion": numbers(row["champion"])} if champion else {})
+        for number, row in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(complete, schema=schema)
 
 
 def read_results(evaluation: Path) -> list[dict[str, Any]]:

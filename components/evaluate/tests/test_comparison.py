@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.evaluate.answers.answers import SingleLabelAnswers
 from components.evaluate.comparison.compare import Comparison, compare
 from components.evaluate.comparison.decision import doubts, failures
 from components.evaluate.evaluate import evaluate
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.slices.slice_metrics import SingleLabelMetrics
 from components.evaluate.tests.conftest import Run
-from components.evaluate.tests.small_artifacts import write_model
+from components.evaluate.tests.small_artifacts import table_of, write_model
 from darkroom.artifacts.champion import model_folder, write_champion
-from darkroom.artifacts.evaluation import read_predictions
+from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.artifacts.predictions import probability_array
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
 
 pytestmark = pytest.mark.slow
-
-METRICS = SingleLabelMetrics(["a", "b"])
 
 
 def settings(**values: Any) -> EvaluateSettings:
@@ -50,7 +49,15 @@ def rows(both: int, newly_right: int, newly_wrong: int, neither: int = 0) -> lis
 
 
 def compared(*counts: int, metrics: tuple[str, ...] = ("accuracy",)) -> Comparison:
-    return compare(rows(*counts), "version 1", metrics, METRICS, METRICS)
+    table = table_of(rows(*counts), 2, {"label": "bytes", "room": "int"})
+    indices = table["label_index"].to_numpy()
+    answers = [
+        SingleLabelAnswers(("a", "b"), probability_array(table, champion), indices)
+        for champion in (False, True)
+    ]
+    against = {name: {"not_worse_by": 0} for name in metrics}
+    chosen = settings(slices=["label", "room"], against_baseline=against)
+    return compare(table, "version 1", (answers[0], answers[1]), chosen)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +160,7 @@ def test_a_worse_model_is_not_blessed(digits_run: Run, better_model: Path, tmp_p
     assert overall["challenger"] < overall["champion"]
     assert "Beside the champion, version 1" in report
     assert reason in report.replace("&#39;", "'")
-    for found in read_predictions(tmp_path / "evaluation"):
+    for found in read_evaluation(tmp_path / "evaluation").predictions():
         assert len(found["champion"]["probabilities"]) == 10
         best = int(np.argmax(found["champion"]["probabilities"]))
         assert found["champion"]["predicted_label"] == str(best)

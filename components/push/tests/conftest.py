@@ -1,15 +1,17 @@
 """A small model with every signature, test photographs, and an evaluation that agrees with it."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from darkroom.artifacts.evaluation import KIND as EVALUATION_KIND
 from darkroom.artifacts.manifest import folder_digest, write_manifest
+from darkroom.artifacts.predictions import prediction_schema
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
 
@@ -139,12 +141,16 @@ def save_evaluation(folder: Path, model: Path, examples: Path, blessed: bool = T
     loaded = tf.saved_model.load(str(model))
     answers = loaded.signatures["from_examples"](examples=tf.constant(records))
     folder.mkdir()
-    with (folder / "predictions-00000-of-00001.jsonl").open("w") as file:
+    rows = [
+        {"split": "test", "image_id": image_id.decode(), "probabilities": row.tolist()}
         for image_id, row in zip(
             answers["image_id"].numpy(), answers["probabilities"].numpy(), strict=True
-        ):
-            prediction = {"image_id": image_id.decode(), "probabilities": row.tolist()}
-            file.write(json.dumps(prediction) + "\n")
+        )
+    ]
+    schema = prediction_schema(len(LABELS), {}, "labels" in answers, champion=False)
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema), folder / "predictions-00000-of-00001.parquet"
+    )
     content = {
         "labels": LABELS,
         "count": len(records),

@@ -1,0 +1,1 @@
+"""A model's answers to images, and what metrics and curves are computed from."""

@@ -1,0 +1,1 @@
+"""The models' answers to the test photographs, computed by Beam."""

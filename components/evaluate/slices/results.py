@@ -1,0 +1,142 @@
+"""The metrics of all test photographs and of every slice, with their intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.evaluate.answers.answers import (
+    Answers,
+    MultiLabelAnswers,
+    SingleLabelAnswers,
+    label_rows,
+)
+from components.evaluate.intervals import REPLICATES, bootstrap, wilson
+from components.evaluate.metrics import known_metrics
+from components.evaluate.metrics.metric import Metric, TfmaMetric
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices.slicing import Slice, find_slices
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Result = dict[str, Any]
+"""What `compute_results` gives for a slice."""
+
+_MOST_DRAWN = 2e8
+"""Probabilities that the bootstrap of all photographs' metrics draws at most, for all of them."""
+_FEWEST_DRAWS = 100
+
+
+def compute_results(
+    predictions: "pa.Table", answers: Answers, settings: EvaluateSettings
+) -> list[Result]:
+    """Computes the metrics of all photographs and then of every slice.
+
+    Args:
+        predictions: As `read_predictions` gives them.
+        answers: The model's answers to them.
+        settings: The evaluate step's settings.
+
+    Returns:
+        Of each `slice` (value by feature), `count`, `metrics` (None is not a number; what a slice
+        cannot have is left out) and `intervals` by metric. Of all photographs also `per_label`,
+        `reliability` and, of a single-label model, `confusion`: the label, predicted label and
+        number of images of every pair that occurs.
+    """
+    slices = list(find_slices(predictions, settings.slicings, settings.buckets))
+    own = metrics_for(answers, settings)
+    by_tfma = _tfma_values(slices, answers, own)
+    results = []
+    for place, of_slice in enumerate(slices):
+        within = answers if place == 0 else answers.take(of_slice.places)
+        results.append(_result(of_slice, within, own, by_tfma[place]))
+    results[0] |= _details(answers)
+    results[0]["intervals"] |= _bootstrapped(answers, own)
+    return results
+
+
+def metrics_for(answers: Answers, settings: EvaluateSettings) -> list[Metric]:
+    """The metrics that a model has."""
+    several, count = isinstance(answers, MultiLabelAnswers), len(answers.labels)
+    return [
+        metric
+        for metric in known_metrics().values()
+        if metric.applies(several, count) and (not metric.needs or getattr(settings, metric.needs))
+    ]
+
+
+def metric_value(metric: Metric, answers: Answers) -> float | None:
+    """A metric of some answers; None where they have none, or where TFMA computes it."""
+    way = metric.computation(isinstance(answers, MultiLabelAnswers))
+    return None if way is None or isinstance(way, TfmaMetric) else way(answers)
+
+
+def _result(
+    of_slice: Slice, answers: Answers, metrics: Sequence[Metric], by_tfma: Mapping[str, float]
+) -> Result:
+    known = {
+        metric.name: by_tfma.get(metric.name, metric_value(metric, answers)) for metric in metrics
+    }
+    count = answers.count
+    shares = {metric.name: known[metric.name] for metric in metrics if metric.is_share}
+    return {
+        "slice": dict(of_slice.values),
+        "count": count,
+        "metrics": {
+            name: _json_number(value) for name, value in known.items() if value is not None
+        },
+        "intervals": {
+            name: list(wilson(round(share * count), count))
+            for name, share in shares.items()
+            if share is not None
+        },
+    }
+
+
+def _details(answers: Answers) -> dict[str, Any]:
+    bins = [[_json_number(value) for value in row] for row in answers.reliability.tolist()]
+    details: dict[str, Any] = {"per_label": label_rows(answers), "reliability": bins}
+    if isinstance(answers, SingleLabelAnswers):
+        matrix = answers.confusion
+        details["confusion"] = [
+            [answers.labels[true], answers.labels[guess], int(matrix[true, guess])]
+            for true, guess in zip(*matrix.nonzero(), strict=True)
+        ]
+    return details
+
+
+def _bootstrapped(answers: Answers, metrics: Sequence[Metric]) -> dict[str, list[float]]:
+    """The intervals of all photographs' metrics that have none in closed form."""
+    draws = min(REPLICATES, int(_MOST_DRAWN / answers.probabilities.size))
+    if draws < _FEWEST_DRAWS:
+        return {}  # of so many photographs a metric hardly moves
+    drawn = [metric for metric in metrics if not metric.is_share]
+    found = bootstrap(lambda places: _values(drawn, answers.take(places)), answers.count, draws)
+    return {
+        metric.name: list(interval)
+        for metric, interval in zip(drawn, found, strict=True)
+        if interval is not None
+    }
+
+
+def _values(metrics: Sequence[Metric], answers: Answers) -> list[float | None]:
+    return [metric_value(metric, answers) for metric in metrics]
+
+
+def _tfma_values(
+    slices: Sequence[Slice], answers: Answers, metrics: Sequence[Metric]
+) -> list[dict[str, float]]:
+    """What TFMA computes of each slice; nothing, and no import of it, where no metric asks."""
+    several = isinstance(answers, MultiLabelAnswers)
+    ways = {metric.name: metric.computation(several) for metric in metrics}
+    asked = {name: way for name, way in ways.items() if isinstance(way, TfmaMetric)}
+    if not asked:
+        return [{} for _ in slices]
+    from components.evaluate.slices.tfma import tfma_values
+
+    return tfma_values(slices, answers, asked)
+
+
+def _json_number(value: float) -> float | None:
+    """The number; None for not-a-number and infinity, which JSON cannot write."""
+    return float(value) if math.isfinite(value) else None
