@@ -136,7 +136,8 @@ def _evaluate_into(
         folder / evaluation_format.METRICS_FILE, {"labels": list(model.labels), "slices": results}
     )
     suspects = find_suspects(predictions, model.labels)
-    write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects))
+    of_valid = find_suspects(read_predictions(folder, "valid"), model.labels)
+    write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects + of_valid))
     comparison = None
     if champion is not None:
         comparison = _compared(predictions, answers, model, champion, settings, suspects)

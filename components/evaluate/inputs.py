@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from components.evaluate.metrics import known_metrics
-from darkroom.artifacts.examples import HEIGHT, LABEL, WIDTH
+from components.evaluate.predictions.features import ORIENTATION
+from darkroom.artifacts.examples import HEIGHT, LABEL, MEASURE_TYPES, WIDTH
 from darkroom.artifacts.model import read_model
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
@@ -21,7 +22,7 @@ def check_slices(slices: Iterable[str], columns: Iterable[str]) -> None:
     Raises:
         SettingsError: One is neither a feature of every example nor a column.
     """
-    features = [LABEL, HEIGHT, WIDTH, *columns]
+    features = [LABEL, HEIGHT, WIDTH, ORIENTATION, *MEASURE_TYPES, *columns]
     for name in slices:
         if name not in features:
             raise SettingsError(

@@ -18,6 +18,7 @@ class Suspect:
     """An image whose label is likely wrong.
 
     Attributes:
+        split: The split that it is in.
         image_id: Its content digest.
         image: The image as the input names it.
         label: Its label, or all its labels in one text.
@@ -25,6 +26,7 @@ class Suspect:
         probability: That its label is right; of several, the one that is likeliest wrong.
     """
 
+    split: str
     image_id: str
     image: str
     label: str
@@ -54,7 +56,11 @@ def find_suspects(predictions: "pa.Table", labels: Sequence[str]) -> list[Suspec
     given = column.to_pylist() if several else column.to_numpy()
     probabilities = probabilities[places]
     found = _found(given, probabilities, several)
-    rows = predictions.select(["image_id", "image_path", "label"]).take(places[found]).to_pylist()
+    rows = (
+        predictions.select(["split", "image_id", "image_path", "label"])
+        .take(places[found])
+        .to_pylist()
+    )
     return [
         _suspect(tuple(row.values()), given[place], probabilities[place], labels)
         for row, place in zip(rows, found, strict=True)
@@ -65,9 +71,15 @@ def suspects_csv(suspects: Iterable[Suspect]) -> str:
     """A table to correct: `darkroom labels` takes its `image` and `label` as corrections."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "label", "likely_label", "probability"))
+    writer.writerow(("image", "label", "likely_label", "probability", "split"))
     for found in suspects:
-        row = (found.image, found.label, found.likely_label, f"{found.probability:.3f}")
+        row = (
+            found.image,
+            found.label,
+            found.likely_label,
+            f"{found.probability:.3f}",
+            found.split,
+        )
         writer.writerow(row)
     return text.getvalue()
 
@@ -105,7 +117,7 @@ def _found(given: Any, probabilities: Any, several: bool) -> list[int]:
 
 
 def _suspect(
-    identity: tuple[str, str, str], given: Any, probabilities: Any, labels: Sequence[str]
+    identity: tuple[str, str, str, str], given: Any, probabilities: Any, labels: Sequence[str]
 ) -> Suspect:
     if isinstance(given, list):
         agreement = [

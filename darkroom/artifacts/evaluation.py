@@ -14,7 +14,8 @@ METRICS_FILE = "metrics.json"
 VERDICT_FILE = "verdict.json"
 """`blessed`, `reasons`, and every check that led there."""
 SUSPECTS_FILE = "suspects.csv"
-"""Test images whose labels are likely wrong: `image`, `label`, `likely_label`, `probability`."""
+"""Images of the test and the valid split whose labels are likely wrong: `image`, `label`,
+`likely_label`, `probability` (that the label is right) and `split`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,11 @@ FEATURE_TYPES = {
     WIDTH: "int",
 }
 """The features of every example; further columns of the input are added with their own types."""
+BRIGHTNESS = "brightness"
+CONTRAST = "contrast"
+SHARPNESS = "sharpness"
+MEASURE_TYPES = {BRIGHTNESS: "float", CONTRAST: "float", SHARPNESS: "float"}
+"""What ingest measured of the photograph; a column of the input of such a name takes its place."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Examples:
     @property
     def feature_types(self) -> dict[str, str]:
         """Type of every feature of a record: `bytes`, `int` or `float`."""
-        return FEATURE_TYPES | self.columns
+        return FEATURE_TYPES | MEASURE_TYPES | self.columns
 
     def shards(self, split: str) -> list[Path]:
         """The TFRecord files of a split, in order."""

@@ -52,25 +52,34 @@ def _run_pipeline(
     champion: Model | None,
 ) -> None:
     features = settings.sliced_features
-    types = {name: examples.feature_types[name] for name in features}
-    multi_label = model.thresholds is not None
-    schema = prediction_schema(len(model.labels), types, multi_label, champion is not None)
+    known = examples.feature_types
+    # What follows from other features is text.
+    types = {name: known.get(name, "bytes") for name in features}
+    several = model.thresholds is not None
+    schema = prediction_schema(len(model.labels), types, several, champion is not None)
     scored = ScoredModel(str(model.folder), model.labels)
     rival = None if champion is None else ScoredModel(str(champion.folder), champion.labels)
-    predict = Predict(
-        *(scored, schema, features, multi_label, "test", examples.counts["test"]), rival
-    )
     options = PipelineOptions(beam_arguments(settings.beam_options))
     # Beam takes the path of a file for a pattern too, when it gives it its name.
     prefix = str(plain_path(folder) / PREDICTIONS)
     with beam.Pipeline(options=options) as pipeline:
+        predicted = []
+        for split, asked in (("test", rival), ("valid", None)):
+            if not examples.counts.get(split):
+                continue
+            count = examples.counts[split]
+            predict = Predict(scored, schema, features, several, split, count, asked)
+            predicted.append(
+                pipeline
+                | f"Shards of {split}" >> beam.Create(examples.shards(split))
+                | f"Spread shards of {split}" >> beam.Reshuffle()
+                | f"Read {split}" >> beam.FlatMap(read_records)
+                | f"Batch {split}" >> beam.BatchElements(BATCH_SIZE, BATCH_SIZE)
+                | f"Predict {split}" >> beam.ParDo(predict)
+            )
         _ = (
-            pipeline
-            | "Shards" >> beam.Create(examples.shards("test"))
-            | "Spread shards" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(read_records)
-            | "Batch" >> beam.BatchElements(BATCH_SIZE, BATCH_SIZE)
-            | "Predict" >> beam.ParDo(predict)
+            predicted
+            | "Both splits" >> beam.Flatten()
             | "Write"
             >> beam.io.WriteToParquetBatched(prefix, schema, codec="zstd", file_name_suffix=SUFFIX)
         )

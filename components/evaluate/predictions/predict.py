@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.utils.shared import Shared
 
+from components.evaluate.predictions.features import feature_text, feature_value
 from darkroom.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
 from darkroom.artifacts.examples import LABELS as ALL_LABELS
 from darkroom.artifacts.model import FROM_EXAMPLES, LABELS, split_labels
@@ -92,8 +93,8 @@ class Predict(beam.DoFn):  # type: ignore[misc]
             )
         columns = self._facts([parsed_example(record) for record in records])
         columns |= self._answer_columns(outputs, self._model.labels, outputs[PROBABILITIES])
-        if self._champion is not None:
-            columns[CHAMPION] = self._champion_column(records, self._champion)
+        if CHAMPION in self._schema.names:
+            columns[CHAMPION] = self._champion_column(records)
         yield pa.table([columns[field.name] for field in self._schema], schema=self._schema)
         self._pace.add(len(records))
 
@@ -101,13 +102,15 @@ class Predict(beam.DoFn):  # type: ignore[misc]
         """What the examples say of themselves, by column."""
         columns: dict[str, Any] = {
             "split": [self._split] * len(examples),
-            "image_id": [_text(example[IMAGE_ID][0]) for example in examples],
-            "image_path": [_text(example[IMAGE_PATH][0]) for example in examples],
-            "label": [_text(example[LABEL][0]) for example in examples],
+            "image_id": [feature_text(example[IMAGE_ID][0]) for example in examples],
+            "image_path": [feature_text(example[IMAGE_PATH][0]) for example in examples],
+            "label": [feature_text(example[LABEL][0]) for example in examples],
         }
-        values = {name: [_value(one, name) for one in examples] for name in self._slices}
+        values = {name: [feature_value(one, name) for one in examples] for name in self._slices}
         if self._multi_label:
-            labels = [[_text(label) for label in example[ALL_LABELS]] for example in examples]
+            labels = [
+                [feature_text(label) for label in example[ALL_LABELS]] for example in examples
+            ]
             columns["labels"] = labels
             columns["label_indices"] = [[self._indices[one] for one in each] for each in labels]
             if LABEL in values:
@@ -135,17 +138,19 @@ class Predict(beam.DoFn):  # type: ignore[misc]
             columns["predicted_label"] = answers
         return columns
 
-    def _champion_column(self, records: Sequence[bytes], champion: ScoredModel) -> Any:
+    def _champion_column(self, records: Sequence[bytes]) -> Any:
         """The champion's answers, or the problem that it has: it ends no evaluation."""
-        type_ = self._schema.field(CHAMPION).type
+        type_, champion = self._schema.field(CHAMPION).type, self._champion
         try:
+            if champion is None:
+                raise StepError(f"it is not asked of the {self._split} split")
             model = self._shared_champion.acquire(lambda: _load(champion.folder))
             outputs = _answers(model.signatures[FROM_EXAMPLES], records)
             ordered = self._in_our_order(outputs[PROBABILITIES], champion.labels)
             columns = self._answer_columns(outputs, champion.labels, ordered)
         except Exception as error:  # whatever is wrong with a model of before
             problem = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            if problem != self._champion_problem:
+            if champion is not None and problem != self._champion_problem:
                 _log.warning("the champion cannot be scored: %s", problem)
             self._champion_problem = problem
             columns = self._no_answers(len(records))
@@ -190,20 +195,7 @@ def _answers(signature: Any, records: Sequence[bytes]) -> dict[str, Any]:
             for record in records:
                 _answers(signature, [record])
             raise
-        path = _text(parsed_example(records[0])[IMAGE_PATH][0])
+        path = feature_text(parsed_example(records[0])[IMAGE_PATH][0])
         reason = str(error.message).splitlines()[0]
         raise StepError(f"the model cannot read {path}; ingest again ({reason})") from error
     return {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def _value(example: Mapping[str, list[Any]], name: str) -> Any:
-    """The value of a feature; None where the example has none."""
-    values = example.get(name, [])
-    if not values:
-        return None
-    value: int | float | bytes = values[0]
-    return _text(value) if isinstance(value, bytes) else value
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", errors="replace")

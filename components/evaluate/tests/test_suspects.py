@@ -63,7 +63,7 @@ def test_the_table_can_be_corrected_and_read(rows: list[dict[str, Any]]) -> None
     found = find_suspects(table_of(rows, 3), LABELS)
     table = list(csv.DictReader(io.StringIO(suspects_csv(found))))
     assert [row["image"] for row in table] == [suspect.image for suspect in found]
-    assert set(table[0]) == {"image", "label", "likely_label", "probability"}
+    assert set(table[0]) == {"image", "label", "likely_label", "probability", "split"}
 
 
 def test_several_labels_are_looked_at_each(rows: list[dict[str, Any]]) -> None:

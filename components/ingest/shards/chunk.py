@@ -211,6 +211,9 @@ def _entry_of_tiles(entry: Entry, row: Row, tiled: Tiled, labels: Sequence[str])
 
 def _record(row: Row, photograph: Photograph, image_id: str) -> bytes:
     features: dict[str, FeatureValue] = {
+        examples.BRIGHTNESS: photograph.brightness,
+        examples.CONTRAST: photograph.contrast,
+        examples.SHARPNESS: photograph.sharpness,
         **row.columns,
         examples.IMAGE_BYTES: photograph.image_bytes,
         examples.IMAGE_ID: image_id,

@@ -12,7 +12,7 @@ from components.ingest.shards.chunk import Entry
 from darkroom.artifacts.examples import read_examples
 
 INDEX_FILE = "index.json"
-RECORDS_VERSION = 2
+RECORDS_VERSION = 3
 """Raised when the same photograph comes to give another record or other measures."""
 
 _IRRELEVANT = frozenset({"beam_options", "max_rejected", "previous", "expectations"})
