@@ -30,6 +30,7 @@ from darkroom.artifacts.transformed import (
     read_transformed_examples,
 )
 from darkroom.backbones.weights import RANDOM
+from darkroom.runtime.allocator import keep_freed_memory
 from darkroom.storage.atomic import write_json
 
 _log = logging.getLogger("darkroom.train")
@@ -63,6 +64,7 @@ def train(
         StepError: Weights that do not fit, images too small, an empty split, a checkpoint of
             another training, a loss that is not a number, or a request to end the process.
     """
+    keep_freed_memory()
     source = read_transformed_examples(transformed_examples)
     graph = read_transform_graph(transform_graph)
     workers = read_worker_group()

@@ -14,6 +14,7 @@ from darkroom.artifacts.saved_model import plain_path
 from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.errors import StepError
 from darkroom.records.tfrecord import read_records
+from darkroom.runtime.allocator import keep_freed_memory
 
 
 def write_predictions(
@@ -35,6 +36,7 @@ def write_predictions(
     Raises:
         StepError: The model lacks the signature or cannot read an image, or a shard is damaged.
     """
+    keep_freed_memory()
     try:
         _run_pipeline(examples, model, settings, folder, champion)
     except Exception as error:
