@@ -64,7 +64,6 @@ def train(
         StepError: Weights that do not fit, images too small, an empty split, a checkpoint of
             another training, a loss that is not a number, or a request to end the process.
     """
-    keep_freed_memory()
     source = read_transformed_examples(transformed_examples)
     graph = read_transform_graph(transform_graph)
     workers = read_worker_group()
@@ -118,6 +117,7 @@ def train_weights(
     from components.train.loop.trainer import fit
     from components.train.model.network import build_network
 
+    keep_freed_memory()
     if source.embeddings is not None:
         check_embeddings(source.embeddings, settings)
     strategy = build_strategy(settings.strategy, workers)
