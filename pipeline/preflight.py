@@ -44,7 +44,9 @@ def _check_evaluation(config: Config) -> None:
     ingest, evaluate = config.section(IngestSettings), config.section(EvaluateSettings)
     columns = known_columns(config.data, ingest)
     if columns is not None:
-        check_slices(evaluate.sliced_features, [*columns, *(TILE_COLUMNS if ingest.tiles else ())])
+        known = [*columns, *(TILE_COLUMNS if ingest.tiles else ())]
+        check_slices(evaluate.sliced_features, known)
+        check_slices(evaluate.weak_slices.features or (), known, "weak_slices.features")
     if ingest.labels is not None:
         count: int | None = len(set(ingest.labels))
     else:

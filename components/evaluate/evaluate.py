@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from components.evaluate.answers.answers import Answers
+    from components.evaluate.slices.results import Result
+    from components.evaluate.slices.weak import WeakSlice
 
 LOGGED_REASONS = 10
 
@@ -95,6 +97,7 @@ def _log_accuracy(overall: Mapping[str, Any]) -> None:
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
     """Refuses inputs that cannot be evaluated, before the slow imports."""
     check_slices(settings.sliced_features, examples.columns)
+    check_slices(settings.weak_slices.features or (), examples.columns, "weak_slices.features")
     check_buckets(settings.buckets, examples.feature_types)
     check_costs(settings.costs, model.labels)
     if examples.multi_label != (model.thresholds is not None):
@@ -126,15 +129,15 @@ def _evaluate_into(
     from components.evaluate.predictions.pipeline import write_predictions
     from components.evaluate.report.report import render_report
     from components.evaluate.slices.results import compute_results
+    from components.evaluate.slices.weak import find_weak_slices
 
     rival = None if champion is None else champion.model
     write_predictions(examples, model, settings, folder, rival)
     predictions = read_predictions(folder)
     answers = answers_of(predictions, model, settings)
     results = compute_results(predictions, answers, settings)
-    write_json(
-        folder / evaluation_format.METRICS_FILE, {"labels": list(model.labels), "slices": results}
-    )
+    weak = find_weak_slices(predictions, answers.is_right, settings)
+    _write_metrics(folder, model, results, weak)
     suspects = find_suspects(predictions, model.labels)
     of_valid = find_suspects(read_predictions(folder, "valid"), model.labels)
     write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects + of_valid))
@@ -142,7 +145,9 @@ def _evaluate_into(
     if champion is not None:
         comparison = _compared(predictions, answers, model, champion, settings, suspects)
     verdict = judge(results, settings, _not_numbers(answers), comparison)
-    page = render_report(predictions, examples, model, settings, results, verdict, suspects)
+    page = render_report(
+        *(predictions, answers, examples, model, settings, results, verdict, suspects, weak)
+    )
     overall = results[0]
     content = {
         "labels": list(model.labels),
@@ -161,6 +166,17 @@ def _evaluate_into(
     report.parent.mkdir(parents=True, exist_ok=True)
     write_text(report, page)
     return verdict, overall
+
+
+def _write_metrics(
+    folder: Path, model: Model, results: Sequence["Result"], weak: Sequence["WeakSlice"]
+) -> None:
+    document = {
+        "labels": list(model.labels),
+        "slices": results,
+        "weak_slices": [dataclasses.asdict(found) for found in weak],
+    }
+    write_json(folder / evaluation_format.METRICS_FILE, document)
 
 
 def _compared(

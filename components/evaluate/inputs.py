@@ -12,12 +12,13 @@ from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 
 
-def check_slices(slices: Iterable[str], columns: Iterable[str]) -> None:
+def check_slices(slices: Iterable[str], columns: Iterable[str], setting: str = "slices") -> None:
     """Checks that there is what images are sliced by.
 
     Args:
         slices: `evaluate.slices`.
         columns: The extra columns of the data.
+        setting: The setting's name.
 
     Raises:
         SettingsError: One is neither a feature of every example nor a column.
@@ -26,7 +27,7 @@ def check_slices(slices: Iterable[str], columns: Iterable[str]) -> None:
     for name in slices:
         if name not in features:
             raise SettingsError(
-                f"setting 'evaluate.slices': the examples have no feature '{name}' to slice by"
+                f"setting 'evaluate.{setting}': the examples have no feature '{name}' to slice by"
                 f"{nearest(name, features)}"
             )
 

@@ -77,6 +77,20 @@ class Margins(Settings):
         return self
 
 
+class WeakSlices(Settings):
+    """The search for slices in which the model is worse than elsewhere, which nobody named."""
+
+    features: tuple[str, ...] | None = None
+    """Features to look at; unset: the label, orientation, brightness, contrast, sharpness and all
+    further columns of at most 50 values. An empty list: none, no search."""
+
+    crossed: int = pydantic.Field(default=2, ge=1, le=3)
+    """Most features that are crossed."""
+
+    smallest: int = pydantic.Field(default=20, ge=2)
+    """Photographs below which a slice is not looked at."""
+
+
 class EvaluateSettings(Settings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
@@ -85,6 +99,9 @@ class EvaluateSettings(Settings):
     any further column of the input. Each value of a text is a slice, so take texts of few values;
     numbers of more than 20 values are put into buckets. A list of features is their cross:
     `[label, [camera, label]]`."""
+
+    weak_slices: WeakSlices = WeakSlices()
+    """The search for slices in which the model is worse than elsewhere."""
 
     buckets: dict[str, Annotated[int, pydantic.Field(ge=2)] | tuple[Bound, ...]] = pydantic.Field(
         default_factory=dict

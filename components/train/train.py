@@ -149,8 +149,9 @@ def _export(
     """Exports a network that is built outside any strategy, so that no part of one is saved.
 
     Returns:
-        Further entries of the manifest, for a multi-label model; else none.
+        Further entries of the manifest.
     """
+    from components.train.export.calibration import calibrate, tempered
     from components.train.export.saved_model import export
     from components.train.export.trained import check_exported, sample
     from components.train.model.network import build_network
@@ -161,17 +162,24 @@ def _export(
     else:
         network = head_network(build_network(settings, graph, settings.weights))
     network.model.load_weights(best_weights)
+    temperature = 1.0
+    if settings.calibration == "temperature":
+        temperature = calibrate(network.model, source, graph, settings.batch_size)
     thresholds = None
     if graph.multi_label:
         thresholds = choose_thresholds(network.model, source, graph, settings.batch_size)
     export(network.embedding, graph, to, thresholds)
     head = None if source.embeddings is None else network.model
-    check_exported(to, head, sample(source, graph), best_weights.parent, settings)
+    check_exported(
+        *(to, head, sample(source, graph), best_weights.parent, settings),
+        lambda trained: tempered(trained, temperature, graph.multi_label),
+    )
     if settings.export:
         from components.train.export.write import write_exports
 
         write_exports(network.embedding, source, graph, settings, to, thresholds)
+    facts: dict[str, Any] = {"temperature": temperature}
     if thresholds is None:
-        return {}
+        return facts
     separator = model_format.labels_separator(graph.labels)
-    return {"thresholds": list(thresholds), "labels_separator": separator}
+    return facts | {"thresholds": list(thresholds), "labels_separator": separator}

@@ -5,9 +5,10 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from components.evaluate.predictions.features import ORIENTATION
 from components.evaluate.predictions.predict import BATCH_SIZE, Predict, ScoredModel
 from components.evaluate.settings import EvaluateSettings
-from darkroom.artifacts.examples import Examples
+from darkroom.artifacts.examples import LABEL, MEASURE_TYPES, Examples
 from darkroom.artifacts.model import Model
 from darkroom.artifacts.predictions import PREDICTIONS, SUFFIX, prediction_schema
 from darkroom.artifacts.saved_model import plain_path
@@ -53,8 +54,8 @@ def _run_pipeline(
     folder: Path,
     champion: Model | None,
 ) -> None:
-    features = settings.sliced_features
     known = examples.feature_types
+    features = _features(examples, settings)
     # What follows from other features is text.
     types = {name: known.get(name, "bytes") for name in features}
     several = model.thresholds is not None
@@ -85,3 +86,11 @@ def _run_pipeline(
             | "Write"
             >> beam.io.WriteToParquetBatched(prefix, schema, codec="zstd", file_name_suffix=SUFFIX)
         )
+
+
+def _features(examples: Examples, settings: EvaluateSettings) -> list[str]:
+    """The features that slices, or the search for weak ones, ask for."""
+    looked_at = settings.weak_slices.features
+    if looked_at is None:
+        looked_at = (LABEL, ORIENTATION, *MEASURE_TYPES, *examples.columns)
+    return list(dict.fromkeys((*settings.sliced_features, *looked_at)))

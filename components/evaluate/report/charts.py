@@ -1,49 +1,73 @@
-"""The report's charts: small SVGs that take the page's fonts and colours, light or dark."""
+"""The report's charts: Vega-Lite, drawn as SVG in the page's own colours, and read by pointing.
 
-import io
+Each is drawn here already, so that it is there in print and without JavaScript; in a browser the
+page's script draws it again, and shows the values under the pointer.
+"""
+
+import json
 import re
-import textwrap
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from components.evaluate.intervals import wilson
 from components.evaluate.report.training import History
 
-# Matplotlib needs fixed colours: the page's own replace these in the finished SVG.
-_INK, _ACCENT, _QUIET, _LINE = "#010101", "#020202", "#030303", "#040404"
-_PAGE_COLOURS = {
-    _INK: "currentColor",
-    _ACCENT: "var(--accent)",
-    _QUIET: "var(--quiet)",
-    _LINE: "var(--line)",
-}
-_SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "darkroom",
-    "text.parse_math": False,
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "legend.frameon": False,
+if TYPE_CHECKING:
+    from components.evaluate.answers.curves import Curve
+
+_INK, _ACCENT, _QUIET, _LINE = "currentColor", "var(--accent)", "var(--quiet)", "var(--line)"
+_FONT = "inherit"
+_WIDTH, _HEIGHT = 320, 220
+_CONFIG = {
+    "background": "transparent",
+    "font": _FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": _INK,
+        "titleColor": _QUIET,
+        "titleFontWeight": "normal",
+        "gridColor": _LINE,
+        "domainColor": _LINE,
+        "tickColor": _LINE,
+    },
+    "legend": {"labelColor": _INK, "titleColor": _QUIET, "orient": "bottom", "title": None},
+    "title": {"color": _INK, "anchor": "start", "fontSize": 13},
+    "range": {"category": {"scheme": "tableau10"}},
 }
 
-NUMBERED_LABELS = 30
-"""The confusion matrix shows its numbers up to this many labels, and names up to twice as many."""
+
+_NAMES = re.compile(r'\s(xmlns(:xlink)?|version|(aria|role)[-a-z]*)="[^"]*"')
+"""Of no use within an HTML page, or replaced by one description of the whole."""
 
 
-def training_curve(history: History, name: str, title: str) -> str:
+class Chart(NamedTuple):
+    """A chart in the page.
+
+    Attributes:
+        svg: The chart as it is drawn here.
+        specification: Vega-Lite's, as JSON.
+        description: What it shows, for who cannot see it.
+    """
+
+    svg: str
+    specification: str
+    description: str
+
+
+def script(page: str) -> str:
+    """The page's script, with all that draws charts: Vega, Vega-Lite and vega-embed.
+
+    Args:
+        page: JavaScript that calls `vegaEmbed`.
+    """
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle(page)
+    return bundle.replace("</script", "<\\/script")
+
+
+def training_curve(history: History, name: str, title: str) -> Chart:
     """A loss or metric by epoch, on the training and the validation split.
 
     Args:
@@ -51,136 +75,179 @@ def training_curve(history: History, name: str, title: str) -> str:
         name: Its name in the history, such as `loss`.
         title: Its name in the chart.
     """
-    import matplotlib as mpl
-    from matplotlib.ticker import MaxNLocator
+    import altair as alt
 
-    with mpl.rc_context(_SETTINGS):
-        figure, axes = _figure(4.8, 3.0)
-        for series, label, colour in (
-            (name, "training", _QUIET),
-            (f"val_{name}", "validation", _ACCENT),
-        ):
-            epochs, values = history.curve(series)
-            marker = "o" if len(epochs) < 30 else None
-            axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=label)
-        for start, phase in history.phase_starts[1:]:
-            axes.axvline(start - 0.5, color=_QUIET, linewidth=0.8, linestyle=":")
-            place = axes.get_xaxis_transform()
-            axes.text(start - 0.4, 0.99, phase.replace("_", " "), transform=place, va="top")
-        if history.best_epoch is not None:
-            axes.axvline(history.best_epoch, color=_ACCENT, linewidth=0.8, linestyle="--")
-        axes.set_title(title, loc="left", fontsize=10)
-        # Of a single epoch too, whose axis would else run from 0.94 to 1.06.
-        axes.set_xlim(0.5, max((int(entry["epoch"]) for entry in history.epochs), default=1) + 0.5)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(loc="best")
-        return _svg(figure, f"{title} by epoch, on the training and the validation split")
+    rows = [
+        {"epoch": epoch, "value": value, "split": split}
+        for series, split in ((name, "training"), (f"val_{name}", "validation"))
+        for epoch, value in zip(*history.curve(series), strict=True)
+    ]
+    lines = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(point={"size": 20})
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+            color=alt.Color(
+                "split:N",
+                scale=alt.Scale(domain=["training", "validation"], range=[_QUIET, _ACCENT]),
+            ),
+            tooltip=["split:N", "epoch:Q", alt.Tooltip("value:Q", format=".4f", title=title)],
+        )
+    )
+    marks = [{"epoch": start - 0.5, "text": phase} for start, phase in history.phase_starts[1:]]
+    layers: list[Any] = [lines]
+    if marks:
+        layers.append(_rules(marks, _QUIET, [2, 3]))
+    if history.best_epoch is not None:
+        layers.append(_rules([{"epoch": history.best_epoch, "text": "kept"}], _ACCENT, [5, 4]))
+    described = f"{title} by epoch, on the training and the validation split"
+    return _chart(alt.layer(*layers).properties(title=title), described)
 
 
-def confusion_matrix(entries: Sequence[tuple[str, str, int]], labels: Sequence[str]) -> str:
-    """Labels against predicted labels; shades are shares of a row, numbers are images.
+def _rules(marks: Sequence[Mapping[str, Any]], colour: str, dash: Sequence[float]) -> Any:
+    import altair as alt
+
+    rule = alt.Chart(alt.InlineData(values=marks)).mark_rule(color=colour, strokeDash=list(dash))
+    return rule.encode(x="epoch:Q", tooltip=["text:N"])
+
+
+def roc(curves: Mapping[str, "Curve"]) -> Chart:
+    """The ROC curves of labels, each against the rest.
 
     Args:
-        entries: Label, predicted label and number of images of every pair that occurs.
-        labels: The labels, in order.
+        curves: By label.
     """
-    import matplotlib as mpl
-    import numpy as np
-
-    places = {label: place for place, label in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)))
-    for label, predicted, images in entries:
-        counts[places[label], places[predicted]] = images
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    with mpl.rc_context(_SETTINGS | {"axes.grid": False}):
-        side = min(11.0, 2.6 + 0.42 * len(labels))
-        figure, axes = _figure(side, side)
-        axes.imshow(shares, cmap=_see_through_colours(), vmin=0, vmax=1, interpolation="none")
-        axes.spines[:].set_visible(True)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("label")
-        _name_ticks(axes, labels)
-        if len(labels) <= NUMBERED_LABELS:
-            _write_numbers(axes, counts, shares)
-        return _svg(figure, "Confusion matrix: rows are labels, columns predicted labels")
+    rows = [
+        {"label": label, "x": x, "y": y, "threshold": threshold}
+        for label, of in curves.items()
+        for x, y, threshold in [
+            (0.0, 0.0, None),
+            *zip(
+                (of.false_alarms / max(of.negatives, 1)).round(5).tolist(),
+                (of.hits / max(of.positives, 1)).round(5).tolist(),
+                of.thresholds.round(5).tolist(),
+                strict=True,
+            ),
+        ]
+    ]
+    titles = ("False positive rate", "True positive rate (recall)")
+    return _curves(rows, titles, "ROC curves", "linear")
 
 
-def reliability(bins: Sequence[Sequence[float | None]]) -> str:
+def precision_recall(curves: Mapping[str, "Curve"]) -> Chart:
+    """The precision-recall curves of labels.
+
+    Args:
+        curves: By label.
+    """
+    rows = [
+        {"label": label, "x": x, "y": y, "threshold": threshold}
+        for label, of in curves.items()
+        for x, y, threshold in zip(
+            (of.hits / max(of.positives, 1)).round(5).tolist(),
+            (of.hits / (of.hits + of.false_alarms)).round(5).tolist(),
+            of.thresholds.round(5).tolist(),
+            strict=True,
+        )
+    ]
+    return _curves(rows, ("Recall", "Precision"), "Precision-recall curves", "step-before")
+
+
+def _curves(
+    rows: Sequence[Mapping[str, Any]], titles: tuple[str, str], title: str, interpolate: Any
+) -> Chart:
+    import altair as alt
+
+    nearest = alt.selection_point(nearest=True, on="pointerover", empty=False, encodings=["x", "y"])
+    unit = alt.Scale(domain=[0, 1])
+    base = alt.Chart(alt.InlineData(values=list(rows))).encode(
+        x=alt.X("x:Q", title=titles[0], scale=unit),
+        y=alt.Y("y:Q", title=titles[1], scale=unit),
+        color=alt.Color("label:N", legend=alt.Legend(symbolType="stroke", columns=4)),
+    )
+    shown = [
+        alt.Tooltip("label:N"),
+        alt.Tooltip("x:Q", title=titles[0], format=".3f"),
+        alt.Tooltip("y:Q", title=titles[1], format=".3f"),
+        alt.Tooltip("threshold:Q", title="At threshold", format=".3f"),
+    ]
+    lines = base.mark_line(interpolate=interpolate, clip=True, strokeWidth=1.8)
+    points = base.mark_point(filled=True, size=70).encode(
+        opacity=alt.when(nearest).then(alt.value(1)).otherwise(alt.value(0)), tooltip=shown
+    )
+    chart = alt.layer(lines, points.add_params(nearest)).properties(title=title)
+    described = f"{title}: {titles[1]} by {titles[0].lower()}, label by label"
+    # The points are there to be pointed at: in print they would be most of the page's bytes.
+    return _chart(chart, described, still=alt.layer(lines).properties(title=title))
+
+
+def reliability(bins: Sequence[Sequence[float | None]]) -> Chart:
     """Accuracy by predicted probability; on the dashed line the two are equal.
 
     Args:
-        bins: As `calibration.calibration_error` takes them; None is not a number.
+        bins: By bin the number of answers, the sum of their probabilities and how many are right;
+            None is not a number.
     """
-    import matplotlib as mpl
+    import altair as alt
 
     width = 1 / len(bins)
-    with mpl.rc_context(_SETTINGS):
-        figure, axes = _figure(4.8, 3.6)
-        for place, (images, _, right) in enumerate(bins):
-            if images and right is not None:
-                height = right / images
-                axes.bar((place + 0.5) * width, height, 0.9 * width, color=_ACCENT)
-                text = f"{images:.0f}"
-                axes.text((place + 0.5) * width, height + 0.015, text, ha="center", fontsize=7)
-        axes.plot([0, 1], [0, 1], color=_INK, linestyle="--", linewidth=1)
-        axes.set(xlim=(0, 1), ylim=(0, 1.08), xlabel="probability", ylabel="accuracy")
-        return _svg(figure, "Reliability: how often a label is right by its probability")
+    rows = []
+    for place, (images, probability, right) in enumerate(bins):
+        if images and probability is not None and right is not None:
+            low, high = wilson(round(right), round(images))
+            rows.append(
+                {
+                    "from": place * width,
+                    "to": (place + 1) * width,
+                    "middle": (place + 0.5) * width,
+                    "images": round(images),
+                    "probability": probability / images,
+                    "accuracy": right / images,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    unit = alt.Scale(domain=[0, 1])
+    base = alt.Chart(alt.InlineData(values=rows))
+    tooltip = [
+        alt.Tooltip("images:Q", format=",d"),
+        *(
+            alt.Tooltip(f"{name}:Q", format=".3f", title=title)
+            for name, title in (
+                ("probability", "mean probability"),
+                ("accuracy", "accuracy"),
+                ("low", "95 % from"),
+                ("high", "to"),
+            )
+        ),
+    ]
+    bars = base.mark_bar(color=_ACCENT, opacity=0.75).encode(
+        x=alt.X("from:Q", title="Probability", scale=unit),
+        x2="to:Q",
+        y=alt.Y("accuracy:Q", title="Accuracy", scale=unit),
+        tooltip=tooltip,
+    )
+    intervals = base.mark_rule(color=_INK).encode(x="middle:Q", y="low:Q", y2="high:Q")
+    ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
+    diagonal = alt.Chart(alt.InlineData(values=ends)).mark_line(color=_INK, strokeDash=[5, 4])
+    chart = alt.layer(bars, intervals, diagonal.encode(x="x:Q", y="y:Q"))
+    return _chart(chart, "Reliability: how often a label is right by its probability")
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
+def _chart(chart: Any, description: str, still: Any = None) -> Chart:
+    """A chart that is drawn here, as `still` where that is given, and again in the browser."""
+    import vl_convert
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _see_through_colours() -> Any:
-    """From transparent to the accent colour."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("share", [(0.05, 0.55, 0.53, a) for a in (0, 1)])
+    svg: str = vl_convert.vegalite_to_svg(_specification(still or chart))
+    svg = _NAMES.sub("", svg).replace(
+        "<svg", f'<svg role="img" aria-label="{escape(description)}"', 1
+    )
+    # `</script>` in a label would end the element that holds it.
+    return Chart(svg, _specification(chart).replace("<", "\\u003c"), description)
 
 
-def _name_ticks(axes: Any, labels: Sequence[str]) -> None:
-    axes.tick_params(length=0)
-    if len(labels) > 2 * NUMBERED_LABELS:
-        axes.set(xticks=[], yticks=[])
-        return
-    names = [textwrap.shorten(label, 20, placeholder="…") or label[:19] for label in labels]
-    size = 9 if len(labels) <= 15 else 7 if len(labels) <= NUMBERED_LABELS else 5
-    axes.set_xticks(range(len(labels)), names, fontsize=size)
-    if max(map(len, names)) > 3:
-        axes.tick_params(axis="x", labelrotation=45)
-        for text in axes.get_xticklabels():
-            text.set_horizontalalignment("right")
-    axes.set_yticks(range(len(labels)), names, fontsize=size)
-
-
-def _write_numbers(axes: Any, counts: Any, shares: Any) -> None:
-    import numpy as np
-
-    size = 9 if len(counts) <= 15 else 6
-    for row, column in np.argwhere(counts):
-        colour = "white" if shares[row, column] > 0.55 else _INK
-        text = f"{counts[row, column]:.0f}"
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-
-
-def _svg(figure: Any, description: str) -> str:
-    """The figure as an SVG element for an HTML page, without metadata."""
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        # The page's fonts are used in the end, which may well have the glyph.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r"font-family: [^;\"]*; ", "", text)
-    text = re.sub(r'\s(xmlns(:xlink)?|version)="[^"]*"', "", text)
-    for fixed, of_page in _PAGE_COLOURS.items():
-        text = text.replace(fixed, of_page)
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+def _specification(chart: Any) -> str:
+    sized = chart.properties(width=_WIDTH, height=_HEIGHT).to_dict()
+    del sized["$schema"]  # an address; vega-embed knows what it is
+    return json.dumps(sized | {"config": _CONFIG}, separators=(",", ":"))

@@ -1,103 +1,136 @@
-"""The most confident mistakes of a model, with the photographs."""
+"""The answers to look at: the surest wrong ones, the least sure, and what is taken for what."""
 
 import dataclasses
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID
-from darkroom.records.example_proto import parsed_example
-from darkroom.records.tfrecord import read_records
-from darkroom.thumbnails import thumbnail
+import numpy as np
+
+from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NONE = "no label"
-THUMBNAIL_SIDE = 160
-"""Longer side of a thumbnail, in pixels."""
+CELL_PICTURES = 6
+"""Photographs that are shown of one cell of the confusion matrix."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Mistake:
-    """A test image with a wrong predicted label, or wrong predicted labels.
+class Answer:
+    """An answer to a test image.
 
     Attributes:
-        image_path: Where the photograph came from.
+        image_id: The image's identity.
+        image_path: Where it came from.
         label: What it shows.
         predicted_label: What the model says.
         probability: The model's probability for that.
         about: Of several labels, the wrong one that the probability is of; else empty.
-        thumbnail: A data URI; None where the image cannot be shown.
     """
 
+    image_id: str
     image_path: str
     label: str
     predicted_label: str
     probability: float
-    about: str
-    thumbnail: str | None
+    about: str = ""
 
 
-def worst_mistakes(
-    predictions: Iterable[Mapping[str, Any]],
-    shards: Iterable[Path],
-    labels: Sequence[str],
-    limit: int,
-) -> list[Mistake]:
-    """The wrong predictions of the highest probability, the highest first.
+def worst_mistakes(predictions: "pa.Table", answers: Answers, limit: int) -> list[Answer]:
+    """The wrong answers of the highest probability, the highest first.
 
     Args:
-        predictions: As `prediction_rows` gives them.
-        shards: Where the images are.
-        labels: The labels in the order of `probabilities`.
+        predictions: As `read_predictions` gives them.
+        answers: The model's answers to them.
         limit: Largest number of mistakes.
     """
-    found = (_mistake(row, labels) for row in predictions)
-    wrong = (mistake for mistake in found if mistake is not None)
-    # Ties are ordered by image id.
-    worst = heapq.nlargest(limit, wrong, key=lambda pair: (pair[1].probability, pair[0]))
-    thumbnails = thumbnails_of(shards, {image_id for image_id, _ in worst})
-    return [
-        dataclasses.replace(mistake, thumbnail=thumbnails.get(image_id))
-        for image_id, mistake in worst
-    ]
-
-
-def _mistake(row: Mapping[str, Any], labels: Sequence[str]) -> tuple[str, Mistake] | None:
-    """The image's identity and its mistake, if there is one."""
-    if "labels" in row:
-        about, sureness = _surest_error(row, labels)
-        label, predicted = (", ".join(row[name]) for name in ("labels", "predicted_labels"))
-        wrong = bool(about)
+    wrong = np.flatnonzero(~answers.is_right)
+    if isinstance(answers, MultiLabelAnswers):
+        sureness, about = _surest_errors(answers)
     else:
-        about, sureness = "", max((v for v in row["probabilities"] if v is not None), default=0.0)
-        label, predicted = row["label"], row["predicted_label"]
-        wrong = label != predicted
-    mistake = Mistake(row["image_path"], label, predicted or NONE, sureness, about, None)
-    return (row["image_id"], mistake) if wrong else None
+        sureness, about = _top(answers), None
+    # Ties are ordered by image id, as the predictions are.
+    order = wrong[np.argsort(-sureness[wrong], kind="stable")][:limit]
+    names = [""] * len(order) if about is None else [answers.labels[about[at]] for at in order]
+    return _described(predictions, order, sureness, names)
 
 
-def _surest_error(row: Mapping[str, Any], labels: Sequence[str]) -> tuple[str, float]:
-    """The wrong label, or the missing one, that the model is most sure about, and how sure."""
-    predicted = set(row["predicted_labels"])
-    wrong = predicted ^ set(row["labels"])
-    errors = [
-        (0.0 if value is None else value if label in predicted else 1 - value, label)
-        for label, value in zip(labels, row["probabilities"], strict=True)
-        if label in wrong
+def least_sure(predictions: "pa.Table", answers: Answers, limit: int) -> list[Answer]:
+    """The answers of the lowest probability, the lowest first; none of a multi-label model.
+
+    Args:
+        predictions: As `read_predictions` gives them.
+        answers: The model's answers to them.
+        limit: Largest number of answers.
+    """
+    if isinstance(answers, MultiLabelAnswers):
+        return []
+    sureness = _top(answers)
+    order = np.argsort(sureness, kind="stable")[:limit]
+    return _described(predictions, order, sureness, [""] * len(order))
+
+
+def confused(
+    predictions: "pa.Table", answers: SingleLabelAnswers, most: int
+) -> dict[tuple[int, int], list[Answer]]:
+    """Photographs of the cells of the confusion matrix that are wrong, the surest first.
+
+    Args:
+        predictions: As `read_predictions` gives them.
+        answers: The model's answers to them.
+        most: Photographs in all; the fullest cells come first.
+
+    Returns:
+        Answers by label and predicted label.
+    """
+    wrong = np.flatnonzero(~answers.is_right)
+    sureness = _top(answers)
+    places: dict[tuple[int, int], list[int]] = {}
+    for place in wrong[np.argsort(-sureness[wrong], kind="stable")]:
+        cell = int(answers.indices[place]), int(answers.predicted[place])
+        places.setdefault(cell, []).append(int(place))
+    found: dict[tuple[int, int], list[Answer]] = {}
+    for cell, inside in sorted(places.items(), key=lambda item: -len(item[1])):
+        shown = np.array(inside[: min(CELL_PICTURES, most)])
+        if len(shown):
+            found[cell] = _described(predictions, shown, sureness, [""] * len(shown))
+            most -= len(shown)
+    return found
+
+
+def _top(answers: Answers) -> Any:
+    """The highest probability of each image, float32 [N]; 0 where none is a number."""
+    return np.nan_to_num(answers.probabilities, nan=0.0).max(axis=1)
+
+
+def _surest_errors(answers: MultiLabelAnswers) -> tuple[Any, Any]:
+    """How sure the model is of the label that it is surest and wrong about, and which it is."""
+    known = np.nan_to_num(answers.probabilities, nan=0.0)
+    sure = np.where(answers.predicted, known, 1 - known)
+    sure = np.where(answers.predicted == answers.actual, -1.0, sure)
+    # Of equals the last, in the order of labels' names.
+    about = sure.shape[1] - 1 - sure[:, ::-1].argmax(axis=1)
+    return np.take_along_axis(sure, about[:, np.newaxis], axis=1)[:, 0], about
+
+
+def _described(
+    predictions: "pa.Table", places: Any, sureness: Any, about: list[str]
+) -> list[Answer]:
+    several = "labels" in predictions.column_names
+    names = ("labels", "predicted_labels") if several else ("label", "predicted_label")
+    rows = predictions.select(["image_id", "image_path", *names]).take(places).to_pylist()
+    return [
+        Answer(
+            image_id=row["image_id"],
+            image_path=row["image_path"],
+            label=_joined(row[names[0]]),
+            predicted_label=_joined(row[names[1]]),
+            probability=float(sureness[place]),
+            about=of,
+        )
+        for row, place, of in zip(rows, places, about, strict=True)
     ]
-    sureness, about = max(errors, default=(0.0, ""))
-    return about, sureness
 
 
-def thumbnails_of(shards: Iterable[Path], image_ids: set[str]) -> dict[str, str | None]:
-    """Small pictures of some images, by their identities; None of one that has none."""
-    thumbnails: dict[str, str | None] = {}
-    if not image_ids:
-        return thumbnails
-    for shard in shards:
-        for record in read_records(shard):
-            example = parsed_example(record)
-            image_id = example[IMAGE_ID][0].decode()
-            if image_id in image_ids:
-                thumbnails[image_id] = thumbnail(example[IMAGE_BYTES][0], THUMBNAIL_SIDE)
-    return thumbnails
+def _joined(labels: str | list[str]) -> str:
+    return labels if isinstance(labels, str) else ", ".join(labels) or NONE

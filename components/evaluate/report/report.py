@@ -6,25 +6,48 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
+from components.evaluate.answers.curves import Curve, curve
 from components.evaluate.comparison.decision import if_labels_are_wrong
 from components.evaluate.metrics import known_metrics
-from components.evaluate.report.charts import confusion_matrix, reliability, training_curve
+from components.evaluate.report import charts
 from components.evaluate.report.comparison import comparison_tables
-from components.evaluate.report.mistakes import thumbnails_of, worst_mistakes
+from components.evaluate.report.matrix import cell_key, matrix_of
+from components.evaluate.report.mistakes import confused, least_sure, worst_mistakes
+from components.evaluate.report.thumbnails import thumbnails_of
 from components.evaluate.report.training import History, read_exports, read_history
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices.weak import WeakSlice
 from components.evaluate.suspects import Suspect
-from components.evaluate.verdict import Verdict
+from components.evaluate.verdict import Verdict, slice_name
 from darkroom.artifacts.examples import SPLITS, Examples
 from darkroom.artifacts.model import Model
-from darkroom.artifacts.predictions import prediction_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TEMPLATE = "report.html.j2"
+SCRIPT = "report.js"
+HEADLINES = (
+    "accuracy",
+    "balanced_accuracy",
+    "hamming_score",
+    "macro_f1",
+    "mean_cost",
+    "auc",
+    "average_precision",
+    "log_loss",
+    "calibration_error",
+)
+"""Metrics that are shown large; a table has them all."""
 MISTAKES = 24
+LEAST_SURE = 12
+MATRIX_PICTURES = 60
 CONFUSED_PAIRS = 10
+CURVES = 8
+"""Labels whose ROC and precision-recall curves are drawn: those of the lowest AUC."""
+SLIDERS = 50
+"""Labels whose thresholds can be tried out."""
 REASONS = 10
 """Reasons in the banner; the table of checks starts with the failed ones."""
 TABLE_ROWS = 100
@@ -35,23 +58,27 @@ LONGEST_VALUE = 300
 
 def render_report(
     predictions: "pa.Table",
+    answers: Answers,
     examples: Examples,
     model: Model,
     settings: EvaluateSettings,
     results: Sequence[Mapping[str, Any]],
     verdict: Verdict,
     suspects: Sequence[Suspect],
+    weak: Sequence[WeakSlice],
 ) -> str:
     """Renders the report.
 
     Args:
         predictions: As `read_predictions` gives them.
-        examples: Examples, for the photographs of the worst mistakes.
+        answers: The model's answers to them.
+        examples: Examples, for the photographs.
         model: The model, for its training history.
         settings: The evaluate step's settings.
         results: The results of all images and then of every slice, as `compute_results` gives them.
         verdict: The verdict on them.
         suspects: The test images whose labels are likely wrong.
+        weak: The slices in which the model is worse than elsewhere.
 
     Returns:
         An HTML page that loads nothing.
@@ -60,7 +87,6 @@ def render_report(
     from markupsafe import Markup
 
     overall = results[0]
-    history = read_history(model.folder)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -70,6 +96,7 @@ def render_report(
     )
     environment.filters["number"] = _number
     environment.filters["signed"] = _signed
+    history = read_history(model.folder)
     return environment.get_template(TEMPLATE).render(
         verdict=verdict,
         comparison=comparison_tables(verdict.comparison, settings.minimum_slice_size, TABLE_ROWS),
@@ -79,30 +106,96 @@ def render_report(
         table_limit=TABLE_ROWS,
         minimum_slice_size=settings.minimum_slice_size,
         known_metrics=known_metrics(),
+        headlines=[name for name in HEADLINES if name in overall["metrics"]],
         overall=overall,
         labels=model.labels,
-        curves=[Markup(curve) for curve in _curves(history)],
+        training=_training_curves(history),
         history=history,
         exports=read_exports(model.folder),
         several=model.thresholds is not None,
-        confusion=Markup(_confusion(overall, model)),
         confused_pairs=_confused_pairs(overall.get("confusion", [])),
-        reliability=Markup(reliability(overall["reliability"])),
         bins=_bins(overall["reliability"]),
+        reliability=charts.reliability(overall["reliability"]),
+        curves=_ranking_curves(answers),
+        thresholds=_thresholds(answers),
         slices=_slice_tables(results[1:]),
-        mistakes=worst_mistakes(
-            prediction_rows(predictions), examples.shards("test"), model.labels, MISTAKES
-        ),
-        suspects=suspects,
-        suspect_pictures=_pictures(suspects[:MISTAKES], examples),
-        suspect_limit=MISTAKES,
+        weak=[(slice_name(found.slice), found) for found in weak],
         standing=if_labels_are_wrong(verdict.comparison, settings) if verdict.comparison else "",
         facts=_facts(examples, model, settings),
+        script=Markup(charts.script((Path(__file__).parent / SCRIPT).read_text("utf-8"))),
+        **_photographs(predictions, answers, examples, suspects),
     )
 
 
-def _pictures(suspects: Sequence[Suspect], examples: Examples) -> dict[str, str | None]:
-    return thumbnails_of(examples.shards("test"), {suspect.image_id for suspect in suspects})
+def _photographs(
+    predictions: "pa.Table", answers: Answers, examples: Examples, suspects: Sequence[Suspect]
+) -> dict[str, Any]:
+    """The answers to look at, and the pictures of all of them."""
+    mistakes = worst_mistakes(predictions, answers, MISTAKES)
+    unsure = least_sure(predictions, answers, LEAST_SURE)
+    cells, matrix = {}, None
+    if isinstance(answers, SingleLabelAnswers):
+        cells = confused(predictions, answers, MATRIX_PICTURES)
+        matrix = matrix_of(answers, cells)
+    shown = [*mistakes, *unsure, *(one for inside in cells.values() for one in inside)]
+    identities = {one.image_id for one in shown}
+    identities |= {suspect.image_id for suspect in suspects[:MISTAKES]}
+    return {
+        "mistakes": mistakes,
+        "unsure": unsure,
+        "suspects": suspects,
+        "suspect_limit": MISTAKES,
+        "matrix": matrix,
+        "cells": {cell_key(cell): inside for cell, inside in cells.items()},
+        "pictures": thumbnails_of(examples.shards("test"), identities),
+    }
+
+
+def _ranking_curves(answers: Answers) -> list[charts.Chart]:
+    """ROC and precision-recall curves of the labels of the lowest AUC; none of one single label."""
+    import numpy as np
+
+    known = np.flatnonzero(np.isfinite(answers.auc))
+    if not (answers.finite and len(known)):
+        return []
+    lowest = np.sort(known[np.argsort(answers.auc[known], kind="stable")[:CURVES]])
+    by_label = {answers.labels[label]: _curve(answers, int(label)) for label in lowest}
+    return [charts.roc(by_label), charts.precision_recall(by_label)]
+
+
+def _curve(answers: Answers, label: int) -> Curve:
+    return curve(answers.has(label), answers.probabilities[:, label])
+
+
+def _thresholds(answers: Answers) -> dict[str, dict[str, Any]]:
+    """What each threshold would give, by label, where labels are decided by thresholds."""
+    if not answers.finite:
+        return {}
+    if isinstance(answers, MultiLabelAnswers):
+        decided = answers.thresholds.tolist()
+    elif len(answers.labels) == 2:
+        decided = [0.5, 0.5]
+    else:
+        return {}
+    tried = {}
+    for place, label in enumerate(answers.labels[:SLIDERS]):
+        of = _curve(answers, place)
+        tried[label] = {
+            "positives": of.positives,
+            "negatives": of.negatives,
+            "threshold": decided[place],
+            "thresholds": of.thresholds.round(5).tolist(),
+            "hits": of.hits.tolist(),
+            "alarms": of.false_alarms.tolist(),
+        }
+    return tried
+
+
+def _training_curves(history: History | None) -> list[charts.Chart]:
+    if history is None:
+        return []
+    titles = {"loss": "Loss", "accuracy": "Accuracy"}
+    return [charts.training_curve(history, name, title) for name, title in titles.items()]
 
 
 def _number(value: float | None) -> str:
@@ -113,21 +206,6 @@ def _number(value: float | None) -> str:
 def _signed(value: float | None) -> str:
     """A difference in three decimals, with its sign."""
     return "\N{EN DASH}" if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _curves(history: History | None) -> list[str]:
-    if history is None:
-        return []
-    return [
-        training_curve(history, "loss", "Loss"),
-        training_curve(history, "accuracy", "Accuracy"),
-    ]
-
-
-def _confusion(overall: Mapping[str, Any], model: Model) -> str:
-    """The confusion matrix; empty for images of several labels, which have none."""
-    entries = overall.get("confusion")
-    return "" if entries is None else confusion_matrix(entries, model.labels)
 
 
 def _confused_pairs(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
@@ -154,10 +232,10 @@ def _bins(reliability_bins: Sequence[Sequence[float | None]]) -> list[dict[str, 
 def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A table a feature, the slices of the lowest accuracy first."""
     tables = []
-    for feature, group in groupby(results, key=lambda result: next(iter(result["slice"]))):
+    for features, group in groupby(results, key=lambda result: tuple(result["slice"])):
         rows = [
             {
-                "value": result["slice"][feature],
+                "value": ", ".join(str(value) for value in result["slice"].values()),
                 "count": result["count"],
                 "interval": result["intervals"]["accuracy"],
                 **result["metrics"],
@@ -165,7 +243,7 @@ def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             for result in group
         ]
         rows.sort(key=lambda row: float(row["accuracy"]))
-        tables.append({"feature": feature, "rows": rows})
+        tables.append({"feature": " and ".join(features), "rows": rows})
     return tables
 
 

@@ -46,30 +46,47 @@ def find_slices(
     for features in slicings:
         for name in features:
             if name not in by_feature:
-                by_feature[name] = list(_values(predictions, name, buckets.get(name)))
-        yield from _crossed(features, by_feature, {}, None)
+                by_feature[name] = list(feature_slices(predictions, name, buckets.get(name)))
+        yield from crossed(features, by_feature)
 
 
-def _crossed(
+def crossed(
     features: Slicing,
     by_feature: Mapping[str, Sequence[tuple[Any, Places]]],
-    values: Mapping[str, Any],
-    places: Places | None,
+    smallest: int = 1,
+    within: Slice | None = None,
 ) -> Iterator[Slice]:
+    """The slices of a cross that have photographs.
+
+    Args:
+        features: The features.
+        by_feature: What `feature_slices` gives of each.
+        smallest: Photographs that a slice has at least.
+        within: The slice that they are within.
+    """
     if not features:
-        assert places is not None
-        yield Slice(values, places)
+        assert within is not None
+        yield within
         return
     for value, having in by_feature[features[0]]:
-        within = having if places is None else np.intersect1d(places, having, assume_unique=True)
-        if len(within):
-            yield from _crossed(features[1:], by_feature, {**values, features[0]: value}, within)
+        values, places = {features[0]: value}, having
+        if within is not None:
+            values = {**within.values, **values}
+            places = np.intersect1d(within.places, having, assume_unique=True)
+        if len(places) >= smallest:
+            yield from crossed(features[1:], by_feature, smallest, Slice(values, places))
 
 
-def _values(
+def feature_slices(
     predictions: "pa.Table", name: str, stated: int | Sequence[float] | None
 ) -> Iterator[tuple[Any, Places]]:
-    """Each value of a feature, in its own order, and where the photographs that have it are."""
+    """Each value of a feature, in its own order, and where the photographs that have it are.
+
+    Args:
+        predictions: As `read_predictions` gives them.
+        name: The feature.
+        stated: How many buckets a number has, or the bounds between them.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

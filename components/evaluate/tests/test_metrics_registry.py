@@ -123,6 +123,6 @@ def test_a_new_metric_is_computed_judged_and_shown(
     of_rooms = [result for result in read_results(evaluation) if result["slice"]]
     assert len({result["metrics"]["top_5_accuracy"] for result in of_rooms}) > 1
     page = report.read_text(encoding="utf-8")
-    assert "<dt>Error spread</dt>" in page
-    assert "<dt>Top-5 accuracy</dt>" in page
+    assert ">Error spread</td>" in page
+    assert ">Top-5 accuracy</td>" in page
     assert "is above 0.01" in page

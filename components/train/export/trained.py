@@ -1,5 +1,6 @@
 """Whether the exported model is the network that was trained: both answer photographs alike."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ def write_answers(model: Any, inputs: Any, folder: Path) -> None:
 
 
 def check_exported(
-    saved_model: Path, head: Any | None, inputs: Any, folder: Path, settings: TrainSettings
+    saved_model: Path,
+    head: Any | None,
+    inputs: Any,
+    folder: Path,
+    settings: TrainSettings,
+    calibrated: Callable[[Floats], Floats],
 ) -> None:
     """Compares the exported model with what the trained network answered.
 
@@ -56,6 +62,7 @@ def check_exported(
         inputs: What `sample` returned.
         folder: The folder of the best weights.
         settings: The train step's settings.
+        calibrated: What the calibration makes of the trained network's probabilities.
 
     Raises:
         StepError: They differ, so that another network would be evaluated and served.
@@ -67,7 +74,7 @@ def check_exported(
         exported = np.asarray(head(inputs, training=False))
     else:
         exported = _answers(saved_model, np.asarray(inputs, np.float32))
-    difference = float(np.abs(exported - trained).max())
+    difference = float(np.abs(exported - calibrated(trained)).max())
     # Written so that NaN fails.
     if not difference <= _tolerance(settings):
         raise StepError(

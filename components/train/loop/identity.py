@@ -8,7 +8,15 @@ from components.train.settings import TrainSettings
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 MAY_CHANGE = frozenset(
-    {"strategy", "jit_compile", "checkpoints", "checkpoint_steps", "tensorboard", "export"}
+    {
+        "strategy",
+        "jit_compile",
+        "checkpoints",
+        "checkpoint_steps",
+        "tensorboard",
+        "export",
+        "calibration",
+    }
 )
 """Settings that do not change a training's result, only where it runs and what it writes."""
 _HEAD_BYTES = 2**16

@@ -18,6 +18,9 @@ from darkroom.backbones.preprocess import scaling
 from darkroom.backbones.registry import build_backbone, pooled
 from darkroom.errors import SettingsError, StepError
 
+HEAD = "head"
+"""Name of the layer that gives the probabilities."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Network:
@@ -63,7 +66,7 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
         "sigmoid" if graph.multi_label else "softmax",
         kernel_regularizer=penalty,
         dtype="float32",
-        name="head",
+        name=HEAD,
     )
     probabilities = head(dropped)
     return Network(

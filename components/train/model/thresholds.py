@@ -35,17 +35,7 @@ def choose_thresholds(
         One threshold per label, exact in float32; an image has a label whose probability is at
         least its threshold.
     """
-    import tensorflow as tf
-
-    answer = tf.function(lambda inputs: model(inputs, training=False))
-    answered, known = [], []
-    for inputs, labels, weights in evaluation_stream(
-        source, graph, "valid", WorkerShard(batch_size)
-    ):
-        real = weights.numpy() > 0
-        answered.append(answer(inputs).numpy()[real])
-        known.append(labels.numpy()[real] > 0)
-    labels, probabilities = np.concatenate(known), np.concatenate(answered)
+    labels, probabilities = valid_answers(model, source, graph, batch_size)
     columns = zip(labels.T, probabilities.T, strict=True)
     best = [best_threshold(has, column) for has, column in columns]
     _log.info(
@@ -60,6 +50,34 @@ def choose_thresholds(
             *(", ".join(unseen), NEUTRAL),
         )
     return tuple(threshold for threshold, _ in best)
+
+
+def valid_answers(
+    model: Any, source: TransformedExamples, graph: TransformGraph, batch_size: int
+) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """A network's answers to the valid split.
+
+    Args:
+        model: keras.Model from the examples' pixels or embeddings to probabilities,
+            float32 [N, K].
+        source: Transformed examples.
+        graph: The graph that gave them.
+        batch_size: Photographs per batch.
+
+    Returns:
+        Which labels the photographs have, bool [N, K], and the probabilities, float32 [N, K].
+    """
+    import tensorflow as tf
+
+    answer = tf.function(lambda inputs: model(inputs, training=False))
+    answered, known = [], []
+    for inputs, labels, weights in evaluation_stream(
+        source, graph, "valid", WorkerShard(batch_size)
+    ):
+        real = weights.numpy() > 0
+        answered.append(answer(inputs).numpy()[real])
+        known.append(labels.numpy()[real] > 0)
+    return np.concatenate(known), np.concatenate(answered)
 
 
 def best_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> tuple[float, float]:
