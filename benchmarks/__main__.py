@@ -18,6 +18,7 @@ NAMES = (
     "transform",
     "memory",
     "train",
+    "evaluate",
     "orchestrate",
 )
 

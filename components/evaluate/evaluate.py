@@ -125,15 +125,43 @@ def _evaluate_into(
     report: Path,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Writes the artifact's files, the manifest last, and the report."""
-    from components.evaluate.predictions.answers_of import answers_of
     from components.evaluate.predictions.pipeline import write_predictions
+
+    rival = None if champion is None else champion.model
+    write_predictions(examples, model, settings, folder, rival)
+    return judge_predictions(
+        read_predictions(folder), examples, model, champion, settings, folder, report
+    )
+
+
+def judge_predictions(
+    predictions: "pa.Table",
+    examples: Examples,
+    model: Model,
+    champion: Champion | None,
+    settings: EvaluateSettings,
+    folder: Path,
+    report: Path,
+) -> tuple[Verdict, dict[str, Any]]:
+    """Judges a model by its predictions, and writes all that follows from them.
+
+    Args:
+        predictions: Of the test split, as `read_predictions` gives them.
+        examples: The examples, for the photographs that the report shows.
+        model: The model that gave them.
+        champion: The champion that was scored too; None if there is none.
+        settings: The evaluate step's settings.
+        folder: The artifact that is being written; it may hold predictions of the valid split.
+        report: The report.
+
+    Returns:
+        The verdict, and the result of all images.
+    """
+    from components.evaluate.predictions.answers_of import answers_of
     from components.evaluate.report.report import render_report
     from components.evaluate.slices.results import compute_results
     from components.evaluate.slices.weak import find_weak_slices
 
-    rival = None if champion is None else champion.model
-    write_predictions(examples, model, settings, folder, rival)
-    predictions = read_predictions(folder)
     answers = answers_of(predictions, model, settings)
     results = compute_results(predictions, answers, settings)
     weak = find_weak_slices(predictions, answers.is_right, settings)
@@ -148,24 +176,35 @@ def _evaluate_into(
     page = render_report(
         *(predictions, answers, examples, model, settings, results, verdict, suspects, weak)
     )
-    overall = results[0]
+    _write_verdict(folder, model, settings, results[0], verdict, len(suspects))
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_text(report, page)
+    return verdict, results[0]
+
+
+def _write_verdict(
+    folder: Path,
+    model: Model,
+    settings: EvaluateSettings,
+    overall: "Result",
+    verdict: Verdict,
+    suspects: int,
+) -> None:
+    """Writes the verdict and, last, the manifest."""
     content = {
         "labels": list(model.labels),
         "multi_label": model.thresholds is not None,
         "count": overall["count"],
         "metrics": overall["metrics"],
-        "suspects": len(suspects),
+        "suspects": suspects,
         "blessed": verdict.blessed,
         "reasons": list(verdict.reasons),
         "model_digest": model.manifest.get("digest"),
-        "champion": None if comparison is None else comparison.champion,
+        "champion": None if verdict.comparison is None else verdict.comparison.champion,
         "settings": settings.model_dump(mode="json"),
     }
     write_json(folder / evaluation_format.VERDICT_FILE, verdict.as_json())
     write_manifest(folder, evaluation_format.KIND, content)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    write_text(report, page)
-    return verdict, overall
 
 
 def _write_metrics(
