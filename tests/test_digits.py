@@ -13,6 +13,7 @@ import pytest
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.manifest import folder_digest
+from darkroom.artifacts.predictions import read_prediction_rows
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 from tests.conftest import Finished
@@ -71,7 +72,9 @@ def test_plain_tensorflow_gives_the_evaluations_probabilities(
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     served = np.array(json.loads(result.stdout))
     evaluation = read_evaluation(digits_run.artifact("evaluation"))
-    stored = {row["image_id"]: row["probabilities"] for row in evaluation.predictions()}
+    stored = {
+        row["image_id"]: row["probabilities"] for row in read_prediction_rows(evaluation.folder)
+    }
     evaluated = np.array([stored[record["image_id"][0].decode()] for record in records])
     assert len(evaluated) == digits_run.run["examples"]["test"]
     assert np.abs(served - evaluated).max() < 1e-5

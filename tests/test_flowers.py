@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.artifacts.predictions import read_prediction_rows
 from tests.conftest import Finished
 
 pytestmark = pytest.mark.slow
@@ -64,6 +64,6 @@ def test_a_sample_of_flowers(
     assert "[ingest] rejected: " in finished.output
     assert run["metrics"]["accuracy"] >= 0.45
     assert run["blessed"]
-    rows = list(read_evaluation(finished.artifact("evaluation")).predictions())
+    rows = list(read_prediction_rows(finished.artifact("evaluation")))
     assert len(rows) == run["examples"]["test"]
     assert {row["slices"]["camera"] for row in rows} <= {"near", "far"}

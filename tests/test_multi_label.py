@@ -18,6 +18,7 @@ from components.serve.settings import ServeSettings
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.model import read_model
+from darkroom.artifacts.predictions import read_prediction_rows
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 from tests.conftest import Finished
@@ -93,7 +94,7 @@ def test_a_model_much_better_than_chance_is_pushed(run: Finished) -> None:
     assert metrics["accuracy"] > 0.6
     assert "[train] thresholds of " in run.output
     evaluation = read_evaluation(run.artifact("evaluation"))
-    rows = list(evaluation.predictions())
+    rows = list(read_prediction_rows(evaluation.folder))
     exact = [row["labels"] == row["predicted_labels"] for row in rows]
     assert np.mean(exact) == pytest.approx(metrics["accuracy"])
     assert {len(row["labels"]) for row in rows} == {1, 2}
@@ -122,9 +123,7 @@ def test_every_door_gives_the_same_answer(
     instances = [{"b64": base64.b64encode(image).decode()} for image in images]
     body = json.dumps({"instances": instances}).encode()
     answer = json.loads(predict_json(served, body, ServeSettings()))
-    rows = {
-        row["image_id"]: row for row in read_evaluation(run.artifact("evaluation")).predictions()
-    }
+    rows = {row["image_id"]: row for row in read_prediction_rows(run.artifact("evaluation"))}
     evaluated = [rows[example["image_id"][0].decode()] for example in parsed]
     expected = np.array([row["probabilities"] for row in evaluated])
     named = [" ".join(row["predicted_labels"]) for row in evaluated]

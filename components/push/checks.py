@@ -77,7 +77,9 @@ def _check_probabilities(
 ) -> None:
     import numpy as np
 
-    stored = {row["image_id"]: row["probabilities"] for row in evaluation.predictions()}
+    stored = {
+        row["image_id"]: row["probabilities"] for row in read_prediction_rows(evaluation.folder)
+    }
     image_ids = [parsed_example(record)[IMAGE_ID][0].decode() for record in records]
     unknown = [image_id for image_id in image_ids if image_id not in stored]
     if unknown:

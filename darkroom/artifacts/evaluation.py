@@ -1,12 +1,10 @@
-"""The evaluation artifact: metrics, the verdict, and a prediction for every test image."""
+"""The evaluation artifact: metrics, the verdict; its predictions are in `predictions.py`."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.manifest import read_manifest
-from darkroom.artifacts.predictions import prediction_rows, read_predictions
 
 KIND = "evaluation"
 METRICS_FILE = "metrics.json"
@@ -39,10 +37,6 @@ class Evaluation:
     blessed: bool
     reasons: tuple[str, ...]
     manifest: dict[str, Any]
-
-    def predictions(self) -> Iterator[dict[str, Any]]:
-        """The prediction of every test image, as `prediction_rows` gives them."""
-        return prediction_rows(read_predictions(self.folder))
 
 
 def read_evaluation(folder: Path) -> Evaluation:

@@ -123,6 +123,11 @@ def prediction_rows(table: "pa.Table") -> Iterator[dict[str, Any]]:
                 yield row | {CHAMPION: _with_numbers(champion)}
 
 
+def read_prediction_rows(folder: Path, split: str = "test") -> Iterator[dict[str, Any]]:
+    """The prediction of every image of a split, once each, as `prediction_rows` gives them."""
+    return prediction_rows(read_predictions(folder, split))
+
+
 def _with_numbers(row: dict[str, Any]) -> dict[str, Any]:
     values = row.get(PROBABILITIES, [])
     return row | {PROBABILITIES: [value if math.isfinite(value) else None for value in values]}

@@ -17,8 +17,7 @@ from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.conftest import Run
 from components.evaluate.tests.small_artifacts import table_of, write_model
 from darkroom.artifacts.champion import model_folder, write_champion
-from darkroom.artifacts.evaluation import read_evaluation
-from darkroom.artifacts.predictions import probability_array
+from darkroom.artifacts.predictions import probability_array, read_prediction_rows
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
 
@@ -160,7 +159,7 @@ def test_a_worse_model_is_not_blessed(digits_run: Run, better_model: Path, tmp_p
     assert overall["challenger"] < overall["champion"]
     assert "Beside the champion, version 1" in report
     assert reason in report.replace("&#39;", "'")
-    for found in read_evaluation(tmp_path / "evaluation").predictions():
+    for found in read_prediction_rows(tmp_path / "evaluation"):
         assert len(found["champion"]["probabilities"]) == 10
         best = int(np.argmax(found["champion"]["probabilities"]))
         assert found["champion"]["predicted_label"] == str(best)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from darkroom.artifacts.predictions import read_prediction_rows
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 
@@ -16,7 +17,7 @@ LABELS = [str(number) for number in range(10)]
 
 def in_slice(run: Any, chosen: Callable[[Mapping[str, Any]], bool]) -> tuple[Any, Any, Any]:
     """Label indices [N], predicted indices [N] and probabilities [N, 10] of the chosen rows."""
-    rows = [row for row in run.evaluation.predictions() if chosen(row)]
+    rows = [row for row in read_prediction_rows(run.evaluation.folder) if chosen(row)]
     true = np.array([row["label_index"] for row in rows])
     predicted = np.array([LABELS.index(row["predicted_label"]) for row in rows])
     return true, predicted, np.array([row["probabilities"] for row in rows])
@@ -28,13 +29,13 @@ def metrics_of(run: Any, **of_slice: Any) -> dict[str, float]:
 
 
 def test_every_test_example_is_predicted_once_with_its_own_values(digits_run: Any) -> None:
-    rows = {row["image_id"]: row for row in digits_run.evaluation.predictions()}
+    rows = {row["image_id"]: row for row in read_prediction_rows(digits_run.evaluation.folder)}
     stored = [
         parsed_example(record)
         for shard in digits_run.examples.glob("test-*")
         for record in read_records(shard)
     ]
-    assert sum(1 for _ in digits_run.evaluation.predictions()) == len(stored) == 300
+    assert sum(1 for _ in read_prediction_rows(digits_run.evaluation.folder)) == len(stored) == 300
     for example in stored:
         row = rows[example["image_id"][0].decode()]
         assert row["image_path"] == example["image_path"][0].decode()
@@ -49,7 +50,7 @@ def test_probabilities_are_the_models_own_to_the_last_bit(digits_run: Any) -> No
     model = tf.saved_model.load(str(digits_run.model))
     records = list(read_records(sorted(digits_run.examples.glob("test-*"))[0]))[:64]
     outputs = model.signatures["from_examples"](examples=tf.constant(records))
-    rows = {row["image_id"]: row for row in digits_run.evaluation.predictions()}
+    rows = {row["image_id"]: row for row in read_prediction_rows(digits_run.evaluation.folder)}
     stored = [rows[identity.decode()]["probabilities"] for identity in outputs["image_id"].numpy()]
     np.testing.assert_allclose(np.array(stored, np.float32), outputs["probabilities"], atol=1e-6)
     assert np.array_equal(np.array(stored, np.float32).astype(np.float64), np.array(stored))

@@ -21,6 +21,7 @@ from components.evaluate.tests.small_artifacts import (
     write_model,
 )
 from darkroom.artifacts.evaluation import read_evaluation
+from darkroom.artifacts.predictions import read_prediction_rows
 from darkroom.thumbnails import thumbnail
 
 pytestmark = pytest.mark.slow
@@ -127,7 +128,7 @@ def test_forms_that_cannot_be_read_are_left_out(
 def test_the_worst_mistakes_are_shown_surest_first_and_enlarged(digits_run: Any) -> None:
     wrong = sorted(
         (max(row["probabilities"]), row["image_path"])
-        for row in digits_run.evaluation.predictions()
+        for row in read_prediction_rows(digits_run.evaluation.folder)
         if row["label"] != row["predicted_label"]
     )
     worst = [path for _, path in reversed(wrong[-24:])]
@@ -173,7 +174,7 @@ def test_two_labels_with_hostile_names_not_a_number_and_no_history(tmp_path: Pat
     assert stored.reasons == ("the probabilities of 5 images are not numbers",)
     assert stored.metrics["log_loss"] is stored.metrics["auc"] is None
     assert "top_3_accuracy" not in stored.metrics
-    assert sum(None in row["probabilities"] for row in stored.predictions()) == 5
+    assert sum(None in row["probabilities"] for row in read_prediction_rows(stored.folder)) == 5
     losses = {
         result["slice"]["site"]: result["metrics"]["log_loss"]
         for result in read_results(evaluation)[1:]

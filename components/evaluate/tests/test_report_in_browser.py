@@ -15,6 +15,7 @@ from components.evaluate.tests.small_artifacts import (
     write_examples,
     write_model,
 )
+from darkroom.artifacts.predictions import read_prediction_rows
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +124,7 @@ def test_a_cell_of_the_matrix_opens_its_photographs(
     shown = [text.split("/")[-1] for text in dialog.locator("small").all_inner_texts()]
     right = {
         row["image_path"].split("/")[-1]
-        for row in digits_run.evaluation.predictions()
+        for row in read_prediction_rows(digits_run.evaluation.folder)
         if (row["label"], row["predicted_label"]) == (label, predicted)
     }
     assert len(right) == count
@@ -151,9 +152,8 @@ def test_the_slider_shows_what_a_threshold_gives(browser: Any, tmp_path: Path) -
     page, problems = opened(browser, report)
     assert problems == []
     page.select_option("#label", "y")
-    from darkroom.artifacts.evaluation import read_evaluation
 
-    stored = list(read_evaluation(evaluation).predictions())
+    stored = list(read_prediction_rows(evaluation))
     for threshold in (0.3, 0.5, 0.62):
         page.locator("#threshold").fill(str(threshold))
         found = [row for row in stored if round(row["probabilities"][1], 5) >= threshold]

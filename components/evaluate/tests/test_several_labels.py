@@ -17,6 +17,7 @@ from components.evaluate.tests.small_artifacts import (
 )
 from components.evaluate.tests.test_report import Page, assert_loads_nothing
 from darkroom.artifacts.evaluation import Evaluation, read_evaluation
+from darkroom.artifacts.predictions import read_prediction_rows
 from darkroom.errors import SettingsError, StepError
 
 pytestmark = pytest.mark.slow
@@ -98,11 +99,11 @@ def chosen_rows(run: Run, of_slice: dict[str, Any]) -> list[dict[str, Any]]:
             return of_slice["label"] in row["labels"]
         return all(row["slices"][name] == value for name, value in of_slice.items())
 
-    return [row for row in run.evaluation.predictions() if fits(row)]
+    return [row for row in read_prediction_rows(run.evaluation.folder) if fits(row)]
 
 
 def test_predictions_name_all_labels(run: Run) -> None:
-    rows = list(run.evaluation.predictions())
+    rows = list(read_prediction_rows(run.evaluation.folder))
     given = {row["image_path"]: row for row in rows_of_images()}
     assert len(rows) == IMAGES
     for row in rows:
@@ -153,7 +154,7 @@ def test_metrics_equal_scikit_learns(run: Run, of_slice: dict[str, Any]) -> None
 def test_each_label_has_its_own_row(run: Run) -> None:
     import sklearn.metrics as sk
 
-    rows = list(run.evaluation.predictions())
+    rows = list(read_prediction_rows(run.evaluation.folder))
     has, says = indicators(rows, "labels"), indicators(rows, "predicted_labels")
     probabilities = np.array([row["probabilities"] for row in rows])
     precision, recall, f1, count = sk.precision_recall_fscore_support(has, says)
@@ -192,7 +193,7 @@ def test_the_report_shows_labels_and_no_confusion(run: Run) -> None:
 
 def test_mistakes_come_in_the_order_of_the_surest_error(run: Run) -> None:
     found = []
-    for row in run.evaluation.predictions():
+    for row in read_prediction_rows(run.evaluation.folder):
         for label, probability in zip(LABELS, row["probabilities"], strict=True):
             said = label in row["predicted_labels"]
             if said != (label in row["labels"]):
@@ -268,7 +269,7 @@ def test_it_is_compared_with_a_champion_of_other_thresholds_and_order(
     assert found["macro_f1"]["challenger"] == pytest.approx(run.evaluation.metrics["macro_f1"])
     # It has the same probabilities, for which no threshold counts.
     assert found["average_precision"]["gain"] == 0
-    rows = list(run.evaluation.predictions())
+    rows = list(read_prediction_rows(run.evaluation.folder))
     probabilities = np.array([row["probabilities"] for row in rows])
     exactly = (probabilities >= 0.9) == indicators(rows, "labels")
     assert found["accuracy"]["champion"] == pytest.approx(exactly.all(axis=1).mean())
