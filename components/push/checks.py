@@ -10,6 +10,7 @@ from darkroom.artifacts.evaluation import Evaluation
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
 from darkroom.artifacts.manifest import folder_digest
 from darkroom.artifacts.model import Model
+from darkroom.artifacts.predictions import probability_array, read_predictions
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
@@ -77,9 +78,9 @@ def _check_probabilities(
 ) -> None:
     import numpy as np
 
-    stored = {
-        row["image_id"]: row["probabilities"] for row in read_prediction_rows(evaluation.folder)
-    }
+    predictions = read_predictions(evaluation.folder)
+    identities = predictions[IMAGE_ID].to_pylist()
+    stored = dict(zip(identities, probability_array(predictions), strict=True))
     image_ids = [parsed_example(record)[IMAGE_ID][0].decode() for record in records]
     unknown = [image_id for image_id in image_ids if image_id not in stored]
     if unknown:
