@@ -14,7 +14,6 @@ from benchmarks.photographs import photographs
 from benchmarks.processes import Cost, cost, interleaved, seconds, spread, table, verdict
 
 FEW, MANY = round(2_000 * SCALE), round(20_000 * SCALE)
-TFMA_FEW, TFMA_MANY = round(200 * SCALE), round(1_000 * SCALE)
 SIDE, ALPHA = 160, 0.35
 ONLY_TEST = {"split": {"train": 0, "valid": 0, "test": 1}}
 
@@ -24,15 +23,13 @@ def measure() -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = _model(Path(folder) / "model")
         commands = {}
-        for count in (FEW, MANY, TFMA_FEW, TFMA_MANY):
+        for count in (FEW, MANY):
             out = f"{folder}/{count}"
             cost(ingest_command(photographs(count), out, **ONLY_TEST))
             examples = f"{out}/examples"
-            if count in (FEW, MANY):
-                commands[f"evaluate / {count}"] = _evaluate_command(examples, model)
-                commands[f"predict / {count}"] = _peer("model_predict.py", examples)
-            else:
-                commands[f"tfma / {count}"] = _peer("tfma_evaluation.py", examples, str(model))
+            commands[f"evaluate / {count}"] = _evaluate_command(examples, model)
+            commands[f"predict / {count}"] = _peer("model_predict.py", examples)
+            commands[f"tfma / {count}"] = _peer("tfma_evaluation.py", examples, str(model))
         costs = interleaved(commands, sample_memory=True)
     return f"{_bounds(costs)}\n\n{_after_inference()}"
 
@@ -64,12 +61,11 @@ def _peer(script: str, *arguments: str) -> list[str]:
 
 
 def _bounds(costs: dict[str, list[Cost]]) -> str:
-    def rates(name: str, few: int, many: int) -> list[float]:
-        at_few, at_many = (seconds(costs[f"{name} / {count}"]) for count in (few, many))
-        return [(many - few) / (b - a) for a, b in zip(at_few, at_many, strict=True)]
+    def rates(name: str) -> list[float]:
+        at_few, at_many = (seconds(costs[f"{name} / {count}"]) for count in (FEW, MANY))
+        return [(MANY - FEW) / (b - a) for a, b in zip(at_few, at_many, strict=True)]
 
-    ours, bare = rates("evaluate", FEW, MANY), rates("predict", FEW, MANY)
-    tfma = rates("tfma", TFMA_FEW, TFMA_MANY)
+    ours, bare, tfma = rates("evaluate"), rates("predict"), rates("tfma")
     beside_bare = [a / b for a, b in zip(ours, bare, strict=True)]
     beside_tfma = [a / b for a, b in zip(ours, tfma, strict=True)]
     peaks = [

@@ -47,6 +47,7 @@ def _check_evaluation(config: Config) -> None:
         known = [*columns, *(TILE_COLUMNS if ingest.tiles else ())]
         check_slices(evaluate.sliced_features, known)
         check_slices(evaluate.weak_slices.features or (), known, "weak_slices.features")
+        check_slices(evaluate.fairness.columns, known, "fairness.columns")
     if ingest.labels is not None:
         count: int | None = len(set(ingest.labels))
     else:

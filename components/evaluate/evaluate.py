@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.comparison.champion import Champion, find_champion
 from components.evaluate.comparison.compare import ACCURACY, Comparison, compare
 from components.evaluate.comparison.decision import if_labels_are_wrong, in_words
-from components.evaluate.inputs import check_buckets, check_costs, check_slices, check_thresholds
+from components.evaluate.inputs import (
+    check_buckets,
+    check_costs,
+    check_label,
+    check_slices,
+    check_thresholds,
+)
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.suspects import Suspect, find_suspects, suspects_csv
 from components.evaluate.verdict import Verdict, judge
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from components.evaluate.answers.answers import Answers
+    from components.evaluate.slices.fairness import Gap
     from components.evaluate.slices.results import Result
     from components.evaluate.slices.weak import WeakSlice
 
@@ -98,6 +105,8 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     """Refuses inputs that cannot be evaluated, before the slow imports."""
     check_slices(settings.sliced_features, examples.columns)
     check_slices(settings.weak_slices.features or (), examples.columns, "weak_slices.features")
+    check_slices(settings.fairness.columns, examples.columns, "fairness.columns")
+    check_label(settings.fairness.label, model.labels)
     check_buckets(settings.buckets, examples.feature_types)
     check_costs(settings.costs, model.labels)
     if examples.multi_label != (model.thresholds is not None):
@@ -159,23 +168,26 @@ def judge_predictions(
     """
     from components.evaluate.predictions.answers_of import answers_of
     from components.evaluate.report.report import render_report
+    from components.evaluate.slices.fairness import find_gaps
     from components.evaluate.slices.results import compute_results
     from components.evaluate.slices.weak import find_weak_slices
 
     answers = answers_of(predictions, model, settings)
     results = compute_results(predictions, answers, settings)
     weak = find_weak_slices(predictions, answers.is_right, settings)
-    _write_metrics(folder, model, results, weak)
+    gaps = find_gaps(predictions, answers, settings)
+    _write_metrics(folder, model, results, weak, gaps)
     suspects = find_suspects(predictions, model.labels)
     of_valid = find_suspects(read_predictions(folder, "valid"), model.labels)
     write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects + of_valid))
     comparison = None
     if champion is not None:
         comparison = _compared(predictions, answers, model, champion, settings, suspects)
-    verdict = judge(results, settings, _not_numbers(answers), comparison)
-    page = render_report(
-        *(predictions, answers, examples, model, settings, results, verdict, suspects, weak)
+    verdict = judge(results, settings, _not_numbers(answers), comparison, gaps)
+    page, card = render_report(
+        *(predictions, answers, examples, model, settings, results, verdict, suspects, weak, gaps)
     )
+    write_text(folder / evaluation_format.MODEL_CARD_FILE, card)
     _write_verdict(folder, model, settings, results[0], verdict, len(suspects))
     report.parent.mkdir(parents=True, exist_ok=True)
     write_text(report, page)
@@ -208,12 +220,17 @@ def _write_verdict(
 
 
 def _write_metrics(
-    folder: Path, model: Model, results: Sequence["Result"], weak: Sequence["WeakSlice"]
+    folder: Path,
+    model: Model,
+    results: Sequence["Result"],
+    weak: Sequence["WeakSlice"],
+    gaps: Sequence["Gap"],
 ) -> None:
     document = {
         "labels": list(model.labels),
         "slices": results,
         "weak_slices": [dataclasses.asdict(found) for found in weak],
+        "fairness": [dataclasses.asdict(gap) for gap in gaps],
     }
     write_json(folder / evaluation_format.METRICS_FILE, document)
 

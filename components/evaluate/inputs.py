@@ -49,6 +49,19 @@ def check_buckets(features: Iterable[str], types: Mapping[str, str]) -> None:
             )
 
 
+def check_label(label: str | None, labels: Collection[str]) -> None:
+    """Checks that the label of `evaluate.fairness` is one.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if label is not None and label not in labels:
+        raise SettingsError(
+            f"setting 'evaluate.fairness.label': there is no label '{label}'"
+            f"{nearest(label, labels)}"
+        )
+
+
 def check_costs(costs: Mapping[str, Mapping[str, float]], labels: Collection[str]) -> None:
     """Checks that costs are of labels that there are.
 

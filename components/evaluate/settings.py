@@ -91,6 +91,71 @@ class WeakSlices(Settings):
     """Photographs below which a slice is not looked at."""
 
 
+FAIRNESS = (
+    "recall_gap",
+    "false_positive_gap",
+    "precision_gap",
+    "selection_gap",
+    "equalized_odds_gap",
+    "selection_ratio",
+)
+"""Measures of how differently groups are treated: gaps are at most their bound, the ratio at
+least."""
+
+
+class Fairness(Settings):
+    """Groups of photographs that are to be treated alike."""
+
+    columns: tuple[str, ...] = ()
+    """Columns whose values are the groups; numbers are put into buckets as slices are."""
+
+    label: str | None = None
+    """The label whose being given matters; unset: every label is looked at against the rest, and
+    the one with the widest gap counts."""
+
+    bounds: dict[str, Annotated[float, pydantic.Field(ge=0, le=1)]] = pydantic.Field(
+        default_factory=dict
+    )
+    """What fails a model: `recall_gap`, `false_positive_gap`, `precision_gap`, `selection_gap` or
+    `equalized_odds_gap` above its bound, `selection_ratio` below (0.8: the four-fifths rule)."""
+
+    smallest_group: int = pydantic.Field(default=20, ge=1)
+    """Photographs below which a group is left out."""
+
+    @pydantic.field_validator("bounds")
+    @classmethod
+    def _check_measures(cls, bounds: dict[str, float]) -> dict[str, float]:
+        for name in bounds:
+            if name not in FAIRNESS:
+                raise ValueError(f"unknown measure '{name}'{nearest(name, FAIRNESS)}")
+        return bounds
+
+    @pydantic.model_validator(mode="after")
+    def _has_groups(self) -> Self:
+        if self.bounds and not self.columns:
+            raise ValueError("'bounds' need 'columns', whose values are the groups")
+        return self
+
+
+class ModelCardSettings(Settings):
+    """What people say of a model in its card; all else in it is measured."""
+
+    name: str | None = None
+    """What the model is called; unset: `image classifier`."""
+
+    license: str | None = None
+    """The licence it is given under, by its SPDX name in small letters: `apache-2.0`."""
+
+    description: str = ""
+    """What it is, in a sentence or more."""
+
+    intended_use: str = ""
+    """What it is for, and what it is not for."""
+
+    limitations: str = ""
+    """What is known of where it fails, whom it may harm, and what to do against it."""
+
+
 class EvaluateSettings(Settings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
@@ -132,6 +197,12 @@ class EvaluateSettings(Settings):
 
     beta: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] | None = None
     """How much more recall counts than precision in the metric `macro_f_beta`."""
+
+    fairness: Fairness = Fairness()
+    """Groups of photographs that are to be treated alike, and how much they may differ."""
+
+    model_card: ModelCardSettings = ModelCardSettings()
+    """What the model's card says beside what is measured."""
 
     if_undecided: Literal["fail", "pass"] = "fail"
     """What becomes of a bound on slices that no slice decides, since all are too small or have no
@@ -219,7 +290,7 @@ class EvaluateSettings(Settings):
     @pydantic.model_validator(mode="after")
     def _buckets_are_sliced_by(self) -> Self:
         for name in self.buckets:
-            if name not in self.sliced_features:
+            if name not in (*self.sliced_features, *self.fairness.columns):
                 features = nearest(name, self.sliced_features)
                 raise ValueError(f"'buckets.{name}' is not sliced by in 'slices'{features}")
         return self

@@ -10,6 +10,7 @@ from components.evaluate.comparison.compare import Comparison
 from components.evaluate.comparison.decision import doubts as comparison_doubts
 from components.evaluate.comparison.decision import failures
 from components.evaluate.settings import EvaluateSettings, Threshold
+from components.evaluate.slices.fairness import Gap, undecided
 
 ALL_IMAGES = "all images"
 _CONFIDENCE = 0.95
@@ -88,6 +89,7 @@ def judge(
     settings: EvaluateSettings,
     not_numbers: int = 0,
     comparison: Comparison | None = None,
+    gaps: Sequence[Gap] = (),
 ) -> Verdict:
     """Checks results against the thresholds and the champion.
 
@@ -98,6 +100,7 @@ def judge(
         settings: The thresholds, and the smallest slice that decides.
         not_numbers: Images with a probability that is not a number; one is enough to fail.
         comparison: The model beside the champion; None if there is none.
+        gaps: How differently groups are treated.
     """
     checks = tuple(
         check
@@ -107,6 +110,9 @@ def judge(
     reasons = [check.reason for check in checks if check.passed is False]
     if settings.if_undecided == "fail":
         reasons += _undecided(checks, settings)
+    reasons += [gap.reason for gap in gaps if gap.holds is False]
+    if settings.if_undecided == "fail":
+        reasons += filter(None, map(undecided, gaps))
     if not_numbers:
         reasons.append(f"the probabilities of {_images(not_numbers)} are not numbers")
     doubt = too_few_images(settings, results[0]["count"]) if results else None

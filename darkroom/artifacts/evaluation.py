@@ -11,6 +11,8 @@ METRICS_FILE = "metrics.json"
 """Metrics of all images and of every slice, by label too, and the confusion matrix."""
 VERDICT_FILE = "verdict.json"
 """`blessed`, `reasons`, and every check that led there."""
+MODEL_CARD_FILE = "model_card.md"
+"""What the model is for and how good it is: Markdown with the metadata of Hugging Face's hub."""
 SUSPECTS_FILE = "suspects.csv"
 """Images of the test and the valid split whose labels are likely wrong: `image`, `label`,
 `likely_label`, `probability` (that the label is right) and `split`."""

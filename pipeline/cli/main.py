@@ -20,7 +20,7 @@ from pipeline.cli.options import (
     is_ours,
     missing_packages,
 )
-from pipeline.cli.runs import cancel, clean, compare, retry, runs, submit
+from pipeline.cli.runs import cancel, clean, compare, report, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules, trigger
 
 application = typer.Typer(
@@ -221,7 +221,7 @@ def labels(
     print(output)
 
 
-for _verb in (serve, rollback, lineage, submit, runs, compare, cancel, retry, clean):
+for _verb in (serve, rollback, lineage, submit, runs, report, compare, cancel, retry, clean):
     application.command()(_verb)
 application.command()(schedule)
 application.command()(schedules)

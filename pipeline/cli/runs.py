@@ -1,4 +1,4 @@
-"""The verbs for runs on a cluster: `submit`, `runs`, `cancel` and `retry`."""
+"""The verbs for runs that there are, here and on a cluster."""
 
 import datetime
 import sys
@@ -111,6 +111,24 @@ def _list_local(out: Path, limit: int, config: str | None) -> None:
             f"{run['run_id']:<{width}}  {started:%Y-%m-%d %H:%M}  {status:<11}  "
             f"accuracy {shown:<5}  version {version}"
         )
+
+
+def report(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Its id or folder; else the newest.")
+    ] = None,
+    out: OutOption = Path("runs"),
+) -> None:
+    """Open a run's report in the browser, and say where it is.
+
+    Example: darkroom report flowers-20261125-093000
+    """
+    from pipeline.targets.local.report import find_report
+
+    found = find_report(run, out)
+    print(found)
+    if sys.stdout.isatty():
+        typer.launch(found.absolute().as_uri())
 
 
 def compare(

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from darkroom.errors import SettingsError
 from pipeline.cli.main import application
 from pipeline.targets.local.clean import clean, plan_cleaning
+from pipeline.targets.local.report import find_report
 from pipeline.targets.local.run_folder import read_runs, write_started
 
 
@@ -133,3 +135,32 @@ def test_the_command_says_what_it_is(options: list[str]) -> None:
     result = CliRunner().invoke(application, options)
     assert result.exit_code == 0
     assert "darkroom" in result.output
+
+
+def test_the_report_of_a_run_is_found(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        folder = tmp_path / f"flowers-{number}"
+        folder.mkdir()
+        artifacts = {}
+        if number < 3:  # the newest failed before it had one
+            (folder / "report.html").write_text("")
+            artifacts = {"report": str(folder / "report.html")}
+        run = {
+            "run_id": folder.name,
+            "status": "failed" if number == 3 else "succeeded",
+            "started": f"2026-11-2{number}T03:00:00+00:00",
+            "artifacts": artifacts,
+        }
+        (folder / "run.json").write_text(json.dumps(run))
+    assert find_report(None, tmp_path) == tmp_path / "flowers-2" / "report.html"
+    assert find_report("flowers-1", tmp_path) == tmp_path / "flowers-1" / "report.html"
+    elsewhere = find_report(str(tmp_path / "flowers-1"), tmp_path / "nowhere")
+    assert elsewhere == tmp_path / "flowers-1" / "report.html"
+    for asked, message in (
+        ("flowers-3", "run flowers-3 has no report: it failed"),
+        ("flower-1", "no run flower-1 in .*did you mean 'flowers-1'"),
+    ):
+        with pytest.raises(SettingsError, match=message):
+            find_report(asked, tmp_path)
+    with pytest.raises(SettingsError, match=r"no run in .* has a report; make one"):
+        find_report(None, tmp_path / "flowers-1")

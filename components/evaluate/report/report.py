@@ -14,9 +14,12 @@ from components.evaluate.report import charts
 from components.evaluate.report.comparison import comparison_tables
 from components.evaluate.report.matrix import cell_key, matrix_of
 from components.evaluate.report.mistakes import confused, least_sure, worst_mistakes
+from components.evaluate.report.model_card import model_card
+from components.evaluate.report.templates import templates
 from components.evaluate.report.thumbnails import thumbnails_of
 from components.evaluate.report.training import History, read_exports, read_history
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices.fairness import Gap
 from components.evaluate.slices.weak import WeakSlice
 from components.evaluate.suspects import Suspect
 from components.evaluate.verdict import Verdict, slice_name
@@ -66,8 +69,9 @@ def render_report(
     verdict: Verdict,
     suspects: Sequence[Suspect],
     weak: Sequence[WeakSlice],
-) -> str:
-    """Renders the report.
+    gaps: Sequence[Gap],
+) -> tuple[str, str]:
+    """Renders the report and the model card.
 
     Args:
         predictions: As `read_predictions` gives them.
@@ -79,25 +83,16 @@ def render_report(
         verdict: The verdict on them.
         suspects: The test images whose labels are likely wrong.
         weak: The slices in which the model is worse than elsewhere.
+        gaps: How differently groups are treated.
 
     Returns:
-        An HTML page that loads nothing.
+        An HTML page that loads nothing, and the model card, in Markdown.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     overall = results[0]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    environment.filters["signed"] = _signed
     history = read_history(model.folder)
-    return environment.get_template(TEMPLATE).render(
+    shown = dict(
         verdict=verdict,
         comparison=comparison_tables(verdict.comparison, settings.minimum_slice_size, TABLE_ROWS),
         checks=sorted(verdict.checks, key=lambda check: check.passed is not False),
@@ -119,12 +114,17 @@ def render_report(
         curves=_ranking_curves(answers),
         thresholds=_thresholds(answers),
         slices=_slice_tables(results[1:]),
+        gaps=gaps,
         weak=[(slice_name(found.slice), found) for found in weak],
         standing=if_labels_are_wrong(verdict.comparison, settings) if verdict.comparison else "",
         facts=_facts(examples, model, settings),
         script=Markup(charts.script((Path(__file__).parent / SCRIPT).read_text("utf-8"))),
+        stated=settings.model_card,
         **_photographs(predictions, answers, examples, suspects),
     )
+    page = templates(is_html=True).get_template(TEMPLATE).render(shown)
+    name = settings.model_card.name or "image classifier"
+    return page, model_card(name, settings.model_card, shown)
 
 
 def _photographs(
@@ -196,16 +196,6 @@ def _training_curves(history: History | None) -> list[charts.Chart]:
         return []
     titles = {"loss": "Loss", "accuracy": "Accuracy"}
     return [charts.training_curve(history, name, title) for name, title in titles.items()]
-
-
-def _number(value: float | None) -> str:
-    """A metric in three decimals; a dash where there is none."""
-    return "\N{EN DASH}" if value is None else f"{value:.3f}"
-
-
-def _signed(value: float | None) -> str:
-    """A difference in three decimals, with its sign."""
-    return "\N{EN DASH}" if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _confused_pairs(entries: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
