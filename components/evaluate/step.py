@@ -1,6 +1,6 @@
 """The evaluate step as a Kubeflow component."""
 
-from kfp.dsl import HTML, Artifact, Dataset, Input, Model, Output
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 
 def evaluate(
@@ -10,10 +10,16 @@ def evaluate(
     champion: Input[Model],
     evaluation: Output[Artifact],
     report: Output[HTML],
+    metrics: Output[Metrics],
+    classification: Output[ClassificationMetrics],
 ) -> str:
     """Measures a model, beside the one that serves, and says `blessed` or `not blessed`."""
     arguments = locals().copy()
+    from components.evaluate.consoles import log_metrics
     from components.evaluate.evaluate import evaluate
     from darkroom.runtime.run_step import run_step
 
-    return run_step(evaluate, **arguments)
+    consoles = arguments.pop("metrics"), arguments.pop("classification")
+    verdict = run_step(evaluate, **arguments)
+    log_metrics(evaluation.path, *consoles)
+    return verdict

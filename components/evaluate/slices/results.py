@@ -10,6 +10,7 @@ from components.evaluate.answers.answers import (
     SingleLabelAnswers,
     label_rows,
 )
+from components.evaluate.answers.curves import curve
 from components.evaluate.intervals import REPLICATES, bootstrap, wilson
 from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import Metric, TfmaMetric
@@ -25,6 +26,9 @@ Result = dict[str, Any]
 _MOST_DRAWN = 2e8
 """Probabilities that the bootstrap of all photographs' metrics draws at most, for all of them."""
 _FEWEST_DRAWS = 100
+_MOST_PAIRS = 5_000_000
+"""Pairs of image and label that the ROC curve over all of them looks at."""
+_ROC_POINTS = 100
 
 
 def compute_results(
@@ -40,8 +44,8 @@ def compute_results(
     Returns:
         Of each `slice` (value by feature), `count`, `metrics` (None is not a number; what a slice
         cannot have is left out) and `intervals` by metric. Of all photographs also `per_label`,
-        `reliability` and, of a single-label model, `confusion`: the label, predicted label and
-        number of images of every pair that occurs.
+        `reliability`, `roc` (one curve) and, of a single-label model, `confusion`: the label,
+        predicted label and number of images of every pair that occurs.
     """
     slices = list(find_slices(predictions, settings.slicings, settings.buckets))
     own = metrics_for(answers, settings)
@@ -96,6 +100,7 @@ def _result(
 def _details(answers: Answers) -> dict[str, Any]:
     bins = [[_json_number(value) for value in row] for row in answers.reliability.tolist()]
     details: dict[str, Any] = {"per_label": label_rows(answers), "reliability": bins}
+    details["roc"] = _roc(answers)
     if isinstance(answers, SingleLabelAnswers):
         matrix = answers.confusion
         details["confusion"] = [
@@ -103,6 +108,30 @@ def _details(answers: Answers) -> dict[str, Any]:
             for true, guess in zip(*matrix.nonzero(), strict=True)
         ]
     return details
+
+
+def _roc(answers: Answers) -> dict[str, list[float]] | None:
+    """One ROC curve: of two labels that of the second, of more over all pairs of image and label.
+
+    None where there is none: all or none are positive, or a probability is not a number.
+    """
+    import numpy as np
+
+    if not answers.finite:
+        return None
+    if len(answers.labels) == 2 and isinstance(answers, SingleLabelAnswers):
+        positive, scores = answers.has(1), answers.probabilities[:, 1]
+    else:
+        known = answers.take(np.arange(answers.count)[: _MOST_PAIRS // len(answers.labels)])
+        positive, scores = known.actual.ravel(), known.probabilities.ravel()
+    found = curve(positive, scores, _ROC_POINTS)
+    if not (found.positives and found.negatives):
+        return None
+    return {
+        "false_positive_rate": (found.false_alarms / found.negatives).tolist(),
+        "recall": (found.hits / found.positives).tolist(),
+        "thresholds": found.thresholds.tolist(),
+    }
 
 
 def _bootstrapped(answers: Answers, metrics: Sequence[Metric]) -> dict[str, list[float]]:
