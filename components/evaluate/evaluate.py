@@ -71,6 +71,27 @@ def evaluate(
         StepError: An input is missing or incomplete, the test split is empty, the model does not
             know the examples' labels, or it cannot read an image.
     """
+    verdict = measure(examples, model, settings, champion, evaluation=evaluation, report=report)
+    for reason in verdict.reasons[:LOGGED_REASONS]:
+        _log.info("not blessed: %s", reason)
+    if len(verdict.reasons) > LOGGED_REASONS:
+        _log.info("not blessed: %d more reasons", len(verdict.reasons) - LOGGED_REASONS)
+    if verdict.blessed:
+        asked = settings.thresholds or settings.fairness.bounds or verdict.comparison is not None
+        _log.info("blessed%s", "" if asked else " (no thresholds are set)")
+    return "blessed" if verdict.blessed else "not blessed"
+
+
+def measure(
+    examples: Path,
+    model: Path,
+    settings: EvaluateSettings,
+    champion: Path | None = None,
+    *,
+    evaluation: Path,
+    report: Path,
+) -> Verdict:
+    """Does what `evaluate` does, and says nothing of the verdict in the log."""
     source, candidate = read_examples(examples), read_model(model)
     _check_inputs(source, candidate, settings)
     baseline = find_champion(champion, source, candidate, settings)
@@ -83,14 +104,7 @@ def evaluate(
             _log.info("%s", standing)
     for doubt in verdict.doubts:
         _log.warning("%s", doubt)
-    for reason in verdict.reasons[:LOGGED_REASONS]:
-        _log.info("not blessed: %s", reason)
-    if len(verdict.reasons) > LOGGED_REASONS:
-        _log.info("not blessed: %d more reasons", len(verdict.reasons) - LOGGED_REASONS)
-    if verdict.blessed:
-        nothing_to_pass = not settings.thresholds and verdict.comparison is None
-        _log.info("blessed%s", " (no thresholds are set)" if nothing_to_pass else "")
-    return "blessed" if verdict.blessed else "not blessed"
+    return verdict
 
 
 def _log_accuracy(overall: Mapping[str, Any]) -> None:

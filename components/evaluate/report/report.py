@@ -1,6 +1,5 @@
 """The report: one self-contained HTML page."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +11,7 @@ from components.evaluate.comparison.decision import if_labels_are_wrong
 from components.evaluate.metrics import known_metrics
 from components.evaluate.report import charts
 from components.evaluate.report.comparison import comparison_tables
+from components.evaluate.report.facts import facts_of
 from components.evaluate.report.matrix import cell_key, matrix_of
 from components.evaluate.report.mistakes import confused, least_sure, worst_mistakes
 from components.evaluate.report.model_card import model_card
@@ -23,7 +23,7 @@ from components.evaluate.slices.fairness import Gap
 from components.evaluate.slices.weak import WeakSlice
 from components.evaluate.suspects import Suspect
 from components.evaluate.verdict import Verdict, slice_name
-from darkroom.artifacts.examples import SPLITS, Examples
+from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.model import Model
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ REASONS = 10
 """Reasons in the banner; the table of checks starts with the failed ones."""
 TABLE_ROWS = 100
 """Rows of a table of slices or checks; `metrics.json` and `verdict.json` have them all."""
-LONGEST_VALUE = 300
-"""Characters of a manifest's value that are shown."""
 
 
 def render_report(
@@ -117,7 +115,7 @@ def render_report(
         gaps=gaps,
         weak=[(slice_name(found.slice), found) for found in weak],
         standing=if_labels_are_wrong(verdict.comparison, settings) if verdict.comparison else "",
-        facts=_facts(examples, model, settings),
+        facts=facts_of(examples, model, settings),
         script=Markup(charts.script((Path(__file__).parent / SCRIPT).read_text("utf-8"))),
         stated=settings.model_card,
         **_photographs(predictions, answers, examples, suspects),
@@ -235,29 +233,3 @@ def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows.sort(key=lambda row: float(row["accuracy"]))
         tables.append({"feature": " and ".join(features), "rows": rows})
     return tables
-
-
-def _facts(
-    examples: Examples, model: Model, settings: EvaluateSettings
-) -> dict[str, list[tuple[str, str]]]:
-    """How the examples, model and evaluation were made, by heading: names and values."""
-    counts = {split: examples.counts.get(split, 0) for split in SPLITS}
-    left_out = ("kind", "labels")
-    made = {key: value for key, value in model.manifest.items() if key not in left_out}
-    return {
-        "Examples": [("labels", ", ".join(examples.labels)[:LONGEST_VALUE]), *_flat(counts)],
-        "Model": _flat(made),
-        "Evaluation": _flat(settings.model_dump(mode="json", exclude_none=True)),
-    }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested mappings as dotted names, other values as JSON."""
-    rows: list[tuple[str, str]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            rows.append((f"{prefix}{name}", text[:LONGEST_VALUE]))
-    return rows

@@ -42,7 +42,7 @@ def compare_models(
         SettingsError: One is no model, or there is nothing to test on.
         StepError: They cannot be compared.
     """
-    from components.evaluate.evaluate import evaluate
+    from components.evaluate.evaluate import measure
     from components.evaluate.settings import EvaluateSettings
     from darkroom.settings import validate_settings
 
@@ -53,9 +53,9 @@ def compare_models(
     examples = _examples(data, (challenger, champion), folder)
     settings = challenger.settings or champion.settings
     # What is asked is how they compare, and not whether one may serve.
-    settings |= {"thresholds": {}, "baseline": str(champion.model)}
+    settings |= {"thresholds": {}, "fairness": {}, "baseline": str(champion.model)}
     report = folder / REPORT_FILE
-    evaluate(
+    measure(
         examples,
         challenger.model,
         validate_settings(EvaluateSettings, settings, "evaluate"),
