@@ -139,7 +139,9 @@ STEPS: tuple[Step, ...] = (
         preloads=(
             "components.evaluate.predictions.pipeline",
             "components.evaluate.report.report",
+            "altair",
             "cleanlab.filter",
+            "scipy.stats",
             "tensorflow",
         ),
         gives="verdict",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _INK, _ACCENT, _QUIET, _LINE = "currentColor", "var(--accent)", "var(--quiet)", "var(--line)"
 _FONT = "inherit"
 _WIDTH, _HEIGHT = 320, 220
+_MOST_TICKS = 12
 _CONFIG = {
     "background": "transparent",
     "font": _FONT,
@@ -77,16 +78,19 @@ def training_curve(history: History, name: str, title: str) -> Chart:
     """
     import altair as alt
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"epoch": epoch, "value": value, "split": split}
         for series, split in ((name, "training"), (f"val_{name}", "validation"))
         for epoch, value in zip(*history.curve(series), strict=True)
     ]
+    epochs: list[int] = sorted({row["epoch"] for row in rows})
+    # Whole ones, of few too.
+    ticks = epochs[:: -(-len(epochs) // _MOST_TICKS)] if epochs else [1]
     lines = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line(point={"size": 20})
         .encode(
-            x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+            x=alt.X("epoch:Q", axis=alt.Axis(values=ticks, format="d", grid=False)),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "split:N",
@@ -201,6 +205,7 @@ def reliability(bins: Sequence[Sequence[float | None]]) -> Chart:
                     "from": place * width,
                     "to": (place + 1) * width,
                     "middle": (place + 0.5) * width,
+                    "bottom": 0,
                     "images": round(images),
                     "probability": probability / images,
                     "accuracy": right / images,
@@ -226,6 +231,7 @@ def reliability(bins: Sequence[Sequence[float | None]]) -> Chart:
         x=alt.X("from:Q", title="Probability", scale=unit),
         x2="to:Q",
         y=alt.Y("accuracy:Q", title="Accuracy", scale=unit),
+        y2="bottom:Q",
         tooltip=tooltip,
     )
     intervals = base.mark_rule(color=_INK).encode(x="middle:Q", y="low:Q", y2="high:Q")
