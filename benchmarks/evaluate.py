@@ -28,6 +28,8 @@ def measure() -> str:
             cost(ingest_command(photographs(count), out, **ONLY_TEST))
             examples = f"{out}/examples"
             commands[f"evaluate / {count}"] = _evaluate_command(examples, model)
+            inference = [sys.executable, "-m", "benchmarks.predictions", examples, str(model)]
+            commands[f"inference / {count}"] = [*inference, "{out}/predictions"]
             commands[f"predict / {count}"] = _peer("model_predict.py", examples)
             commands[f"tfma / {count}"] = _peer("tfma_evaluation.py", examples, str(model))
         costs = interleaved(commands, sample_memory=True)
@@ -66,7 +68,8 @@ def _bounds(costs: dict[str, list[Cost]]) -> str:
         return [(MANY - FEW) / (b - a) for a, b in zip(at_few, at_many, strict=True)]
 
     ours, bare, tfma = rates("evaluate"), rates("predict"), rates("tfma")
-    beside_bare = [a / b for a, b in zip(ours, bare, strict=True)]
+    inference = rates("inference")
+    beside_bare = [a / b for a, b in zip(inference, bare, strict=True)]
     beside_tfma = [a / b for a, b in zip(ours, tfma, strict=True)]
     peaks = [
         statistics.median(one.largest for one in costs[f"evaluate / {count}"])
@@ -80,7 +83,7 @@ def _bounds(costs: dict[str, list[Cost]]) -> str:
             "",
         ],
         [
-            "evaluate / model.predict",
+            "inference / model.predict",
             spread(beside_bare),
             verdict(statistics.median(beside_bare), 0.9, True),
         ],

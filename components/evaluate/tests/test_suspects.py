@@ -97,6 +97,24 @@ def test_nothing_is_suspected_where_nothing_can_be() -> None:
     assert find_suspects(table_of([row | {"probabilities": [0.9, 0.1, 0.0]}] * 20, 3), LABELS) == []
 
 
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_labels_that_all_images_have_or_none_are_no_failure(count: int) -> None:
+    generator = np.random.default_rng(count)
+    rows = [
+        {
+            "image_id": str(number),
+            "image_path": f"{number}.jpg",
+            "label": "",
+            # All have the first, none has the third.
+            "label_indices": [0, 1] if number % 2 else [0],
+            "probabilities": generator.random(3).tolist(),
+        }
+        for number in range(count)
+    ]
+    places = {int(found.image_id) for found in find_suspects(table_of(rows, 3), LABELS)}
+    assert places <= set(range(count))
+
+
 @pytest.mark.parametrize(
     ("outcomes", "suspects", "said"),
     [
