@@ -1,4 +1,4 @@
-"""`python -m benchmarks.predictions EXAMPLES MODEL OUT`: evaluate's inference, and nothing after."""
+"""Evaluate's inference alone: `python -m benchmarks.predictions EXAMPLES MODEL OUT`."""
 
 import sys
 from pathlib import Path
