@@ -58,7 +58,7 @@ target "base" {
 target "component" {
   name       = component
   inherits   = ["_image"]
-  matrix     = { component = ["ingest", "transform", "train", "evaluate", "push", "notify", "serve"] }
+  matrix     = { component = ["ingest", "transform", "train", "evaluate", "explain", "push", "notify", "serve"] }
   dockerfile = "components/${component}/Dockerfile"
   contexts = {
     darkroom-build   = "target:darkroom-build"

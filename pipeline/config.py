@@ -145,8 +145,8 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
     values = {"name": Path(path).stem.lower().replace("_", "-"), **read_yaml(path)}
     if data is not None:
         values["data"] = data
-    for override in overrides:
-        _override(values, override)
+    for given in overrides:
+        override(values, given)
     config = validate_settings(config_model(), values)
     train = config.section(TrainSettings)
     try:
@@ -177,12 +177,21 @@ def _check_embeddings(config: Config) -> None:
             )
 
 
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(values: dict[str, Any], given: str) -> None:
+    """Changes a setting.
+
+    Args:
+        values: The settings by name, nested.
+        given: `key.sub=value`, the value in YAML.
+
+    Raises:
+        SettingsError: It is not of that form.
+    """
+    key, equals, text = given.partition("=")
     if not equals or not key:
-        raise SettingsError(f"--set {override}: expected key.sub=value")
+        raise SettingsError(f"--set {given}: expected key.sub=value")
     if not text:
-        raise SettingsError(f"--set {override}: the value is missing; null stands for no value")
+        raise SettingsError(f"--set {given}: the value is missing; null stands for no value")
     try:
         set_value(values, key, parse_value(text))
     except SettingsError as error:

@@ -10,7 +10,7 @@ import typer
 
 from darkroom.errors import DarkroomError, SettingsError, StepError
 from darkroom.runtime.log import QUIET_VARIABLE, exit_with
-from pipeline.cli.models import lineage, rollback, serve
+from pipeline.cli.models import explain, lineage, rollback, serve
 from pipeline.cli.options import (
     ConfigArgument,
     DataOption,
@@ -221,7 +221,19 @@ def labels(
     print(output)
 
 
-for _verb in (serve, rollback, lineage, submit, runs, report, compare, cancel, retry, clean):
+for _verb in (
+    serve,
+    explain,
+    rollback,
+    lineage,
+    submit,
+    runs,
+    report,
+    compare,
+    cancel,
+    retry,
+    clean,
+):
     application.command()(_verb)
 application.command()(schedule)
 application.command()(schedules)

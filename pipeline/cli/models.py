@@ -1,4 +1,4 @@
-"""The verbs for a model, and for what was pushed: `serve`, `rollback` and `lineage`."""
+"""The verbs for a model, and for what was pushed: `serve`, `explain`, `rollback` and `lineage`."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from darkroom.runtime.log import configure_logging
+from pipeline.cli.options import SetOption
 
 
 def serve(
@@ -40,6 +41,45 @@ def serve(
     values |= {"allow_files": tuple(allow_files or ())}
     configure_logging()
     serve_model(model_dir, validate_settings(ServeSettings, values))
+
+
+def explain(
+    model_dir: Annotated[
+        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="DIR", help="Where the overlays go.")
+    ] = Path("explanations"),
+    method: Annotated[
+        str, typer.Option(metavar="xrai|integrated_gradients|kernel_shap", help="How.")
+    ] = "xrai",
+    label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="The label to explain; else the answer.")
+    ] = None,
+    settings: SetOption = None,
+) -> None:
+    """Show what of each photograph a model's answer follows from.
+
+    Example: darkroom explain runs/served/flowers rose.jpg tulip.jpg -o explanations
+
+    Green speaks for the label, red against it; the raw attributions are beside the overlays.
+    Further settings: --set baseline=black_and_white
+    """
+    from components.explain.explain import explain_files
+    from components.explain.settings import ExplainSettings
+    from darkroom.artifacts.model_repository import serving_version
+    from darkroom.settings import validate_settings
+    from pipeline.config import override
+
+    values: dict[str, Any] = {"method": method, "label": label}
+    for given in settings or []:
+        override(values, given)
+    configure_logging()
+    version = serving_version(model_dir)
+    model = model_dir if version is None else version.folder
+    explain_files(model, images, validate_settings(ExplainSettings, values, "explain"), out)
+    print(out)
 
 
 def rollback(

@@ -1,0 +1,94 @@
+"""The exported model as explanations ask it: pixels, probabilities and gradients."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from darkroom.artifacts.model import XAI_MODEL, XAI_PREPROCESS, read_model
+from darkroom.artifacts.saved_model import load_saved_model
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import nearest
+
+Floats = npt.NDArray[np.float32]
+BATCH = 16
+"""Pictures a call: bounds the memory that gradients take."""
+
+
+class ExplainedModel:
+    """A model that is explained.
+
+    Args:
+        folder: The model.
+
+    Attributes:
+        labels: The labels in the order of the probabilities.
+
+    Raises:
+        StepError: It is no model, or lacks the signatures `xai_preprocess` and `xai_model`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.labels = read_model(folder).labels
+        self._loaded = load_saved_model(folder)
+        for name in (XAI_PREPROCESS, XAI_MODEL):
+            if name not in self._loaded.signatures:
+                raise StepError(f"the model {folder} has no signature '{name}'; train it again")
+
+    def index_of(self, label: str) -> int:
+        """The place of a label.
+
+        Raises:
+            SettingsError: The model has no such label.
+        """
+        if label not in self.labels:
+            hint = nearest(label, self.labels)
+            raise SettingsError(f"setting 'explain.label': the model has no label '{label}'{hint}")
+        return self.labels.index(label)
+
+    def pixels(self, image_bytes: bytes) -> Floats:
+        """The photograph as the network sees it, float32 [H, W, 3] from 0 to 255.
+
+        Raises:
+            StepError: It cannot be decoded.
+        """
+        import tensorflow as tf
+
+        try:
+            signature = self._loaded.signatures[XAI_PREPROCESS]
+            images = signature(image_bytes=tf.constant([image_bytes]))["input_images"]
+        except tf.errors.InvalidArgumentError as error:
+            reason = str(error.message).splitlines()[0]
+            raise StepError(f"the model cannot read it ({reason})") from error
+        pixels: Floats = images.numpy()[0]
+        return pixels
+
+    def probabilities(self, images: Any) -> Floats:
+        """Probabilities of pictures [N, H, W, 3], float32 [N, K]."""
+        import tensorflow as tf
+
+        signature = self._loaded.signatures[XAI_MODEL]
+        answers = [
+            signature(input_images=tf.constant(batch, tf.float32))["probabilities"].numpy()
+            for batch in _batches(images)
+        ]
+        return np.concatenate(answers)
+
+    def gradients(self, images: Any, label: int) -> Floats:
+        """Gradients of a label's probability by the pixels, float32 [N, H, W, 3]."""
+        import tensorflow as tf
+
+        signature, found = self._loaded.signatures[XAI_MODEL], []
+        for batch in _batches(images):
+            inputs = tf.constant(batch, tf.float32)
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                probability = signature(input_images=inputs)["probabilities"][:, label]
+            found.append(tape.gradient(probability, inputs).numpy())
+        return np.concatenate(found)
+
+
+def _batches(images: Any) -> Sequence[Any]:
+    return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]

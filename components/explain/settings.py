@@ -1,0 +1,42 @@
+"""Settings of the explain step."""
+
+from typing import Literal
+
+import pydantic
+
+from darkroom.settings import Settings
+
+Method = Literal["integrated_gradients", "xrai", "kernel_shap"]
+Baseline = Literal["black", "grey", "white", "black_and_white"]
+
+
+class ExplainSettings(Settings):
+    """How answers to photographs are explained."""
+
+    method: Method = "xrai"
+    """`xrai` tells what each region adds to the probability, by the pixels' gradients;
+    `integrated_gradients` what each pixel adds; `kernel_shap` what each region adds, of any model,
+    as it asks for answers only."""
+
+    baseline: Baseline = "black"
+    """The picture of nothing, which the photograph is compared with: what has its colour can have
+    no attribution. `black_and_white` is the mean of both."""
+
+    label: str | None = None
+    """The label to explain; unset: the most probable one."""
+
+    steps: int = pydantic.Field(default=32, ge=2, le=2048)
+    """Pictures between baseline and photograph at which gradients are taken, to begin with."""
+
+    largest_error: float = pydantic.Field(default=0.05, gt=0, lt=1)
+    """Largest difference of the attributions' sum from what it should be, as a fraction; steps are
+    doubled until it is met, up to 2048."""
+
+    regions: int = pydantic.Field(default=40, ge=4, le=500)
+    """Regions that `kernel_shap` divides the photograph into."""
+
+    samples: int = pydantic.Field(default=400, ge=50)
+    """Pictures with some regions hidden that `kernel_shap` asks about."""
+
+    seed: int = pydantic.Field(default=0, ge=0)
+    """Seed of what `kernel_shap` hides."""

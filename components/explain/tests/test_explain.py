@@ -1,0 +1,181 @@
+"""Explanations lie on what an answer follows from, and add up to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import spearmanr
+
+from components.explain.explain import explain, explain_files
+from components.explain.explained_model import ExplainedModel
+from components.explain.methods.integrated_gradients import by_colour
+from components.explain.settings import ExplainSettings, Method
+from darkroom.artifacts import model as model_format
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.errors import SettingsError, StepError
+
+pytestmark = pytest.mark.slow
+
+SIDE = 48
+CAUSE = (slice(8, 24), slice(20, 40))
+"""Where the model looks: nothing else changes its answer."""
+METHODS: tuple[Method, ...] = ("xrai", "integrated_gradients", "kernel_shap")
+
+
+def save_model(folder: Path, weights: Any, signatures: bool = True) -> Path:
+    """A model whose probability of `lit` is a sigmoid of the pixels' weighted mean."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = tf.Variable(np.asarray(weights, np.float32))
+
+    def predict(images: Any) -> dict[str, Any]:
+        score = 14 * (tf.reduce_sum(images / 255 * module.weights, axis=[1, 2, 3]) - 0.35)
+        lit = tf.sigmoid(score)
+        return {"probabilities": tf.stack([1 - lit, lit], axis=1)}
+
+    def decode(encoded: Any) -> Any:
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return tf.image.resize(image, (SIDE, SIDE))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def preprocess(image_bytes: Any) -> dict[str, Any]:
+        return {"input_images": tf.map_fn(decode, image_bytes, fn_output_signature=tf.float32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, SIDE, SIDE, 3], tf.float32, "input_images")])
+    def answer(input_images: Any) -> dict[str, Any]:
+        return predict(input_images)
+
+    module.answer, module.preprocess = answer, preprocess
+    named = {model_format.XAI_MODEL: answer}
+    if signatures:
+        named[model_format.XAI_PREPROCESS] = preprocess
+    tf.saved_model.save(module, str(folder), signatures=named)
+    content = {"labels": ["dark", "lit"], "image_size": [SIDE, SIDE], "digest": "x"}
+    write_manifest(folder, model_format.KIND, content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    weights = np.zeros((SIDE, SIDE, 3))
+    weights[CAUSE] = 1 / weights[CAUSE].size
+    return save_model(tmp_path_factory.mktemp("explain") / "model", weights)
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made picture: bright where the model looks, and as bright elsewhere, where it does not."""
+    generator = np.random.default_rng(1)
+    pixels = generator.integers(0, 90, (SIDE, SIDE, 3))
+    pixels[CAUSE] = 200 + generator.integers(0, 40, pixels[CAUSE].shape)
+    pixels[32:44, 4:16] = 230
+    file = tmp_path_factory.mktemp("explain") / "made.png"
+    Image.fromarray(pixels.astype(np.uint8)).save(file)
+    return file
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_attribution_lies_on_the_cause(
+    model: Path, photograph: Path, tmp_path: Path, method: Method
+) -> None:
+    settings = ExplainSettings(method=method)
+    (row,) = explain(model, photograph, settings, explanations=tmp_path / "out")["explained"]
+    assert (row["label"], row["method"]) == ("lit", method)
+    assert row["probability"] > 0.9
+    assert row["error"] <= 0.05
+    values = np.load(tmp_path / "out" / row["attributions"])
+    assert values.shape == (SIDE, SIDE)
+    inside = np.zeros((SIDE, SIDE), bool)
+    inside[CAUSE] = True
+    # Regions follow edges of the picture: some pixels of the neighbourhood are among theirs.
+    times = 3 if method == "kernel_shap" else 8
+    assert np.abs(values[inside]).mean() > times * np.abs(values[~inside]).mean()
+    with Image.open(tmp_path / "out" / row["overlay"]) as drawn:
+        assert drawn.size == (SIDE, SIDE)
+
+
+@pytest.mark.parametrize("baseline", ["black", "grey", "white", "black_and_white"])
+def test_what_pixels_add_is_the_probability_less_the_baselines(
+    model: Path, photograph: Path, baseline: Any
+) -> None:
+    explained = ExplainedModel(model)
+    pixels = explained.pixels(photograph.read_bytes())
+    few = ExplainSettings(baseline=baseline, steps=2, largest_error=0.02)
+    values, error, steps = by_colour(explained, pixels, 1, few)
+    greys = {"black": [0], "grey": [127.5], "white": [255], "black_and_white": [0, 255]}
+    begins = [np.full_like(pixels, grey) for grey in greys[baseline]]
+    due = explained.probabilities(pixels[np.newaxis])[0, 1] - np.mean(
+        explained.probabilities(np.stack(begins))[:, 1]
+    )
+    assert error <= 0.02
+    assert values.sum() == pytest.approx(float(due), abs=0.02 * abs(float(due)) + 1e-6)
+    assert steps >= 2
+    rough, _, _ = by_colour(explained, pixels, 1, few.model_copy(update={"largest_error": 0.999}))
+    if steps > 2:  # so few were not enough
+        assert abs(rough.sum() - due) > abs(values.sum() - due)
+
+
+def test_another_models_explanation_is_another(
+    model: Path, photograph: Path, tmp_path: Path
+) -> None:
+    """The sanity check of Adebayo et al., NeurIPS 2018: random parameters, other attributions."""
+    generator = np.random.default_rng(7)
+    random = save_model(tmp_path / "random", generator.normal(0, 1e-3, (SIDE, SIDE, 3)))
+    found: list[Any] = []
+    for folder in (model, random):
+        explained = ExplainedModel(folder)
+        pixels = explained.pixels(photograph.read_bytes())
+        found.append(by_colour(explained, pixels, 1, ExplainSettings())[0].sum(axis=2).ravel())
+    assert abs(spearmanr(*found).statistic) < 0.5
+    again = by_colour(ExplainedModel(model), pixels, 1, ExplainSettings())[0].sum(axis=2).ravel()
+    assert spearmanr(found[0], again).statistic == pytest.approx(1)
+
+
+def test_one_label_or_the_other(model: Path, photograph: Path, tmp_path: Path) -> None:
+    settings = ExplainSettings(method="integrated_gradients", label="dark")
+    (row,) = explain(model, photograph, settings, explanations=tmp_path / "out")["explained"]
+    assert row["label"] == "dark"
+    values = np.load(tmp_path / "out" / row["attributions"])
+    assert values[CAUSE].sum() < -0.5  # its light speaks against it
+
+
+def test_what_cannot_be_read_is_left_out_with_a_reason(
+    model: Path, photograph: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(photograph.read_bytes())
+    (folder / "b.jpg").write_bytes(b"no photograph")
+    settings = ExplainSettings(method="integrated_gradients")
+    found = explain(model, folder, settings, explanations=tmp_path / "out")
+    assert [Path(row["image"]).name for row in found["explained"]] == ["a.png"]
+    (failed,) = found["failed"]
+    assert Path(failed["image"]).name == "b.jpg"
+    assert "the model cannot read it" in failed["reason"]
+    stored = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert stored["failed"] == found["failed"]
+    with pytest.raises(StepError, match="none of 1 photographs could be explained"):
+        explain(model, folder / "b.jpg", settings, explanations=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_cannot_be_explained_is_one_line(
+    model: Path, photograph: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SettingsError, match=r"no label 'lid'; did you mean 'lit'\?"):
+        explain_files(model, [photograph], ExplainSettings(label="lid"), out)
+    with pytest.raises(SettingsError, match="there is no file"):
+        explain_files(model, [tmp_path / "nowhere.png"], ExplainSettings(), out)
+    with pytest.raises(SettingsError, match="there are no photographs in"):
+        explain(model, tmp_path, ExplainSettings(), explanations=out)
+    with pytest.raises(StepError):
+        explain_files(tmp_path, [photograph], ExplainSettings(), out)
+    bare = save_model(tmp_path / "bare", np.zeros((SIDE, SIDE, 3)), signatures=False)
+    with pytest.raises(StepError, match="has no signature 'xai_preprocess'; train it again"):
+        explain_files(bare, [photograph], ExplainSettings(), out)
+    assert not out.exists()
