@@ -35,7 +35,7 @@ class ExplainSettings(Settings):
     regions: int = pydantic.Field(default=40, ge=4, le=500)
     """Regions that `kernel_shap` divides the photograph into."""
 
-    samples: int = pydantic.Field(default=400, ge=50)
+    samples: int = pydantic.Field(default=1000, ge=50)
     """Pictures with some regions hidden that `kernel_shap` asks about."""
 
     seed: int = pydantic.Field(default=0, ge=0)
