@@ -1,10 +1,12 @@
 """The report of a run."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
-from pipeline.targets.local.run_folder import read_runs
+from pipeline.targets.local.run_folder import REPORT_FILE, read_runs
 
 
 def find_report(run: str | None, out: Path) -> Path:
@@ -35,7 +37,7 @@ def find_report(run: str | None, out: Path) -> Path:
     return report
 
 
-def _report(run: dict[str, object]) -> Path | None:
-    artifacts = run.get("artifacts")
-    path = artifacts.get("report") if isinstance(artifacts, dict) else None
-    return Path(path) if path and Path(path).is_file() else None
+def _report(run: Mapping[str, Any]) -> Path | None:
+    """The run's own copy, which a browser knows for HTML by its name; of a running one, none."""
+    copy = Path(run["folder"]) / REPORT_FILE
+    return copy if copy.is_file() else None
