@@ -78,7 +78,7 @@ class Margins(Settings):
 
 
 class WeakSlices(Settings):
-    """The search for slices in which the model is worse than elsewhere, which nobody named."""
+    """The search for weak slices: those with a lower accuracy than the rest, which nobody named."""
 
     features: tuple[str, ...] | None = None
     """Features to look at; unset: the label, orientation, brightness, contrast, sharpness and all
@@ -166,7 +166,7 @@ class EvaluateSettings(Settings):
     `[label, [camera, label]]`."""
 
     weak_slices: WeakSlices = WeakSlices()
-    """The search for slices in which the model is worse than elsewhere."""
+    """The search for slices with a lower accuracy than the rest."""
 
     buckets: dict[str, Annotated[int, pydantic.Field(ge=2)] | tuple[Bound, ...]] = pydantic.Field(
         default_factory=dict

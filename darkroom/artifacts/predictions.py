@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from darkroom.artifacts.examples import LABEL
+from darkroom.artifacts.examples import IMAGE_ID, LABEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,14 +15,10 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions"
 """Start of the names of the prediction files, which are Parquet."""
 SUFFIX = ".parquet"
-IMAGE_ID = "image_id"
 SLICES = "slices"
 CHAMPION = "champion"
 PROBABILITIES = "probabilities"
 PROBLEM = "problem"
-
-Predictions = Mapping[str, Any]
-"""One row: see `prediction_rows`."""
 
 
 def prediction_schema(

@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
 
     TensorFlow frees the outputs of every layer and allocates them again in the next step. glibc
     gives blocks of that size back to the system each time, and the system clears them each time it
-    gives them again: 200,000 page faults a step. Training MobileNetV2 takes 1.3 to 1.9 times as
+    gives them again: 200,000 page faults a step. Training MobileNetV2 takes 1.2 to 1.8 times as
     long so. Its arenas of several threads cannot hold such blocks; there is one, for all of them.
 
     Call it before TensorFlow has started its threads. Without glibc it does nothing.

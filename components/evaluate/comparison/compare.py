@@ -13,7 +13,8 @@ from components.evaluate.metrics.metric import Metric
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.results import metric_value
 from components.evaluate.slices.slicing import find_slices
-from darkroom.artifacts.predictions import CHAMPION, IMAGE_ID
+from darkroom.artifacts.examples import IMAGE_ID
+from darkroom.artifacts.predictions import CHAMPION
 
 if TYPE_CHECKING:
     import pyarrow as pa

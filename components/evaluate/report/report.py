@@ -80,7 +80,7 @@ def render_report(
         results: The results of all images and then of every slice, as `compute_results` gives them.
         verdict: The verdict on them.
         suspects: The test images whose labels are likely wrong.
-        weak: The slices in which the model is worse than elsewhere.
+        weak: The slices with a lower accuracy than the rest.
         gaps: How differently groups are treated.
 
     Returns:

@@ -91,5 +91,5 @@ def _json_line(computed: tuple[Any, Mapping[Any, Any]]) -> str:
 
 
 def _shortest(value: Any) -> float:
-    """A float32 as the decimal it stands for, so that a share of 0.9 is not below 0.9."""
+    """The shortest decimal of a float32, so that a share of 0.9 is not below 0.9."""
     return float(str(np.float32(value)))

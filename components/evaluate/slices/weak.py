@@ -1,4 +1,4 @@
-"""Slices in which the model is worse than elsewhere, found among all that there are."""
+"""Weak slices: those with a lower accuracy than the rest, found among all that there are."""
 
 import dataclasses
 import itertools
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
     from components.evaluate.answers.answers import Bools
 
-MOST_VALUES = 50
-"""Values of a feature above which it is not looked at: an identity, not a kind."""
+MOST_SEARCHED = 50
+"""Values of a feature above which it is not searched: it tells photographs apart, not kinds."""
 _SIGNIFICANT = 1 - CONFIDENCE
 
 
 @dataclasses.dataclass(frozen=True)
 class WeakSlice:
-    """A slice in which the model is worse than in the rest.
+    """A slice with a lower accuracy than the rest.
 
     Attributes:
         slice: Value by feature.
         count: Number of images.
         accuracy: The share of them that is right.
-        elsewhere: The same of all other images.
+        rest: The same of all other images.
         p_value: Of a slice as good as the rest, adjusted for the number of slices looked at.
     """
 
     slice: Mapping[str, Any]
     count: int
     accuracy: float
-    elsewhere: float
+    rest: float
     p_value: float
 
 
@@ -60,30 +60,30 @@ def find_weak_slices(
 
     finder = settings.weak_slices
     by_feature = {}
-    for name in finder_features(predictions, settings):
+    for name in _searched(predictions, settings):
         found = list(feature_slices(predictions, name, settings.buckets.get(name)))
-        if 2 <= len(found) <= MOST_VALUES:
+        if 2 <= len(found) <= MOST_SEARCHED:
             by_feature[name] = found
-    looked_at = [
+    candidates = [
         of_slice
         for size in range(1, finder.crossed + 1)
         for features in itertools.combinations(by_feature, size)
         for of_slice in crossed(features, by_feature, finder.smallest)
     ]
-    if not looked_at:
+    if not candidates:
         return []
-    hits = np.array([is_right[of_slice.places].sum() for of_slice in looked_at])
-    sizes = np.array([len(of_slice.places) for of_slice in looked_at])
+    hits = np.array([is_right[of_slice.places].sum() for of_slice in candidates])
+    sizes = np.array([len(of_slice.places) for of_slice in candidates])
     p_values = _fisher(hits, sizes, int(is_right.sum()), len(is_right))
     adjusted = false_discovery_control(p_values)
     significant = np.flatnonzero(adjusted < _SIGNIFICANT)
-    kept = _without_restatements(looked_at, significant, is_right)
-    weak = [_weak_slice(looked_at[place], is_right, float(adjusted[place])) for place in kept]
-    return sorted(weak, key=lambda found: (found.accuracy - found.elsewhere) * found.count)
+    kept = _without_restatements(candidates, significant, is_right)
+    weak = [_weak_slice(candidates[place], is_right, float(adjusted[place])) for place in kept]
+    return sorted(weak, key=lambda found: (found.accuracy - found.rest) * found.count)
 
 
-def finder_features(predictions: "pa.Table", settings: EvaluateSettings) -> Sequence[str]:
-    """The features to look at, of those that the predictions have."""
+def _searched(predictions: "pa.Table", settings: EvaluateSettings) -> Sequence[str]:
+    """The features to search, of those that the predictions have."""
     if SLICES not in predictions.column_names:
         return []
     known = [field.name for field in predictions[SLICES].type]
@@ -125,5 +125,5 @@ def _without_restatements(
 def _weak_slice(of_slice: Slice, is_right: "Bools", p_value: float) -> WeakSlice:
     count, hits = len(of_slice.places), int(is_right[of_slice.places].sum())
     others = len(is_right) - count
-    elsewhere = (int(is_right.sum()) - hits) / others if others else 0.0
-    return WeakSlice(dict(of_slice.values), count, hits / count, elsewhere, p_value)
+    rest = (int(is_right.sum()) - hits) / others if others else 0.0
+    return WeakSlice(dict(of_slice.values), count, hits / count, rest, p_value)

@@ -131,9 +131,6 @@ def test_the_report_shows_the_groups(
     page = report.read_text(encoding="utf-8")
     assert "<h2>Fairness</h2>" in page
     assert "recall_gap by scanner is" in page
-    for wrong, message in (("scaner", "did you mean 'scanner'"), ("label", "")):
-        if message:
-            with pytest.raises(SettingsError, match=message):
-                run_evaluate(
-                    *(digits_examples, digits_model, {"fairness": {"columns": [wrong]}}, tmp_path)
-                )
+    wrong = {"fairness": {"columns": ["scaner"]}}
+    with pytest.raises(SettingsError, match="did you mean 'scanner'"):
+        run_evaluate(digits_examples, digits_model, wrong, tmp_path)
