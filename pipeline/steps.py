@@ -156,6 +156,14 @@ STEPS: tuple[Step, ...] = (
         caches=False,  # what serves may have changed since
     ),
     Step(
+        "explain",
+        "components.explain.step:explain",
+        "components.explain.settings:ExplainSettings",
+        about="what of the photographs the worst mistakes follow from",
+        preloads=("tensorflow", "saliency.core", "scipy.ndimage"),
+        optional=True,
+    ),
+    Step(
         "notify",
         "components.notify.step:notify",
         "components.notify.settings:NotifySettings",

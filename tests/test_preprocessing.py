@@ -99,7 +99,7 @@ def all_doors(
     small = TrainSettings.model_validate({"backbone": "small_cnn", "weights": "none"})
     network = build_network(small, graph, "none")
     (out / "model").mkdir()
-    export(network.embedding, graph, out / "model")
+    export(network, graph, out / "model")
     keras.backend.clear_session()
     images = [parsed_example(record)["image_bytes"][0] for record in records]
     model = load_model(Version(1, out / "model"))

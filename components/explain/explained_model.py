@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.artifacts.model import XAI_MODEL, XAI_PREPROCESS, read_model
+from darkroom.artifacts.model import (
+    FEATURES,
+    XAI_FEATURES,
+    XAI_HEAD,
+    XAI_MODEL,
+    XAI_PREPROCESS,
+    read_model,
+)
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 
 Floats = npt.NDArray[np.float32]
+_SMALLEST = 1e-6
 BATCH = 16
 """Pictures a call: bounds the memory that gradients take."""
 
@@ -31,6 +39,7 @@ class ExplainedModel:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.labels = read_model(folder).labels
         self._loaded = load_saved_model(folder)
         for name in (XAI_PREPROCESS, XAI_MODEL):
@@ -88,6 +97,32 @@ class ExplainedModel:
                 probability = signature(input_images=inputs)["probabilities"][:, label]
             found.append(tape.gradient(probability, inputs).numpy())
         return np.concatenate(found)
+
+    def feature_gradients(self, pixels: Floats, label: int) -> tuple[Floats, Floats]:
+        """The feature map of a picture [H, W, 3], and a label's log odds' gradients by it.
+
+        Returns:
+            Two arrays, float32 [h, w, D].
+
+        Raises:
+            StepError: The model has no signatures for its feature map.
+        """
+        import tensorflow as tf
+
+        signatures = self._loaded.signatures
+        if XAI_FEATURES not in signatures:
+            raise StepError(
+                f"the model {self._folder} has no signature '{XAI_FEATURES}': its backbone gives "
+                "no feature map, or it is of an older release; take another explain.method"
+            )
+        features = signatures[XAI_FEATURES](input_images=tf.constant(pixels[np.newaxis]))[FEATURES]
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            known = signatures[XAI_HEAD](features=features)["probabilities"][0, label]
+            # Of a sure answer the probability itself hardly changes.
+            log_odds = tf.math.log(known + _SMALLEST) - tf.math.log(1 - known + _SMALLEST)
+        gradients = tape.gradient(log_odds, features)
+        return features.numpy()[0], gradients.numpy()[0]
 
 
 def _batches(images: Any) -> Sequence[Any]:

@@ -9,6 +9,8 @@ _FOR, _AGAINST = (13, 140, 135), (180, 35, 24)
 _PERCENTILE = 99.0
 """Attributions from here on are shown at their strongest, so that one pixel does not hide all."""
 _STRONGEST = 0.75
+_SHOWN = 224
+"""Longer side of an overlay in the report, in pixels."""
 _SMOOTHED = 1 / 64
 """Of single pixels' attributions the neighbourhood counts, this fraction of the side wide."""
 
@@ -34,3 +36,17 @@ def overlay(pixels: Floats, values: Floats) -> bytes:
     encoded = io.BytesIO()
     Image.fromarray(np.clip(drawn, 0, 255).round().astype(np.uint8)).save(encoded, "PNG")
     return encoded.getvalue()
+
+
+def as_data_uri(drawn: bytes) -> str:
+    """A drawn overlay as a small data URI."""
+    import base64
+    import io
+
+    from PIL import Image
+
+    small = io.BytesIO()
+    with Image.open(io.BytesIO(drawn)) as picture:
+        picture.thumbnail((_SHOWN, _SHOWN))
+        picture.save(small, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode()

@@ -6,7 +6,7 @@ import pydantic
 
 from darkroom.settings import Settings
 
-Method = Literal["integrated_gradients", "xrai", "kernel_shap"]
+Method = Literal["integrated_gradients", "xrai", "grad_cam", "kernel_shap"]
 Baseline = Literal["black", "grey", "white", "black_and_white"]
 
 
@@ -15,8 +15,9 @@ class ExplainSettings(Settings):
 
     method: Method = "xrai"
     """`xrai` tells what each region adds to the probability, by the pixels' gradients;
-    `integrated_gradients` what each pixel adds; `kernel_shap` what each region adds, of any model,
-    as it asks for answers only."""
+    `integrated_gradients` what each pixel adds; `grad_cam` shows, coarsely and in one call, where
+    on the last feature map the answer comes from; `kernel_shap` tells what each region adds, of any
+    model, as it asks for answers only."""
 
     baseline: Baseline = "black"
     """The picture of nothing, which the photograph is compared with: what has its colour can have
@@ -27,6 +28,9 @@ class ExplainSettings(Settings):
 
     steps: int = pydantic.Field(default=32, ge=2, le=2048)
     """Pictures between baseline and photograph at which gradients are taken, to begin with."""
+
+    mistakes: int = pydantic.Field(default=12, ge=1, le=24)
+    """Worst mistakes of the evaluation that the step explains, the surest first."""
 
     largest_error: float = pydantic.Field(default=0.05, gt=0, lt=1)
     """Largest difference of the attributions' sum from what it should be, as a fraction; steps are

@@ -168,7 +168,7 @@ def _export(
     thresholds = None
     if graph.multi_label:
         thresholds = choose_thresholds(network.model, source, graph, settings.batch_size)
-    export(network.embedding, graph, to, thresholds)
+    export(network, graph, to, thresholds)
     head = None if source.embeddings is None else network.model
     check_exported(
         *(to, head, sample(source, graph), best_weights.parent, settings),

@@ -1,6 +1,7 @@
 """The evaluation artifact: metrics, the verdict; its predictions are in `predictions.py`."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,18 @@ MODEL_CARD_FILE = "model_card.md"
 SUSPECTS_FILE = "suspects.csv"
 """Images of the test and the valid split whose labels are likely wrong: `image`, `label`,
 `likely_label`, `probability` (that the label is right) and `split`."""
+EXPLANATION_LEGEND = "<!-- explanations -->"
+"""Where in the report's HTML it is said what explanations show."""
+
+
+def explanation_mark(image_id: str) -> str:
+    """Where in the report the explanation of an answer goes, in its HTML."""
+    return f"<!-- explanation of {image_id} -->"
+
+
+def marked_for_explanation(page: str) -> list[str]:
+    """The identities of the photographs whose answers a report wants explained, in its order."""
+    return re.findall(explanation_mark("([^ ]+)"), page)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,6 +23,10 @@ WITH_KEY = "with_key"
 EMBEDDING = "embedding"
 XAI_PREPROCESS = "xai_preprocess"
 XAI_MODEL = "xai_model"
+XAI_FEATURES = "xai_features"
+XAI_HEAD = "xai_head"
+FEATURES = "features"
+"""Output of `xai_features` and input of `xai_head`: the backbone's feature map."""
 
 PREDICTION_OUTPUTS = frozenset({"label", "label_index", "probability", "probabilities"})
 
@@ -37,9 +41,14 @@ SIGNATURE_OUTPUTS: dict[str, frozenset[str]] = {
     EMBEDDING: frozenset({"embedding"}),
     XAI_PREPROCESS: frozenset({"input_images"}),
     XAI_MODEL: PREDICTION_OUTPUTS,
+    XAI_FEATURES: frozenset({FEATURES}),
+    XAI_HEAD: PREDICTION_OUTPUTS,
 }
-"""What each signature gives; public API, held by a test. Those of a multi-label model give
-`LABELS` too, and `label`, `label_index` and `probability` are of the most probable label."""
+"""What each signature gives; public API, held by a test.
+
+A network whose backbone gives an embedding and no feature map has neither `XAI_FEATURES` nor
+`XAI_HEAD`. Those of a multi-label model give `LABELS` too, and `label`, `label_index` and
+`probability` are of the most probable label."""
 
 _SEPARATORS = (" ", "|")
 """Of names in one text, where no name holds them."""

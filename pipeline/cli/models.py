@@ -52,7 +52,7 @@ def explain(
         Path, typer.Option("-o", "--out", metavar="DIR", help="Where the overlays go.")
     ] = Path("explanations"),
     method: Annotated[
-        str, typer.Option(metavar="xrai|integrated_gradients|kernel_shap", help="How.")
+        str, typer.Option(metavar="xrai|integrated_gradients|grad_cam|kernel_shap", help="How.")
     ] = "xrai",
     label: Annotated[
         str | None, typer.Option(metavar="LABEL", help="The label to explain; else the answer.")

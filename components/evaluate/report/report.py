@@ -23,6 +23,7 @@ from components.evaluate.slices.fairness import Gap
 from components.evaluate.slices.weak import WeakSlice
 from components.evaluate.suspects import Suspect
 from components.evaluate.verdict import Verdict, slice_name
+from darkroom.artifacts.evaluation import EXPLANATION_LEGEND, explanation_mark
 from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.model import Model
 
@@ -118,6 +119,8 @@ def render_report(
         facts=facts_of(examples, model, settings),
         script=Markup(charts.script((Path(__file__).parent / SCRIPT).read_text("utf-8"))),
         stated=settings.model_card,
+        explanation_mark=explanation_mark,
+        explanation_legend=EXPLANATION_LEGEND,
         **_photographs(predictions, answers, examples, suspects),
     )
     page = templates(is_html=True).get_template(TEMPLATE).render(shown)

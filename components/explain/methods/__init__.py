@@ -16,12 +16,12 @@ class Attribution:
         values: What each pixel adds to the label's probability, float32 [H, W]; what speaks
             against the label is negative.
         error: Difference of what all pixels add from the probability less the baseline's, as a
-            fraction of it.
+            fraction of it; None where the method promises no sum.
         steps: Pictures that the model was asked about.
     """
 
     values: npt.NDArray[np.float32]
-    error: float
+    error: float | None
     steps: int
 
 

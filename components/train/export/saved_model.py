@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.train.model.network import WEIGHTS
+from components.train.model.network import WEIGHTS, Network
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, LABEL
 from darkroom.artifacts.saved_model import load_saved_model
@@ -18,13 +18,12 @@ Thresholds = Sequence[float] | None
 
 
 def export(
-    embedding_model: Any, graph: TransformGraph, folder: Path, thresholds: Thresholds = None
+    network: Network, graph: TransformGraph, folder: Path, thresholds: Thresholds = None
 ) -> None:
     """Writes a SavedModel that loads with plain TensorFlow.
 
     Args:
-        embedding_model: keras.Model from pixels 0 to 255, float32 [N, H, W, 3], to (embedding
-            float32 [N, D], probabilities float32 [N, K]).
+        network: The network.
         graph: The transform graph, which becomes part of the model.
         folder: The SavedModel's folder.
         thresholds: Thresholds by label, of a multi-label model.
@@ -35,12 +34,12 @@ def export(
     # Everything that a signature uses must be an attribute of the module to be saved with it.
     module.transform_graph = load_saved_model(graph.function_folder)
     # Without the seeds of dropout, so that a warm start finds the weights in their order.
-    weights = embedding_model.weights
+    weights = network.embedding.weights
     setattr(module, WEIGHTS, [variable.value for variable in weights])
     known = {id(variable) for variable in weights}
-    module.seeds = [v.value for v in embedding_model.variables if id(v) not in known]
+    module.seeds = [v.value for v in network.embedding.variables if id(v) not in known]
     transform = module.transform_graph.transform_fn
-    signatures = _signatures(transform, embedding_model, graph, thresholds)
+    signatures = _signatures(transform, network, graph, thresholds)
     tf.saved_model.save(module, str(folder), signatures=signatures)
     labels = "".join(f"{label}\n" for label in graph.labels)
     (folder / model_format.LABELS_FILE).write_text(labels, encoding="utf-8")
@@ -48,7 +47,7 @@ def export(
 
 def _signatures(
     transform: Callable[[dict[str, Any]], dict[str, Any]],
-    network: Any,
+    network: Network,
     graph: TransformGraph,
     thresholds: Thresholds,
 ) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def _signatures(
         return tf.cast(tf.reshape(flat, [-1, height, width, 3]), tf.float32)
 
     def predict(input_images: Any) -> dict[str, Any]:
-        _, probabilities = network(input_images, training=False)
+        _, probabilities = network.embedding(input_images, training=False)
         return _prediction(probabilities, graph.labels, thresholds)
 
     def serving_default(image_bytes: Any) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def _signatures(
         return predict(pixels(image_bytes)) | {"key": tf.identity(key)}
 
     def embedding(image_bytes: Any) -> dict[str, Any]:
-        return {"embedding": network(pixels(image_bytes), training=False)[0]}
+        return {"embedding": network.embedding(pixels(image_bytes), training=False)[0]}
 
     def xai_preprocess(image_bytes: Any) -> dict[str, Any]:
         return {"input_images": pixels(image_bytes)}
@@ -105,6 +104,18 @@ def _signatures(
         model_format.XAI_PREPROCESS: (xai_preprocess, {"image_bytes": text}),
         model_format.XAI_MODEL: (xai_model, {"input_images": images}),
     }
+    if network.parts is not None:
+        to_features, head = network.parts
+
+        def xai_features(input_images: Any) -> dict[str, Any]:
+            return {model_format.FEATURES: to_features(input_images, training=False)}
+
+        def xai_head(features: Any) -> dict[str, Any]:
+            return _prediction(head(features, training=False), graph.labels, thresholds)
+
+        map_of = tf.TensorSpec(head.inputs[0].shape, head.inputs[0].dtype)
+        arguments[model_format.XAI_FEATURES] = xai_features, {"input_images": images}
+        arguments[model_format.XAI_HEAD] = xai_head, {model_format.FEATURES: map_of}
     return {
         name: tf.function(function).get_concrete_function(**specifications)
         for name, (function, specifications) in arguments.items()

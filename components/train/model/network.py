@@ -30,11 +30,14 @@ class Network:
         model: keras.Model from pixels 0 to 255 [N, H, W, 3] to probabilities float32 [N, K].
         backbone: The keras.Model within it that is frozen in the head's phase.
         embedding: keras.Model from the same pixels to (embedding float32 [N, D], probabilities).
+        parts: keras.Models from the same pixels to the feature map [N, h, w, D], and from that to
+            the probabilities; None where the backbone gives no feature map.
     """
 
     model: Any
     backbone: Any
     embedding: Any
+    parts: tuple[Any, Any] | None
 
 
 def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) -> Network:
@@ -73,7 +76,16 @@ def build_network(settings: TrainSettings, graph: TransformGraph, weights: str) 
         model=keras.Model(pixels, probabilities),
         backbone=backbone,
         embedding=keras.Model(pixels, [embedding, probabilities]),
+        parts=_parts(pixels, features, probabilities),
     )
+
+
+def _parts(pixels: Any, features: Any, probabilities: Any) -> tuple[Any, Any] | None:
+    import keras
+
+    if len(features.shape) != 4:
+        return None
+    return keras.Model(pixels, features), keras.Model(features, probabilities)
 
 
 def check_head_only(settings: TrainSettings) -> None:

@@ -221,7 +221,8 @@ def test_its_signatures_are_the_public_ones(trained: Path) -> None:
     given = {name: frozenset(s.structured_outputs) for name, s in signatures.items()}
     assert given == signature_outputs(multi_label=True)
     assert {name for name, outputs in given.items() if "labels" in outputs} == {
-        *("serving_default", "from_filenames", "from_examples", "with_key", "xai_model")
+        *("serving_default", "from_filenames", "from_examples", "with_key", "xai_model"),
+        "xai_head",
     }
 
 
@@ -230,10 +231,17 @@ def test_an_image_over_no_threshold_has_no_labels(several: Transformed, tmp_path
     import tensorflow as tf
 
     from components.train.export.saved_model import export
+    from components.train.model.network import Network
 
     pixels = keras.Input((SIZE, SIZE, 3))
     flat = keras.layers.GlobalAveragePooling2D()(pixels)
-    network = keras.Model(pixels, [flat, keras.ops.sigmoid(flat - 90)])
+    probabilities = keras.ops.sigmoid(flat - 90)
+    network = Network(
+        model=keras.Model(pixels, probabilities),
+        backbone=None,
+        embedding=keras.Model(pixels, [flat, probabilities]),
+        parts=None,
+    )
     export(network, read_transform_graph(several.graph), tmp_path, (0.9, 0.5, 0.5))
     loaded = tf.saved_model.load(str(tmp_path))
     images = np.zeros((3, SIZE, SIZE, 3), np.float32)

@@ -113,7 +113,8 @@ def local_arguments(config: Config) -> dict[str, Any]:
 
 def _copy_report(folder: Path, run: dict[str, Any]) -> None:
     """Copies the report into the run's folder, as `.html` for browsers."""
-    report = run["artifacts"].get("report")
+    artifacts = run["artifacts"]
+    report = artifacts.get("explained_report") or artifacts.get("report")
     if report is not None:
         shutil.copyfile(report, folder / REPORT_FILE)
 
