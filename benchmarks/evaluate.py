@@ -162,5 +162,5 @@ def _made_up(folder: Path, images: int, labels: int, groups: int) -> tuple[Any, 
     schema = prediction_schema(labels, {"label": "bytes", "group": "bytes"}, False, False)
     known = tuple(names.tolist())
     examples = Examples(folder, known, {"test": images}, {"group": "bytes"}, False, {})
-    model = Model(folder, known, None, {})
+    model = Model(folder, known, None, None, {})
     return pa.table(columns, schema=schema), examples, model

@@ -15,6 +15,7 @@ from components.train.settings import TrainSettings
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
+from darkroom.settings import nearest
 from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 
@@ -52,9 +53,23 @@ def _check_evaluation(config: Config) -> None:
         count: int | None = len(set(ingest.labels))
     else:
         count = _label_folders(config.data)
-    check_thresholds(evaluate.thresholds, count)
-    check_thresholds(evaluate.against_baseline, count, setting="against_baseline")
+    decision = config.section(TrainSettings).decision
+    of_model = count, None, decision is not None
+    check_thresholds(evaluate.thresholds, *of_model)
+    check_thresholds(evaluate.against_baseline, *of_model, setting="against_baseline")
+    if decision is not None and ingest.labels is not None:
+        _check_decision(decision.positive_label, sorted(set(ingest.labels)))
     check_baseline(evaluate.baseline_folder)
+
+
+def _check_decision(positive: str, labels: list[str]) -> None:
+    if len(labels) != 2:
+        raise SettingsError(f"setting 'train.decision' is for two labels; there are {len(labels)}")
+    if positive not in labels:
+        raise SettingsError(
+            f"setting 'train.decision.positive_label': there is no label '{positive}'"
+            f"{nearest(positive, labels)}"
+        )
 
 
 def _label_folders(data: str) -> int | None:

@@ -128,8 +128,9 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
         theirs, its = names[::-1] if examples.multi_label else names
         raise StepError(f"the examples have {theirs}, the model gives {its}; train it again")
     several = model.thresholds is not None
-    check_thresholds(settings.thresholds, len(model.labels), several)
-    check_thresholds(settings.against_baseline, len(model.labels), several, "against_baseline")
+    known = len(model.labels), several, model.decision is not None
+    check_thresholds(settings.thresholds, *known)
+    check_thresholds(settings.against_baseline, *known, setting="against_baseline")
     if not examples.counts.get("test"):
         raise StepError(
             f"the test split of {examples.folder} is empty; give it a share in ingest.split"

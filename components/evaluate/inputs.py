@@ -102,6 +102,7 @@ def check_thresholds(
     thresholds: Mapping[str, Any],
     labels: int | None,
     multi_label: bool | None = None,
+    has_positive: bool | None = None,
     setting: str = "thresholds",
 ) -> None:
     """Checks that a model can have the metrics that thresholds bound.
@@ -110,6 +111,7 @@ def check_thresholds(
         thresholds: `evaluate.thresholds`, or the setting of another name.
         labels: The number of labels; None where it is not known yet.
         multi_label: Whether images have several labels; None where it is not known yet.
+        has_positive: Whether the model has a positive label; None where it is not known yet.
         setting: Its name.
 
     Raises:
@@ -120,6 +122,10 @@ def check_thresholds(
         if multi_label is not None and metric.computation(multi_label) is None:
             kind = "one label" if multi_label else "several labels"
             raise SettingsError(f"setting 'evaluate.{setting}.{name}' is for images of {kind} each")
+        if metric.needs_positive and has_positive is False:
+            raise SettingsError(
+                f"setting 'evaluate.{setting}.{name}' needs 'train.decision.positive_label'"
+            )
         if labels is not None and labels < metric.fewest_labels:
             raise SettingsError(
                 f"setting 'evaluate.{setting}.{name}' needs more than "

@@ -142,7 +142,7 @@ def _explained(
 
     pixels = model.pixels(picture.encoded)
     probabilities = model.probabilities(pixels[np.newaxis])[0]
-    place = int(probabilities.argmax()) if label is None else label
+    place = model.given_label(probabilities) if label is None else label
     found = _method(settings.method)(model, pixels, place, settings)
     drawn, raw = file.with_name(f"{file.name}.png"), file.with_name(f"{file.name}.npy")
     drawn.write_bytes(overlay(pixels, found.values))

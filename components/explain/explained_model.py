@@ -40,7 +40,8 @@ class ExplainedModel:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.labels = read_model(folder).labels
+        known = read_model(folder)
+        self.labels, self._decision = known.labels, known.decision
         self._loaded = load_saved_model(folder)
         for name in (XAI_PREPROCESS, XAI_MODEL):
             if name not in self._loaded.signatures:
@@ -84,6 +85,14 @@ class ExplainedModel:
             for batch in _batches(images)
         ]
         return np.concatenate(answers)
+
+    def given_label(self, probabilities: Floats) -> int:
+        """The place of the label that a picture of some probabilities, float32 [K], is given."""
+        if self._decision is None:
+            return int(probabilities.argmax())
+        positive = self.labels.index(self._decision.positive_label)
+        is_positive = probabilities[positive] >= np.float32(self._decision.threshold)
+        return positive if is_positive else 1 - positive
 
     def gradients(self, images: Any, label: int) -> Floats:
         """Gradients of a label's probability by the pixels, float32 [N, H, W, 3]."""

@@ -9,7 +9,7 @@ from darkroom.artifacts import model as model_format
 from darkroom.artifacts.evaluation import Evaluation
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
 from darkroom.artifacts.manifest import folder_digest
-from darkroom.artifacts.model import Model
+from darkroom.artifacts.model import Decision, Model
 from darkroom.artifacts.predictions import probability_array, read_predictions
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
@@ -48,6 +48,8 @@ def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> Non
     _check_probabilities(answers, evaluation, records)
     if model.thresholds is not None:
         _check_labels(answers, model.labels, model.thresholds)
+    if model.decision is not None:
+        _check_decision(answers, model.labels, model.decision)
     _log.info("%d photographs: every signature gives the same answers", len(records))
 
 
@@ -56,6 +58,8 @@ def _check_signatures(
 ) -> None:
     for name, outputs in expected.items():
         if name not in signatures:
+            if name in model_format.OPTIONAL_SIGNATURES:
+                continue
             raise StepError(f"the model has no signature '{name}'")
         missing = outputs - set(signatures[name].structured_outputs)
         if missing:
@@ -111,6 +115,22 @@ def _check_labels(
                     f"signature '{name}' gives the labels {given}, but by its probabilities and "
                     f"the thresholds in the manifest they are {expected}; train again"
                 )
+
+
+def _check_decision(
+    answers: Mapping[str, Mapping[str, Any]], labels: Sequence[str], decision: Decision
+) -> None:
+    """Checks that each signature gives the positive label from the manifest's threshold on."""
+    import numpy as np
+
+    positive = labels.index(decision.positive_label)
+    for name, answer in answers.items():
+        given = answer["probabilities"][:, positive] >= np.float32(decision.threshold)
+        if not np.array_equal(answer["label_index"] == positive, given):
+            raise StepError(
+                f"signature '{name}' does not give '{decision.positive_label}' from a probability "
+                f"of {decision.threshold:g} on, as the manifest says; train again"
+            )
 
 
 def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, dict[str, Any]]:

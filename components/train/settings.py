@@ -14,6 +14,34 @@ from darkroom.storage.paths import mounted_path
 ExportForm = Literal["tflite", "tflite_int8", "onnx"]
 
 
+class DecisionSettings(Settings):
+    """From which probability on a model of two labels gives the positive one.
+
+    The threshold is chosen on the valid split, after the calibration. Without a wanted recall or
+    precision it is the cheapest one by what mistakes cost.
+    """
+
+    positive_label: str
+    """The label that matters: what is looked for."""
+    recall: float | None = pydantic.Field(default=None, gt=0, le=1)
+    """Share of the photographs with the label that must be found; of the thresholds that do, the
+    one of the highest precision is taken."""
+    precision: float | None = pydantic.Field(default=None, gt=0, le=1)
+    """Share of the photographs given the label that must have it; of the thresholds that do, the
+    one of the highest recall is taken."""
+    missed: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
+    """What a photograph costs that has the label and is not given it; unset: 1."""
+    false_alarm: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
+    """What a photograph costs that is given the label and does not have it; unset: 1."""
+
+    @pydantic.model_validator(mode="after")
+    def _one_way(self) -> Self:
+        costs = (self.missed or self.false_alarm) is not None
+        if (self.recall is not None) + (self.precision is not None) + costs > 1:
+            raise ValueError("give one of 'recall', 'precision' and what mistakes cost")
+        return self
+
+
 class TrainSettings(Settings):
     """What is trained, and how.
 
@@ -79,6 +107,9 @@ class TrainSettings(Settings):
     """`temperature` divides the logits by the number that fits the valid split best, so that of
     answers of probability 0.9 some 90 % are right; no label changes by it. From 50 valid
     photographs on."""
+    decision: DecisionSettings | None = None
+    """Of two labels, which one matters and what its threshold must reach; unset: the more
+    probable label is given. `{positive_label: melanoma, recall: 0.95}`."""
     standardize: bool = False
     """Scale pixels by the photographs' own mean and variance by channel instead of by the
     convention of `keras.applications`, as all other backbones always do: for photographs unlike

@@ -1,5 +1,6 @@
 """The train step: transformed examples to a model with its serving signatures."""
 
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from components.train.loop.checkpoint import (
 )
 from components.train.loop.identity import training_identity
 from components.train.loop.progress import OnEpoch
+from components.train.model.decision import check_decision
 from components.train.model.network import (
     check_embeddings,
     former_weights,
@@ -23,6 +25,7 @@ from components.train.model.phases import plan_phases
 from components.train.settings import TrainSettings
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.manifest import atomic_artifact, folder_digest, write_manifest
+from darkroom.artifacts.model import Decision
 from darkroom.artifacts.transformed import (
     TransformedExamples,
     TransformGraph,
@@ -66,6 +69,7 @@ def train(
     """
     source = read_transformed_examples(transformed_examples)
     graph = read_transform_graph(transform_graph)
+    check_decision(settings.decision, graph)
     workers = read_worker_group()
     folder = checkpoint_folder(settings, checkpoints)
     history = train_weights(source, graph, settings, workers, folder)
@@ -152,8 +156,9 @@ def _export(
         Further entries of the manifest.
     """
     from components.train.export.calibration import calibrate, tempered
-    from components.train.export.saved_model import export
+    from components.train.export.saved_model import Rule, export
     from components.train.export.trained import check_exported, sample
+    from components.train.model.decision import choose_decision
     from components.train.model.network import build_network
     from components.train.model.thresholds import choose_thresholds
 
@@ -165,10 +170,14 @@ def _export(
     temperature = 1.0
     if settings.calibration == "temperature":
         temperature = calibrate(network.model, source, graph, settings.batch_size)
-    thresholds = None
+    thresholds, decision = None, None
     if graph.multi_label:
         thresholds = choose_thresholds(network.model, source, graph, settings.batch_size)
-    export(network, graph, to, thresholds)
+    if settings.decision is not None:
+        decision = choose_decision(
+            network.model, source, graph, settings.batch_size, settings.decision
+        )
+    export(network, graph, to, Rule(thresholds, decision))
     head = None if source.embeddings is None else network.model
     check_exported(
         *(to, head, sample(source, graph), best_weights.parent, settings),
@@ -177,9 +186,27 @@ def _export(
     if settings.export:
         from components.train.export.write import write_exports
 
-        write_exports(network.embedding, source, graph, settings, to, thresholds)
+        write_exports(
+            network.embedding, source, graph, settings, to, thresholds or _of_both(graph, decision)
+        )
     facts: dict[str, Any] = {"temperature": temperature}
+    if decision is not None:
+        facts["decision"] = dataclasses.asdict(decision)
     if thresholds is None:
         return facts
     separator = model_format.labels_separator(graph.labels)
     return facts | {"thresholds": list(thresholds), "labels_separator": separator}
+
+
+def _of_both(graph: TransformGraph, decision: Decision | None) -> tuple[float, ...] | None:
+    """A decision as the thresholds of both labels, for forms that give probabilities only."""
+    import numpy as np
+
+    if decision is None:
+        return None
+    threshold = np.float32(decision.threshold)
+    # The other label is given while the positive one is below its threshold.
+    rest = np.nextafter(np.float32(1) - threshold, np.float32(1))
+    return tuple(
+        float(threshold if label == decision.positive_label else rest) for label in graph.labels
+    )

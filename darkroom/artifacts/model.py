@@ -50,8 +50,24 @@ A network whose backbone gives an embedding and no feature map has neither `XAI_
 `XAI_HEAD`. Those of a multi-label model give `LABELS` too, and `label`, `label_index` and
 `probability` are of the most probable label."""
 
+OPTIONAL_SIGNATURES = frozenset({XAI_FEATURES, XAI_HEAD})
+"""Those that not every model has."""
+
 _SEPARATORS = (" ", "|")
 """Of names in one text, where no name holds them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """How a model of two labels decides, where it is not for the more probable one.
+
+    Attributes:
+        positive_label: The label that is given from the threshold on; below it, the other.
+        threshold: A probability, exact in float32.
+    """
+
+    positive_label: str
+    threshold: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +79,14 @@ class Model:
         labels: The labels in the order of `probabilities`.
         thresholds: Of a multi-label model, the probability from which on an image has a label, by
             label; None of a model of one label an image.
+        decision: Of a model of two labels that was given a positive one; else None.
         manifest: The whole manifest.
     """
 
     folder: Path
     labels: tuple[str, ...]
     thresholds: tuple[float, ...] | None
+    decision: Decision | None
     manifest: dict[str, Any]
 
 
@@ -79,11 +97,12 @@ def read_model(folder: Path) -> Model:
         StepError: The artifact is missing or not complete.
     """
     manifest = read_manifest(folder, KIND)
-    thresholds = manifest.get("thresholds")
+    thresholds, decision = manifest.get("thresholds"), manifest.get("decision")
     return Model(
         folder=folder,
         labels=tuple(manifest["labels"]),
         thresholds=None if thresholds is None else tuple(thresholds),
+        decision=None if decision is None else Decision(**decision),
         manifest=manifest,
     )
 

@@ -140,11 +140,14 @@ class SingleLabelAnswers(Answers):
         costs: What it costs to predict a label (column) for an image of another (row), float64
             [K, K]; None where it is not stated.
         beta: How much more recall counts than precision; None where it is not stated.
+        positive: Of a model of two labels with a positive one its place, and the probability from
+            which on it is given; else None.
     """
 
     indices: npt.NDArray[np.int64]
     costs: Floats | None = None
     beta: float | None = None
+    positive: tuple[int, float] | None = None
 
     def take(self, places: Any) -> Self:
         """The answers to the images at these places."""
@@ -165,7 +168,15 @@ class SingleLabelAnswers(Answers):
 
     @cached_property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """The most probable label of each image, int64 [N]; of equal ones the first."""
+        """The label that each image is given, int64 [N].
+
+        The most probable, and of equal ones the first; of a model with a positive label that
+        from its threshold on.
+        """
+        if self.positive is not None:
+            place, threshold = self.positive
+            is_positive = self.probabilities[:, place] >= np.float32(threshold)
+            return np.where(is_positive, place, 1 - place)
         top: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return top
 

@@ -48,6 +48,8 @@ class Metric:
         fewest_labels: The smallest number of labels with which it makes sense.
         most_labels: The largest number.
         needs: The setting of evaluate without which there is no such metric.
+        needs_positive: Whether it is of models with a positive label only
+            (`train.decision.positive_label`).
         is_share: Whether it is a share of the images, whose interval is known in closed form.
 
     Raises:
@@ -64,6 +66,7 @@ class Metric:
     fewest_labels: int = 1
     most_labels: int | None = None
     needs: str = ""
+    needs_positive: bool = False
     is_share: bool = False
 
     def __post_init__(self) -> None:

@@ -28,7 +28,13 @@ def answers_of(
     if model.thresholds is None:
         indices = predictions["label_index"].to_numpy()
         costs = _cost_matrix(settings, model.labels)
-        return SingleLabelAnswers(model.labels, probabilities, indices, costs, settings.beta)
+        positive = None
+        if model.decision is not None:
+            place = model.labels.index(model.decision.positive_label)
+            positive = place, model.decision.threshold
+        return SingleLabelAnswers(
+            model.labels, probabilities, indices, costs, settings.beta, positive
+        )
     having = np.zeros(probabilities.shape, np.bool_)
     lists = predictions["label_indices"].combine_chunks()
     images = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))

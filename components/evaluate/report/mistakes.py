@@ -98,9 +98,10 @@ def confused(
     return found
 
 
-def _top(answers: Answers) -> Any:
-    """The highest probability of each image, float32 [N]; 0 where none is a number."""
-    return np.nan_to_num(answers.probabilities, nan=0.0).max(axis=1)
+def _top(answers: Any) -> Any:
+    """The probability of the label that each image is given, float32 [N]; 0 if no number."""
+    known = np.nan_to_num(answers.probabilities, nan=0.0)
+    return np.take_along_axis(known, answers.predicted[:, np.newaxis], axis=1)[:, 0]
 
 
 def _surest_errors(answers: MultiLabelAnswers) -> tuple[Any, Any]:

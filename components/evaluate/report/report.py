@@ -174,8 +174,11 @@ def _thresholds(answers: Answers) -> dict[str, dict[str, Any]]:
         return {}
     if isinstance(answers, MultiLabelAnswers):
         decided = answers.thresholds.tolist()
-    elif len(answers.labels) == 2:
+    elif isinstance(answers, SingleLabelAnswers) and len(answers.labels) == 2:
         decided = [0.5, 0.5]
+        if answers.positive is not None:
+            place, threshold = answers.positive
+            decided[place], decided[1 - place] = threshold, 1 - threshold
     else:
         return {}
     tried = {}

@@ -62,10 +62,13 @@ def compute_results(
 def metrics_for(answers: Answers, settings: EvaluateSettings) -> list[Metric]:
     """The metrics that a model has."""
     several, count = isinstance(answers, MultiLabelAnswers), len(answers.labels)
+    has_positive = isinstance(answers, SingleLabelAnswers) and answers.positive is not None
     return [
         metric
         for metric in known_metrics().values()
-        if metric.applies(several, count) and (not metric.needs or getattr(settings, metric.needs))
+        if metric.applies(several, count)
+        and (not metric.needs or getattr(settings, metric.needs))
+        and (not metric.needs_positive or has_positive)
     ]
 
 
@@ -111,7 +114,7 @@ def _details(answers: Answers) -> dict[str, Any]:
 
 
 def _roc(answers: Answers) -> dict[str, list[float]] | None:
-    """One ROC curve: of two labels that of the second, of more over all pairs of image and label.
+    """One ROC curve: of two labels that of the positive one, of more over all pairs.
 
     None where there is none: all or none are positive, or a probability is not a number.
     """
@@ -120,7 +123,8 @@ def _roc(answers: Answers) -> dict[str, list[float]] | None:
     if not answers.finite:
         return None
     if len(answers.labels) == 2 and isinstance(answers, SingleLabelAnswers):
-        positive, scores = answers.has(1), answers.probabilities[:, 1]
+        place = 1 if answers.positive is None else answers.positive[0]
+        positive, scores = answers.has(place), answers.probabilities[:, place]
     else:
         known = answers.take(np.arange(answers.count)[: _MOST_PAIRS // len(answers.labels)])
         positive, scores = known.actual.ravel(), known.probabilities.ravel()

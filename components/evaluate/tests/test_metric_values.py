@@ -168,3 +168,31 @@ def test_what_is_undefined_is_left_out_and_never_0() -> None:
     )
     assert math.isnan(values_of(broken)["auc"])
     assert math.isnan(values_of(broken)["log_loss"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 1), st.floats(0.05, 0.95))
+def test_a_positive_label(seed: int, rows: int, place: int, threshold: float) -> None:
+    generator = np.random.default_rng(seed)
+    own = generator.random(rows).astype(np.float32)
+    probabilities = np.stack([1 - own, own], axis=1)
+    indices = generator.integers(0, 2, rows)
+    answers = SingleLabelAnswers(("a", "b"), probabilities, indices, positive=(place, threshold))
+    chosen = probabilities[:, place] >= np.float32(threshold)
+    has = indices == place
+    assert (answers.predicted == np.where(chosen, place, 1 - place)).all()
+    values = values_of(answers)
+    assert values["accuracy"] == pytest.approx(sk.accuracy_score(has, chosen))
+    for name, score in (
+        ("precision", sk.precision_score),
+        ("recall", sk.recall_score),
+        ("f1", sk.f1_score),
+    ):
+        if has.any():
+            assert values[f"positive_{name}"] == pytest.approx(score(has, chosen, zero_division=0))
+        else:
+            assert f"positive_{name}" not in values
+    if has.all():
+        assert "specificity" not in values
+    else:
+        assert values["specificity"] == pytest.approx(sk.recall_score(~has, ~chosen))

@@ -34,6 +34,7 @@ def save_model(
     without: str = "",
     thresholds: tuple[float, float] | None = None,
     stated: tuple[float, float] | None = None,
+    decision: float | None = None,
 ) -> None:
     """Saves a classifier of brightness.
 
@@ -44,6 +45,7 @@ def save_model(
         without: A signature to leave out.
         thresholds: Of a multi-label model, as its graph has them.
         stated: As its manifest has them, where those are others.
+        decision: The threshold of `light` that its manifest states; its graph has 0.5.
     """
     import tensorflow as tf
 
@@ -114,6 +116,8 @@ def save_model(
     content: dict[str, Any] = {"labels": LABELS, "digest": folder_digest(folder)}
     if stated or thresholds:
         content["thresholds"] = stated or thresholds
+    if decision is not None:
+        content["decision"] = {"positive_label": "light", "threshold": decision}
     write_manifest(folder, "model", content)
 
 

@@ -162,6 +162,16 @@ def test_refusals_leave_the_destination_as_it_was(candidate: Candidate, tmp_path
     refused(dataclasses.replace(candidate, model=changed), "changed after it was exported")
 
 
+def test_a_model_gives_its_positive_label_from_the_threshold_on(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    made = another(candidate, tmp_path / "made", sharpness=8.0, decision=0.5)
+    assert run_push(made, tmp_path / "served", tmp_path).name == "1"
+    other = another(candidate, tmp_path / "other", sharpness=8.0, decision=0.7)
+    with pytest.raises(StepError, match=r"does not give 'light' from a probability of 0\.7 on"):
+        run_push(other, tmp_path / "served", tmp_path)
+
+
 def test_a_multi_label_model_gives_the_labels_that_its_thresholds_say(
     candidate: Candidate, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.train.model.network import WEIGHTS, Network
 from darkroom.artifacts import model as model_format
@@ -17,8 +17,23 @@ Signature = Callable[..., dict[str, Any]]
 Thresholds = Sequence[float] | None
 
 
+class Rule(NamedTuple):
+    """Which labels follow from probabilities; without either, the most probable one.
+
+    Attributes:
+        thresholds: Of a multi-label model, by label.
+        decision: Of a model of two labels with a positive one.
+    """
+
+    thresholds: Thresholds = None
+    decision: model_format.Decision | None = None
+
+
 def export(
-    network: Network, graph: TransformGraph, folder: Path, thresholds: Thresholds = None
+    network: Network,
+    graph: TransformGraph,
+    folder: Path,
+    rule: Rule = Rule(),  # noqa: B008
 ) -> None:
     """Writes a SavedModel that loads with plain TensorFlow.
 
@@ -26,7 +41,7 @@ def export(
         network: The network.
         graph: The transform graph, which becomes part of the model.
         folder: The SavedModel's folder.
-        thresholds: Thresholds by label, of a multi-label model.
+        rule: Which labels follow from probabilities.
     """
     import tensorflow as tf
 
@@ -39,7 +54,7 @@ def export(
     known = {id(variable) for variable in weights}
     module.seeds = [v.value for v in network.embedding.variables if id(v) not in known]
     transform = module.transform_graph.transform_fn
-    signatures = _signatures(transform, network, graph, thresholds)
+    signatures = _signatures(transform, network, graph, rule)
     tf.saved_model.save(module, str(folder), signatures=signatures)
     labels = "".join(f"{label}\n" for label in graph.labels)
     (folder / model_format.LABELS_FILE).write_text(labels, encoding="utf-8")
@@ -49,7 +64,7 @@ def _signatures(
     transform: Callable[[dict[str, Any]], dict[str, Any]],
     network: Network,
     graph: TransformGraph,
-    thresholds: Thresholds,
+    rule: Rule,
 ) -> dict[str, Any]:
     """The signatures by name; each fails on a batch in which an image cannot be decoded."""
     import tensorflow as tf
@@ -66,7 +81,7 @@ def _signatures(
 
     def predict(input_images: Any) -> dict[str, Any]:
         _, probabilities = network.embedding(input_images, training=False)
-        return _prediction(probabilities, graph.labels, thresholds)
+        return _prediction(probabilities, graph.labels, rule)
 
     def serving_default(image_bytes: Any) -> dict[str, Any]:
         return predict(pixels(image_bytes))
@@ -111,7 +126,7 @@ def _signatures(
             return {model_format.FEATURES: to_features(input_images, training=False)}
 
         def xai_head(features: Any) -> dict[str, Any]:
-            return _prediction(head(features, training=False), graph.labels, thresholds)
+            return _prediction(head(features, training=False), graph.labels, rule)
 
         map_of = tf.TensorSpec(head.inputs[0].shape, head.inputs[0].dtype)
         arguments[model_format.XAI_FEATURES] = xai_features, {"input_images": images}
@@ -122,23 +137,35 @@ def _signatures(
     }
 
 
-def _prediction(
-    probabilities: Any, labels: tuple[str, ...], thresholds: Thresholds
-) -> dict[str, Any]:
+def _prediction(probabilities: Any, labels: tuple[str, ...], rule: Rule) -> dict[str, Any]:
     import tensorflow as tf
 
-    label_index = tf.argmax(probabilities, axis=1, output_type=tf.int64)
+    label_index = _label_index(probabilities, labels, rule.decision)
     prediction = {
         "label": tf.gather(tf.constant(labels), label_index),
         "label_index": label_index,
-        "probability": tf.reduce_max(probabilities, axis=1),
+        "probability": tf.gather(probabilities, label_index, batch_dims=1),
         "probabilities": probabilities,
     }
-    if thresholds is None:
+    if rule.thresholds is None:
         return prediction
     return prediction | {
-        model_format.LABELS: _over_thresholds(probabilities, labels, thresholds),
+        model_format.LABELS: _over_thresholds(probabilities, labels, rule.thresholds),
     }
+
+
+def _label_index(
+    probabilities: Any, labels: tuple[str, ...], decision: model_format.Decision | None
+) -> Any:
+    """The place of the label that an image is given, int64 [N]."""
+    import tensorflow as tf
+
+    if decision is None:
+        return tf.argmax(probabilities, axis=1, output_type=tf.int64)
+    positive = labels.index(decision.positive_label)
+    is_positive = probabilities[:, positive] >= tf.constant(decision.threshold, tf.float32)
+    places = tf.constant([1 - positive, positive], tf.int64)
+    return tf.gather(places, tf.cast(is_positive, tf.int64))
 
 
 def _over_thresholds(

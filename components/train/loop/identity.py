@@ -16,6 +16,7 @@ MAY_CHANGE = frozenset(
         "tensorboard",
         "export",
         "calibration",
+        "decision",
     }
 )
 """Settings that do not change a training's result, only where it runs and what it writes."""

@@ -1,7 +1,7 @@
 """Decision thresholds of a multi-label model, chosen by label on the valid split."""
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,18 +94,55 @@ def best_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> tuple[f
     """
     if not has.any():
         return NEUTRAL, 0.0
+    counts = counts_by_threshold(has, probabilities)
+    scores = 2 * counts.hits / (counts.chosen + counts.positives)
+    best = np.flatnonzero(scores == scores.max())
+    place = best[np.abs(counts.thresholds[best] - NEUTRAL).argmin()]
+    return float(counts.thresholds[place]), float(scores[place])
+
+
+class Counts(NamedTuple):
+    """What each threshold that makes a difference gives, the lowest first.
+
+    Attributes:
+        thresholds: Halfway between two neighbouring probabilities, float32 [T].
+        chosen: Photographs at or over each, int64 [T].
+        hits: Those of them with the label, float64 [T].
+        positives: Photographs with the label.
+    """
+
+    thresholds: Floats
+    chosen: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.float64]
+    positives: int
+
+    @property
+    def precision(self) -> npt.NDArray[np.float64]:
+        """Share of the chosen that have the label, [T]."""
+        return self.hits / self.chosen
+
+    @property
+    def recall(self) -> npt.NDArray[np.float64]:
+        """Share of those with the label that are chosen, [T]; 0 where none has it."""
+        return self.hits / max(self.positives, 1)
+
+
+def counts_by_threshold(has: npt.NDArray[np.bool_], probabilities: Floats) -> Counts:
+    """Counts what each threshold gives.
+
+    Args:
+        has: Which photographs have the label, bool [N]; N is at least 1.
+        probabilities: float32 [N].
+    """
     values, places = np.unique(probabilities, return_inverse=True)
     # For each distinct probability: photographs at or over it, and those of them with the label.
     chosen = np.cumsum(np.bincount(places)[::-1])[::-1]
     hits = np.cumsum(np.bincount(places, weights=has)[::-1])[::-1]
-    scores = 2 * hits / (chosen + has.sum())
-    halfway = values / 2
+    halfway = np.asarray(values / 2, np.float32)
     # The middle of two adjacent float32 numbers may round down to the lower one.
     below, above = values[:-1], np.nextafter(values[:-1], np.float32(1))
     halfway[1:] = np.maximum((values[1:] + below) / 2, above)
-    best = np.flatnonzero(scores == scores.max())
-    place = best[np.abs(halfway[best] - NEUTRAL).argmin()]
-    return float(halfway[place]), float(scores[place])
+    return Counts(halfway, chosen, np.asarray(hits, np.float64), int(has.sum()))
 
 
 def macro_f1(counts: npt.NDArray[np.float32]) -> float:

@@ -230,7 +230,7 @@ def test_an_image_over_no_threshold_has_no_labels(several: Transformed, tmp_path
     import keras
     import tensorflow as tf
 
-    from components.train.export.saved_model import export
+    from components.train.export.saved_model import Rule, export
     from components.train.model.network import Network
 
     pixels = keras.Input((SIZE, SIZE, 3))
@@ -242,7 +242,7 @@ def test_an_image_over_no_threshold_has_no_labels(several: Transformed, tmp_path
         embedding=keras.Model(pixels, [flat, probabilities]),
         parts=None,
     )
-    export(network, read_transform_graph(several.graph), tmp_path, (0.9, 0.5, 0.5))
+    export(network, read_transform_graph(several.graph), tmp_path, Rule((0.9, 0.5, 0.5)))
     loaded = tf.saved_model.load(str(tmp_path))
     images = np.zeros((3, SIZE, SIZE, 3), np.float32)
     images[1] = [90, 90, 0]
