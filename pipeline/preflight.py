@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.evaluate.inputs import check_baseline, check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.strangers import stranger_files
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import known_columns
 from components.ingest.sources.storage import local_files
@@ -60,6 +61,8 @@ def _check_evaluation(config: Config) -> None:
     if decision is not None and ingest.labels is not None:
         _check_decision(decision.positive_label, sorted(set(ingest.labels)))
     check_baseline(evaluate.baseline_folder)
+    if evaluate.strangers is not None:
+        stranger_files(Path(evaluate.strangers))
 
 
 def _check_decision(positive: str, labels: list[str]) -> None:

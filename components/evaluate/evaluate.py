@@ -17,24 +17,24 @@ from components.evaluate.inputs import (
     check_slices,
     check_thresholds,
 )
+from components.evaluate.labels.suspects import Suspect, find_suspects, suspects_csv
+from components.evaluate.labels.train_labels import find_train_suspects
+from components.evaluate.outcome import write_metrics, write_verdict
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.suspects import Suspect, find_suspects, suspects_csv
+from components.evaluate.strangers import StrangerReport, look_at_strangers, stranger_files
 from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
 from darkroom.artifacts.examples import Examples, read_examples
-from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.manifest import atomic_artifact
 from darkroom.artifacts.model import Model, read_model
 from darkroom.artifacts.predictions import champion_problem, read_predictions
-from darkroom.errors import StepError
-from darkroom.storage.atomic import write_json, write_text
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import write_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from components.evaluate.answers.answers import Answers
-    from components.evaluate.slices.fairness import Gap
-    from components.evaluate.slices.results import Result
-    from components.evaluate.slices.weak import WeakSlice
 
 LOGGED_REASONS = 10
 
@@ -123,6 +123,10 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     check_label(settings.fairness.label, model.labels)
     check_buckets(settings.buckets, examples.feature_types)
     check_costs(settings.costs, model.labels)
+    if settings.strangers is not None:
+        stranger_files(Path(settings.strangers))
+    if settings.check_train_labels and examples.multi_label:
+        raise SettingsError("setting 'evaluate.check_train_labels' is for images of one label each")
     if examples.multi_label != (model.thresholds is not None):
         names = "one label an image", "several labels an image"
         theirs, its = names[::-1] if examples.multi_label else names
@@ -153,8 +157,16 @@ def _evaluate_into(
 
     rival = None if champion is None else champion.model
     write_predictions(examples, model, settings, folder, rival)
+    predictions = {split: read_predictions(folder, split) for split in ("test", "valid")}
+    strangers, of_train = None, []
+    if settings.strangers is not None:
+        strangers = look_at_strangers(Path(settings.strangers), examples, model, predictions)
+    if settings.check_train_labels:
+        of_train = find_train_suspects(examples, model)
     return judge_predictions(
-        read_predictions(folder), examples, model, champion, settings, folder, report
+        *(predictions["test"], examples, model, champion, settings, folder, report),
+        strangers=strangers,
+        train_suspects=of_train,
     )
 
 
@@ -166,6 +178,9 @@ def judge_predictions(
     settings: EvaluateSettings,
     folder: Path,
     report: Path,
+    *,
+    strangers: StrangerReport | None = None,
+    train_suspects: Sequence[Suspect] = (),
 ) -> tuple[Verdict, dict[str, Any]]:
     """Judges a model by its predictions, and writes all that follows from them.
 
@@ -177,6 +192,8 @@ def judge_predictions(
         settings: The evaluate step's settings.
         folder: The artifact that is being written; it may hold predictions of the valid split.
         report: The report.
+        strangers: How photographs that show none of the labels fall.
+        train_suspects: Training photographs to look at.
 
     Returns:
         The verdict, and the result of all images.
@@ -191,63 +208,27 @@ def judge_predictions(
     results = compute_results(predictions, answers, settings)
     weak = find_weak_slices(predictions, answers.is_right, settings)
     gaps = find_gaps(predictions, answers, settings)
-    _write_metrics(folder, model, results, weak, gaps)
+    write_metrics(folder, model, results, weak, gaps, strangers)
     suspects = find_suspects(predictions, model.labels)
     of_valid = find_suspects(read_predictions(folder, "valid"), model.labels)
-    write_text(folder / evaluation_format.SUSPECTS_FILE, suspects_csv(suspects + of_valid))
+    write_text(
+        folder / evaluation_format.SUSPECTS_FILE,
+        suspects_csv([*suspects, *of_valid, *train_suspects]),
+    )
     comparison = None
     if champion is not None:
         comparison = _compared(predictions, answers, model, champion, settings, suspects)
     verdict = judge(results, settings, _not_numbers(answers), comparison, gaps)
     page, card = render_report(
-        *(predictions, answers, examples, model, settings, results, verdict, suspects, weak, gaps)
+        *(predictions, answers, examples, model, settings, results, verdict, suspects, weak, gaps),
+        strangers,
+        train_suspects,
     )
     write_text(folder / evaluation_format.MODEL_CARD_FILE, card)
-    _write_verdict(folder, model, settings, results[0], verdict, len(suspects))
+    write_verdict(folder, model, settings, results[0], verdict, len(suspects))
     report.parent.mkdir(parents=True, exist_ok=True)
     write_text(report, page)
     return verdict, results[0]
-
-
-def _write_verdict(
-    folder: Path,
-    model: Model,
-    settings: EvaluateSettings,
-    overall: "Result",
-    verdict: Verdict,
-    suspects: int,
-) -> None:
-    """Writes the verdict and, last, the manifest."""
-    content = {
-        "labels": list(model.labels),
-        "multi_label": model.thresholds is not None,
-        "count": overall["count"],
-        "metrics": overall["metrics"],
-        "suspects": suspects,
-        "blessed": verdict.blessed,
-        "reasons": list(verdict.reasons),
-        "model_digest": model.manifest.get("digest"),
-        "champion": None if verdict.comparison is None else verdict.comparison.champion,
-        "settings": settings.model_dump(mode="json"),
-    }
-    write_json(folder / evaluation_format.VERDICT_FILE, verdict.as_json())
-    write_manifest(folder, evaluation_format.KIND, content)
-
-
-def _write_metrics(
-    folder: Path,
-    model: Model,
-    results: Sequence["Result"],
-    weak: Sequence["WeakSlice"],
-    gaps: Sequence["Gap"],
-) -> None:
-    document = {
-        "labels": list(model.labels),
-        "slices": results,
-        "weak_slices": [dataclasses.asdict(found) for found in weak],
-        "fairness": [dataclasses.asdict(gap) for gap in gaps],
-    }
-    write_json(folder / evaluation_format.METRICS_FILE, document)
 
 
 def _compared(

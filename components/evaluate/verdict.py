@@ -6,10 +6,11 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components.evaluate.bounds import Threshold
 from components.evaluate.comparison.compare import Comparison
 from components.evaluate.comparison.decision import doubts as comparison_doubts
 from components.evaluate.comparison.decision import failures
-from components.evaluate.settings import EvaluateSettings, Threshold
+from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.fairness import Gap, undecided
 
 ALL_IMAGES = "all images"

@@ -15,8 +15,9 @@ VERDICT_FILE = "verdict.json"
 MODEL_CARD_FILE = "model_card.md"
 """What the model is for and how good it is: Markdown with the metadata of Hugging Face's hub."""
 SUSPECTS_FILE = "suspects.csv"
-"""Images of the test and the valid split whose labels are likely wrong: `image`, `label`,
-`likely_label`, `probability` (that the label is right) and `split`."""
+"""Images whose labels are likely wrong, of the test and the valid split, and of the training split
+where that was asked for: `image`, `label`, `likely_label`, `probability` (that the label is right),
+`split` and `issue`."""
 EXPLANATION_LEGEND = "<!-- explanations -->"
 """Where in the report's HTML it is said what explanations show."""
 

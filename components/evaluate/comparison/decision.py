@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from components.evaluate.bounds import Margins
 from components.evaluate.comparison.compare import (
     ACCURACY,
     Comparison,
@@ -9,7 +10,7 @@ from components.evaluate.comparison.compare import (
     accuracy_difference,
 )
 from components.evaluate.intervals import CONFIDENCE
-from components.evaluate.settings import EvaluateSettings, Margins
+from components.evaluate.settings import EvaluateSettings
 
 SIGNIFICANT = 1 - CONFIDENCE
 

@@ -15,11 +15,14 @@ from components.evaluate.report.training import History
 
 if TYPE_CHECKING:
     from components.evaluate.answers.curves import Curve
+    from components.evaluate.strangers import Strangers
 
 _INK, _ACCENT, _QUIET, _LINE = "currentColor", "var(--accent)", "var(--quiet)", "var(--line)"
+_WARNING = "var(--bad)"
 _FONT = "inherit"
 _WIDTH, _HEIGHT = 320, 220
 _MOST_TICKS = 12
+_SCORE_BINS = 30
 _CONFIG = {
     "background": "transparent",
     "font": _FONT,
@@ -239,6 +242,54 @@ def reliability(bins: Sequence[Sequence[float | None]]) -> Chart:
     diagonal = alt.Chart(alt.InlineData(values=ends)).mark_line(color=_INK, strokeDash=[5, 4])
     chart = alt.layer(bars, intervals, diagonal.encode(x="x:Q", y="y:Q"))
     return _chart(chart, "Reliability: how often a label is right by its probability")
+
+
+def strangers(of: "Strangers") -> Chart:
+    """How the test photographs and the strangers fall by a score; the threshold is dashed.
+
+    Args:
+        of: The score.
+    """
+    import altair as alt
+    import numpy as np
+
+    highest = max(float(values.max()) for values in of.values) or 1.0
+    edges = np.linspace(0, highest, _SCORE_BINS + 1)
+    rows = [
+        {
+            "from": low,
+            "to": high,
+            "bottom": 0,
+            "share": count / len(values),
+            "images": int(count),
+            "split": name,
+        }
+        for name, values in zip(("test split", "strangers"), of.values, strict=True)
+        for low, high, count in zip(
+            *(edges[:-1].round(5).tolist(), edges[1:].round(5).tolist()),
+            np.histogram(values, edges)[0].tolist(),
+            strict=True,
+        )
+    ]
+    bars = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar(opacity=0.55)
+        .encode(
+            x=alt.X("from:Q", title=of.title),
+            x2="to:Q",
+            y=alt.Y("share:Q", title="Share of the photographs", stack=None),
+            y2="bottom:Q",
+            color=alt.Color(
+                "split:N",
+                scale=alt.Scale(domain=["test split", "strangers"], range=[_ACCENT, _WARNING]),
+            ),
+            tooltip=["split:N", alt.Tooltip("images:Q", format=",d"), "from:Q", "to:Q"],
+        )
+    )
+    marks = [{"at": of.threshold, "text": f"threshold {of.threshold:.3f}"}]
+    rule = alt.Chart(alt.InlineData(values=marks)).mark_rule(color=_INK, strokeDash=[5, 4])
+    layers = alt.layer(bars, rule.encode(x="at:Q", tooltip=["text:N"]))
+    return _chart(layers.properties(title=of.title), f"{of.title}, of the test split and strangers")
 
 
 def _chart(chart: Any, description: str, still: Any = None) -> Chart:

@@ -1,5 +1,6 @@
 """The report: one self-contained HTML page."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
 from components.evaluate.answers.curves import Curve, curve
 from components.evaluate.comparison.decision import if_labels_are_wrong
+from components.evaluate.labels.suspects import Suspect
 from components.evaluate.metrics import known_metrics
 from components.evaluate.report import charts
 from components.evaluate.report.comparison import comparison_tables
@@ -16,16 +18,17 @@ from components.evaluate.report.matrix import cell_key, matrix_of
 from components.evaluate.report.mistakes import confused, least_sure, worst_mistakes
 from components.evaluate.report.model_card import model_card
 from components.evaluate.report.templates import templates
-from components.evaluate.report.thumbnails import thumbnails_of
+from components.evaluate.report.thumbnails import SIDE, thumbnails_of
 from components.evaluate.report.training import History, read_exports, read_history
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.fairness import Gap
 from components.evaluate.slices.weak import WeakSlice
-from components.evaluate.suspects import Suspect
+from components.evaluate.strangers import StrangerReport
 from components.evaluate.verdict import Verdict, slice_name
 from darkroom.artifacts.evaluation import EXPLANATION_LEGEND, explanation_mark
 from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.model import Model
+from darkroom.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +72,8 @@ def render_report(
     suspects: Sequence[Suspect],
     weak: Sequence[WeakSlice],
     gaps: Sequence[Gap],
+    strangers: StrangerReport | None = None,
+    train_suspects: Sequence[Suspect] = (),
 ) -> tuple[str, str]:
     """Renders the report and the model card.
 
@@ -83,6 +88,8 @@ def render_report(
         suspects: The test images whose labels are likely wrong.
         weak: The slices with a lower accuracy than the rest.
         gaps: How differently groups are treated.
+        strangers: How photographs that show none of the labels fall.
+        train_suspects: Training photographs to look at.
 
     Returns:
         An HTML page that loads nothing, and the model card, in Markdown.
@@ -116,6 +123,10 @@ def render_report(
         gaps=gaps,
         weak=[(slice_name(found.slice), found) for found in weak],
         standing=if_labels_are_wrong(verdict.comparison, settings) if verdict.comparison else "",
+        strangers=strangers,
+        stranger_charts=[charts.strangers(one) for one in strangers.scores] if strangers else [],
+        stranger_pictures=_pictures_of(strangers),
+        train_issues=_counted(train_suspects),
         facts=facts_of(examples, model, settings),
         script=Markup(charts.script((Path(__file__).parent / SCRIPT).read_text("utf-8"))),
         stated=settings.model_card,
@@ -126,6 +137,17 @@ def render_report(
     page = templates(is_html=True).get_template(TEMPLATE).render(shown)
     name = settings.model_card.name or "image classifier"
     return page, model_card(name, settings.model_card, shown)
+
+
+def _pictures_of(strangers: StrangerReport | None) -> dict[Path, str | None]:
+    if strangers is None:
+        return {}
+    return {one.image: thumbnail(one.image.read_bytes(), SIDE) for one in strangers.mistaken}
+
+
+def _counted(suspects: Sequence[Suspect]) -> dict[str, int]:
+    """How many training photographs have which issue."""
+    return dict(Counter(suspect.issue for suspect in suspects))
 
 
 def _photographs(

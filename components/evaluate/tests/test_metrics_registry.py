@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from components.evaluate import metrics
+from components.evaluate.bounds import Threshold
 from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import Metric, TfmaMetric
-from components.evaluate.settings import EvaluateSettings, Threshold
+from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.small_artifacts import read_results, run_evaluate
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings

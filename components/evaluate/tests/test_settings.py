@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from components.evaluate.bounds import Threshold
 from components.evaluate.metrics import known_metrics
-from components.evaluate.settings import EvaluateSettings, Threshold
+from components.evaluate.settings import EvaluateSettings
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.evaluate.bounds import Margins
 from components.evaluate.comparison.compare import Comparison, accuracy_difference
 from components.evaluate.comparison.decision import if_labels_are_wrong
-from components.evaluate.settings import EvaluateSettings, Margins
-from components.evaluate.suspects import find_suspects, suspects_csv
+from components.evaluate.labels.suspects import find_suspects, suspects_csv
+from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.small_artifacts import table_of
 
 pytestmark = pytest.mark.slow
@@ -63,7 +64,7 @@ def test_the_table_can_be_corrected_and_read(rows: list[dict[str, Any]]) -> None
     found = find_suspects(table_of(rows, 3), LABELS)
     table = list(csv.DictReader(io.StringIO(suspects_csv(found))))
     assert [row["image"] for row in table] == [suspect.image for suspect in found]
-    assert set(table[0]) == {"image", "label", "likely_label", "probability", "split"}
+    assert set(table[0]) == {"image", "label", "likely_label", "probability", "split", "issue"}
 
 
 def test_several_labels_are_looked_at_each(rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Test images whose labels are likely wrong, by confident learning."""
+"""Images whose labels are likely wrong, by confident learning."""
 
 import csv
 import dataclasses
@@ -27,6 +27,7 @@ class Suspect:
         label: Its label, or all its labels in one text.
         likely_label: The label that it likely has, or all of them.
         probability: That its label is right; of several, the one that is likeliest wrong.
+        issue: `mislabelled`; of training images `ambiguous` and `outlying` too.
     """
 
     split: str
@@ -35,6 +36,7 @@ class Suspect:
     label: str
     likely_label: str
     probability: float
+    issue: str = "mislabelled"
 
 
 def find_suspects(predictions: "pa.Table", labels: Sequence[str]) -> list[Suspect]:
@@ -74,7 +76,7 @@ def suspects_csv(suspects: Iterable[Suspect]) -> str:
     """A table to correct: `darkroom labels` takes its `image` and `label` as corrections."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "label", "likely_label", "probability", "split"))
+    writer.writerow(("image", "label", "likely_label", "probability", "split", "issue"))
     for found in suspects:
         row = (
             found.image,
@@ -82,6 +84,7 @@ def suspects_csv(suspects: Iterable[Suspect]) -> str:
             found.likely_label,
             f"{found.probability:.3f}",
             found.split,
+            found.issue,
         )
         writer.writerow(row)
     return text.getvalue()
