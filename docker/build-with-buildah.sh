@@ -43,6 +43,7 @@ for image in "${images[@]}"; do
     --build-context "darkroom-build=container-image://localhost/darkroom-build:$tag" \
     --build-context "darkroom-runtime=container-image://localhost/darkroom-runtime:$tag" \
     --build-arg "REVISION=${REVISION:-}" --build-arg "TRAIN_GROUP=${TRAIN_GROUP:-train}" \
+    --build-arg "EVALUATE_GROUP=${EVALUATE_GROUP:-evaluate}" \
     --label "org.opencontainers.image.title=darkroom $image" \
     --label "org.opencontainers.image.source=${SOURCE:-}" \
     --label "org.opencontainers.image.revision=${REVISION:-}" \

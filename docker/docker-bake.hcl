@@ -25,6 +25,10 @@ variable "TRAIN_GROUP" {
   default = "train" # train-gpu: with CUDA
 }
 
+variable "EVALUATE_GROUP" {
+  default = "evaluate" # evaluate-mlflow: with the client of MLflow
+}
+
 # Files of this machine, for a registry that needs its own settings.
 variable "PIP_CONF" {
   default = ""
@@ -64,7 +68,7 @@ target "component" {
     darkroom-build   = "target:darkroom-build"
     darkroom-runtime = "target:darkroom-runtime"
   }
-  args = { REVISION = REVISION, TRAIN_GROUP = TRAIN_GROUP }
+  args = { REVISION = REVISION, TRAIN_GROUP = TRAIN_GROUP, EVALUATE_GROUP = EVALUATE_GROUP }
   tags = [join("/", compact([REGISTRY, "darkroom-${component}:${TAG}"]))]
   labels = {
     "org.opencontainers.image.title"    = "darkroom ${component}"

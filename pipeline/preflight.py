@@ -9,6 +9,7 @@ from pathlib import Path
 from components.evaluate.inputs import check_baseline, check_slices, check_thresholds
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.strangers import stranger_files
+from components.evaluate.tracking import check_client
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import known_columns
 from components.ingest.sources.storage import local_files
@@ -61,6 +62,7 @@ def _check_evaluation(config: Config) -> None:
     if decision is not None and ingest.labels is not None:
         _check_decision(decision.positive_label, sorted(set(ingest.labels)))
     check_baseline(evaluate.baseline_folder)
+    check_client(evaluate.mlflow)
     if evaluate.strangers is not None:
         stranger_files(Path(evaluate.strangers))
 

@@ -108,24 +108,32 @@ def test_bake_builds_every_image_under_its_own_name():
     assert re.search(r"name\s*=\s*component\n", BAKE)
 
 
+GROUPS = {"train": "TRAIN_GROUP", "evaluate": "EVALUATE_GROUP"}
+"""Images whose packages are those of a group that the build names."""
+
+
 @every_image
 def test_image_installs_its_own_dependency_group_only(component: str):
     build, _ = component_stages(component)
     (install,) = build.all("RUN")
     assert "uv sync --frozen --no-default-groups" in install
     groups = re.findall(r"--(?:only-)?group[ =](\S+)", install)
-    if component == "train":
-        assert build.all("ARG") == ["TRAIN_GROUP=train"]
-        assert bake_default("TRAIN_GROUP") == "train"
-        groups = [group.replace('"${TRAIN_GROUP}"', "train") for group in groups]
+    if component in GROUPS:
+        name = GROUPS[component]
+        assert build.all("ARG") == [f"{name}={component}"]
+        assert bake_default(name) == component
+        groups = [group.replace(f'"${{{name}}}"', component) for group in groups]
     assert groups == [component]
     assert not re.search(r"--(extra|all-groups|all-extras|with)\b", install)
     assert component in PROJECT["dependency-groups"]
 
 
-def test_train_group_for_gpus_differs_by_cuda_alone():
+def test_further_groups_differ_by_one_package():
     others = set(packages_of("train-gpu")) - set(packages_of("train"))
     assert others == {"tensorflow[and-cuda]==2.21.*"}
+    others = set(packages_of("evaluate-mlflow")) - set(packages_of("evaluate"))
+    assert len(others) == 1
+    assert min(others).startswith("mlflow-skinny")
 
 
 @every_component
@@ -186,7 +194,9 @@ def test_image_of_a_step_knows_the_commit_of_its_code(component: str):
     if (ROOT / "components" / component / "step.py").exists():
         assert final.all("ARG") == ["REVISION"]
         assert f"{COMMIT_VARIABLE}=${{REVISION}}" in final.all("ENV")
-    assert "args = { REVISION = REVISION, TRAIN_GROUP = TRAIN_GROUP }" in BAKE
+    (arguments,) = re.findall(r"  args = (\{ REVISION = .*\})", BAKE)
+    names = ("REVISION", *GROUPS.values())
+    assert arguments == "{ " + ", ".join(f"{name} = {name}" for name in names) + " }"
 
 
 @every_image

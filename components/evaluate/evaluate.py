@@ -22,6 +22,7 @@ from components.evaluate.labels.train_labels import find_train_suspects
 from components.evaluate.outcome import write_metrics, write_verdict
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.strangers import StrangerReport, look_at_strangers, stranger_files
+from components.evaluate.tracking import check_client, log_run
 from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
 from darkroom.artifacts.examples import Examples, read_examples
@@ -76,6 +77,8 @@ def evaluate(
         _log.info("not blessed: %s", reason)
     if len(verdict.reasons) > LOGGED_REASONS:
         _log.info("not blessed: %d more reasons", len(verdict.reasons) - LOGGED_REASONS)
+    if settings.mlflow is not None:
+        log_run(settings.mlflow, model, evaluation, report)
     if verdict.blessed:
         asked = settings.thresholds or settings.fairness.bounds or verdict.comparison is not None
         _log.info("blessed%s", "" if asked else " (no thresholds are set)")
@@ -94,6 +97,7 @@ def measure(
     """Does what `evaluate` does, and says nothing of the verdict in the log."""
     source, candidate = read_examples(examples), read_model(model)
     _check_inputs(source, candidate, settings)
+    check_client(settings.mlflow)
     baseline = find_champion(champion, source, candidate, settings)
     with atomic_artifact(evaluation) as temporary:
         verdict, overall = _evaluate_into(temporary, source, candidate, baseline, settings, report)

@@ -104,6 +104,18 @@ class ModelCardSettings(Settings):
     """What is known of where it fails, whom it may harm, and what to do against it."""
 
 
+class MlflowSettings(Settings):
+    """Where MLflow keeps the runs."""
+
+    tracking_uri: str = pydantic.Field(min_length=1)
+    """The server's address, such as `https://mlflow.example.com`; its user and password, or token,
+    are those of MLflow's own environment variables. Or a database, `sqlite:///mlflow.db`, for which
+    the whole package `mlflow` must be installed."""
+
+    experiment: str = pydantic.Field(default="darkroom", min_length=1)
+    """The experiment that runs are put into; it is made if it does not exist."""
+
+
 class EvaluateSettings(Settings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
@@ -160,6 +172,9 @@ class EvaluateSettings(Settings):
 
     model_card: ModelCardSettings = ModelCardSettings()
     """What the model's card says beside what is measured."""
+
+    mlflow: MlflowSettings | None = None
+    """Log each evaluation to MLflow: metrics, training curves, settings, report and model card."""
 
     if_undecided: Literal["fail", "pass"] = "fail"
     """What becomes of a bound on slices that no slice decides, since all are too small or have no
