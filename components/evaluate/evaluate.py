@@ -252,7 +252,8 @@ def _compared(
     known = _with_labels(champion.model, model.labels)
     champions = answers_of(predictions, known, settings, champion=True)
     identities = {suspect.image_id for suspect in suspects}
-    return compare(predictions, champion.name, (answers, champions), settings, identities)
+    found = compare(predictions, champion.name, (answers, champions), settings, identities)
+    return dataclasses.replace(found, doubt=champion.doubt)
 
 
 def _with_labels(model: Model, labels: tuple[str, ...]) -> Model:

@@ -160,6 +160,11 @@ class EvaluateSettings(Settings):
     whose accuracy is worse by more than noise is not blessed, and one that is better or equal
     is."""
 
+    test: Literal["fixed", "anytime"] = "fixed"
+    """How accuracies are compared with the champion's: `fixed` is exact for one look (McNemar);
+    `anytime` holds its error rate of 5 % however often the same two models are compared as test
+    photographs are added, and takes some half more of them."""
+
     costs: dict[str, dict[str, Bound]] = pydantic.Field(default_factory=dict)
     """What a wrong answer costs, by label and predicted label: `{melanoma: {nevus: 50}}`. What is
     not stated costs 1, and a right answer 0. The metric `mean_cost` is computed from it."""

@@ -1,14 +1,20 @@
 """The champion: found by the settings, and whether it can be scored on these photographs."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from components.evaluate.inputs import check_baseline
 from components.evaluate.settings import EvaluateSettings
 from darkroom.artifacts.champion import read_champion
-from darkroom.artifacts.examples import Examples
+from darkroom.artifacts.examples import KIND, Examples
+from darkroom.artifacts.manifest import PROVENANCE
 from darkroom.artifacts.model import Model, read_model
 from darkroom.errors import StepError
+
+SPLIT_SETTINGS = ("split", "salt", "group_by")
+"""Settings of ingest that a photograph's split follows from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,11 +25,13 @@ class Champion:
         name: What people call it, such as `version 3 of served/flowers`.
         model: The model; None if it cannot be scored.
         problem: Why it cannot be scored; "" if it can.
+        doubt: Why its figures may be too high; "" if nothing speaks for it.
     """
 
     name: str
     model: Model | None
     problem: str = ""
+    doubt: str = ""
 
 
 def find_champion(
@@ -67,4 +75,36 @@ def _checked(name: str, model: Model, examples: Examples, challenger: Model) -> 
     if unknown:
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         return Champion(name, None, f"it does not know the label '{unknown[0]}'{more}")
-    return Champion(name, model)
+    return Champion(name, model, doubt=_may_have_seen(name, model, examples))
+
+
+def _may_have_seen(name: str, model: Model, examples: Examples) -> str:
+    """Why today's test photographs may be among those that the champion was trained on.
+
+    A photograph's split follows from its content and these settings alone, so with the same ones
+    none can have moved.
+    """
+    theirs, ours = _ingest_settings(model.manifest), examples.manifest.get("settings", {})
+    if theirs is None:
+        return ""
+    differ = [key for key in SPLIT_SETTINGS if theirs.get(key) != ours.get(key)]
+    if not differ:
+        return ""
+    changed = ", ".join(f"ingest.{key}" for key in differ)
+    return (
+        f"{name} was trained with another {changed}: photographs of today's test split may be "
+        "among those it was trained on, and its figures too high"
+    )
+
+
+def _ingest_settings(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The settings of the ingest that a model's photographs came from; None if unknown."""
+    for one in manifest.get(PROVENANCE, {}).get("inputs", {}).values():
+        if not isinstance(one, Mapping):
+            continue
+        if one.get("kind") == KIND:
+            settings: Mapping[str, Any] = one.get("settings", {})
+            return settings
+        if (found := _ingest_settings(one)) is not None:
+            return found
+    return None

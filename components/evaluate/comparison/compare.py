@@ -3,10 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from components.evaluate.comparison.anytime import always_valid
 from components.evaluate.intervals import bootstrap, difference_of_shares, mcnemar
 from components.evaluate.metrics import known_metrics
 from components.evaluate.metrics.metric import Metric
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from components.evaluate.answers.answers import Answers, Bools
 
 ACCURACY = "accuracy"
+Test = Literal["fixed", "anytime"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Comparison:
         outcomes: Images that both models have right, the new one alone, the champion alone, and
             neither.
         suspects: The same of the images whose labels are likely wrong.
+        doubt: Why the champion's figures may be too high; "" if nothing speaks for it.
     """
 
     champion: str
@@ -76,6 +79,7 @@ class Comparison:
     slices: tuple[Difference, ...] = ()
     outcomes: tuple[int, int, int, int] = (0, 0, 0, 0)
     suspects: tuple[int, int, int, int] = (0, 0, 0, 0)
+    doubt: str = ""
 
     def of(self, metric: str) -> Difference | None:
         """A metric's difference over all images."""
@@ -112,8 +116,11 @@ def compare(
     return Comparison(
         champion,
         "",
-        (accuracy_difference({}, outcomes), *_bootstrapped(others, *answers)),
-        tuple(accuracy_difference(each.values, _outcomes(pairs, each.places)) for each in slices),
+        (accuracy_difference({}, outcomes, settings.test), *_bootstrapped(others, *answers)),
+        tuple(
+            accuracy_difference(each.values, _outcomes(pairs, each.places), settings.test)
+            for each in slices
+        ),
         outcomes,
         of_suspects,
     )
@@ -140,7 +147,7 @@ def _outcomes(pairs: "tuple[Bools, Bools]", places: Any) -> tuple[int, int, int,
 
 
 def accuracy_difference(
-    of_slice: Mapping[str, Any], outcomes: tuple[int, int, int, int]
+    of_slice: Mapping[str, Any], outcomes: tuple[int, int, int, int], test: Test = "fixed"
 ) -> Difference:
     """The difference in accuracy.
 
@@ -148,10 +155,15 @@ def accuracy_difference(
         of_slice: Value by feature; empty for all images.
         outcomes: Images that both models have right, the new one alone, the champion alone, and
             neither.
+        test: Whether interval and p-value are of one look, or hold at every look.
     """
     both, newly_right, newly_wrong, neither = outcomes
     count = both + newly_right + newly_wrong + neither
-    interval = difference_of_shares(both, newly_right, newly_wrong, neither)
+    if test == "anytime":
+        p_value, interval = always_valid(newly_right, newly_wrong, count)
+    else:
+        p_value = mcnemar(newly_right, newly_wrong)
+        interval = difference_of_shares(both, newly_right, newly_wrong, neither)
     return Difference(
         metric=ACCURACY,
         slice=of_slice,
@@ -163,7 +175,7 @@ def accuracy_difference(
         high=interval.high,
         newly_right=newly_right,
         newly_wrong=newly_wrong,
-        p_value=mcnemar(newly_right, newly_wrong),
+        p_value=p_value,
     )
 
 

@@ -30,7 +30,7 @@ def doubts(comparison: Comparison, settings: EvaluateSettings) -> list[str]:
     """What people should know of the comparison, though it decides nothing."""
     if comparison.problem:
         return [] if settings.if_undecided == "fail" else [_unscored(comparison)]
-    return [
+    return [comparison.doubt] * bool(comparison.doubt) + [
         f"for {name}={value}: {in_words(found, comparison.champion)}"
         for found in worse_slices(comparison, settings.minimum_slice_size)
         for name, value in found.slice.items()
@@ -75,7 +75,8 @@ def _fewest_that_turn(
 
 def _accuracy_holds(outcomes: tuple[int, int, int, int], settings: EvaluateSettings) -> bool:
     margins = settings.against_baseline[ACCURACY]
-    comparison = Comparison("", overall=(accuracy_difference({}, outcomes),))
+    overall = (accuracy_difference({}, outcomes, settings.test),)
+    comparison = Comparison("", overall=overall)
     return not any(_failures(ACCURACY, margins, comparison, settings))
 
 

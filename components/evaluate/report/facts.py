@@ -1,9 +1,12 @@
 """How the examples, the model and the evaluation were made, as rows of tables."""
 
+import datetime
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.evaluate.report.training import History
 from components.evaluate.settings import EvaluateSettings
 from darkroom.artifacts.examples import SPLITS, Examples
 from darkroom.artifacts.manifest import PROVENANCE
@@ -12,10 +15,15 @@ from darkroom.artifacts.model import Model
 LONGEST_VALUE = 300
 """Characters of a value that are shown."""
 
+_OF_DATA = ("data", "rejected", "settings")
+"""Of the examples' manifest: where they came from, what was left out and why, how it was split."""
+
 Rows = list[tuple[str, str]]
 
 
-def facts_of(examples: Examples, model: Model, settings: EvaluateSettings) -> dict[str, Rows]:
+def facts_of(
+    examples: Examples, model: Model, settings: EvaluateSettings, history: History | None
+) -> dict[str, Rows]:
     """What there is to know, by heading: names and values.
 
     The settings of the steps before training, and theirs before, are in the model's manifest:
@@ -26,7 +34,12 @@ def facts_of(examples: Examples, model: Model, settings: EvaluateSettings) -> di
     provenance = dict(model.manifest.get(PROVENANCE, {}))
     inputs = dict(_digests(provenance.pop("inputs", {})))
     facts = {
-        "Examples": [("labels", ", ".join(examples.labels)[:LONGEST_VALUE]), *_flat(counts)],
+        "Photographs": [
+            ("labels", ", ".join(examples.labels)[:LONGEST_VALUE]),
+            *_flat(counts),
+            *_flat({k: examples.manifest[k] for k in _OF_DATA if k in examples.manifest}),
+        ],
+        "Cost of the training": _cost(history),
         "Model": _flat({k: v for k, v in model.manifest.items() if k not in apart}),
         "Trained from, by digest": _flat(inputs),
         "Trained by": _flat(provenance),
@@ -34,6 +47,17 @@ def facts_of(examples: Examples, model: Model, settings: EvaluateSettings) -> di
         "Evaluation": _flat(settings.model_dump(mode="json", exclude_none=True)),
     }
     return {heading: rows for heading, rows in facts.items() if rows}
+
+
+def _cost(history: History | None) -> Rows:
+    """How long the training took, by phase, and how long an epoch."""
+    rows: Rows = []
+    epochs = [] if history is None else history.epochs
+    for phase, group in itertools.groupby(epochs, lambda entry: str(entry.get("phase", ""))):
+        seconds = [float(entry.get("seconds", 0)) for entry in group]
+        total = datetime.timedelta(seconds=round(sum(seconds)))
+        rows.append((phase, f"{total} for {len(seconds)} epochs"))
+    return rows
 
 
 def _digests(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

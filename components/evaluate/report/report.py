@@ -127,7 +127,7 @@ def render_report(
         stranger_charts=[charts.strangers(one) for one in strangers.scores] if strangers else [],
         stranger_pictures=_pictures_of(strangers),
         train_issues=_counted(train_suspects),
-        facts=facts_of(examples, model, settings),
+        facts=facts_of(examples, model, settings, history),
         script=Markup(charts.script((Path(__file__).parent / SCRIPT).read_text("utf-8"))),
         stated=settings.model_card,
         explanation_mark=explanation_mark,
