@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from components.evaluate.answers.answers import SingleLabelAnswers
+from components.evaluate.comparison.champion import _may_have_seen
 from components.evaluate.comparison.compare import Comparison, compare
 from components.evaluate.comparison.decision import doubts, failures
 from components.evaluate.evaluate import evaluate
@@ -17,6 +18,8 @@ from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.conftest import Run
 from components.evaluate.tests.small_artifacts import table_of, write_model
 from darkroom.artifacts.champion import model_folder, write_champion
+from darkroom.artifacts.examples import Examples
+from darkroom.artifacts.model import Model
 from darkroom.artifacts.predictions import probability_array, read_prediction_rows
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
@@ -270,3 +273,28 @@ def test_a_damaged_champion_is_said(digits_run: Run, tmp_path: Path) -> None:
 def test_margins_that_cannot_be_are_refused(given: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         settings(against_baseline=given)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ({"salt": "a", "split": {"train": 0.8}}, ""),
+        ({"salt": "b", "split": {"train": 0.8}}, "another ingest.salt: photographs"),
+        ({"salt": "b", "split": {"train": 0.9}}, "another ingest.split, ingest.salt: photographs"),
+        (None, ""),
+    ],
+)
+def test_a_champion_of_another_split_may_have_seen_the_photographs(
+    theirs: dict[str, Any] | None, expected: str
+) -> None:
+    ours = {"salt": "a", "split": {"train": 0.8}, "max_rejected": 0.1}
+    examples = Examples(Path("examples"), ("a",), {}, {}, False, {"settings": ours})
+    ingested = {"kind": "examples", "settings": theirs}
+    transformed = {"kind": "transformed_examples", "provenance": {"inputs": {"e": ingested}}}
+    inputs = {"transformed_examples": transformed} if theirs is not None else {}
+    model = Model(Path("model"), ("a",), None, None, {"provenance": {"inputs": inputs}})
+    found = _may_have_seen("version 3", model, examples)
+    assert found.startswith("version 3 was trained with") == bool(expected)
+    assert expected in found
+    comparison = Comparison("version 3", overall=(), doubt=found)
+    assert doubts(comparison, EvaluateSettings()) == ([found] if found else [])
