@@ -85,6 +85,22 @@ def test_a_key_follows_content_and_nothing_else(
     assert len(keys) == 5
 
 
+def test_an_artifact_of_one_file_counts_by_its_content(
+    begun: Callable[..., ContentCache], tmp_path: Path
+) -> None:
+    cache = begun("a")
+    pages = [tmp_path / name for name in ("report", "same", "other")]
+    for page, content in zip(pages, ("<p>1</p>", "<p>1</p>", "<p>2</p>"), strict=True):
+        page.write_text(content)
+    first, same, other = (
+        key(cache, "explain", report=dsl.HTML(name="report", uri=str(page)), settings={})
+        for page in pages
+    )
+    assert first
+    assert first == same
+    assert first != other
+
+
 def test_a_key_follows_the_users_own_network(
     begun: Callable[..., ContentCache], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

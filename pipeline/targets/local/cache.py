@@ -182,7 +182,8 @@ def _key(step: str, arguments: Mapping[str, Any]) -> str:
 def _content(name: str, value: Any) -> Any:
     """What an argument is, with the content of what it names."""
     if hasattr(value, "uri"):
-        digest = artifact_digest(Path(value.uri))
+        path = Path(value.uri)
+        digest = content_digest(path) if path.is_file() else artifact_digest(path)
         if digest is None:
             raise StepError(f"{value.uri} has no digest")
         return digest
