@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import pydantic
 
@@ -114,6 +115,17 @@ class MlflowSettings(Settings):
 
     experiment: str = pydantic.Field(default="darkroom", min_length=1)
     """The experiment that runs are put into; it is made if it does not exist."""
+
+    @pydantic.field_validator("tracking_uri")
+    @classmethod
+    def _without_secrets(cls, uri: str) -> str:
+        # Settings are shown in reports and manifests.
+        if "@" in urlsplit(uri).netloc:
+            raise ValueError(
+                "leave user and password out of the address: they are MLFLOW_TRACKING_USERNAME "
+                "and MLFLOW_TRACKING_PASSWORD in the environment"
+            )
+        return uri
 
 
 class EvaluateSettings(Settings):

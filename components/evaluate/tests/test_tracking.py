@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from components.evaluate.settings import MlflowSettings
+from components.evaluate.settings import EvaluateSettings, MlflowSettings
 from components.evaluate.tests.small_artifacts import (
     png,
     run_evaluate,
@@ -20,6 +20,7 @@ from components.evaluate.tests.small_artifacts import (
 )
 from components.evaluate.tracking import check_client, log_run
 from darkroom.errors import SettingsError
+from darkroom.settings import validate_settings
 
 pytestmark = pytest.mark.slow
 
@@ -172,6 +173,13 @@ def test_a_server_that_refuses_or_is_not_there_costs_a_warning(
     settings = MlflowSettings(tracking_uri="http://127.0.0.1:9")
     assert log_run(settings, artifacts[1], tmp_path / "refused" / "evaluation", tmp_path) is None
     assert "not logged to MLflow at http://127.0.0.1:9" in caplog.text
+
+
+def test_no_secret_comes_into_reports() -> None:
+    with pytest.raises(SettingsError, match="leave user and password out of the address"):
+        validate_settings(
+            EvaluateSettings, {"mlflow": {"tracking_uri": "https://ann:secret@mlflow.example.com"}}
+        )
 
 
 def test_without_the_client_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
