@@ -27,7 +27,7 @@ from components.evaluate.verdict import Verdict, judge
 from darkroom.artifacts import evaluation as evaluation_format
 from darkroom.artifacts.examples import Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact
-from darkroom.artifacts.model import Model, read_model
+from darkroom.artifacts.model import Decision, Model, read_model
 from darkroom.artifacts.predictions import champion_problem, read_predictions
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import write_text
@@ -249,20 +249,40 @@ def _compared(
         return Comparison(champion.name, champion.problem)
     if problem := champion_problem(predictions):
         return Comparison(champion.name, problem)
-    known = _with_labels(champion.model, model.labels)
+    known = _alike(champion.model, model)
     champions = answers_of(predictions, known, settings, champion=True)
     identities = {suspect.image_id for suspect in suspects}
     found = compare(predictions, champion.name, (answers, champions), settings, identities)
     return dataclasses.replace(found, doubt=champion.doubt)
 
 
-def _with_labels(model: Model, labels: tuple[str, ...]) -> Model:
-    """A model whose answers are put in the order of other labels; it never gives those it lacks."""
-    thresholds = model.thresholds
+def _alike(champion: Model, model: Model) -> Model:
+    """The champion with its answers in the order of the model's labels, and its positive label.
+
+    It never gives labels that it lacks.
+    """
+    thresholds = champion.thresholds
     if thresholds is not None:
-        known = dict(zip(model.labels, thresholds, strict=True))
-        thresholds = tuple(known.get(label, math.inf) for label in labels)
-    return dataclasses.replace(model, labels=labels, thresholds=thresholds)
+        known = dict(zip(champion.labels, thresholds, strict=True))
+        thresholds = tuple(known.get(label, math.inf) for label in model.labels)
+    decision = champion.decision if len(model.labels) == 2 else None
+    if model.decision is not None:
+        decision = _decided_for(model.decision.positive_label, decision)
+    return dataclasses.replace(
+        champion, labels=model.labels, thresholds=thresholds, decision=decision
+    )
+
+
+def _decided_for(label: str, decision: Decision | None) -> Decision:
+    """How a model of two labels decides, said of one of them."""
+    import numpy as np
+
+    if decision is None:
+        return Decision(label, 0.5)
+    if decision.positive_label == label:
+        return decision
+    rest = np.float32(1) - np.float32(decision.threshold)
+    return Decision(label, float(np.nextafter(rest, np.float32(1))))
 
 
 def _not_numbers(answers: "Answers") -> int:

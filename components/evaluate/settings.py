@@ -120,7 +120,8 @@ class MlflowSettings(Settings):
     @classmethod
     def _without_secrets(cls, uri: str) -> str:
         # Settings are shown in reports and manifests.
-        if "@" in urlsplit(uri).netloc:
+        parts = urlsplit(uri)
+        if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError(
                 "leave user and password out of the address: they are MLFLOW_TRACKING_USERNAME "
                 "and MLFLOW_TRACKING_PASSWORD in the environment"

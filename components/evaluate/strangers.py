@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,6 +71,11 @@ class Mistaken:
     label: str
     probability: float
 
+    @property
+    def name(self) -> str:
+        """The file's name, whatever its bytes."""
+        return os.fsencode(self.image.name).decode("utf-8", "replace")
+
 
 @dataclasses.dataclass(frozen=True)
 class StrangerReport:
@@ -133,15 +139,20 @@ def look_at_strangers(
         _log.warning("the training or the valid split is too small to tell strangers by")
         return None
     embedder = Embedder(model.folder)
-    files = stranger_files(folder)[:MOST]
+    files = stranger_files(folder)
+    files = files[:: -(-len(files) // MOST)]
     read, unreadable = _readable(embedder, files)
     if not read:
         _log.warning("the model can read none of the strangers in %s", folder)
         return None
     probabilities, embedded = _answers(embedder, read)
     train, valid, test = (
-        embedder.records(examples.shards(split), MOST)[1] for split in ("train", "valid", "test")
+        embedder.records(examples.shards(split), examples.counts.get(split, 0), MOST)[1]
+        for split in ("train", "valid", "test")
     )
+    if not all(np.isfinite(part).all() for part in (train, valid, test, embedded, probabilities)):
+        _log.warning("strangers were not looked at: an embedding or a probability is not a number")
+        return None
     far = distances(embedded, train, NEAREST)
     by_distance = (distances(valid, train, NEAREST), distances(test, train, NEAREST), far)
     by_probability = (
@@ -167,8 +178,15 @@ def look_at_strangers(
 
 
 def _readable(embedder: Any, files: Sequence[Path]) -> tuple[list[Path], int]:
-    read = [file for file in files if embedder.can_read(file.read_bytes())]
+    read = [file for file in files if _can_read(embedder, file)]
     return read, len(files) - len(read)
+
+
+def _can_read(embedder: Any, file: Path) -> bool:
+    try:
+        return bool(embedder.can_read(file.read_bytes()))
+    except OSError:
+        return False
 
 
 def _answers(embedder: Any, files: Sequence[Path]) -> "tuple[Floats, Floats]":

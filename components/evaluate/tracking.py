@@ -1,7 +1,9 @@
 """An evaluation as a run of MLflow: its metrics, curves and settings, the report and the card."""
 
+import contextlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from darkroom.artifacts.model import read_model
 from darkroom.errors import SettingsError
 
 _SECONDS, _RETRIES = "20", "3"
+_LONGEST_NAME = 250
 _LONGEST = 6000
 """Characters of a parameter's value that MLflow keeps."""
 _MOST = 100
@@ -69,16 +72,29 @@ def log_run(settings: MlflowSettings, model: Path, evaluation: Path, report: Pat
 
 
 def _logged(settings: MlflowSettings, model: Path, evaluation: Path, report: Path) -> str:
-    from mlflow.entities import Param, RunTag
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=settings.tracking_uri)
+    provenance = read_evaluation(evaluation).manifest.get(PROVENANCE, {})
+    experiment = _experiment(client, settings.experiment)
+    run = client.create_run(experiment, run_name=provenance.get("run"))
+    identity: str = run.info.run_id
+    try:
+        _fill(client, identity, model, evaluation, report)
+    except Exception:
+        with contextlib.suppress(Exception):
+            client.set_terminated(identity, "FAILED")
+        raise
+    client.set_terminated(identity)
+    return identity
+
+
+def _fill(client: Any, identity: str, model: Path, evaluation: Path, report: Path) -> None:
+    """Logs parameters, tags, metrics and artifacts of a run that was created."""
+    from mlflow.entities import Param, RunTag
+
     trained, judged = read_model(model), read_evaluation(evaluation)
     provenance = judged.manifest.get(PROVENANCE, {})
-    run = client.create_run(
-        _experiment(client, settings.experiment), run_name=provenance.get("run")
-    )
-    identity: str = run.info.run_id
     parameters = {
         "train": trained.manifest.get("settings", {}),
         "evaluate": judged.manifest.get("settings", {}),
@@ -101,8 +117,6 @@ def _logged(settings: MlflowSettings, model: Path, evaluation: Path, report: Pat
         page.write_bytes(report.read_bytes())
         client.log_artifact(identity, str(page))
     client.log_artifact(identity, str(evaluation / MODEL_CARD_FILE))
-    client.set_terminated(identity)
-    return identity
 
 
 def _experiment(client: Any, name: str) -> str:
@@ -135,4 +149,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         elif value not in (None, "", [], ()):
-            yield f"{prefix}{name}", str(value)
+            # Names of labels may have what MLflow does not take.
+            yield re.sub(r"[^/\w.\- ]", "_", f"{prefix}{name}")[:_LONGEST_NAME], str(value)

@@ -142,6 +142,8 @@ def _explained(
 
     pixels = model.pixels(picture.encoded)
     probabilities = model.probabilities(pixels[np.newaxis])[0]
+    if not np.isfinite(probabilities).all():
+        raise StepError("its probabilities are not numbers")
     place = model.given_label(probabilities) if label is None else label
     found = _method(settings.method)(model, pixels, place, settings)
     drawn, raw = file.with_name(f"{file.name}.png"), file.with_name(f"{file.name}.npy")

@@ -46,7 +46,9 @@ def find_train_suspects(examples: Examples, model: Model) -> list[Suspect]:
 
     from components.evaluate.predictions.embeddings import Embedder, distances
 
-    known, vectors = Embedder(model.folder).records(examples.shards("train"), MOST)
+    known, vectors = Embedder(model.folder).records(
+        examples.shards("train"), examples.counts.get("train", 0), MOST
+    )
     names = sorted({photograph.label for photograph in known})
     labels = np.array([names.index(photograph.label) for photograph in known])
     if len(names) < 2 or np.bincount(labels).min() < FOLDS:
@@ -55,6 +57,9 @@ def find_train_suspects(examples: Examples, model: Model) -> list[Suspect]:
             "photographs",
             FOLDS,
         )
+        return []
+    if not np.isfinite(vectors).all():
+        _log.warning("the training labels were not looked at: an embedding is not a number")
         return []
     probabilities = _cross_validated(vectors, labels)
     own = probabilities[np.arange(len(labels)), labels]

@@ -1,7 +1,7 @@
 """Embeddings of photographs, for what distances between them tell."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,11 +45,14 @@ class Embedder:
         if EMBEDDING not in self._loaded.signatures:
             raise StepError(f"the model {folder} has no signature '{EMBEDDING}'; train it again")
 
-    def records(self, shards: Iterable[Path], most: int) -> tuple[list[Photograph], Floats]:
-        """The first photographs of some shards, and their embeddings of length 1.
+    def records(
+        self, shards: Iterable[Path], count: int, most: int
+    ) -> tuple[list[Photograph], Floats]:
+        """Photographs spread evenly over some shards, and their embeddings of length 1.
 
         Args:
             shards: TFRecord files of examples.
+            count: How many photographs they hold.
             most: Largest number of photographs.
 
         Returns:
@@ -57,7 +60,10 @@ class Embedder:
         """
         known: list[Photograph] = []
         found: list[Floats] = []
-        records = islice((record for shard in shards for record in read_records(shard)), most)
+        # Photographs are in the order of their labels: the first ones would be of one label.
+        step = max(1, -(-count // most))
+        every = chain.from_iterable(map(read_records, shards))
+        records = islice(every, 0, None, step)
         while batch := list(islice(records, BATCH_SIZE)):
             examples = [parsed_example(record) for record in batch]
             known += [
@@ -107,7 +113,7 @@ def distances(of: Floats, others: Floats, nearest: int) -> Floats:
     """
     k = min(nearest, len(others)) - 1
     rows = [
-        np.partition(1 - part @ others.T, k, axis=1)[:, k]
+        np.partition(np.maximum(1 - part @ others.T, 0), k, axis=1)[:, k]
         for part in np.array_split(of, -(-len(of) // 1024) or 1)
     ]
     return np.concatenate(rows)

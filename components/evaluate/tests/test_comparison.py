@@ -13,13 +13,13 @@ from components.evaluate.answers.answers import SingleLabelAnswers
 from components.evaluate.comparison.champion import _may_have_seen
 from components.evaluate.comparison.compare import Comparison, compare
 from components.evaluate.comparison.decision import doubts, failures
-from components.evaluate.evaluate import evaluate
+from components.evaluate.evaluate import _alike, evaluate
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.conftest import Run
 from components.evaluate.tests.small_artifacts import table_of, write_model
 from darkroom.artifacts.champion import model_folder, write_champion
 from darkroom.artifacts.examples import Examples
-from darkroom.artifacts.model import Model
+from darkroom.artifacts.model import Decision, Model
 from darkroom.artifacts.predictions import probability_array, read_prediction_rows
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
@@ -298,3 +298,18 @@ def test_a_champion_of_another_split_may_have_seen_the_photographs(
     assert expected in found
     comparison = Comparison("version 3", overall=(), doubt=found)
     assert doubts(comparison, EvaluateSettings()) == ([found] if found else [])
+
+
+def test_both_models_are_asked_about_the_same_positive_label() -> None:
+    def model(labels: tuple[str, ...], decision: Decision | None) -> Model:
+        return Model(Path("model"), labels, None, decision, {})
+
+    new = model(("a", "b"), Decision("a", 0.25))
+    assert _alike(model(("b", "a"), None), new).decision == Decision("a", 0.5)
+    assert _alike(model(("a", "b"), Decision("a", 0.75)), new).decision == Decision("a", 0.75)
+    turned = _alike(model(("a", "b"), Decision("b", 0.75)), new).decision
+    assert turned is not None
+    assert turned.positive_label == "a"
+    assert 0.25 < turned.threshold < 0.2501
+    wider = _alike(model(("a", "b"), Decision("b", 0.75)), model(("a", "b", "c"), None))
+    assert (wider.labels, wider.decision) == (("a", "b", "c"), None)

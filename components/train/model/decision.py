@@ -6,7 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.train.model.thresholds import Counts, counts_by_threshold, valid_answers
+from components.train.model.thresholds import (
+    NEUTRAL,
+    Counts,
+    counts_by_threshold,
+    valid_answers,
+)
 from components.train.settings import DecisionSettings
 from darkroom.artifacts.model import Decision
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
@@ -61,6 +66,12 @@ def choose_decision(
     labels, probabilities = valid_answers(model, source, graph, batch_size)
     positive = graph.labels.index(settings.positive_label)
     has = labels[:, positive]
+    if has.all() or not has.any():
+        _log.warning(
+            "%s valid photograph has the label '%s': its threshold is %g, not chosen from data",
+            *("every" if has.any() else "no", settings.positive_label, NEUTRAL),
+        )
+        return Decision(settings.positive_label, NEUTRAL)
     counts = counts_by_threshold(has, probabilities[:, positive])
     place = best_place(counts, settings)
     threshold = float(counts.thresholds[place])
@@ -87,9 +98,11 @@ def best_place(counts: Counts, settings: DecisionSettings) -> int:
     """
     if settings.recall is not None:
         # The highest that finds enough: precision by itself goes up and down with the threshold.
-        return _best(counts.precision, counts.recall >= settings.recall, counts.recall)
+        enough = counts.recall >= settings.recall
+        return _best(counts.precision, counts.recall, enough, instead=counts.recall)
     if settings.precision is not None:
-        return _best(counts.recall, counts.precision >= settings.precision, counts.precision)
+        enough = counts.precision >= settings.precision
+        return _best(counts.recall, counts.precision, enough, instead=counts.precision)
     missed = (counts.positives - counts.hits) * (settings.missed or 1)
     cost = missed + (counts.chosen - counts.hits) * (settings.false_alarm or 1)
     # Of equally cheap ones the middle, which is the least at the mercy of the next photograph.
@@ -98,9 +111,12 @@ def best_place(counts: Counts, settings: DecisionSettings) -> int:
 
 
 def _best(
-    wanted: npt.NDArray[Any], allowed: npt.NDArray[np.bool_], instead: npt.NDArray[Any]
+    wanted: npt.NDArray[Any],
+    second: npt.NDArray[Any],
+    allowed: npt.NDArray[np.bool_],
+    instead: npt.NDArray[Any],
 ) -> int:
-    """Where `wanted` is highest of what is allowed; else where `instead` is."""
+    """Where `wanted`, and of equals `second`, is highest of what is allowed; else `instead`."""
     if not allowed.any():
         return int(np.argmax(instead))
-    return int(np.argmax(np.where(allowed, wanted, -1.0)))
+    return int(np.lexsort((second, np.where(allowed, wanted, -1.0)))[-1])
