@@ -81,13 +81,14 @@ def _checked(name: str, model: Model, examples: Examples, challenger: Model) -> 
 def _may_have_seen(name: str, model: Model, examples: Examples) -> str:
     """Why today's test photographs may be among those that the champion was trained on.
 
-    A photograph's split follows from its content and these settings alone, so with the same ones
-    none can have moved.
+    A photograph's split follows from its content and these settings, unless the input names it, so
+    with the same ones none has moved by itself.
     """
     theirs, ours = _ingest_settings(model.manifest), examples.manifest.get("settings", {})
     if theirs is None:
         return ""
-    differ = [key for key in SPLIT_SETTINGS if theirs.get(key) != ours.get(key)]
+    # A release that did not state one had its default.
+    differ = [key for key in SPLIT_SETTINGS if key in theirs and theirs[key] != ours.get(key)]
     if not differ:
         return ""
     changed = ", ".join(f"ingest.{key}" for key in differ)
