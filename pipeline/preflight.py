@@ -13,11 +13,10 @@ from components.evaluate.tracking import check_client
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import known_columns
 from components.ingest.sources.storage import local_files
-from components.train.settings import TrainSettings
+from components.train.settings import TrainSettings, check_positive_label
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
-from darkroom.settings import nearest
 from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 
@@ -60,21 +59,11 @@ def _check_evaluation(config: Config) -> None:
     check_thresholds(evaluate.thresholds, *of_model)
     check_thresholds(evaluate.against_baseline, *of_model, setting="against_baseline")
     if decision is not None and ingest.labels is not None:
-        _check_decision(decision.positive_label, sorted(set(ingest.labels)))
+        check_positive_label(decision, sorted(set(ingest.labels)))
     check_baseline(evaluate.baseline_folder)
     check_client(evaluate.mlflow)
     if evaluate.strangers is not None:
         stranger_files(Path(evaluate.strangers))
-
-
-def _check_decision(positive: str, labels: list[str]) -> None:
-    if len(labels) != 2:
-        raise SettingsError(f"setting 'train.decision' is for two labels; there are {len(labels)}")
-    if positive not in labels:
-        raise SettingsError(
-            f"setting 'train.decision.positive_label': there is no label '{positive}'"
-            f"{nearest(positive, labels)}"
-        )
 
 
 def _label_folders(data: str) -> int | None:

@@ -275,14 +275,11 @@ def _alike(champion: Model, model: Model) -> Model:
 
 def _decided_for(label: str, decision: Decision | None) -> Decision:
     """How a model of two labels decides, said of one of them."""
-    import numpy as np
-
     if decision is None:
         return Decision(label, 0.5)
-    if decision.positive_label == label:
-        return decision
-    rest = np.float32(1) - np.float32(decision.threshold)
-    return Decision(label, float(np.nextafter(rest, np.float32(1))))
+    return (
+        decision if decision.positive_label == label else Decision(label, decision.rest_threshold)
+    )
 
 
 def _not_numbers(answers: "Answers") -> int:

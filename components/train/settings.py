@@ -1,5 +1,6 @@
 """Settings of the train step."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import pydantic
@@ -8,7 +9,8 @@ from components.train.augmentation.settings import AugmentationSettings
 from components.train.distribution.strategy import StrategyName
 from darkroom.backbones.registry import check_backbone, check_options
 from darkroom.backbones.weights import IMAGENET, RANDOM
-from darkroom.settings import Settings
+from darkroom.errors import SettingsError
+from darkroom.settings import Settings, nearest
 from darkroom.storage.paths import mounted_path
 
 ExportForm = Literal["tflite", "tflite_int8", "onnx"]
@@ -40,6 +42,21 @@ class DecisionSettings(Settings):
         if (self.recall is not None) + (self.precision is not None) + costs > 1:
             raise ValueError("give one of 'recall', 'precision' and what mistakes cost")
         return self
+
+
+def check_positive_label(decision: DecisionSettings, labels: Sequence[str]) -> None:
+    """Checks that there are two labels, one of which is the positive one.
+
+    Raises:
+        SettingsError: There are not.
+    """
+    if len(labels) != 2:
+        raise SettingsError(f"setting 'train.decision' is for two labels; there are {len(labels)}")
+    if decision.positive_label not in labels:
+        raise SettingsError(
+            "setting 'train.decision.positive_label': there is no label "
+            f"'{decision.positive_label}'{nearest(decision.positive_label, labels)}"
+        )
 
 
 class TrainSettings(Settings):

@@ -200,13 +200,9 @@ def _export(
 
 def _of_both(graph: TransformGraph, decision: Decision | None) -> tuple[float, ...] | None:
     """A decision as the thresholds of both labels, for forms that give probabilities only."""
-    import numpy as np
-
     if decision is None:
         return None
-    threshold = np.float32(decision.threshold)
-    # The other label is given while the positive one is below its threshold.
-    rest = np.nextafter(np.float32(1) - threshold, np.float32(1))
     return tuple(
-        float(threshold if label == decision.positive_label else rest) for label in graph.labels
+        decision.threshold if label == decision.positive_label else decision.rest_threshold
+        for label in graph.labels
     )

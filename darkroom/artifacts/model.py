@@ -69,6 +69,14 @@ class Decision:
     positive_label: str
     threshold: float
 
+    @property
+    def rest_threshold(self) -> float:
+        """The probability from which on the other label is given, exact in float32."""
+        import numpy as np
+
+        rest = np.float32(1) - np.float32(self.threshold)
+        return float(np.nextafter(rest, np.float32(1)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:

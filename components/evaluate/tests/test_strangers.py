@@ -31,7 +31,7 @@ def around(direction: int, count: int, generator: Any, spread: float = 0.15) -> 
 
 
 class Embedded:
-    """Stands for a model: photographs whose embeddings are known."""
+    """A fake model: photographs whose embeddings are known."""
 
     known: dict[str, tuple[list[Photograph], Any]]
     of_bytes: Any

@@ -38,7 +38,7 @@ RUN: dict[str, Any] = {
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Stands in for MLflow's server: checks bodies, and keeps what it is given."""
+    """A fake of MLflow's server: it checks requests, and keeps what it is given."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

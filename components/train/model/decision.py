@@ -12,11 +12,10 @@ from components.train.model.thresholds import (
     counts_by_threshold,
     valid_answers,
 )
-from components.train.settings import DecisionSettings
+from components.train.settings import DecisionSettings, check_positive_label
 from darkroom.artifacts.model import Decision
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import SettingsError
-from darkroom.settings import nearest
 
 _log = logging.getLogger("darkroom.train")
 
@@ -34,16 +33,7 @@ def check_decision(settings: DecisionSettings | None, graph: TransformGraph) -> 
             "setting 'train.decision' is for photographs of one of two labels; of several labels "
             "each gets its own threshold"
         )
-    if len(graph.labels) != 2:
-        raise SettingsError(
-            f"setting 'train.decision' is for two labels; there are {len(graph.labels)}"
-        )
-    label = settings.positive_label
-    if label not in graph.labels:
-        raise SettingsError(
-            f"setting 'train.decision.positive_label': there is no label '{label}'"
-            f"{nearest(label, graph.labels)}"
-        )
+    check_positive_label(settings, graph.labels)
 
 
 def choose_decision(
