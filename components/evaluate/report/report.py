@@ -253,7 +253,7 @@ def _slice_tables(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             {
                 "value": ", ".join(str(value) for value in result["slice"].values()),
                 "count": result["count"],
-                "interval": result["intervals"]["accuracy"],
+                "intervals": result["intervals"],
                 **result["metrics"],
             }
             for result in group

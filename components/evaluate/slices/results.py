@@ -26,6 +26,8 @@ Result = dict[str, Any]
 _MOST_DRAWN = 2e8
 """Probabilities that the bootstrap of all photographs' metrics draws at most, for all of them."""
 _FEWEST_DRAWS = 100
+_MOST_DRAWS_OF_SLICES = 6_000
+"""Draws of the bootstrap in all slices together: with hundreds of slices only shares have intervals."""
 _MOST_PAIRS = 5_000_000
 """Pairs of image and label that the ROC curve over all of them looks at."""
 _ROC_POINTS = 100
@@ -55,7 +57,11 @@ def compute_results(
         within = answers if place == 0 else answers.take(of_slice.places)
         results.append(_result(of_slice, within, own, by_tfma[place]))
     results[0] |= _details(answers)
-    results[0]["intervals"] |= _bootstrapped(answers, own)
+    drawn = [metric for metric in own if not metric.is_share]
+    results[0]["intervals"] |= _bootstrapped(answers, drawn, REPLICATES)
+    each = min(REPLICATES, _MOST_DRAWS_OF_SLICES // max(1, len(slices) - 1))
+    for of_slice, result in zip(slices[1:], results[1:], strict=True):
+        result["intervals"] |= _bootstrapped(answers.take(of_slice.places), drawn, each)
     return results
 
 
@@ -138,16 +144,19 @@ def _roc(answers: Answers) -> dict[str, list[float]] | None:
     }
 
 
-def _bootstrapped(answers: Answers, metrics: Sequence[Metric]) -> dict[str, list[float]]:
-    """The intervals of all photographs' metrics that have none in closed form."""
-    draws = min(REPLICATES, int(_MOST_DRAWN / answers.probabilities.size))
+def _bootstrapped(answers: Answers, metrics: Sequence[Metric], most: int) -> dict[str, list[float]]:
+    """The intervals of metrics that have none in closed form, by at most so many draws.
+
+    None of them where fewer draws than that tell anything: of very many photographs, whose metrics
+    hardly move, and of one of very many slices.
+    """
+    draws = min(most, int(_MOST_DRAWN / answers.probabilities.size))
     if draws < _FEWEST_DRAWS:
-        return {}  # of so many photographs a metric hardly moves
-    drawn = [metric for metric in metrics if not metric.is_share]
-    found = bootstrap(lambda places: _values(drawn, answers.take(places)), answers.count, draws)
+        return {}
+    found = bootstrap(lambda places: _values(metrics, answers.take(places)), answers.count, draws)
     return {
         metric.name: list(interval)
-        for metric, interval in zip(drawn, found, strict=True)
+        for metric, interval in zip(metrics, found, strict=True)
         if interval is not None
     }
 

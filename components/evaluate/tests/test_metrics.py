@@ -157,6 +157,21 @@ def test_slices_cover_the_images_that_have_the_feature(digits_run: Any) -> None:
     assert counts == {"label": 300, "scanner": 300, "room": 240}
 
 
+def test_every_slice_has_the_interval_of_every_metric_that_it_has(digits_run: Any) -> None:
+    for result in digits_run.results:
+        known = {name for name, value in result["metrics"].items() if value is not None}
+        assert set(result["intervals"]) == known, result["slice"]
+        for name, (low, high) in result["intervals"].items():
+            assert low <= high, name
+    (scanned,) = (one for one in digits_run.results if one["slice"] == {"scanner": "old"})
+    true, _, probabilities = in_slice(digits_run, lambda row: row["scanner"] == "old")
+    losses = -np.log(probabilities[np.arange(len(true)), true])
+    low, high = scanned["intervals"]["log_loss"]
+    error = losses.std() / np.sqrt(len(losses))
+    assert low == pytest.approx(losses.mean() - 1.96 * error, abs=0.5 * error)
+    assert high == pytest.approx(losses.mean() + 1.96 * error, abs=0.5 * error)
+
+
 def test_keras_3_still_works_after_an_evaluation(digits_run: Any) -> None:
     import keras
 
