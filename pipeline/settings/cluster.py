@@ -57,6 +57,7 @@ _FORMS = {
         r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+",
         "projects/P/locations/L/keyRings/R/cryptoKeys/K",
     ),
+    "experiment": (r"[a-z0-9][a-z0-9-]{0,127}", "lower-case letters, digits and -"),
 }
 
 
@@ -79,8 +80,11 @@ class VertexSettings(Settings):
     """Customer-managed key, `projects/P/locations/L/keyRings/R/cryptoKeys/K`; none if empty."""
     labels: dict[str, str] = pydantic.Field(default_factory=dict)
     """Labels of every run, for finding them and for billing."""
+    experiment: str = ""
+    """Vertex AI experiment that submitted runs are put into, made where it is missing; none if
+    empty. Vertex puts the runs of schedules into none."""
 
-    @pydantic.field_validator("pipeline_root", "network", "encryption_key")
+    @pydantic.field_validator(*_FORMS)
     @classmethod
     def _check_form(cls, text: str, info: pydantic.ValidationInfo) -> str:
         # A compiled pipeline is sent long after it was made, and Vertex's own words come then.

@@ -35,6 +35,7 @@ def test_settings_that_lead_nowhere(
         ("pipeline_root", "my-bucket/darkroom"),
         ("network", "projects/my-project/global/networks/inside"),
         ("encryption_key", "key"),
+        ("experiment", "My flowers"),
         ("labels", {"Team": "vision"}),
     ],
 )

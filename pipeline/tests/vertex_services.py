@@ -10,10 +10,12 @@ from typing import Any
 
 import grpc
 from google.cloud.aiplatform_v1.types import (
+    Context,
     PipelineJob,
     PipelineState,
     PipelineTaskDetail,
     Schedule,
+    metadata_service,
     pipeline_service,
     schedule_service,
 )
@@ -49,19 +51,26 @@ class VertexServices:
     Attributes:
         jobs: Runs by resource name.
         schedules: Schedules by resource name.
+        contexts: Contexts of ML Metadata by resource name, experiments among them.
+        children: Resource names of each context's children.
+        starts_runs: Whether runs start, and get their context, once they are asked for again.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, PipelineJob] = {}
         self.schedules: dict[str, Schedule] = {}
+        self.contexts: dict[str, Context] = {}
+        self.children: dict[str, list[str]] = {}
+        self.starts_runs = True
         self._operations: dict[str, tuple[operations_pb2.Operation, Callable[[], Any]]] = {}
+        self._asked_for: set[str] = set()
         self._looked_at: collections.Counter[str] = collections.Counter()
         self._numbers = itertools.count(1)
         self._now = datetime.datetime.now(datetime.UTC)
 
     def methods(self) -> dict[str, Method]:
         """What is called by which path."""
-        runs, schedules = pipeline_service, schedule_service
+        runs, schedules, metadata = pipeline_service, schedule_service, metadata_service
         return {
             **_under(
                 "google.cloud.aiplatform.v1.PipelineService",
@@ -78,6 +87,12 @@ class VertexServices:
                 PauseSchedule=(schedules.PauseScheduleRequest, self._pause_schedule),
                 ResumeSchedule=(schedules.ResumeScheduleRequest, self._resume_schedule),
                 DeleteSchedule=(schedules.DeleteScheduleRequest, self._delete_schedule),
+            ),
+            **_under(
+                "google.cloud.aiplatform.v1.MetadataService",
+                GetContext=(metadata.GetContextRequest, self._get_context),
+                CreateContext=(metadata.CreateContextRequest, self._create_context),
+                AddContextChildren=(metadata.AddContextChildrenRequest, self._add_children),
             ),
             **_under(
                 "google.longrunning.Operations",
@@ -134,6 +149,9 @@ class VertexServices:
         job = self.jobs.get(request.name)
         if job is None:
             raise RefusedError(grpc.StatusCode.NOT_FOUND, "The PipelineJob does not exist.")
+        if self.starts_runs and job.name in self._asked_for:
+            self._start(job)
+        self._asked_for.add(job.name)
         if job.state == PipelineState.PIPELINE_STATE_CANCELLING:
             self._looked_at[job.name] += 1
             if self._looked_at[job.name] > 1:
@@ -218,6 +236,38 @@ class VertexServices:
         operation.done = True
         operation.response.Pack(empty_pb2.Empty())
         return operation
+
+    def _get_context(self, request: Any) -> Context:
+        check_parent(request.name)
+        if request.name not in self.contexts:
+            raise RefusedError(grpc.StatusCode.NOT_FOUND, f"Context {request.name} not found.")
+        return self.contexts[request.name]
+
+    def _create_context(self, request: Any) -> Context:
+        check_parent(request.parent)
+        require(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", request.context_id), "context_id")
+        require(request.context.schema_title.startswith("system."), "context.schema_title")
+        require(request.context.schema_version == "0.0.1", "context.schema_version")
+        name = f"{request.parent}/contexts/{request.context_id}"
+        if name in self.contexts:
+            raise RefusedError(grpc.StatusCode.ALREADY_EXISTS, f"Context {name} already exists.")
+        self.contexts[name] = Context(request.context)
+        self.contexts[name].name = name
+        return self.contexts[name]
+
+    def _add_children(self, request: Any) -> Any:
+        for name in (request.context, *request.child_contexts):
+            require(name in self.contexts, f"context {name}")
+        known = self.children.setdefault(request.context, [])
+        known += [name for name in request.child_contexts if name not in known]
+        return metadata_service.AddContextChildrenResponse()
+
+    def _start(self, job: PipelineJob) -> None:
+        """Makes the context of a run, which Vertex does when it starts it."""
+        run_id = job.name.rpartition("/")[2]
+        name = f"{PARENT}/metadataStores/default/contexts/{run_id}"
+        context = Context(name=name, schema_title="system.PipelineRun", schema_version="0.0.1")
+        self.contexts[name] = job.job_detail.pipeline_run_context = context
 
     def _time(self) -> datetime.datetime:
         """A time later than any before."""

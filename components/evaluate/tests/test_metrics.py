@@ -164,7 +164,7 @@ def test_every_slice_has_the_interval_of_every_metric_that_it_has(digits_run: An
         for name, (low, high) in result["intervals"].items():
             assert low <= high, name
     (scanned,) = (one for one in digits_run.results if one["slice"] == {"scanner": "old"})
-    true, _, probabilities = in_slice(digits_run, lambda row: row["scanner"] == "old")
+    true, _, probabilities = in_slice(digits_run, lambda row: row["slices"]["scanner"] == "old")
     losses = -np.log(probabilities[np.arange(len(true)), true])
     low, high = scanned["intervals"]["log_loss"]
     error = losses.std() / np.sqrt(len(losses))

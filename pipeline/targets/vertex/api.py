@@ -12,6 +12,7 @@ from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
+from google.cloud.aiplatform_v1.services.metadata_service import MetadataServiceClient
 from google.cloud.aiplatform_v1.services.pipeline_service import PipelineServiceClient
 from google.cloud.aiplatform_v1.services.schedule_service import ScheduleServiceClient
 
@@ -62,6 +63,11 @@ class Api:
     def schedules(self) -> Any:
         """google.cloud.aiplatform_v1's ScheduleServiceClient."""
         return ScheduleServiceClient(client_options=self._options)
+
+    @cached_property
+    def metadata(self) -> Any:
+        """google.cloud.aiplatform_v1's MetadataServiceClient."""
+        return MetadataServiceClient(client_options=self._options)
 
     def call(self, work: Callable[[], Answer]) -> Answer:
         """Does some calls, again and again while the server is busy or away, for PATIENCE_SECONDS.

@@ -50,7 +50,8 @@ class Vertex:
         pipeline = read_pipeline(package, arguments)
         if not caching:
             switch_caching_off(pipeline)
-        return runs.submit(self._api, pipeline_job(pipeline, name, arguments, self._settings))
+        job = pipeline_job(pipeline, name, arguments, self._settings)
+        return self._in_experiment(runs.submit(self._api, job))
 
     def run(self, run_id: str) -> Run:
         """A run with its steps, as it stands now."""
@@ -78,7 +79,7 @@ class Vertex:
         """
         from pipeline.targets.vertex import runs
 
-        return runs.retry(self._api, run_id)
+        return self._in_experiment(runs.retry(self._api, run_id))
 
     def log_tail(self, run_id: str, step: str, lines: int) -> list[str]:  # noqa: ARG002
         """Where a step's log can be read: one line, as Vertex keeps logs in Cloud Logging."""
@@ -115,6 +116,13 @@ class Vertex:
         from pipeline.targets.vertex import schedules
 
         schedules.delete(self._api, name)
+
+    def _in_experiment(self, run: Run) -> Run:
+        if self._settings.experiment:
+            from pipeline.targets.vertex.experiments import add_to_experiment
+
+            add_to_experiment(self._api, run.id, self._settings.experiment)
+        return run
 
     @property
     def _api(self) -> "Api":
