@@ -27,7 +27,7 @@ _MOST_DRAWN = 2e8
 """Probabilities that the bootstrap of all photographs' metrics draws at most, for all of them."""
 _FEWEST_DRAWS = 100
 _MOST_DRAWS_OF_SLICES = 6_000
-"""Draws of the bootstrap in all slices together: with hundreds of slices only shares have intervals."""
+"""Draws of the bootstrap in all slices together; of hundreds only shares have intervals."""
 _MOST_PAIRS = 5_000_000
 """Pairs of image and label that the ROC curve over all of them looks at."""
 _ROC_POINTS = 100

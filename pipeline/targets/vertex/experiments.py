@@ -4,6 +4,7 @@ An experiment is a context of Vertex ML Metadata, and a run is in it once the co
 makes of the run is a child of it. Vertex takes metrics from the run's `Metrics` artifacts.
 """
 
+import contextlib
 import logging
 import time
 from typing import Any
@@ -84,10 +85,9 @@ def _make(api: Api, store: str, experiment: str) -> str:
         # Consoles leave out what was deleted; without the mark they do not show it at all.
         metadata={"experiment_deleted": False},
     )
-    try:
+    # Another run may have made it meanwhile, or the answer to this one's call was lost.
+    with contextlib.suppress(exceptions.AlreadyExists):
         api.metadata.create_context(
             parent=store, context=context, context_id=experiment, timeout=CALL_SECONDS
         )
-    except exceptions.AlreadyExists:
-        pass  # another run made it meanwhile, or the answer to this one's call was lost
     return f"{store}/contexts/{experiment}"
