@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from benchmarks.photographs import FLOWERS
 from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
-from components.ingest.splits.duplicates import HashedImage, nearest_copies
+from components.ingest.splits.duplicates import nearest_copies
+from components.ingest.splits.sightings import SIGHTING_FIELDS
 
 Picture = Image.Image
 
@@ -65,47 +67,46 @@ def copy_of(picture: Picture, kind: str, random: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
-def hashed(data: bytes, name: str) -> HashedImage:
-    """What ingest compares of a photograph."""
-    photograph = read_photograph(data)
-    copies = bytes.fromhex(photograph.copy_hashes)
-    return HashedImage(name, int(photograph.perceptual_hash, 16), "", "", copy_hashes=copies)
+def hashed(photographs: Sequence[bytes]) -> pa.Table:
+    """What ingest compares of photographs, without what it knows of their rows."""
+    found = [read_photograph(data) for data in photographs]
+    columns = {
+        "perceptual_hash": [int(photograph.perceptual_hash, 16) for photograph in found],
+        "copy_hashes": [bytes.fromhex(photograph.copy_hashes) for photograph in found],
+    }
+    fields = [field for field in SIGHTING_FIELDS if field.name in columns]
+    return pa.table(columns, schema=pa.schema(fields))
 
 
 def recall(files: Sequence[Path], seed: int = 0) -> dict[str, float]:
     """The share of made copies that are found to be copies of their own originals, by kind."""
     random = np.random.default_rng(seed)
     distance = IngestSettings().near_duplicate_distance
-    originals = [hashed(file.read_bytes(), file.name) for file in files]
+    originals = hashed([file.read_bytes() for file in files])
     found = {}
     for kind in KINDS:
         copies = []
         for file in files:
             with Image.open(file) as picture:
-                copies.append(hashed(copy_of(picture.convert("RGB"), kind, random), file.name))
-        nearest = nearest_copies(copies, originals, distance)
-        right = [
-            index >= 0 and originals[index].image_id == c.image_id
-            for c, (index, _) in zip(copies, nearest, strict=True)
-        ]
-        found[kind] = float(np.mean(right))
+                copies.append(copy_of(picture.convert("RGB"), kind, random))
+        places, _ = nearest_copies(hashed(copies), originals, distance)
+        found[kind] = float(np.mean(places == np.arange(len(files))))
     return found
 
 
 def pairs(files: Sequence[Path]) -> list[tuple[Path, Path, int]]:
     """Pairs of files that are found to be copies, for people to look at."""
-    hashes = [hashed(file.read_bytes(), file.name) for file in files]
+    hashes = hashed([file.read_bytes() for file in files])
     distance = IngestSettings().near_duplicate_distance
     # Each against those after it, in two halves, and so on: the nearest of each in every split.
     found = {}
-    for bit in range(len(hashes).bit_length()):
-        halves = [[n for n in range(len(hashes)) if n >> bit & 1 == side] for side in (0, 1)]
-        ours, theirs = halves
-        nearest = nearest_copies([hashes[n] for n in ours], [hashes[n] for n in theirs], distance)
-        for one, (index, bits) in zip(ours, nearest, strict=True):
+    for bit in range(len(files).bit_length()):
+        ours, theirs = ([n for n in range(len(files)) if n >> bit & 1 == side] for side in (0, 1))
+        nearest = nearest_copies(hashes.take(ours), hashes.take(theirs), distance)
+        for one, index, bits in zip(ours, *nearest, strict=True):
             if index >= 0:
                 pair = sorted((one, theirs[index]))
-                found[pair[0], pair[1]] = bits
+                found[pair[0], pair[1]] = int(bits)
     return [(files[one], files[other], bits) for (one, other), bits in sorted(found.items())]
 
 

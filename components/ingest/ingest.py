@@ -2,27 +2,31 @@
 
 import logging
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.source import Table, read_source
 from darkroom.artifacts import examples as examples_format
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
-from darkroom.artifacts.rejected import COPY_REASONS, Reason, Rejection, write_rejections
+from darkroom.artifacts.rejected import (
+    COPY_REASONS,
+    REJECTED_FILE,
+    Reason,
+    Rejection,
+    read_rejections,
+    write_rejections,
+)
 from darkroom.beam.remote import with_staging_location
-from darkroom.errors import SettingsError, StepError
-from darkroom.settings import nearest
+from darkroom.errors import StepError
 from darkroom.storage.atomic import write_json
 
 if TYPE_CHECKING:
     from components.ingest.card.card import Contents
-    from components.ingest.shards.build_examples import BuiltExamples
-    from components.ingest.shards.chunk import Entry
     from components.ingest.shards.index import Index
-    from darkroom.artifacts.statistics import Statistics
+    from components.ingest.shards.listing import Source
+    from components.ingest.shards.summary import Summary
 
 _log = logging.getLogger("darkroom.ingest")
 
@@ -49,67 +53,85 @@ def ingest(
             a finding whose severity is `error`.
     """
     from components.ingest.card.card import PAGE, Contents
-    from components.ingest.shards.build_examples import build_examples, examples_manifest, labels_of
+    from components.ingest.card.samples import sample
+    from components.ingest.shards.index import entries_by_image
+    from components.ingest.shards.summary import examples_manifest
     from components.ingest.validation import find, read_previous, settle_findings
 
     beam_options = with_staging_location(examples, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     expected = read_previous(settings.expectations)
     with atomic_artifact(examples) as temporary:
-        # Within the folder being written, since every worker can open files there.
-        with tempfile.TemporaryDirectory(dir=temporary) as digits_folder:
-            table = read_source(data, Path(digits_folder), settings)
-            _check_columns(table, settings)
-            _log.info("%s rows in %s", f"{len(table.rows) + len(table.rejections):,}", data)
-            if table.side_files:
-                kinds = Counter(Path(name).suffix.lower() for name in table.side_files)
-                _log.info("left out, no photographs by their names: %s", _listed(kinds))
-            assembled = build_examples(table.rows, _previous(settings), settings, temporary)
-        rejections = [*table.rejections, *assembled.rejections]
-        total = _statistics(assembled, settings)
-        counts = {split: total.photographs[split] for split in examples_format.SPLITS}
-        reasons = Counter(rejection.reason for rejection in rejections)
-        _write_rejected(rejected, rejections, reasons, table.side_files)
-        _log.info("%s photographs read", f"{assembled.read:,}")
+        build = _on_runner if settings.beam_options else _in_this_process
+        source, total, refused = build(data, settings, temporary)
+        _write_rejected(rejected, refused, total.reasons, source.side_files)
+        _log.info("%s photographs read", f"{total.read:,}")
+        counts, labels = total.counts, total.label_list(settings)
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
-        _log.info("rejected: %s", _listed(reasons))
-        labels = labels_of(assembled.entries, settings)
-        _check_outcome(counts, len(assembled.entries), labels, reasons, settings, rejected)
-        findings = find(total, labels, settings.expectations, expected)
-        facts = {"data": data, "columns": table.columns, **settings.model_dump(mode="json")}
+        _log.info("rejected: %s", _listed(total.reasons))
+        _check_outcome(total, labels, settings, rejected)
+        findings = find(total.statistics, labels, settings.expectations, expected)
+        samples = sample(read_rejections(rejected / REJECTED_FILE))
         card = Contents(
-            labels, total, expected, findings, assembled.entries, rejections, temporary, facts
+            labels,
+            total.statistics,
+            expected,
+            findings,
+            entries_by_image(temporary, {copy.twin for copy in samples.copies if copy.twin}),
+            total.reasons,
+            samples,
+            temporary,
+            {"data": data, "columns": source.columns, **settings.model_dump(mode="json")},
         )
         _write_statistics(statistics, card)
         settle_findings(findings, statistics / PAGE)
-        write_manifest(
-            temporary,
-            examples_format.KIND,
-            examples_manifest(
-                temporary, data, table.columns, assembled.entries, rejections, settings
-            ),
-        )
-    return {"counts": counts, "rejected": dict(reasons)}
+        manifest = examples_manifest(total, data, source.columns, settings)
+        write_manifest(temporary, examples_format.KIND, manifest)
+    return {"counts": counts, "rejected": dict(total.reasons)}
 
 
-def _check_columns(table: Table, settings: IngestSettings) -> None:
-    if settings.group_by is not None and settings.group_by not in table.columns:
-        offer = nearest(settings.group_by, table.columns) if table.columns else ""
-        raise SettingsError(f"ingest.group_by: no column '{settings.group_by}' in the data{offer}")
-    if settings.mask_column is not None and not any(row.mask for row in table.rows):
-        offer = nearest(settings.mask_column, table.columns) if table.columns else ""
-        raise SettingsError(
-            f"ingest.tiles.mask_column: no row has a '{settings.mask_column}'{offer}"
-        )
+def _in_this_process(
+    data: str, settings: IngestSettings, folder: Path
+) -> tuple["Source", "Summary", Iterable[Rejection]]:
+    """Builds the examples; gives what the source says, what they come to, and refused rows."""
+    from components.ingest.shards.build_examples import build_examples
+    from components.ingest.shards.listing import checked_source, source_of
+
+    with tempfile.TemporaryDirectory() as unpacked:
+        table = checked_source(data, Path(unpacked), settings)
+        source = source_of(table)
+        _announce(data, source)
+        built = build_examples(table.rows, _previous(settings), settings, folder)
+    built.summary.reasons.update(rejection.reason for rejection in table.rejections)
+    return source, built.summary, [*table.rejections, *built.rejections]
+
+
+def _on_runner(
+    data: str, settings: IngestSettings, folder: Path
+) -> tuple["Source", "Summary", Iterable[Rejection]]:
+    """The same by the workers of a Beam runner."""
+    from components.ingest.shards.runner import build_on_runner
+
+    with tempfile.TemporaryDirectory() as temporary:
+        built = build_on_runner(data, _previous(settings), settings, folder, Path(temporary))
+        files = sorted(Path(temporary).iterdir(), key=lambda file: (file.name[8] != "s", file))
+        return *built, [refusal for file in files for refusal in read_rejections(file)]
+
+
+def _announce(data: str, source: "Source") -> None:
+    _log.info("%s rows in %s", f"{source.rows:,}", data)
+    if source.side_files:
+        kinds = Counter(Path(name).suffix.lower() for name in source.side_files)
+        _log.info("left out, no photographs by their names: %s", _listed(kinds))
 
 
 def _previous(settings: IngestSettings) -> "Index":
     """What an earlier run left that this one can build on."""
-    from components.ingest.shards.index import NOTHING, read_index
+    from components.ingest.shards.index import NOTHING, find_index
 
     if settings.previous is None:
         return NOTHING
-    index = read_index(Path(settings.previous), settings)
+    index = find_index(Path(settings.previous), settings)
     if index is None:
         _log.info(
             "the settings differ from those of %s: everything is read again", settings.previous
@@ -117,33 +139,10 @@ def _previous(settings: IngestSettings) -> "Index":
     return index or NOTHING
 
 
-def _statistics(assembled: "BuiltExamples", settings: IngestSettings) -> "Statistics":
-    from components.ingest.images.tiles import tiles_by_label
-    from darkroom.artifacts.statistics import Statistics
-
-    total = Statistics()
-    alike: dict[tuple[str, tuple[str, ...]], list[Entry]] = defaultdict(list)
-    for entry in assembled.entries:
-        if entry.tile_values:
-            tiles = tiles_by_label(entry.tile_values, settings.labels or ())
-            total.add_all([entry], entry.split, tiles, entry.examples)
-        else:
-            alike[entry.split, tuple(entry.labels) or (entry.label,)].append(entry)
-    for (split, labels), entries in alike.items():
-        examples = sum(entry.examples for entry in entries)
-        total.add_all(entries, split, dict.fromkeys(labels, examples), examples)
-    total.merged_labels = sum(bool(entry.merged_labels) for entry in assembled.entries)
-    return total
-
-
 def _check_outcome(
-    counts: dict[str, int],
-    kept: int,
-    labels: Sequence[str],
-    reasons: Counter[str],
-    settings: IngestSettings,
-    rejected: Path,
+    total: "Summary", labels: Sequence[str], settings: IngestSettings, rejected: Path
 ) -> None:
+    kept, reasons = total.photographs, total.reasons
     # A copy is no fault of the data's: however many there are, the run continues.
     refused = sum(number for reason, number in reasons.items() if reason not in COPY_REASONS)
     if not kept:
@@ -163,7 +162,7 @@ def _check_outcome(
         )
     if len(labels) < 2:
         raise StepError(f"one single label, '{labels[0]}': a classifier needs at least two")
-    empty = [split for split, n in counts.items() if not n and getattr(settings.split, split)]
+    empty = [split for split, n in total.counts.items() if not n and getattr(settings.split, split)]
     if empty:
         raise StepError(
             f"no photograph fell into the {empty[0]} split ({kept:,} in all): "
@@ -176,11 +175,14 @@ def _listed(reasons: Counter[str]) -> str:
 
 
 def _write_rejected(
-    folder: Path, rejections: list[Rejection], reasons: Counter[str], side_files: Sequence[str]
+    folder: Path,
+    rejections: Iterable[Rejection],
+    reasons: Counter[str],
+    side_files: Sequence[str],
 ) -> None:
-    content: dict[str, Any] = {"count": len(rejections), "reasons": dict(reasons)}
+    content: dict[str, Any] = {"count": reasons.total(), "reasons": dict(reasons)}
     with atomic_artifact(folder) as temporary:
-        write_rejections(temporary, rejections)
+        write_rejections(temporary / REJECTED_FILE, rejections)
         if side_files:
             write_json(temporary / "side_files.json", side_files)
             content["side_files"] = len(side_files)

@@ -94,12 +94,22 @@ def folder_digest(folder: Path, pattern: str = "*") -> str:
     """
     manifest = folder / MANIFEST
     paths = sorted(path for path in folder.rglob(pattern) if path.is_file() and path != manifest)
-    digest = hashlib.sha256()
+    names = (path.relative_to(folder).as_posix() for path in paths)
     # On all cores: Python's lock is free while a file is read and hashed.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for path, content in zip(paths, threads.map(_file_digest, paths), strict=True):
-            # A file's name may be no text.
-            digest.update(os.fsencode(path.relative_to(folder)) + f"\0{content}\n".encode())
+        return digest_of(dict(zip(names, threads.map(_file_digest, paths), strict=True)))
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """SHA-256 over the names of files and the SHA-256 of each, as `folder_digest` gives it.
+
+    Args:
+        files: The digests by path within the folder.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(files, key=lambda name: Path(name).parts):
+        # A file's name may be no text.
+        digest.update(os.fsencode(name) + f"\0{files[name]}\n".encode())
     return digest.hexdigest()
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -71,9 +71,19 @@ class Rejection:
     twin: str | None = None
 
 
-def write_rejections(folder: Path, rejections: Iterable[Rejection]) -> None:
-    """Writes `rejected.jsonl`, one JSON line a refused row."""
-    with (folder / "rejected.jsonl").open("w", encoding="utf-8") as file:
+REJECTED_FILE = "rejected.jsonl"
+
+
+def read_rejections(path: Path) -> Iterator[Rejection]:
+    """The refused rows of a file, one at a time."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield Rejection(**json.loads(line))
+
+
+def write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
+    """Writes one JSON line a refused row."""
+    with path.open("w", encoding="utf-8") as file:
         for rejection in rejections:
             line = json.dumps(dataclasses.asdict(rejection), ensure_ascii=False)
             file.write(line + "\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from darkroom.artifacts.manifest import read_manifest, write_manifest
 from darkroom.errors import StepError
@@ -29,6 +30,9 @@ EDGES: dict[str, tuple[float, ...]] = {
     "sharpness": (1, 3, 10, 30, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10000),
 }
 """Inner bin edges of each distribution. Fixed, so that the distributions of two runs compare."""
+
+MEASURES = ("height", "width", "file_format", "converted", "brightness", "contrast", "sharpness")
+"""What is known of a photograph, as `Measured` names it."""
 
 
 class Measured(Protocol):
@@ -109,26 +113,42 @@ class Statistics:
 
     def add(self, photograph: Measured, split: str, *labels: str) -> None:
         """Counts one photograph with its label, or its labels."""
-        self.add_all([photograph], split, dict.fromkeys(labels, 1), 1)
+        measured = {name: np.array([getattr(photograph, name)]) for name in MEASURES}
+        self.add_all(measured, split, dict.fromkeys(labels, 1), 1)
 
     def add_all(
-        self, photographs: Sequence[Measured], split: str, labels: Mapping[str, int], examples: int
+        self,
+        photographs: Mapping[str, npt.NDArray[Any]],
+        split: str,
+        labels: Mapping[str, int],
+        examples: int,
     ) -> None:
         """Counts photographs that have the same labels.
 
         Args:
-            photographs: What is known of them.
+            photographs: What is known of them: an array of each of `MEASURES`, [N].
             split: The split they are in.
             labels: Number of examples by label.
             examples: Number of examples: more than photographs where those are cut into tiles.
         """
         self.photographs[split] += examples
-        self.converted += sum(photograph.converted for photograph in photographs)
+        self.converted += int(np.count_nonzero(photographs["converted"]))
         self.counts.setdefault(split, Counter()).update(labels)
         added = _distributions(photographs)
         self.overall.merge(added)
         for label in labels:
             self.by_label.setdefault(label, Distributions()).merge(added)
+
+    def merge(self, other: "Statistics") -> None:
+        """Adds those of other photographs."""
+        self.photographs += other.photographs
+        for split, counts in other.counts.items():
+            self.counts.setdefault(split, Counter()).update(counts)
+        self.converted += other.converted
+        self.merged_labels += other.merged_labels
+        self.overall.merge(other.overall)
+        for label, part in other.by_label.items():
+            self.by_label.setdefault(label, Distributions()).merge(part)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values that `from_json` reads back."""
@@ -157,17 +177,13 @@ class Statistics:
         )
 
 
-def _distributions(photographs: Sequence[Measured]) -> Distributions:
-    width, height = (
-        np.array([getattr(photograph, name) for photograph in photographs], np.float64)
-        for name in ("width", "height")
-    )
-    found = Distributions(Counter(photograph.file_format for photograph in photographs))
+def _distributions(photographs: Mapping[str, npt.NDArray[Any]]) -> Distributions:
+    found = Distributions(Counter(photographs["file_format"].tolist()))
     for name, edges in EDGES.items():
         if name == "aspect":
-            values = width / height
+            values = photographs["width"] / photographs["height"]
         else:
-            values = np.array([getattr(photograph, name) for photograph in photographs], np.float64)
+            values = photographs[name]
         places = np.searchsorted(edges, values, "right")
         found.histograms[name] = np.bincount(places, minlength=len(edges) + 1).tolist()
     return found

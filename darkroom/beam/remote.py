@@ -150,6 +150,34 @@ def download_all(source: str, folder: Path) -> list[Path]:
 
 
 @contextmanager
+def pipeline_here(options: Sequence[str]) -> Iterator[Any]:
+    """Gives an empty Beam pipeline, and runs it to its end by workers on this machine.
+
+    Args:
+        options: Options in Beam's spelling.
+
+    Raises:
+        SettingsError: The runner does not take the options.
+        StepError: What a worker raised for people.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    try:
+        pipeline = beam.Pipeline(options=PipelineOptions(beam_arguments(options)))
+    except (ValueError, ImportError) as error:
+        raise SettingsError(f"beam_options: {cause(error)}") from error
+    yield pipeline
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:
+        message = worker_message(error)
+        if message is None:
+            raise
+        raise StepError(message) from error
+
+
+@contextmanager
 def pipeline_on(workers: RemoteWorkers) -> Iterator[Any]:
     """Gives an empty Beam pipeline, and runs it to its end; the job goes when the step does.
 

@@ -20,10 +20,14 @@ _MASK_DELTA = 0xA282EAD8
 
 def write_record(file: BinaryIO, record: bytes) -> None:
     """Appends one record to an open TFRecord file."""
+    file.write(framed(record))
+
+
+def framed(record: bytes) -> bytes:
+    """A record as it stands in a TFRecord file, with its length and checksums."""
     length = _LENGTH.pack(len(record))
-    file.write(length + _CHECKSUM.pack(_masked_crc(length)))
-    file.write(record)
-    file.write(_CHECKSUM.pack(_masked_crc(record)))
+    head = length + _CHECKSUM.pack(_masked_crc(length))
+    return b"".join((head, record, _CHECKSUM.pack(_masked_crc(record))))
 
 
 def read_records(path: Path) -> Iterator[bytes]:

@@ -9,11 +9,12 @@ import contextlib
 import dataclasses
 import datetime
 import glob
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, StepError
 from darkroom.storage.atomic import create_file
 from darkroom.storage.paths import is_uri
 
@@ -124,6 +125,44 @@ def download(locations: Sequence[str], folder: Path) -> list[Path]:
     paths = [folder / location.rpartition("/")[2] for location in locations]
     system.get([_file_system(each)[1] for each in locations], [str(path) for path in paths])
     return paths
+
+
+def copy(source: str, target: str) -> None:
+    """Copies a file within one store, which does it itself."""
+    system, path = _file_system(source)
+    system.cp_file(path, _file_system(target)[1])
+
+
+@contextlib.contextmanager
+def written_to(folder: str) -> Iterator[Path]:
+    """Gives a folder here to write files in, which then stand in a folder anywhere.
+
+    Args:
+        folder: A path, which is given itself, or a URI, to which the files are uploaded in the end.
+
+    Raises:
+        StepError: They cannot be uploaded.
+    """
+    if not is_uri(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+        with clear_errors(f"cannot write {folder}", StepError):
+            upload(sorted(Path(temporary).iterdir()), folder)
+
+
+@contextlib.contextmanager
+def read_from(location: str) -> Iterator[Path]:
+    """Gives a file's path here: its own, or that of a copy while it is used."""
+    if not is_uri(location):
+        yield Path(location)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        with clear_errors(f"cannot read {location}", StepError):
+            (path,) = download([location], Path(temporary))
+        yield path
 
 
 def delete(locations: Sequence[str]) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from components.ingest.card.charts import charts, sparklines
 from components.ingest.card.pictures import compared_copies, sample_pictures
-from components.ingest.shards.chunk import Entry
+from components.ingest.card.samples import Samples
+from components.ingest.shards.entry import Entry
 from components.ingest.validation import Finding
 from darkroom.artifacts.examples import SPLITS
 from darkroom.artifacts.rejected import COPY_REASONS, Rejection
@@ -24,10 +25,8 @@ MARKDOWN = "card.md"
 PICTURED_LABELS = 30
 """Labels with pictures, those of most photographs."""
 PICTURES_A_LABEL = 8
-COMPARISONS = 24
 LISTED_LABELS = 500
 """Rows of the table of labels; `statistics.json` has them all."""
-EXAMPLES_A_REASON = 3
 LONGEST_VALUE = 300
 """Characters of a setting, or of a row's detail, that are shown."""
 
@@ -41,8 +40,9 @@ class Contents:
         statistics: Those of the photographs.
         previous: An earlier run's, where they were compared.
         findings: What is not as expected.
-        entries: What is known of the examples.
-        rejections: The refused rows.
+        twins: What is known of photographs that were kept in place of copies, by content digest.
+        reasons: Number of refused rows by reason.
+        samples: Some of them.
         examples: Where the shards are.
         facts: How the examples were made: names and JSON values, nested or not.
     """
@@ -51,8 +51,9 @@ class Contents:
     statistics: Statistics
     previous: Statistics | None
     findings: Sequence[Finding]
-    entries: Sequence[Entry]
-    rejections: Sequence[Rejection]
+    twins: Mapping[str, Entry]
+    reasons: Counter[str]
+    samples: Samples
     examples: Path
     facts: Mapping[str, Any]
 
@@ -95,7 +96,7 @@ def _shown(contents: Contents) -> dict[str, Any]:
     counts = statistics.label_counts
     largest = sorted(contents.labels, key=lambda label: -counts[label])[:PICTURED_LABELS]
     pictured = [label for label in contents.labels if label in set(largest)]
-    reasons = Counter(rejection.reason for rejection in contents.rejections)
+    reasons = contents.reasons
     previous = contents.previous.overall if contents.previous else None
     return {
         "splits": SPLITS,
@@ -118,8 +119,8 @@ def _shown(contents: Contents) -> dict[str, Any]:
         "reasons": reasons.most_common(),
         "refused": sum(n for reason, n in reasons.items() if reason not in COPY_REASONS),
         "copies": sum(n for reason, n in reasons.items() if reason in COPY_REASONS),
-        "refused_rows": _refused_rows(contents.rejections),
-        "comparisons": compared_copies(contents.rejections, contents.entries, COMPARISONS),
+        "refused_rows": _refused_rows(contents.samples.refused),
+        "comparisons": compared_copies(contents.samples.copies, contents.twins),
         "facts": _flat(contents.facts),
     }
 
@@ -152,14 +153,14 @@ def balance(counts: Mapping[str, int], labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _refused_rows(rejections: Sequence[Rejection]) -> dict[str, list[tuple[str, str]]]:
-    """The first rows of each reason: what they name, and the detail."""
-    rows: dict[str, list[tuple[str, str]]] = {}
-    for rejection in rejections:
-        of_reason = rows.setdefault(rejection.reason, [])
-        if len(of_reason) < EXAMPLES_A_REASON:
-            of_reason.append((_named(rejection.row), rejection.detail[:LONGEST_VALUE]))
-    return rows
+def _refused_rows(
+    refused: Mapping[str, Sequence[Rejection]],
+) -> dict[str, list[tuple[str, str]]]:
+    """Rows of each reason: what they name, and the detail."""
+    return {
+        reason: [(_named(each.row), each.detail[:LONGEST_VALUE]) for each in rows]
+        for reason, rows in refused.items()
+    }
 
 
 def _named(row: Mapping[str, object]) -> str:

@@ -2,15 +2,14 @@
 
 import dataclasses
 import hashlib
-import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest.shards.chunk import Entry
+from components.ingest.shards.entry import Entry
 from components.ingest.sources.storage import read_file
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
-from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
+from darkroom.artifacts.rejected import RejectedError, Rejection
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 from darkroom.thumbnails import thumbnail
@@ -20,8 +19,6 @@ RECORDS_READ = 4000
 FEWEST_A_SHARD = 16
 SIDE = 112
 """Longer side of a picture, in pixels: the card's 300 stay within its 3 MB."""
-
-_ORDER = (Reason.CONFLICTING_LABELS, Reason.NEAR_DUPLICATE, Reason.DUPLICATE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,29 +97,14 @@ def _picture(example: Mapping[str, list[Any]], label: str) -> Picture:
     return Picture(image, label, thumbnail(example[IMAGE_BYTES][0], SIDE))
 
 
-def compared_copies(
-    rejections: Iterable[Rejection], entries: Iterable[Entry], limit: int
-) -> list[Comparison]:
+def compared_copies(copies: Iterable[Rejection], kept: Mapping[str, Entry]) -> list[Comparison]:
     """Refused copies beside the photographs that were kept in their place.
 
-    Near duplicates and conflicting labels come first, since they ask for a person's judgement;
-    then duplicates that had other labels than what was kept.
-
     Args:
-        rejections: The refused rows.
-        entries: What is known of the examples.
-        limit: Most comparisons.
+        copies: The copies.
+        kept: What is known of those photographs, by content digest.
     """
-    copies = [rejection for rejection in rejections if rejection.reason in _ORDER]
-    twins = {copy.twin for copy in copies}
-    kept = {entry.image_id: entry for entry in entries if entry.image_id in twins}
-
-    def order(copy: Rejection) -> tuple[int, bool]:
-        twin = kept.get(copy.twin or "")
-        return _ORDER.index(Reason(copy.reason)), not (twin and twin.merged_labels)
-
-    chosen = heapq.nsmallest(limit, copies, key=order)
-    return [_comparison(copy, kept.get(copy.twin or "")) for copy in chosen]
+    return [_comparison(copy, kept.get(copy.twin or "")) for copy in copies]
 
 
 def _comparison(copy: Rejection, kept: Entry | None) -> Comparison:

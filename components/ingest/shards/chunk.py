@@ -1,16 +1,13 @@
-"""A chunk of rows: its photographs are opened, checked and written as shards of its own.
+"""A chunk of rows: its photographs are opened, checked and written as shards of its own."""
 
-What became of its rows is written beside the shards: a remote Beam runner returns nothing else.
-"""
-
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 from threadpoolctl import threadpool_limits
@@ -18,6 +15,8 @@ from threadpoolctl import threadpool_limits
 from components.ingest.images.photograph import Limits, Photograph, read_photograph
 from components.ingest.images.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
 from components.ingest.settings import IngestSettings
+from components.ingest.shards.entry import Entry, entries_table, write_table
+from components.ingest.shards.group import Group, numbered
 from components.ingest.sources.rows import Row
 from components.ingest.sources.storage import read_file
 from components.ingest.splits.split import split_of
@@ -25,8 +24,12 @@ from darkroom.artifacts import examples
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import StepError
 from darkroom.records.example_proto import FeatureValue, serialized_example
-from darkroom.records.tfrecord import write_record
+from darkroom.records.tfrecord import framed
 from darkroom.storage.atomic import os_reason
+from darkroom.storage.files import read_from
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,96 +37,136 @@ class Chunk:
     """Rows that one worker turns into one shard a split.
 
     Attributes:
-        number: Place among the chunks.
-        total: Number of chunks.
+        number: Place among the groups.
+        total: Number of groups.
         rows: The rows.
+        ordinals: Their places among all rows.
     """
 
     number: int
     total: int
-    rows: list[Row]
+    rows: Sequence[Row]
+    ordinals: Sequence[int]
 
 
-class Entry(NamedTuple):
-    """What is known of a photograph once its example is written; its bytes are in the shard.
+class Shard:
+    """A shard that is being written; its file is made with its first record.
 
-    A photograph that is cut into tiles makes one example a tile, all in a row in one shard; all
-    else that is said here is of the whole photograph.
-
-    Attributes:
-        image: The image as the input names it.
-        label: Its label; with a label mask, that of the mask's maximum.
-        labels: All its labels, where photographs have several.
-        split: The split it is in.
-        image_id: Content digest.
-        perceptual_hash: 64 bits in hexadecimal.
-        height: Pixels.
-        width: Pixels.
-        file_format: Format it came in.
-        converted: Whether its bytes were encoded again.
-        brightness: Mean grey value.
-        contrast: Standard deviation of grey values.
-        sharpness: Variance of the Laplacian.
-        fingerprint: Of the row and its files' size and time; what has it need not be read again.
-        examples: Number of its examples.
-        tile_values: A label mask's maximum in each tile, in order, separated by spaces.
-        merged_labels: The labels of all its copies, where its example has them in place of its own.
-        copy_hashes: Perceptual hashes of what copies of it may be, in hexadecimal.
+    Args:
+        path: Where it goes.
     """
 
-    image: str
-    label: str
-    labels: Sequence[str]
-    split: str
-    image_id: str
-    perceptual_hash: str
-    height: int
-    width: int
-    file_format: str
-    converted: bool
-    brightness: float
-    contrast: float
-    sharpness: float
-    fingerprint: str | None
-    examples: int = 1
-    tile_values: str = ""
-    merged_labels: Sequence[str] = ()
-    copy_hashes: str = ""
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._digest = hashlib.sha256()
+
+    def write(self, record: bytes) -> None:
+        """Appends a record."""
+        if self._file is None:
+            self._file = self.path.open("wb")
+        frame = framed(record)
+        self._digest.update(frame)
+        self._file.write(frame)
+
+    def close(self) -> str | None:
+        """Completes the file; gives its SHA-256, or None where there is no record."""
+        if self._file is None:
+            return None
+        self._file.close()
+        return self._digest.hexdigest()
 
 
-def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> list[Entry | Rejection]:
-    """Writes a chunk's examples as `<split>-*.tfrecord`, in the order of its rows.
+@contextlib.contextmanager
+def open_shards(folder: Path, number: int, total: int) -> Iterator[dict[str, Shard]]:
+    """Gives a group's shards to write, by split; their files are whole at its end."""
+    shards = {
+        split: Shard(folder / numbered(split, number, total, "tfrecord"))
+        for split in examples.SPLITS
+    }
+    try:
+        yield shards
+    finally:
+        for shard in shards.values():
+            shard.close()
 
-    Written again, the files have the same names and bytes.
+
+def write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> Group:
+    """Writes a chunk's shards, in the order of its rows, and what became of each row.
+
+    Written again, the shards have the same names and bytes.
 
     Args:
         chunk: The rows.
-        folder: Where the shards go.
+        folder: Where the files go.
         settings: The ingest step's settings.
 
-    Returns:
-        What became of every row.
+    Raises:
+        StepError: A file cannot be written.
     """
-    outcomes: list[Entry | Rejection] = []
-    with ExitStack() as stack:
-        shards = {
-            split: stack.enter_context((folder / shard_name(split, chunk)).open("wb"))
-            for split in examples.SPLITS
-        }
-        # The matrices of a photograph's hashes are small: more threads than one only wait.
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
-        for row in chunk.rows:
+    try:
+        return _write_chunk(chunk, folder, settings)
+    except OSError as error:
+        # Of this type it reaches the step's command through Beam as its one line.
+        raise StepError(f"cannot write {folder}: {os_reason(error)}") from error
+
+
+def _write_chunk(chunk: Chunk, folder: Path, settings: IngestSettings) -> Group:
+    number, total = chunk.number, chunk.total
+    held: list[tuple[int, Entry, bytes]] = []
+    rejected: list[tuple[int, Rejection]] = []
+    # The matrices of a photograph's hashes are small: more threads than one only wait.
+    with (
+        open_shards(folder, number, total) as shards,
+        threadpool_limits(1, user_api="blas"),
+    ):
+        for ordinal, row in zip(chunk.ordinals, chunk.rows, strict=True):
             outcome, records = _examine(row, settings)
-            if isinstance(outcome, Entry):
-                for record in records:
-                    write_record(shards[outcome.split], record)
-            outcomes.append(outcome)
-    return outcomes
+            if isinstance(outcome, Rejection):
+                rejected.append((ordinal, outcome))
+                continue
+            for record in records:
+                shards[outcome.split].write(record)
+            held.append((ordinal, outcome, row_as_json(row)))
+    digests = {split: digest for split, shard in shards.items() if (digest := shard.close())}
+    entries = folder / numbered("entries", number, total, "parquet")
+    write_table(with_rows(held), entries)
+    refused = folder / numbered("rejected", number, total, "jsonl")
+    refused.write_bytes(b"".join(orjson.dumps(pair) + b"\n" for pair in rejected))
+    opened = sum(outcome.reason not in _NOT_OPENED for _, outcome in rejected)
+    return Group(
+        number,
+        total,
+        str(entries),
+        {split: str(shards[split].path) for split in digests},
+        digests,
+        str(refused),
+        read=len(held) + opened,
+    )
 
 
-def shard_name(split: str, chunk: Chunk) -> str:
-    """File name of a chunk's shard, such as `train-00000-of-00007.tfrecord`."""
-    return f"{split}-{chunk.number:05d}-of-{chunk.total:05d}.tfrecord"
+_NOT_OPENED = frozenset({Reason.MISSING_FILE, Reason.UNREADABLE_FILE})
+
+
+def read_rejected(path: str) -> list[tuple[int, Rejection]]:
+    """Reads the refused rows that `write_chunk` wrote, with their ordinals."""
+    with read_from(path) as local, local.open("rb") as file:
+        pairs = map(orjson.loads, file)
+        return [(ordinal, Rejection(**fields)) for ordinal, fields in pairs]
+
+
+def row_as_json(row: Row) -> bytes:
+    """A row as a rejection shows it, should its photograph turn out to be a copy."""
+    fields = {"image": row.image, "location": row.location, "label": row.label, **row.columns}
+    return orjson.dumps(fields)
+
+
+def with_rows(held: Sequence[tuple[int, Entry, bytes]]) -> "pa.Table":
+    """A table of entries with the column `row`, from ordinals, entries and rows as JSON."""
+    import pyarrow as pa
+
+    table = entries_table([part[0] for part in held], [part[1] for part in held])
+    return table.append_column("row", pa.array([part[2] for part in held], pa.binary()))
 
 
 def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, Iterable[bytes]]:
@@ -225,31 +268,3 @@ def _record(row: Row, photograph: Photograph, image_id: str) -> bytes:
     if row.labels:
         features[examples.LABELS] = row.labels
     return serialized_example(features)
-
-
-def write_chunk_results(chunk: Chunk, folder: Path, settings: IngestSettings) -> None:
-    """Writes a chunk's shards, and what became of its rows.
-
-    Raises:
-        StepError: A file cannot be written.
-    """
-    try:
-        outcomes = write_chunk(chunk, folder, settings)
-        # Entries are lists then; the names of their fields would be most of the file.
-        document = [tuple(o) if isinstance(o, Entry) else o for o in outcomes]
-        _path(folder, chunk).write_bytes(orjson.dumps(document))
-    except OSError as error:
-        # Of this type it reaches the step's command through Beam as its one line.
-        raise StepError(f"cannot write {folder}: {os_reason(error)}") from error
-
-
-def read_chunk_results(chunk: Chunk, folder: Path) -> list[Entry | Rejection]:
-    """Reads what became of a chunk's rows, and removes the file."""
-    path = _path(folder, chunk)
-    outcomes = orjson.loads(path.read_bytes())
-    path.unlink()
-    return [Entry._make(o) if isinstance(o, list) else Rejection(**o) for o in outcomes]
-
-
-def _path(folder: Path, chunk: Chunk) -> Path:
-    return folder / f"outcome-{chunk.number:05d}.json"

@@ -1,44 +1,74 @@
 """Rows in chunks of bearable size, which workers take one at a time."""
 
+import bisect
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk
 from components.ingest.sources.rows import Row
 from darkroom.storage.paths import is_uri
 
-BYTES_A_CHUNK = 100_000_000
-"""Of the files as they come; its shards hold about as many."""
-ROWS_A_CHUNK = 512
-"""Of small photographs, so that all workers are kept busy."""
-TILED_ROWS_A_CHUNK = 8
-"""Of images so large that they are cut into tiles."""
+_CHUNKS_OF_LITTLE = 64
+"""Chunks of what is less than as many full shards, so that as many workers have something to do."""
+FEWEST_BYTES = 4_000_000
+LEAST_BYTES_A_ROW = 8_000
+"""A small photograph takes as long to read as so many bytes of a large one."""
 _BYTES_AFAR = 1_000_000
 """Assumed size of a file in a bucket; its real size would take a request."""
 
 
-def chunks_of(rows: Sequence[Row], settings: IngestSettings) -> list[Chunk]:
-    """Divides rows into chunks of some `BYTES_A_CHUNK`; equal files give equal chunks."""
-    parts = list(_parts(rows, TILED_ROWS_A_CHUNK if settings.tiles else ROWS_A_CHUNK))
-    return [Chunk(number, len(parts), part) for number, part in enumerate(parts)]
+def cut(sizes: Sequence[int], shard_bytes: int) -> list[int]:
+    """Where files are cut into parts of about equal bytes: the end of each part.
+
+    Args:
+        sizes: Bytes of each file, in order.
+        shard_bytes: Most bytes of a part, but for a single file that has more.
+
+    >>> cut([40_000_000] * 5, 100_000_000)
+    [2, 4, 5]
+    """
+    ends = list(itertools.accumulate(max(size, LEAST_BYTES_A_ROW) for size in sizes))
+    if not ends:
+        return []
+    most = min(shard_bytes, max(FEWEST_BYTES, ends[-1] // _CHUNKS_OF_LITTLE))
+    cuts: list[int] = []
+    start = 0
+    while start < len(ends):
+        taken = ends[start - 1] if start else 0
+        start = max(start + 1, bisect.bisect_right(ends, taken + most, start))
+        cuts.append(start)
+    return cuts
 
 
-def _parts(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
-    part: list[Row] = []
-    held = 0
-    for row in rows:
-        size = _size(row.location)
-        if part and (len(part) == most or held + size > BYTES_A_CHUNK):
-            yield part
-            part, held = [], 0
-        part.append(row)
-        held += size
-    if part:
-        yield part
+def chunks_of(
+    rows: Sequence[Row],
+    settings: IngestSettings,
+    ordinals: Sequence[int] | None = None,
+    before: int = 0,
+    after: int = 0,
+) -> list[Chunk]:
+    """Divides rows into chunks of about equal bytes; equal files give equal chunks.
+
+    Args:
+        rows: The rows.
+        settings: The ingest step's settings.
+        ordinals: Their places among all rows; unset, they are all rows.
+        before: Number of groups that come before them.
+        after: Number of groups that come after them.
+    """
+    places = range(len(rows)) if ordinals is None else ordinals
+    ends = cut([size_of(row.location) for row in rows], settings.shard_bytes)
+    total = before + len(ends) + after
+    return [
+        Chunk(before + number, total, rows[start:end], places[start:end])
+        for number, (start, end) in enumerate(itertools.pairwise([0, *ends]))
+    ]
 
 
-def _size(location: str) -> int:
+def size_of(location: str) -> int:
+    """Bytes of a file, as far as they are known without asking a bucket."""
     if is_uri(location):
         return _BYTES_AFAR
     try:

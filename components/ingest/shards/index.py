@@ -1,44 +1,53 @@
-"""The index beside the examples: what each record is, so that a later run reads what is new."""
+"""The index beside the examples: what each record is, so that a later run reads what is new.
+
+A Parquet file a group of shards: the entries of its records, in record order split by split, and
+of the photographs of its rows that were left out as copies.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.chunk import Entry
+from components.ingest.shards.entry import Entry, entries_of, entry_schema, read_table, write_table
+from components.ingest.shards.group import numbered
 from darkroom.artifacts.examples import read_examples
 
-INDEX_FILE = "index.json"
-RECORDS_VERSION = 3
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RECORDS_VERSION = 4
 """Raised when the same photograph comes to give another record or other measures."""
 
-_IRRELEVANT = frozenset({"beam_options", "max_rejected", "previous", "expectations"})
+_IRRELEVANT = frozenset({"beam_options", "max_rejected", "previous", "expectations", "shard_bytes"})
 """Settings that change no record; a change of any other makes all photographs new."""
+_MADE_BY = b"darkroom"
 
 
 @dataclasses.dataclass(frozen=True)
-class Index:
-    """What an examples artifact holds, and what it left out as copies.
+class IndexPart:
+    """What is known of a group of shards of an earlier run.
 
     Attributes:
-        folder: The examples it is of; None where there is nothing before.
-        shards: Entries in record order by shard file name.
-        copies: Entries of photographs that were decoded but not kept.
+        entries: Its entries, with a column `kept`; their ordinals are of the earlier run.
+        shards: Paths of the shards by split.
+        digests: SHA-256 of each shard, by split.
     """
 
-    folder: Path | None
-    shards: Mapping[str, Sequence[Entry]]
-    copies: Sequence[Entry]
+    entries: "pa.Table"
+    shards: Mapping[str, str]
+    digests: Mapping[str, str]
 
 
-NOTHING = Index(None, {}, ())
+Index = Sequence[Path]
+"""The parts of an earlier run's index, in order."""
+NOTHING: Index = ()
 
 
-def read_index(examples: Path, settings: IngestSettings) -> Index | None:
-    """Reads the index of a previous run's examples.
+def find_index(examples: Path, settings: IngestSettings) -> Index | None:
+    """Finds the index of a previous run's examples.
 
     Args:
         examples: The previous examples artifact.
@@ -50,35 +59,84 @@ def read_index(examples: Path, settings: IngestSettings) -> Index | None:
     Raises:
         StepError: There are no such examples, or they are not complete.
     """
+    import pyarrow.parquet as pq
+
     made_with = read_examples(examples).manifest["settings"]
     if _relevant(made_with) != _relevant(settings.model_dump(mode="json")):
         return None
-    document = orjson.loads((examples / INDEX_FILE).read_bytes())
-    if document.get("version") != RECORDS_VERSION:
-        return None
-    return Index(
-        folder=examples,
-        shards={name: _entries(rows) for name, rows in document["shards"].items()},
-        copies=_entries(document["copies"]),
+    parts = sorted(examples.glob("index-*.parquet"))
+    for part in parts:
+        if _facts(pq.read_schema(part)).get("version") != RECORDS_VERSION:
+            return None
+    return parts or None
+
+
+def read_part(path: Path) -> IndexPart:
+    """Reads a part of an index."""
+    table = read_table(path)
+    facts = _facts(table.schema)
+    return IndexPart(
+        table,
+        {split: str(path.parent / name) for split, name in facts["shards"].items()},
+        facts["digests"],
     )
 
 
-def write_index(
-    folder: Path, shards: Mapping[str, Sequence[Entry]], copies: Sequence[Entry]
+def entries_by_image(examples: Path, images: Collection[str]) -> dict[str, Entry]:
+    """The entries of some photographs that are kept, by content digest.
+
+    Args:
+        examples: The examples artifact, finished or being written.
+        images: Content digests.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array([bytes.fromhex(image) for image in images], pa.binary(32))
+    found: dict[str, Entry] = {}
+    for part in sorted(examples.glob("index-*.parquet")) if images else ():
+        is_wanted = pc.is_in(read_table(part, ["image_id"]).column(0), wanted)
+        if pc.any(is_wanted).as_py():
+            table = read_table(part).filter(is_wanted)
+            kept = table.filter(table.column("kept"))
+            found |= {entry.image_id: entry for entry in entries_of(kept)}
+    return found
+
+
+def write_part(
+    folder: Path,
+    number: int,
+    total: int,
+    kept: "pa.Table",
+    copies: "pa.Table",
+    shards: Mapping[str, str],
+    digests: Mapping[str, str],
 ) -> None:
-    """Writes the index into an examples artifact that is being written."""
-    # Entries as lists: the names of their fields would be most of the file.
-    document = {
-        "version": RECORDS_VERSION,
-        "shards": {name: list(map(tuple, entries)) for name, entries in shards.items()},
-        "copies": list(map(tuple, copies)),
-    }
-    (folder / INDEX_FILE).write_bytes(orjson.dumps(document))
+    """Writes a group's part into an examples artifact that is being written.
+
+    Args:
+        folder: The artifact.
+        number: The group's place among the groups.
+        total: Number of groups.
+        kept: Entries of its records.
+        copies: Entries of photographs that were left out.
+        shards: File names of its shards by split.
+        digests: Their SHA-256.
+    """
+    import pyarrow as pa
+
+    facts = {"version": RECORDS_VERSION, "shards": dict(shards), "digests": dict(digests)}
+    table = pa.concat_tables([kept, copies]).select(entry_schema().names)
+    is_kept = [True] * kept.num_rows + [False] * copies.num_rows
+    table = table.append_column("kept", pa.array(is_kept, pa.bool_()))
+    table = table.replace_schema_metadata({_MADE_BY: json.dumps(facts)})
+    write_table(table, folder / numbered("index", number, total, "parquet"))
+
+
+def _facts(schema: "pa.Schema") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((schema.metadata or {}).get(_MADE_BY, b"{}"))
+    return found
 
 
 def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in _IRRELEVANT}
-
-
-def _entries(rows: Sequence[Sequence[Any]]) -> list[Entry]:
-    return list(map(Entry._make, rows))

@@ -1,46 +1,41 @@
-"""Duplicates, found by content digests and perceptual hashes, and never left in two splits."""
+"""Duplicates, found by content digests and perceptual hashes, and never left in two splits.
+
+Each rule here is decided over tables of photographs that are complete for it: all of one content
+digest, all of one perceptual hash, or all that some are compared with. So it is the same rule
+whether one process holds all photographs, or workers hold a part each.
+"""
 
 import dataclasses
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.ingest.settings import IngestSettings
+from components.ingest.splits.sightings import (
+    Hashes,
+    Places,
+    digest_heads,
+    hashes_of_copies,
+    image_ids,
+    ordinals,
+    perceptual_hashes,
+    repeated,
+)
 from darkroom.artifacts.rejected import Reason
 
 HASH_BITS = 64
 _PAIRS_AT_ONCE = 1 << 22
 _PARTS_ARE_NEARER = 2
-_BITS_OF_A_PICTURE = range(24, 41)
+_BITS_OF_A_PICTURE = (24, 40)
+"""Of a blank image nearly all bits are the same: fewest and most that a picture's hash has."""
 
-Hashes = npt.NDArray[np.uint64]
-
-
-@dataclasses.dataclass(frozen=True)
-class HashedImage:
-    """A photograph that could be decoded, as far as copies are concerned.
-
-    Attributes:
-        image_id: Content digest.
-        perceptual_hash: 64 bits, as a number.
-        label: Its label.
-        split: Where its split key puts it.
-        labels: All its labels, where photographs have several.
-        tile_values: What a label mask says of its tiles.
-        copy_hashes: `copy_hashes` of it, one after the other; empty where they are not known.
-    """
-
-    image_id: str
-    perceptual_hash: int
-    label: str
-    split: str
-    labels: Sequence[str] = ()
-    tile_values: str = ""
-    copy_hashes: bytes = b""
+LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))
+"""Which split's photographs are compared with which others', in this order: test never moves."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +55,7 @@ class Copy:
 
 @dataclasses.dataclass(frozen=True)
 class Duplicates:
-    """Which photographs are copies, by place.
+    """Which photographs are copies, by the ordinal of their row.
 
     Attributes:
         dropped: Those that are not kept, and why.
@@ -71,8 +66,8 @@ class Duplicates:
     merged_labels: dict[int, tuple[str, ...]]
 
 
-def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> Duplicates:
-    """Decides which photographs are not kept.
+def find_copies(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
+    """Decides which photographs are not kept, where one process holds them all.
 
     Of byte-identical photographs with one label the first is kept; with several labels none, or
     the first with them all; of those with equal perceptual hashes and several labels none. Of what
@@ -80,131 +75,201 @@ def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> D
     in valid that nearly equals one in test, so that the test split never moves.
 
     Args:
-        sightings: All photographs, in the order of their rows.
+        sightings: All photographs, in the order of their rows; columns `SIGHTING_FIELDS`.
         settings: What to do with duplicates, and how near is too near.
-
-    Returns:
-        Places in `sightings`.
     """
-    copies, merged_labels = _identical(sightings, settings)
+    found = find_identical(sightings, settings)
+    copies, merged_labels = found.dropped, found.merged_labels
     if settings.near_duplicate_distance >= 0:
+        left = without(sightings, copies)
         if settings.conflicting_labels == "reject":
-            copies |= _conflicts_by_hash(sightings, copies)
-        for split, others in (("valid", ("test",)), ("train", ("valid", "test"))):
-            left = [place for place in range(len(sightings)) if place not in copies]
-            leaks = _leaks(sightings, left, split, others, settings.near_duplicate_distance)
-            # A duplicate of a photograph that goes too names the one that stays.
-            stays = {sightings[place].image_id: leak.twin for place, leak in leaks.items()}
-            for place, copy in copies.items():
-                if copy.twin in stays:
-                    copies[place] = dataclasses.replace(copy, twin=stays[copy.twin])
-            copies |= leaks
+            copies |= find_conflicts(left)
+        for split, others in LEAKS:
+            left = without(left, copies)
+            leaks = find_leaks(in_splits(left, (split,)), in_splits(left, others), settings)
+            copies = settle_twins(copies, stays_of(left, leaks)) | leaks
     return Duplicates(
         copies, {place: labels for place, labels in merged_labels.items() if place not in copies}
     )
 
 
-def _conflicts_by_hash(
-    sightings: Sequence[HashedImage], copies: Mapping[int, Copy]
-) -> dict[int, Copy]:
-    """Photographs whose perceptual hashes are equal, and whose labels are not."""
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, sighting in enumerate(sightings):
-        # Of a blank image nearly all bits are the same.
-        if place not in copies and sighting.perceptual_hash.bit_count() in _BITS_OF_A_PICTURE:
-            places[sighting.perceptual_hash].append(place)
+def without(sightings: pa.Table, copies: Mapping[int, Copy]) -> pa.Table:
+    """The photographs that are none of these copies."""
+    if not copies:
+        return sightings
+    gone = np.isin(ordinals(sightings), np.fromiter(copies, np.int64, len(copies)))
+    return sightings.filter(pa.array(~gone))
+
+
+def in_splits(sightings: pa.Table, splits: Sequence[str]) -> pa.Table:
+    """The photographs of some splits."""
+    return sightings.filter(pc.is_in(sightings.column("split"), pa.array(splits)))
+
+
+def stays_of(sightings: pa.Table, leaks: Mapping[int, Copy]) -> dict[str, str | None]:
+    """Of the photographs that leaked, by content digest, the digest of the one that stays."""
+    if not leaks:
+        return {}
+    gone = np.isin(ordinals(sightings), np.fromiter(leaks, np.int64, len(leaks)))
+    places = np.flatnonzero(gone)
+    found = zip(ordinals(sightings)[places].tolist(), image_ids(sightings, places), strict=True)
+    return {image_id: leaks[ordinal].twin for ordinal, image_id in found}
+
+
+def settle_twins(copies: dict[int, Copy], stays: Mapping[str, str | None]) -> dict[int, Copy]:
+    """Duplicates of a photograph that goes too, named after the one that stays."""
+    return {
+        ordinal: dataclasses.replace(copy, twin=stays.get(copy.twin or "", copy.twin))
+        for ordinal, copy in copies.items()
+    }
+
+
+def find_conflicts(sightings: pa.Table) -> dict[int, Copy]:
+    """Photographs whose perceptual hashes are equal, and whose labels are not.
+
+    Args:
+        sightings: Photographs, all that have any of their perceptual hashes.
+    """
+    hashes = perceptual_hashes(sightings)
+    bits = np.bitwise_count(hashes)
+    low, high = _BITS_OF_A_PICTURE
+    pictures = np.flatnonzero((bits >= low) & (bits <= high))
+    groups = _groups(sightings, pictures[repeated(hashes[pictures])], "perceptual_hash")
     found: dict[int, Copy] = {}
-    for group in places.values():
-        if conflict := _conflict([sightings[place] for place in group]) if len(group) > 1 else None:
-            found |= dict.fromkeys(group, Copy(Reason.CONFLICTING_LABELS, conflict, None))
+    for group in groups.values():
+        if conflict := _conflict(group):
+            copy = Copy(Reason.CONFLICTING_LABELS, conflict, None)
+            found |= {sighting["ordinal"]: copy for sighting in group}
     return found
 
 
-def _identical(
-    sightings: Sequence[HashedImage], settings: IngestSettings
-) -> tuple[dict[int, Copy], dict[int, tuple[str, ...]]]:
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, sighting in enumerate(sightings):
-        places[sighting.image_id].append(place)
+def find_identical(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
+    """Photographs of equal bytes.
+
+    Args:
+        sightings: Photographs, all that have any of their content digests.
+        settings: What to do with duplicates.
+    """
+    places = repeated(digest_heads(sightings))
     copies: dict[int, Copy] = {}
     merged_labels: dict[int, tuple[str, ...]] = {}
-    for image_id, group in places.items():
+    for digest, group in _groups(sightings, places, "image_id").items():
         if len(group) == 1:
             continue
-        conflict = _conflict([sightings[place] for place in group])
+        image_id, rows = digest.hex(), [sighting["ordinal"] for sighting in group]
+        conflict = _conflict(group)
         if conflict is not None and settings.conflicting_labels == "reject":
-            copies |= dict.fromkeys(group, Copy(Reason.CONFLICTING_LABELS, conflict, None))
+            copies |= dict.fromkeys(rows, Copy(Reason.CONFLICTING_LABELS, conflict, None))
         elif conflict is not None:
-            of_all = sorted({label for place in group for label in sightings[place].labels})
-            merged_labels[group[0]] = tuple(of_all)
+            of_all = sorted({label for sighting in group for label in sighting["labels"]})
+            merged_labels[rows[0]] = tuple(of_all)
             detail = f"the same bytes as image {image_id}, kept with the labels {', '.join(of_all)}"
-            copies |= dict.fromkeys(group[1:], Copy(Reason.DUPLICATE, detail, image_id))
+            copies |= dict.fromkeys(rows[1:], Copy(Reason.DUPLICATE, detail, image_id))
         elif settings.duplicates == "reject":
             detail = f"the same bytes as image {image_id}"
-            copies |= dict.fromkeys(group[1:], Copy(Reason.DUPLICATE, detail, image_id))
-    return copies, merged_labels
+            copies |= dict.fromkeys(rows[1:], Copy(Reason.DUPLICATE, detail, image_id))
+    return Duplicates(copies, merged_labels)
 
 
-def _conflict(copies: Sequence[HashedImage]) -> str | None:
+_COMPARED = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values")
+
+
+def _groups(sightings: pa.Table, places: Places, column: str) -> dict[Any, list[dict[str, Any]]]:
+    """Some photographs by what is equal, each group in the order of its rows."""
+    taken = sightings.select(_COMPARED).take(pa.array(places))
+    groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for sighting in taken.to_pylist():
+        groups[sighting[column]].append(sighting)
+    return groups
+
+
+def _conflict(copies: Sequence[Mapping[str, Any]]) -> str | None:
     """In which way the labels of one photograph differ, if they do."""
-    labels = sorted({sighting.label for sighting in copies})
+    labels = sorted({sighting["label"] for sighting in copies})
     if len(labels) > 1:
         return f"the same photograph is labelled {', '.join(labels)}"
-    if len({sighting.tile_values for sighting in copies}) > 1:
+    if len({sighting["tile_values"] for sighting in copies}) > 1:
         return "the same photograph comes with label masks that differ"
     return None
 
 
-def _leaks(
-    sightings: Sequence[HashedImage],
-    left: Sequence[int],
-    split: str,
-    others: Sequence[str],
-    distance: int,
-) -> dict[int, Copy]:
-    ours = [sightings[place] for place in left if sightings[place].split == split]
-    theirs = [sighting for place in left if (sighting := sightings[place]).split in others]
-    copies = {}
-    places = (place for place in left if sightings[place].split == split)
-    for place, (index, bits) in zip(places, nearest_copies(ours, theirs, distance), strict=True):
-        if index >= 0:
-            twin = theirs[index]
-            detail = f"nearly image {twin.image_id} in {twin.split} ({bits} of {HASH_BITS} bits)"
-            copies[place] = Copy(Reason.NEAR_DUPLICATE, detail, twin.image_id)
-    return copies
+def find_leaks(ours: pa.Table, theirs: pa.Table, settings: IngestSettings) -> dict[int, Copy]:
+    """Photographs that are nearly others of another split.
+
+    Args:
+        ours: The photographs that may go.
+        theirs: Those that stay, in the order of their rows.
+        settings: How near is too near.
+    """
+    places, bits = nearest_copies(ours, theirs, settings.near_duplicate_distance)
+    near = np.flatnonzero(places >= 0)
+    twins = image_ids(theirs, places[near])
+    splits = theirs.column("split").take(pa.array(places[near])).to_pylist()
+    found = zip(ordinals(ours)[near].tolist(), twins, splits, bits[near].tolist(), strict=True)
+    return {
+        ordinal: Copy(
+            Reason.NEAR_DUPLICATE,
+            f"nearly image {twin} in {split} ({distance} of {HASH_BITS} bits)",
+            twin,
+        )
+        for ordinal, twin, split, distance in found
+    }
 
 
-def nearest_copies(
-    ours: Sequence[HashedImage], theirs: Sequence[HashedImage], distance: int
-) -> list[tuple[int, int]]:
+def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Places, Places]:
     """The nearest of some photographs that is a copy of one of others, or that one of it.
 
     Args:
         ours: Photographs.
-        theirs: Others.
+        theirs: Others, in the order in which the first of equally near ones is taken.
         distance: Largest number of differing bits; parts of a photograph, of which there are many,
             may differ in two less.
 
     Returns:
-        For each of ours, the place in `theirs` and the number of differing bits, or (-1, -1).
+        For each of ours, the place in `theirs` and the number of differing bits, int64 [N] both;
+        -1 where there is none.
     """
-    ours_hashed, theirs_hashed = _hashes(ours), _hashes(theirs)
-    best = [(-1, -1)] * len(ours)
+    queries, others = _hashes(ours), _hashes(theirs)
+    nearest = Nearest(len(queries.whole))
     nearer = distance - _PARTS_ARE_NEARER
     pairs = (
-        (ours_hashed.whole, theirs_hashed.whole[:, :1], distance),
-        (ours_hashed.parts, theirs_hashed.plain, nearer),
-        (ours_hashed.plain, theirs_hashed.parts, nearer),
+        (queries.whole, others.whole[:, :1], distance),
+        (queries.parts, others.plain, nearer),
+        (queries.plain, others.parts, nearer),
     )
-    for queries, others, within in pairs:
-        if within >= 0 and queries.size and others.size:
-            found = nearest_within(queries.ravel(), others.ravel(), within)
-            for number, (place, bits) in enumerate(found):
-                known = best[number // queries.shape[1]]
-                candidate = (bits, place // others.shape[1])
-                if place >= 0 and (known[0] < 0 or candidate < (known[1], known[0])):
-                    best[number // queries.shape[1]] = (candidate[1], bits)
-    return best
+    for asked, known, within in pairs:
+        if within >= 0 and asked.size and known.size:
+            # A column at a time: all parts of all photographs are many times the photographs.
+            for column in asked.T:
+                nearest.take(*nearest_within(column, known.ravel(), within), known.shape[1])
+    return nearest.places, nearest.bits
+
+
+class Nearest:
+    """The nearest that was found so far for each photograph.
+
+    Attributes:
+        places: Which it is, int64 [N]; -1 for none.
+        bits: Number of differing bits, int64 [N]; -1 for none.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.places = np.full(count, -1, np.int64)
+        self.bits = np.full(count, -1, np.int64)
+
+    def take(self, places: Places, bits: Places, each: int) -> None:
+        """Takes what is nearer, or as near and earlier.
+
+        Args:
+            places: Places among hashes, of which each photograph has `each`.
+            bits: Differing bits.
+            each: Number of hashes a photograph.
+        """
+        owners = np.where(places >= 0, places // each, -1)
+        better = (owners >= 0) & (
+            (self.places < 0) | (bits < self.bits) | ((bits == self.bits) & (owners < self.places))
+        )
+        self.places[better], self.bits[better] = owners[better], bits[better]
 
 
 class _Hashed(NamedTuple):
@@ -221,12 +286,11 @@ class _Hashed(NamedTuple):
     plain: Hashes
 
 
-def _hashes(sightings: Sequence[HashedImage]) -> _Hashed:
-    given = np.array([s.perceptual_hash for s in sightings], np.uint64)[:, np.newaxis]
-    if not sightings or not all(s.copy_hashes for s in sightings):
+def _hashes(sightings: pa.Table) -> _Hashed:
+    given = perceptual_hashes(sightings)[:, np.newaxis]
+    others = hashes_of_copies(sightings)
+    if not others.size:
         return _Hashed(given, given[:, :0], given)
-    joined = b"".join(s.copy_hashes for s in sightings)
-    others = np.frombuffer(joined, ">u8").astype(np.uint64).reshape(len(sightings), -1)
     inner, mirrored = others[:, :1], others[:, 1:2]
     parts = np.concatenate([inner, others[:, 2:]], axis=1)
     return _Hashed(
@@ -234,7 +298,7 @@ def _hashes(sightings: Sequence[HashedImage]) -> _Hashed:
     )
 
 
-def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple[int, int]]:
+def nearest_within(queries: Hashes, others: Hashes, distance: int) -> tuple[Places, Places]:
     """The nearest of `others` to each query, if any is within a Hamming distance.
 
     Hashes that differ in at most `distance` bits agree in two of `distance + 2` bands of them, so
@@ -248,7 +312,7 @@ def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple
 
     Returns:
         For each query, the place in `others` of the nearest (the first of equals) and the number
-        of differing bits, or (-1, -1).
+        of differing bits, int64 [Q] both; -1 where there is none.
     """
     # Many photographs with one hash, as blank ones have, are compared as one.
     unique_queries, query_of = np.unique(queries, return_inverse=True)
@@ -266,15 +330,11 @@ def nearest_within(queries: Hashes, others: Hashes, distance: int) -> list[tuple
         query, other, bits = query[heads], other[heads], bits[heads]
         better = (bits < best[query]) | ((bits == best[query]) & (other < place[query]))
         best[query[better]], place[query[better]] = bits[better], other[better]
-    return [
-        (int(place[unique]), int(best[unique])) if place[unique] >= 0 else (-1, -1)
-        for unique in query_of
-    ]
+    best[place < 0] = -1
+    return place[query_of], best[query_of]
 
 
-def _candidates(
-    queries: Hashes, others: Hashes, bands: int
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _candidates(queries: Hashes, others: Hashes, bands: int) -> Iterator[tuple[Places, Places]]:
     """Places of queries and others that agree in two bands of bits, a bounded number at a time."""
     edges = [HASH_BITS * band // bands for band in range(bands + 1)]
     masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]

@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.build_examples import build_examples, examples_manifest
-from components.ingest.shards.chunk import Chunk, Entry, read_chunk_results, write_chunk_results
+from components.ingest.shards.build_examples import build_examples
+from components.ingest.shards.chunk import Chunk, write_chunk
+from components.ingest.shards.group import Group, read_group, write_group
 from components.ingest.shards.index import NOTHING
+from components.ingest.shards.summary import examples_manifest
 from components.ingest.sources.rows import Table
 from components.ingest.streaming.stream_rows import ROWS_FILE, read_stream_rows
 from darkroom.artifacts.examples import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
-from darkroom.artifacts.rejected import Rejection, write_rejections
+from darkroom.artifacts.rejected import REJECTED_FILE, write_rejections
 from darkroom.errors import StepError
 from darkroom.storage.files import (
     clear_errors,
@@ -84,7 +86,7 @@ class WindowFolder:
         """Writes a chunk's shards to a temporary folder."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            write_chunk_results(chunk, folder, self.settings)
+            write_group(write_chunk(chunk, folder, self.settings), folder)
             _put(sorted(folder.iterdir()), self._temporary)
 
     def finish(self) -> dict[str, int]:
@@ -97,13 +99,12 @@ class WindowFolder:
             folder = Path(temporary)
             lines = json.loads(read_bytes(f"{self._temporary}/{_LINES}"))
             table = read_stream_rows(lines, folder, self.location, self.settings)
-            assembled = build_examples(table.rows, NOTHING, self.settings, folder, self._fetched)
-            rejections = [*table.rejections, *assembled.rejections]
-            write_rejections(folder, rejections)
+            built = build_examples(table.rows, NOTHING, self.settings, folder, self._fetched)
+            rejections = [*table.rejections, *built.rejections]
+            built.summary.reasons.update(rejection.reason for rejection in table.rejections)
+            write_rejections(folder / REJECTED_FILE, rejections)
             rows = f"{self.location}/{ROWS_FILE}"
-            content = examples_manifest(
-                folder, rows, table.columns, assembled.entries, rejections, self.settings
-            )
+            content = examples_manifest(built.summary, rows, table.columns, self.settings)
             write_manifest(folder, KIND, content)
             _put(
                 [file for file in sorted(folder.iterdir()) if file.name != MANIFEST], self.location
@@ -113,13 +114,11 @@ class WindowFolder:
         counts: dict[str, int] = content["counts"]
         return counts
 
-    def _fetched(
-        self, chunks: Sequence[Chunk], into: Path, *_: object
-    ) -> Iterator[list[Entry | Rejection]]:
-        """The chunks' shards, as `write_shards` would leave them."""
+    def _fetched(self, chunks: Sequence[Chunk], into: Path, *_: object) -> Iterator[Group]:
+        """The chunks' shards, as `write_chunks` would leave them."""
         download([file.location for file in list_files(f"{glob.escape(self._temporary)}/*")], into)
         for chunk in chunks:
-            yield read_chunk_results(chunk, into)
+            yield read_group(into, chunk.number, chunk.total)
 
 
 def lines_of_windows(out: str) -> set[str]:

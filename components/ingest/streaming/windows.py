@@ -109,7 +109,7 @@ class _ListChunks(_WindowStep):
             return
         table = folder.begin(lines)
         # Where no row is left to read, an empty chunk still brings the window to its end.
-        for chunk in chunks_of(table.rows, self._settings.ingest) or [Chunk(0, 1, [])]:
+        for chunk in chunks_of(table.rows, self._settings.ingest) or [Chunk(0, 1, [], [])]:
             yield (folder.name, chunk.number), chunk
 
 

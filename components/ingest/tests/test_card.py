@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,8 @@ from PIL import Image
 from components.ingest.card.card import PAGE, Contents, balance, write_card
 from components.ingest.card.charts import charts
 from components.ingest.card.pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
-from components.ingest.shards.chunk import Entry
+from components.ingest.card.samples import sample
+from components.ingest.shards.entry import Entry
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.validation import Finding
 from darkroom.artifacts.rejected import Rejection
@@ -95,8 +97,8 @@ def test_the_page_of_a_run(tmp_path: Path, colours: Path, run_ingest: RunIngest)
     for label, channel in (("red", 0), (HOSTILE, 2)):
         samples = [p for p in pictures if re.fullmatch(f"{label}: {label}/\\d+.png", str(p["alt"]))]
         assert len(samples) >= 8
-        for sample in samples:
-            mean = np.asarray(decoded(sample["src"])).mean((0, 1))
+        for picture in samples:
+            mean = np.asarray(decoded(picture["src"])).mean((0, 1))
             assert mean.argmax() == channel
     assert f"{sum(ingested.examples.counts.values())} photographs with 2 labels" in page.text
 
@@ -139,11 +141,11 @@ def test_a_file_that_changed_since_is_not_shown_as_the_one_that_was_kept(tmp_pat
     twin = hashlib.sha256((tmp_path / "kept.png").read_bytes()).hexdigest()
     facts = ("a", (), "test", twin, "0" * 16, 16, 24, "PNG", False, 100.0, 50.0, 900.0, None)
     rejections = [Rejection(row, "near_duplicate", "nearly", twin)]
-    (shown,) = compared_copies(rejections, [Entry("kept.png", *facts)], 24)
+    (shown,) = compared_copies(rejections, {twin: Entry("kept.png", *facts)})
     assert shown.kept is not None
     assert shown.kept.thumbnail == thumbnail((tmp_path / "kept.png").read_bytes(), SIDE)
     (tmp_path / "kept.png").write_bytes(encoded(gradient(99), "PNG"))
-    (shown,) = compared_copies(rejections, [Entry("kept.png", *facts)], 24)
+    (shown,) = compared_copies(rejections, {twin: Entry("kept.png", *facts)})
     assert shown.kept is not None
     assert shown.kept.thumbnail is None
 
@@ -220,8 +222,9 @@ def test_the_largest_card_stays_small(tmp_path: Path) -> None:
         statistics=statistics,
         previous=statistics,
         findings=[Finding("imbalance", "warning", "<script>")],
-        entries=[],
-        rejections=[Rejection(row, "conflicting_labels", "d" * 300, None)] * 100,
+        twins={},
+        reasons=Counter(conflicting_labels=100),
+        samples=sample([Rejection(row, "conflicting_labels", "d" * 300, None)] * 100),
         examples=examples,
         facts={"data": "<data>", "split": {"train": 0.8}, "unset": None},
     )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.build_examples import build_examples
-from components.ingest.shards.index import NOTHING, read_index
+from components.ingest.shards.index import NOTHING, find_index
+from components.ingest.shards.summary import Summary
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.records.example_proto import serialized_example
 
@@ -191,13 +192,13 @@ def test_other_settings_make_all_photographs_new(tmp_path: Path, run_ingest: Run
     data = tmp_path / "data"
     start(data)
     previous = run_ingest(data, "first").examples.folder
-    assert read_index(previous, IngestSettings(max_rejected=0.5)) is not None
-    assert read_index(previous, IngestSettings(salt="other")) is None
+    assert find_index(previous, IngestSettings(max_rejected=0.5)) is not None
+    assert find_index(previous, IngestSettings(salt="other")) is None
     again = run_ingest(data, "again", previous=str(previous), salt="other")
     full = run_ingest(data, "full", salt="other")
     assert record_set(again) == record_set(full)
 
 
 def test_nothing_is_assembled_from_nothing(tmp_path: Path) -> None:
-    assembled = build_examples([], NOTHING, IngestSettings(), tmp_path)
-    assert (assembled.entries, assembled.rejections, assembled.read) == ([], [], 0)
+    built = build_examples([], NOTHING, IngestSettings(), tmp_path)
+    assert (built.summary, built.rejections) == (Summary(), [])

@@ -217,7 +217,8 @@ def test_shards_are_counted_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from components.ingest.shards.chunks import chunks_of
     from components.ingest.sources.rows import Row
 
-    monkeypatch.setattr("components.ingest.shards.chunks.BYTES_A_CHUNK", 1000)
+    monkeypatch.setattr("components.ingest.shards.chunks.FEWEST_BYTES", 1000)
+    monkeypatch.setattr("components.ingest.shards.chunks.LEAST_BYTES_A_ROW", 1)
     rows = []
     for number, size in enumerate([400, 400, 400, 5000, 10, 10]):
         file = tmp_path / f"{number}"

@@ -20,10 +20,11 @@ from pathlib import Path
 from components.ingest.shards.chunk import Chunk
 from components.ingest.sources.rows import Row
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.write import write_shards
+from components.ingest.shards.write import write_chunks
 
-chunks = [Chunk(n, 5, [Row("a.png", sys.argv[1], "a")]) for n in range(5)]
-list(write_shards(chunks, Path(sys.argv[2]), IngestSettings()))
+rows = [Row("a.png", sys.argv[1], "a")] * 1000
+chunks = [Chunk(n, 5, rows, range(1000)) for n in range(5)]
+list(write_chunks(chunks, Path(sys.argv[2]), IngestSettings()))
 """
 
 

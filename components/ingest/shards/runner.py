@@ -1,0 +1,65 @@
+"""Runs the pipeline that builds the examples on a Beam runner, and gathers what it leaves."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from components.ingest.settings import IngestSettings
+from components.ingest.shards.index import Index
+from components.ingest.shards.listing import Listing, Source, read_listed, refused_file
+from components.ingest.shards.summary import Summary
+from darkroom.beam.remote import (
+    check_reachable,
+    download,
+    download_all,
+    pipeline_here,
+    pipeline_on,
+    remote_workers,
+    shared_folder,
+)
+from darkroom.storage.files import list_files
+from darkroom.storage.paths import is_uri, mounted_uri
+
+
+def build_on_runner(
+    data: str, previous: Index, settings: IngestSettings, folder: Path, refused: Path
+) -> tuple[Source, Summary]:
+    """Writes the shards and the index of an examples artifact.
+
+    Args:
+        data: As the ingest step takes it.
+        previous: The index of an earlier run, or `NOTHING`.
+        settings: The ingest step's settings; `beam_options` name the runner.
+        folder: The artifact being written.
+        refused: A folder here for the files of refused rows.
+
+    Returns:
+        What the source says beside its rows, and what the examples come to.
+
+    Raises:
+        SettingsError: Workers would not reach the data, or the runner does not take the options.
+        StepError: The job fails.
+    """
+    from components.ingest.shards.on_runner import add_build, read_summary
+
+    workers = remote_workers(settings.beam_options)
+    with ExitStack() as stack:
+        if workers is None:
+            data = data if is_uri(data) else str(Path(data).absolute())
+            work = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
+            target, pipeline = str(folder), pipeline_here(settings.beam_options)
+        else:
+            check_reachable([data], workers)
+            shared = stack.enter_context(shared_folder(workers))
+            work = f"{shared}/work"
+            target = mounted_uri(folder) or f"{shared}/examples"
+            pipeline = pipeline_on(workers)
+        listing = Listing(data, previous, settings, workers)
+        with pipeline as graph:
+            add_build(graph, listing, settings, target, work)
+        source, summary = read_listed(work), read_summary(work)
+        names = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
+        download(names, refused)
+        if workers is not None and mounted_uri(folder) is None:
+            download_all(target, folder)
+    return source, summary

@@ -1,0 +1,127 @@
+"""What a run comes to: counts, labels and digests, gathered group by group."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.ingest.images.tiles import tiles_by_label
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.rows import joined_labels
+from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.manifest import digest_of
+from darkroom.artifacts.statistics import MEASURES, Statistics
+from darkroom.artifacts.tiles import TILE_COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclasses.dataclass
+class Summary:
+    """What the examples are, in a size that does not grow with the photographs.
+
+    Attributes:
+        statistics: Of the photographs that are kept.
+        photographs: Number of photographs that are kept.
+        read: Number of photographs that were opened, read and decoded.
+        labels: Labels that occur.
+        multi_label: Whether photographs have lists of labels.
+        reasons: Refused rows by reason.
+        digests: SHA-256 of each shard by file name.
+    """
+
+    statistics: Statistics = dataclasses.field(default_factory=Statistics)
+    photographs: int = 0
+    read: int = 0
+    labels: set[str] = dataclasses.field(default_factory=set)
+    multi_label: bool = False
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+    digests: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def merge(self, other: "Summary") -> "Summary":
+        """Adds what another group comes to; gives this one."""
+        self.statistics.merge(other.statistics)
+        self.photographs += other.photographs
+        self.read += other.read
+        self.labels |= other.labels
+        self.multi_label |= other.multi_label
+        self.reasons += other.reasons
+        self.digests |= other.digests
+        return self
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of examples by split."""
+        return {split: self.statistics.photographs[split] for split in SPLITS}
+
+    def label_list(self, settings: IngestSettings) -> list[str]:
+        """The one sorted label list, from which every later step takes a label's index."""
+        return sorted(self.labels if settings.labels is None else set(settings.labels))
+
+
+def summarize(kept: "pa.Table", settings: IngestSettings) -> Summary:
+    """What a group's photographs come to, without its shards.
+
+    Args:
+        kept: Their entries.
+        settings: The ingest step's settings.
+    """
+    total = Summary(photographs=kept.num_rows)
+    examples = kept.column("examples").to_pylist()
+    measures = {name: kept.column(name).to_numpy(zero_copy_only=False) for name in MEASURES}
+
+    def add(places: Sequence[int], split: str, labels: Mapping[str, int]) -> None:
+        chosen = {name: values[list(places)] for name, values in measures.items()}
+        total.statistics.add_all(chosen, split, labels, sum(examples[place] for place in places))
+
+    alike: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+    splits, values = (kept.column(name).to_pylist() for name in ("split", "tile_values"))
+    for place, (_, labels) in enumerate(shown_labels(kept, settings)):
+        total.labels.update(labels)
+        if values[place]:
+            add([place], splits[place], tiles_by_label(values[place], settings.labels or ()))
+        else:
+            alike[splits[place], labels].append(place)
+    for (split, labels), places in alike.items():
+        count = sum(examples[place] for place in places)
+        add(places, split, dict.fromkeys(labels, count))
+    merged = kept.column("merged_labels").to_pylist()
+    total.statistics.merged_labels = sum(map(bool, merged))
+    total.multi_label = any(kept.column("labels").to_pylist()) or any(merged)
+    return total
+
+
+def shown_labels(
+    entries: "pa.Table", settings: IngestSettings
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The label that each entry's example has, and all its labels, of which there may be one."""
+    columns = [entries.column(name).to_pylist() for name in ("label", "labels", "merged_labels")]
+    for label, labels, merged in zip(*columns, strict=True):
+        if merged:
+            yield joined_labels(merged, settings.label_separator), tuple(merged)
+        else:
+            yield label, tuple(labels or (label,))
+
+
+def examples_manifest(
+    total: Summary, data: str, columns: Mapping[str, str], settings: IngestSettings
+) -> dict[str, Any]:
+    """The content of the examples' manifest.
+
+    Args:
+        total: What the run comes to.
+        data: Where the rows came from.
+        columns: Type by name of the extra columns.
+        settings: The ingest step's settings.
+    """
+    return {
+        "labels": total.label_list(settings),
+        "multi_label": total.multi_label,
+        "counts": total.counts,
+        "columns": {**columns, **(TILE_COLUMNS if settings.tiles else {})},
+        "rejected": dict(total.reasons),
+        "data": data,
+        "settings": settings.model_dump(mode="json"),
+        "digest": digest_of(total.digests),
+    }

@@ -1,0 +1,79 @@
+"""Photographs that could be decoded, as far as copies are concerned: a table, a row each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
+
+SIGHTING_FIELDS = (
+    pa.field("ordinal", pa.int64()),  # place of its row among all rows
+    pa.field("image_id", pa.binary(32)),  # content digest
+    pa.field("perceptual_hash", pa.uint64()),
+    pa.field("copy_hashes", pa.binary()),  # `copy_hashes`, one after the other; may be empty
+    pa.field("label", pa.string()),
+    pa.field("labels", pa.list_(pa.string())),  # where photographs have several
+    pa.field("split", pa.string()),  # where its split key puts it
+    pa.field("tile_values", pa.string()),  # what a label mask says of its tiles
+)
+SIGHTING_COLUMNS = tuple(field.name for field in SIGHTING_FIELDS)
+
+
+def image_ids(sightings: pa.Table, places: Sequence[int] | Places) -> list[str]:
+    """The content digests of photographs, in hexadecimal.
+
+    Args:
+        sightings: The photographs.
+        places: Which ones.
+    """
+    taken = sightings.column("image_id").take(pa.array(places, pa.int64()))
+    return [digest.hex() for digest in taken.to_pylist()]
+
+
+def ordinals(sightings: pa.Table) -> Places:
+    """The places of their rows among all rows."""
+    return np.asarray(sightings.column("ordinal").to_numpy())
+
+
+def digest_heads(sightings: pa.Table) -> Hashes:
+    """The first 8 bytes of each content digest, by which equal ones are brought together."""
+    return _numbers(sightings.column("image_id"), 32)[:, 0]
+
+
+def perceptual_hashes(sightings: pa.Table) -> Hashes:
+    """The hash of each photograph itself."""
+    return np.asarray(sightings.column("perceptual_hash").to_numpy(), np.uint64)
+
+
+def hashes_of_copies(sightings: pa.Table) -> Hashes:
+    """`copy_hashes` of each photograph, [N, 13]; [N, 0] where any of them has none."""
+    column = sightings.column("copy_hashes")
+    lengths = np.unique(pc.binary_length(column).to_numpy())
+    if len(lengths) != 1 or not lengths[0]:
+        return np.zeros((sightings.num_rows, 0), np.uint64)
+    width = int(lengths[0])
+    return _numbers(column.cast(pa.binary(width)), width).byteswap()
+
+
+def _numbers(column: pa.ChunkedArray, width: int) -> Hashes:
+    """Bytes of a fixed width as numbers of 8 each, [N, width / 8]."""
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint64, len(chunk) * width // 8, chunk.offset * width)
+        for chunk in column.chunks
+        if len(chunk)
+    ]
+    return np.concatenate([np.zeros(0, np.uint64), *parts]).reshape(-1, width // 8)
+
+
+def repeated(keys: Hashes) -> Places:
+    """The places of keys that occur more than once, equal ones next to each other in order."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    member = np.zeros(len(keys), bool)
+    member[1:] |= same
+    member[:-1] |= same
+    return np.asarray(order[member])
