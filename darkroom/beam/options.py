@@ -6,6 +6,14 @@ from collections.abc import Mapping, Sequence
 from darkroom.errors import DarkroomError
 
 _IN_MEMORY = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_DASK = (
+    # Ours stands on Beam's, which Beam knows by no short name.
+    "--runner=darkroom.beam.dask.Runner",
+    # A scheduler that is not there would be waited for without end.
+    "--dask_connection_timeout=15",
+    # A part of 128 elements, Beam's default, leaves nothing to spread.
+    "--dask_partition_size=1",
+)
 _HERE = frozenset(
     {
         "BundleBasedDirectRunner",
@@ -18,6 +26,7 @@ _HERE = frozenset(
 )
 """Runners whose workers are on this machine."""
 _LOCAL_MASTERS = {
+    "DaskRunner": ("dask_client_address", r"((tcp|tls)://)?((localhost|127\.0\.0\.1)(:\d+)?)?"),
     "FlinkRunner": ("flink_master", r"(\[(auto|local)\])?"),
     "SparkRunner": ("spark_master_url", r"(local(\[.+\])?)?"),
 }
@@ -39,9 +48,12 @@ def beam_arguments(options: Sequence[str]) -> list[str]:
     ['--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner']
     """
     joined = _joined(options)
-    if option_values(options).get("runner", "") not in ("", "DirectRunner"):
-        return joined
+    runner = option_values(options).get("runner", "")
     others = [option for option in joined if not option.startswith("--runner=")]
+    if runner == "DaskRunner":
+        return [*_DASK, *others]
+    if runner not in ("", "DirectRunner"):
+        return joined
     return [f"--runner={_IN_MEMORY}", *others]
 
 

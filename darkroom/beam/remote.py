@@ -163,18 +163,51 @@ def pipeline_here(options: Sequence[str]) -> Iterator[Any]:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    arguments = beam_arguments(options)
+    runner = option_values(options).get("runner", "").rpartition(".")[2]
     try:
-        pipeline = beam.Pipeline(options=PipelineOptions(beam_arguments(options)))
+        pipeline = beam.Pipeline(options=PipelineOptions(arguments))
     except (ValueError, ImportError) as error:
         raise SettingsError(f"beam_options: {cause(error)}") from error
     yield pipeline
     try:
-        pipeline.run().wait_until_finish()
+        with _started(pipeline, runner) as job:
+            job.wait_until_finish()
     except Exception as error:
         message = worker_message(error)
         if message is None:
             raise
         raise StepError(message) from error
+
+
+@contextmanager
+def _started(pipeline: Any, runner: str) -> Iterator[Any]:
+    """Gives the job of a pipeline, which goes when the step does.
+
+    Raises:
+        SettingsError: Packages of the runner are not installed.
+        StepError: The runner does not take the job.
+    """
+    from apache_beam.runners.runner import PipelineState
+
+    try:
+        job = pipeline.run()
+    except ImportError as error:
+        fix = ": uv sync --group dask" if runner == "DaskRunner" else f": {cause(error)}"
+        raise SettingsError(f"{runner} needs packages that are not installed{fix}") from error
+    except (OSError, RuntimeError) as error:
+        if worker_message(error) is not None:
+            raise
+        raise StepError(f"cannot run on {runner}: {cause(error)}") from error
+    try:
+        yield job
+    finally:
+        with contextlib.suppress(Exception):
+            if not PipelineState.is_terminal(job.state):
+                job.cancel()
+        if runner == "DaskRunner":
+            with contextlib.suppress(Exception):
+                job.client.close()
 
 
 @contextmanager
@@ -187,26 +220,20 @@ def pipeline_on(workers: RemoteWorkers) -> Iterator[Any]:
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.runner import PipelineState
 
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(workers.arguments)))
     except (ValueError, ImportError) as error:
         raise SettingsError(f"{workers.runner}: {cause(error)}") from error
     yield pipeline
-    with clear_errors(f"cannot run on {workers.runner}", StepError):
-        job = pipeline.run()
     try:
-        job.wait_until_finish()
+        with _started(pipeline, workers.runner) as job:
+            job.wait_until_finish()
     except Exception as error:
         message = worker_message(error)
         if message is None:
             raise
         raise StepError(message) from error
-    finally:
-        with contextlib.suppress(Exception):
-            if not PipelineState.is_terminal(job.state):
-                job.cancel()
 
 
 def check_reachable(locations: Sequence[str | None], workers: RemoteWorkers) -> None:

@@ -13,6 +13,7 @@ from components.ingest.shards.index import Index
 from components.ingest.sources.rows import Table
 from components.ingest.sources.source import read_source
 from darkroom.artifacts.rejected import write_rejections
+from darkroom.beam.options import option_values
 from darkroom.beam.remote import RemoteWorkers, check_reachable
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
@@ -20,6 +21,8 @@ from darkroom.storage.files import read_bytes, written_to
 
 _SOURCE_FILE = "source.pickle"
 SOURCE = "source"
+_PARTS = 16
+"""Some for each worker of a small cluster; each costs a scheduler some milliseconds a step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,12 @@ class Listing:
     previous: Index
     settings: IngestSettings
     workers: RemoteWorkers | None
+
+    @property
+    def parts(self) -> int:
+        """In how many parts a runner keeps what is grouped, where that follows from its input."""
+        asked = option_values(self.settings.beam_options).get("dask_npartitions", "")
+        return int(asked) if asked.isdecimal() and int(asked) else _PARTS
 
     def groups(self, work: str) -> Iterator[Chunk | Group]:
         """The groups of an earlier run, and chunks of new rows.

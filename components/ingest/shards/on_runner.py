@@ -58,11 +58,13 @@ def add_build(
             rejected rows are left in it.
     """
     rows = pipeline | "Start" >> beam.Create([work]) | "List rows" >> beam.FlatMap(listing.groups)
+    # Dask makes as many parts of what is grouped as came in: one, of the list of rows.
+    parts = pipeline | "Parts" >> beam.Create(range(listing.parts)) | beam.Map(_as_part)
     groups = (
-        rows
-        | "Spread chunks" >> beam.Reshuffle()
-        | "Write shards" >> beam.Map(_written, settings, work)
-        | "Name groups" >> beam.Map(_by_number)
+        (rows | "By number" >> beam.Map(_by_number), parts)
+        | "Rows and parts" >> beam.Flatten()
+        | "Spread chunks" >> beam.GroupByKey()
+        | "Write shards" >> beam.FlatMap(_written, settings, work)
     )
     copies = groups | "Find copies" >> _FindCopies(settings, work)
     _ = (
@@ -83,16 +85,26 @@ def read_summary(work: str) -> Summary:
     return summary
 
 
-def _written(one: Chunk | Group, settings: IngestSettings, work: str) -> Group:
-    if isinstance(one, Group):
-        return one
-    with written_to(work) as local:
-        group = write_chunk(one, local, settings)
-    return moved(group, work)
+def _by_number(one: Chunk | Group) -> tuple[int, Chunk | Group]:
+    return one.number, one
 
 
-def _by_number(group: Group) -> tuple[int, Group]:
-    return group.number, group
+def _as_part(part: int) -> tuple[int, None]:
+    return -1 - part, None
+
+
+def _written(
+    pair: tuple[int, Iterable[Chunk | Group | None]], settings: IngestSettings, work: str
+) -> Iterator[tuple[int, Group]]:
+    """Writes what is new; a group of an earlier run is there, and nothing is to be done of parts."""
+    number, given = pair
+    for one in given:
+        if isinstance(one, Group):
+            yield number, one
+        elif isinstance(one, Chunk):
+            with written_to(work) as local:
+                group = write_chunk(one, local, settings)
+            yield number, moved(group, work)
 
 
 class _FindCopies(beam.PTransform):  # type: ignore[misc]

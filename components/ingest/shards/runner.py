@@ -8,6 +8,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.index import Index
 from components.ingest.shards.listing import Listing, Source, read_listed, refused_file
 from components.ingest.shards.summary import Summary
+from components.ingest.sources.source import DIGITS
 from darkroom.beam.remote import (
     check_reachable,
     download,
@@ -45,7 +46,8 @@ def build_on_runner(
     workers = remote_workers(settings.beam_options)
     with ExitStack() as stack:
         if workers is None:
-            data = data if is_uri(data) else str(Path(data).absolute())
+            if data != DIGITS and not is_uri(data):
+                data = str(Path(data).absolute())
             work = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
             target, pipeline = str(folder), pipeline_here(settings.beam_options)
         else:
