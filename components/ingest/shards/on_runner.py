@@ -96,7 +96,7 @@ def _as_part(part: int) -> tuple[int, None]:
 def _written(
     pair: tuple[int, Iterable[Chunk | Group | None]], settings: IngestSettings, work: str
 ) -> Iterator[tuple[int, Group]]:
-    """Writes what is new; a group of an earlier run is there, and nothing is to be done of parts."""
+    """Writes what is new; a group of an earlier run is there already, and a part is nothing."""
     number, given = pair
     for one in given:
         if isinstance(one, Group):
