@@ -22,6 +22,7 @@ from components.ingest.shards.group import Group, moved
 from components.ingest.shards.listing import Listing, refused_file
 from components.ingest.shards.summary import Summary
 from components.ingest.splits.duplicates import (
+    FACTS,
     LEAKS,
     Copy,
     Duplicates,
@@ -205,16 +206,14 @@ def _left(joined: dict[str, Iterable[Any]]) -> tuple[Group, pa.Table]:
 
 def _by_digest(pair: tuple[int, Group]) -> Iterator[tuple[int, bytes]]:
     table = _sightings(pair[1])
-    columns = ["ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values", "group"]
     digests = table.column("image_id").to_pylist()
-    yield from _in_partitions(table.select(columns), [digest[0] for digest in digests])
+    yield from _in_partitions(table.select([*FACTS, "group"]), [digest[0] for digest in digests])
 
 
 def _by_hash(pair: tuple[int, Any]) -> Iterator[tuple[int, bytes]]:
     _, table = _left(pair[1])
-    columns = ["ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values", "group"]
     hashes = table.column("perceptual_hash").to_pylist()
-    yield from _in_partitions(table.select(columns), [value >> 3 for value in hashes])
+    yield from _in_partitions(table.select([*FACTS, "group"]), [value >> 3 for value in hashes])
 
 
 def _in_partitions(table: pa.Table, keys: list[int]) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,9 @@ _PAIRS_AT_ONCE = 1 << 22
 _PARTS_ARE_NEARER = 2
 _BITS_OF_A_PICTURE = (24, 40)
 """Of a blank image nearly all bits are the same: fewest and most that a picture's hash has."""
+
+FACTS = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values")
+"""Columns that tell equal photographs; hashes of what copies may be are many times as much."""
 
 LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))
 """Which split's photographs are compared with which others', in this order: test never moves."""
@@ -66,8 +69,18 @@ class Duplicates:
     merged_labels: dict[int, tuple[str, ...]]
 
 
-def find_copies(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
-    """Decides which photographs are not kept, where one process holds them all.
+class Sightings(Protocol):
+    """All photographs that could be decoded, which need not all be held at once."""
+
+    def facts(self) -> pa.Table:
+        """All of them, in the order of their rows, with the columns `FACTS`."""
+
+    def in_splits(self, splits: Sequence[str]) -> Iterator[pa.Table]:
+        """Those of some splits with all columns, in tables of bounded size."""
+
+
+def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
+    """Decides which photographs are not kept, where one process decides of them all.
 
     Of byte-identical photographs with one label the first is kept; with several labels none, or
     the first with them all; of those with equal perceptual hashes and several labels none. Of what
@@ -75,22 +88,37 @@ def find_copies(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
     in valid that nearly equals one in test, so that the test split never moves.
 
     Args:
-        sightings: All photographs, in the order of their rows; columns `SIGHTING_FIELDS`.
+        sightings: All photographs.
         settings: What to do with duplicates, and how near is too near.
     """
-    found = find_identical(sightings, settings)
+    facts = sightings.facts()
+    found = find_identical(facts, settings)
     copies, merged_labels = found.dropped, found.merged_labels
     if settings.near_duplicate_distance >= 0:
-        left = without(sightings, copies)
         if settings.conflicting_labels == "reject":
-            copies |= find_conflicts(left)
-        for split, others in LEAKS:
-            left = without(left, copies)
-            leaks = find_leaks(in_splits(left, (split,)), in_splits(left, others), settings)
-            copies = settle_twins(copies, stays_of(left, leaks)) | leaks
+            copies |= find_conflicts(without(facts, copies))
+        del facts
+        copies = _with_leaks(copies, sightings, settings)
     return Duplicates(
         copies, {place: labels for place, labels in merged_labels.items() if place not in copies}
     )
+
+
+def _with_leaks(
+    copies: dict[int, Copy], sightings: Sightings, settings: IngestSettings
+) -> dict[int, Copy]:
+    (split, others), (last, _) = LEAKS
+    found = pa.concat_tables(sightings.in_splits((split, *others)))
+    stays_put = without(found, copies).sort_by("ordinal")
+    leaks = find_leaks(in_splits(stays_put, (split,)), in_splits(stays_put, others), settings)
+    stays = stays_of(stays_put, leaks)
+    stays_put = without(stays_put, leaks)
+    for part in sightings.in_splits((last,)):
+        ours = without(part, copies)
+        found_here = find_leaks(ours, stays_put, settings)
+        stays |= stays_of(ours, found_here)
+        leaks |= found_here
+    return settle_twins(copies, stays) | leaks
 
 
 def without(sightings: pa.Table, copies: Mapping[int, Copy]) -> pa.Table:
@@ -171,12 +199,9 @@ def find_identical(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
     return Duplicates(copies, merged_labels)
 
 
-_COMPARED = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values")
-
-
 def _groups(sightings: pa.Table, places: Places, column: str) -> dict[Any, list[dict[str, Any]]]:
     """Some photographs by what is equal, each group in the order of its rows."""
-    taken = sightings.select(_COMPARED).take(pa.array(places))
+    taken = sightings.select(FACTS).take(pa.array(places))
     groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for sighting in taken.to_pylist():
         groups[sighting[column]].append(sighting)

@@ -65,9 +65,7 @@ def test_a_cluster_gives_what_this_process_gives(
     (tmp_path / "data" / "rose" / "2.png").unlink()
     (tmp_path / "data" / "rose" / "new.png").write_bytes(encoded(gradient(900), "PNG"))
     previous = str(there.examples.folder)
-    again = run_ingest(
-        tmp_path / "data", "again", beam_options=options, previous=previous, **given
-    )
+    again = run_ingest(tmp_path / "data", "again", beam_options=options, previous=previous, **given)
     here_again = run_ingest(tmp_path / "data", "here again", previous=previous, **given)
     assert_same(here_again, again)
     full = run_ingest(tmp_path / "data", "full", **given)

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,8 +50,24 @@ def table_of(sightings: Sequence[HashedImage]) -> pa.Table:
     return pa.Table.from_pylist(rows, pa.schema(SIGHTING_FIELDS))
 
 
+class InMemory:
+    """Photographs in one table."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def facts(self) -> pa.Table:
+        return self._table
+
+    def in_splits(self, splits: Sequence[str]) -> Iterator[pa.Table]:
+        # Each by itself: what is held at once has no say in what is found.
+        found = duplicates.in_splits(self._table, splits)
+        yield from (found.slice(place, 1) for place in range(found.num_rows))
+        yield found.slice(0, 0)
+
+
 def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> Duplicates:
-    found = duplicates.find_copies(table_of(sightings), settings)
+    found = duplicates.find_copies(InMemory(table_of(sightings)), settings)
     for one in sightings:
         for place, copy in found.dropped.items():
             detail = copy.detail.replace(digest(one.image_id), one.image_id)
