@@ -7,6 +7,7 @@ whether one process holds all photographs, or workers hold a part each.
 
 import dataclasses
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -255,7 +256,7 @@ def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Pla
         -1 where there is none.
     """
     queries, others = _hashes(ours), _hashes(theirs)
-    nearest = Nearest(len(queries.whole))
+    nearest = _Nearest(ours.num_rows)
     nearer = distance - _PARTS_ARE_NEARER
     pairs = (
         (queries.whole, others.whole[:, :1], distance),
@@ -264,13 +265,11 @@ def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Pla
     )
     for asked, known, within in pairs:
         if within >= 0 and asked.size and known.size:
-            # A column at a time: all parts of all photographs are many times the photographs.
-            for column in asked.T:
-                nearest.take(*nearest_within(column, known.ravel(), within), known.shape[1])
+            nearest.take(np.arange(ours.num_rows), *nearest_within(asked, known, within))
     return nearest.places, nearest.bits
 
 
-class Nearest:
+class _Nearest:
     """The nearest that was found so far for each photograph.
 
     Attributes:
@@ -282,19 +281,18 @@ class Nearest:
         self.places = np.full(count, -1, np.int64)
         self.bits = np.full(count, -1, np.int64)
 
-    def take(self, places: Places, bits: Places, each: int) -> None:
+    def take(self, queries: Places, places: Places, bits: Places) -> None:
         """Takes what is nearer, or as near and earlier.
 
         Args:
-            places: Places among hashes, of which each photograph has `each`.
-            bits: Differing bits.
-            each: Number of hashes a photograph.
+            queries: Which photographs, each but once.
+            places: What is near each of them, or -1.
+            bits: Number of differing bits.
         """
-        owners = np.where(places >= 0, places // each, -1)
-        better = (owners >= 0) & (
-            (self.places < 0) | (bits < self.bits) | ((bits == self.bits) & (owners < self.places))
-        )
-        self.places[better], self.bits[better] = owners[better], bits[better]
+        known, known_bits = self.places[queries], self.bits[queries]
+        is_nearer = (bits < known_bits) | ((bits == known_bits) & (places < known))
+        better = (places >= 0) & ((known < 0) | is_nearer)
+        self.places[queries[better]], self.bits[queries[better]] = places[better], bits[better]
 
 
 class _Hashed(NamedTuple):
@@ -326,57 +324,103 @@ def _hashes(sightings: pa.Table) -> _Hashed:
 def nearest_within(queries: Hashes, others: Hashes, distance: int) -> tuple[Places, Places]:
     """The nearest of `others` to each query, if any is within a Hamming distance.
 
-    Hashes that differ in at most `distance` bits agree in two of `distance + 2` bands of them, so
-    only those that share two bands are compared (multi-index hashing; M. Norouzi et al., "Fast
-    Search in Hamming Space with Multi-Index Hashing", CVPR 2012).
+    Of `distance + k` bands of bits, hashes that differ in at most `distance` bits agree in k, so
+    only those are compared whose bits in k bands fall into one bucket (multi-index hashing; M.
+    Norouzi et al., "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012).
 
     Args:
-        queries: Hashes, uint64 [Q].
-        others: Hashes, uint64 [N].
+        queries: Hashes, uint64 [Q, C]: each query has several.
+        others: Hashes, uint64 [N, E]: each other has several.
         distance: Largest number of differing bits.
 
     Returns:
-        For each query, the place in `others` of the nearest (the first of equals) and the number
-        of differing bits, int64 [Q] both; -1 where there is none.
+        For each query, the place in `others` of the nearest by any of their hashes (the first of
+        equals) and the number of differing bits, int64 [Q] both; -1 where there is none.
     """
     # Many photographs with one hash, as blank ones have, are compared as one.
-    unique_queries, query_of = np.unique(queries, return_inverse=True)
-    unique_others, first_of = np.unique(others, return_index=True)
-    best = np.full(len(unique_queries), HASH_BITS + 1, np.int64)
-    place = np.full(len(unique_queries), -1, np.int64)
-    for query, other in _candidates(unique_queries, unique_others, distance + 2):
-        bits = np.bitwise_count(unique_queries[query] ^ unique_others[other]).astype(np.int64)
+    unique, first = np.unique(others, return_index=True)
+    owners = first // others.shape[1]
+    nearest = _Nearest(len(queries))
+    for column, query, other in _candidates(queries, unique, distance):
+        bits = np.bitwise_count(queries[query, column] ^ unique[other]).astype(np.int64)
         near = bits <= distance
-        query, other, bits = query[near], first_of[other[near]], bits[near]
+        query, place, bits = query[near], owners[other[near]], bits[near]
         # The nearest of each query first, and of those the first in row order.
-        order = np.lexsort((other, bits, query))
-        query, other, bits = query[order], other[order], bits[order]
+        order = np.lexsort((place, bits, query))
+        query, place, bits = query[order], place[order], bits[order]
         heads = np.flatnonzero(np.diff(query, prepend=-1))
-        query, other, bits = query[heads], other[heads], bits[heads]
-        better = (bits < best[query]) | ((bits == best[query]) & (other < place[query]))
-        best[query[better]], place[query[better]] = bits[better], other[better]
-    best[place < 0] = -1
-    return place[query_of], best[query_of]
+        nearest.take(query[heads], place[heads], bits[heads])
+    return nearest.places, nearest.bits
 
 
-def _candidates(queries: Hashes, others: Hashes, bands: int) -> Iterator[tuple[Places, Places]]:
-    """Places of queries and others that agree in two bands of bits, a bounded number at a time."""
+_SECONDS_A_LOOKUP, _SECONDS_A_PAIR = 3e-8, 1.5e-8
+_MOST_AGREEING = 4
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""Of 64 bits over the golden ratio: spreads keys over buckets (Knuth, TAOCP 3, section 6.4)."""
+
+
+def _agreeing(distance: int, others: int) -> int:
+    """In how many bands pairs are made to agree: in more, there are more lookups and less pairs."""
+
+    def seconds(agreeing: int) -> float:
+        bands = distance + agreeing
+        pairs = others / 2 ** (HASH_BITS * agreeing / bands)
+        return math.comb(bands, agreeing) * (_SECONDS_A_LOOKUP + pairs * _SECONDS_A_PAIR)
+
+    return min(range(1, _MOST_AGREEING + 1), key=seconds)
+
+
+def _candidates(
+    queries: Hashes, others: Hashes, distance: int
+) -> Iterator[tuple[int, Places, Places]]:
+    """A column of the queries, and places of queries and others that may be near by it.
+
+    A bounded number of pairs at a time, since of what many share there are many.
+    """
+    agreeing = _agreeing(distance, len(others))
+    bands = distance + agreeing
     edges = [HASH_BITS * band // bands for band in range(bands + 1)]
     masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    for one, two in itertools.combinations(masks, 2):
-        mask = np.uint64(one | two)
-        keys = others & mask
-        order = np.argsort(keys, kind="stable")
-        starts = np.searchsorted(keys[order], queries & mask, "left")
-        ends = np.searchsorted(keys[order], queries & mask, "right")
-        sizes = ends - starts
-        totals = np.cumsum(sizes)
-        begin = 0
-        while begin < len(queries):
-            taken = totals[begin - 1] if begin else 0
-            end = max(begin + 1, int(np.searchsorted(totals, taken + _PAIRS_AT_ONCE, "right")))
-            part = sizes[begin:end]
-            query = np.repeat(np.arange(begin, end), part)
-            within = np.arange(int(part.sum())) - np.repeat(np.cumsum(part) - part, part)
-            yield query, order[np.repeat(starts[begin:end], part) + within]
-            begin = end
+    bits = len(others).bit_length() + 1
+    for chosen in itertools.combinations(masks, agreeing):
+        mask = np.uint64(sum(chosen))
+        buckets = _buckets(others & mask, bits)
+        order = np.argsort(buckets)
+        starts = np.zeros((1 << bits) + 1, np.int64)
+        np.cumsum(np.bincount(buckets, minlength=1 << bits), out=starts[1:])
+        for column in range(queries.shape[1]):
+            asked = _buckets(queries[:, column] & mask, bits)
+            begins = starts[asked]
+            sizes = starts[asked + 1] - begins
+            hits = np.flatnonzero(sizes)
+            for query, other in _pairs(hits, begins[hits], sizes[hits], order):
+                yield column, query, other
+
+
+def _buckets(keys: Hashes, bits: int) -> Places:
+    return ((keys * _MULTIPLIER) >> np.uint64(HASH_BITS - bits)).astype(np.int64)
+
+
+def _pairs(
+    queries: Places, begins: Places, sizes: Places, order: Places
+) -> Iterator[tuple[Places, Places]]:
+    """Each query with all that is in its bucket.
+
+    Args:
+        queries: Places of queries.
+        begins: Where the bucket of each begins in `order`.
+        sizes: How many it holds.
+        order: Places of others, bucket by bucket.
+    """
+    totals = np.cumsum(sizes)
+    begin = 0
+    while begin < len(queries):
+        taken = totals[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(totals, taken + _PAIRS_AT_ONCE, "right")))
+        part = sizes[begin:end]
+        within = np.arange(int(part.sum())) - np.repeat(np.cumsum(part) - part, part)
+        yield (
+            np.repeat(queries[begin:end], part),
+            order[np.repeat(begins[begin:end], part) + within],
+        )
+        begin = end
