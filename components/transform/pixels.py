@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from apache_beam.utils.shared import Shared
 
@@ -71,30 +72,35 @@ class Written:
     """What a task came to, beside its shard.
 
     Attributes:
+        split: The split it is of.
         count: Number of its records.
         mean: Mean of each training photograph's pixels by channel, float64 [N, 3].
         variance: Their variance, likewise.
     """
 
+    split: str
     count: int
     mean: Array
     variance: Array
 
 
-def outputs(task: Task, written: Written) -> Iterator[Any]:
-    """A task's outputs: its split and count as `counts`, the moments as a record batch."""
-    yield beam.pvalue.TaggedOutput("counts", (task.split, written.count))
+def count_of(written: Written) -> tuple[str, int]:
+    """The split of a task, and the number of its records."""
+    return written.split, written.count
+
+
+def moments_of(written: Written) -> Iterator[pa.RecordBatch]:
+    """The moments of a task's photographs as a record batch, where it has any."""
     if len(written.mean):
         yield moments_batch(written.mean, written.variance)
 
 
 class WriteRecords(beam.DoFn):  # type: ignore[misc]
-    """Does a task; yields the moments of training photographs as a record batch.
+    """Does a task; yields what it came to.
 
-    Records hold pixels or, where the settings say so, embeddings. The output `counts` holds the
-    task's split and their number. A task that is tried again writes the same file with the
-    same bytes. Raises StepError for an image that TensorFlow cannot decode, and for a damaged
-    shard.
+    Records hold pixels or, where the settings say so, embeddings. A task that is tried again
+    writes the same file with the same bytes. Raises StepError for an image that TensorFlow cannot
+    decode, and for a damaged shard.
     """
 
     def __init__(
@@ -121,9 +127,9 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         if embeddings is not None:
             self._embedder = self._shared.acquire(lambda: Embedder(embeddings, size))
 
-    def process(self, task: Task) -> Iterator[Any]:
+    def process(self, task: Task) -> Iterator[Written]:
         """Writes the task's shard."""
-        yield from outputs(task, self.write(task, Path(self._folder)))
+        yield self.write(task, Path(self._folder))
 
     def write(self, task: Task, folder: Path) -> Written:
         """Writes the task's shard into a folder."""
@@ -138,7 +144,8 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
                     self._pace.add(len(images))
                 if task.split == "train":
                     moments.append(image_moments(crop_centre(images, self._settings)))
-        return Written(count, *(np.concatenate(parts) for parts in zip(*moments, strict=True)))
+        mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
+        return Written(task.split, count, mean, variance)
 
     def _write(self, file: BinaryIO, images: Array, indices: Sequence[int | list[int]]) -> None:
         name, contents = transformed.IMAGE, images

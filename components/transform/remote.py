@@ -4,16 +4,16 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
-from components.transform.pixels import Task, WriteRecords, Written, outputs
+from components.transform.pixels import Task, WriteRecords, Written
 from darkroom.beam.remote import (
     RemoteWorkers,
     download,
     download_all,
+    pipeline_here,
     pipeline_on,
     shared_folder,
     upload,
@@ -46,6 +46,47 @@ def write_remote(
         download_all(f"{shared}/written", written)
 
 
+def write_here(
+    tasks: Sequence[Task], write: WriteRecords, options: Sequence[str], records: Path, written: Path
+) -> None:
+    """Has the tasks done by workers on this machine, of a runner that can do no more of the work.
+
+    Args:
+        tasks: The tasks.
+        write: Does a task.
+        options: Options for Beam in its spelling.
+        records: Where the shards of records go.
+        written: Where goes what else `ReadWritten` gives of every task.
+    """
+    with pipeline_here(options) as pipeline:
+        _ = (
+            pipeline
+            | "List tasks" >> beam.Create(tasks)
+            | "Spread tasks" >> beam.Reshuffle()
+            | "Write records" >> beam.ParDo(_WriteHere(write, str(records), str(written)))
+        )
+
+
+class _WriteHere(beam.DoFn):  # type: ignore[misc]
+    """Does a task, and leaves what it came to in a folder."""
+
+    def __init__(self, write: WriteRecords, records: str, written: str) -> None:
+        self._write = write
+        self._records = records
+        self._written = written
+
+    def setup(self) -> None:
+        self._write.setup()
+
+    def process(self, task: Task) -> None:
+        _save(self._write.write(task, Path(self._records)), _file(Path(self._written), task))
+
+
+def _save(done: Written, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, count=done.count, mean=done.mean, variance=done.variance)
+
+
 def _reachable(tasks: Sequence[Task], shared: str) -> list[Task]:
     """The tasks with shards that remote workers can open."""
     uris = {shard: mounted_uri(Path(shard)) for task in tasks for shard in task.shards}
@@ -73,8 +114,7 @@ class _WriteElsewhere(beam.DoFn):  # type: ignore[misc]
             (folder / "records").mkdir()
             shards = tuple(str(shard) for shard in download(task.shards, folder))
             done = self._write.write(dataclasses.replace(task, shards=shards), folder / "records")
-            with _file(folder, task).open("wb") as file:
-                np.savez(file, count=done.count, mean=done.mean, variance=done.variance)
+            _save(done, _file(folder, task))
             upload([_file(folder, task)], f"{self._shared}/written")
             upload([folder / "records" / task.name], f"{self._shared}/records")
 
@@ -85,10 +125,10 @@ class ReadWritten(beam.DoFn):  # type: ignore[misc]
     def __init__(self, written: str) -> None:
         self._written = written
 
-    def process(self, task: Task) -> Iterator[Any]:
+    def process(self, task: Task) -> Iterator[Written]:
         """Reads what the task came to."""
         with np.load(_file(Path(self._written), task)) as done:
-            yield from outputs(task, Written(int(done["count"]), done["mean"], done["variance"]))
+            yield Written(task.split, int(done["count"]), done["mean"], done["variance"])
 
 
 def _file(folder: Path, task: Task) -> Path:

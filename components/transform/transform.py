@@ -11,13 +11,16 @@ from darkroom.artifacts import transformed
 from darkroom.artifacts.examples import SPLITS, Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.saved_model import plain_path
-from darkroom.beam.options import beam_arguments, worker_message
+from darkroom.beam.options import beam_arguments, runner_name, worker_message
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 
 _log = logging.getLogger("darkroom.transform")
+
+_CANNOT_FIT = ("DaskRunner",)
+"""Runners that fail at tf.transform's analyzers."""
 
 
 def transform(
@@ -107,7 +110,13 @@ def _write_records(
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from components.transform.moments import adapter_config, dataset_moments, read_moments
-    from components.transform.pixels import WriteRecords, check_count, plan_tasks
+    from components.transform.pixels import (
+        WriteRecords,
+        check_count,
+        count_of,
+        moments_of,
+        plan_tasks,
+    )
 
     temporary = plain_path(temporary)
     tasks, fitted = plan_tasks(source), temporary / "moments"
@@ -119,25 +128,29 @@ def _write_records(
         sum(source.counts.values()),
     )
     beam_options: Sequence[str] = settings.beam_options
-    if (workers := remote_workers(beam_options)) is not None:
-        from components.transform.remote import ReadWritten, write_remote
+    workers = remote_workers(beam_options)
+    if workers is not None or runner_name(beam_options) in _CANNOT_FIT:
+        from components.transform.remote import ReadWritten, write_here, write_remote
 
         written = temporary / "written"
         written.mkdir()
-        write_remote(tasks, write, workers, records, written)
+        if workers is None:
+            write_here(tasks, write, beam_options, records, written)
+        else:
+            write_remote(tasks, write, workers, records, written)
         # What is left to do is small, and needs no folder that others reach.
         write, beam_options = ReadWritten(str(written)), ()
     options = PipelineOptions(beam_arguments(beam_options))
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(str(temporary)):
-        moments, counts = (
+        done = (
             pipeline
             | "List tasks" >> beam.Create(tasks)
             | "Spread tasks" >> beam.Reshuffle()
-            | "Write records"
-            >> beam.ParDo(write)
-            .with_output_types(pa.RecordBatch, counts=tuple[str, int])
-            .with_outputs("counts", main="moments")
+            | "Write records" >> beam.ParDo(write)
         )
+        # Not as outputs by name, which Beam's runner on Dask mixes.
+        moments = done | "Moments" >> beam.FlatMap(moments_of).with_output_types(pa.RecordBatch)
+        counts = done | "Counts" >> beam.Map(count_of).with_output_types(tuple[str, int])
         by_split = counts | "Count records" >> beam.CombinePerKey(sum)
         _ = by_split | "Check counts" >> beam.Map(check_count, source)
         fitting = (moments, adapter_config()) | "Fit" >> tft_beam.AnalyzeDataset(dataset_moments)

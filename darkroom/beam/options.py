@@ -48,7 +48,7 @@ def beam_arguments(options: Sequence[str]) -> list[str]:
     ['--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner']
     """
     joined = _joined(options)
-    runner = option_values(options).get("runner", "")
+    runner = runner_name(options)
     others = [option for option in joined if not option.startswith("--runner=")]
     if runner == "DaskRunner":
         return [*_DASK, *others]
@@ -67,6 +67,15 @@ def option_values(options: Sequence[str]) -> Mapping[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def runner_name(options: Sequence[str]) -> str:
+    """The short name of the runner that options ask for, or nothing.
+
+    >>> runner_name(["--runner=apache_beam.runners.dask.dask_runner.DaskRunner"])
+    'DaskRunner'
+    """
+    return option_values(options).get("runner", "").rpartition(".")[2]
+
+
 def remote_runner(options: Sequence[str]) -> str | None:
     """The name of the runner whose workers are not on this machine; None where they are.
 
@@ -77,8 +86,7 @@ def remote_runner(options: Sequence[str]) -> str | None:
     'FlinkRunner'
     >>> remote_runner(["--runner=FlinkRunner"])  # starts a Flink of its own, here
     """
-    values = option_values(options)
-    runner = values.get("runner", "").rpartition(".")[2]
+    values, runner = option_values(options), runner_name(options)
     if not runner or runner in _HERE or values.get("environment_type") == "LOOPBACK":
         return None
     if runner in _LOCAL_MASTERS and "environment_type" not in values:

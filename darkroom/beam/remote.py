@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from darkroom.beam.options import beam_arguments, option_values, remote_runner, worker_message
+from darkroom.beam.options import (
+    beam_arguments,
+    option_values,
+    remote_runner,
+    runner_name,
+    worker_message,
+)
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files as storage
 from darkroom.storage.files import cause, clear_errors, delete_folder
@@ -164,7 +170,7 @@ def pipeline_here(options: Sequence[str]) -> Iterator[Any]:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     arguments = beam_arguments(options)
-    runner = option_values(options).get("runner", "").rpartition(".")[2]
+    runner = runner_name(options)
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(arguments))
     except (ValueError, ImportError) as error:

@@ -20,6 +20,7 @@ RUNNERS = {
     "in memory": [],
     "processes": ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
     "bundles": ["--runner=BundleBasedDirectRunner"],
+    "Dask": ["--runner=DaskRunner"],
 }
 
 
