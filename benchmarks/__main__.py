@@ -15,6 +15,7 @@ NAMES = (
     "ingest",
     "incremental",
     "copies",
+    "scale",
     "transform",
     "memory",
     "train",

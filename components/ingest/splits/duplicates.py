@@ -31,12 +31,17 @@ from darkroom.artifacts.rejected import Reason
 
 HASH_BITS = 64
 _PAIRS_AT_ONCE = 1 << 22
+_OTHERS_AT_ONCE = 1 << 23
 _PARTS_ARE_NEARER = 2
 _BITS_OF_A_PICTURE = (24, 40)
 """Of a blank image nearly all bits are the same: fewest and most that a picture's hash has."""
 
 FACTS = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values")
 """Columns that tell equal photographs; hashes of what copies may be are many times as much."""
+
+_CONFLICTING = ("ordinal", "perceptual_hash", "label", "tile_values")
+COMPARED = ("ordinal", "image_id", "perceptual_hash", "copy_hashes", "split")
+"""Columns that tell near copies."""
 
 LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))
 """Which split's photographs are compared with which others', in this order: test never moves."""
@@ -77,7 +82,7 @@ class Sightings(Protocol):
         """All of them, in the order of their rows, with the columns `FACTS`."""
 
     def in_splits(self, splits: Sequence[str]) -> Iterator[pa.Table]:
-        """Those of some splits with all columns, in tables of bounded size."""
+        """Those of some splits with the columns `COMPARED`, in tables of bounded size."""
 
 
 def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
@@ -97,7 +102,7 @@ def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
     copies, merged_labels = found.dropped, found.merged_labels
     if settings.near_duplicate_distance >= 0:
         if settings.conflicting_labels == "reject":
-            copies |= find_conflicts(without(facts, copies))
+            copies |= find_conflicts(without(facts.select(_CONFLICTING), copies))
         del facts
         copies = _with_leaks(copies, sightings, settings)
     return Duplicates(
@@ -109,8 +114,9 @@ def _with_leaks(
     copies: dict[int, Copy], sightings: Sightings, settings: IngestSettings
 ) -> dict[int, Copy]:
     (split, others), (last, _) = LEAKS
-    found = pa.concat_tables(sightings.in_splits((split, *others)))
-    stays_put = without(found, copies).sort_by("ordinal")
+    parts = [without(part, copies) for part in sightings.in_splits((split, *others))]
+    stays_put = in_order(pa.concat_tables(parts))
+    del parts
     leaks = find_leaks(in_splits(stays_put, (split,)), in_splits(stays_put, others), settings)
     stays = stays_of(stays_put, leaks)
     stays_put = without(stays_put, leaks)
@@ -128,6 +134,12 @@ def without(sightings: pa.Table, copies: Mapping[int, Copy]) -> pa.Table:
         return sightings
     gone = np.isin(ordinals(sightings), np.fromiter(copies, np.int64, len(copies)))
     return sightings.filter(pa.array(~gone))
+
+
+def in_order(sightings: pa.Table) -> pa.Table:
+    """The photographs in the order of their rows, in which most come."""
+    found = ordinals(sightings)
+    return sightings if (found[1:] > found[:-1]).all() else sightings.sort_by("ordinal")
 
 
 def in_splits(sightings: pa.Table, splits: Sequence[str]) -> pa.Table:
@@ -202,7 +214,7 @@ def find_identical(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
 
 def _groups(sightings: pa.Table, places: Places, column: str) -> dict[Any, list[dict[str, Any]]]:
     """Some photographs by what is equal, each group in the order of its rows."""
-    taken = sightings.select(FACTS).take(pa.array(places))
+    taken = sightings.take(pa.array(places))
     groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for sighting in taken.to_pylist():
         groups[sighting[column]].append(sighting)
@@ -255,17 +267,18 @@ def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Pla
         For each of ours, the place in `theirs` and the number of differing bits, int64 [N] both;
         -1 where there is none.
     """
-    queries, others = _hashes(ours), _hashes(theirs)
+    asking, known = _hashes(ours), _hashes(theirs)
     nearest = _Nearest(ours.num_rows)
     nearer = distance - _PARTS_ARE_NEARER
     pairs = (
-        (queries.whole, others.whole[:, :1], distance),
-        (queries.parts, others.plain, nearer),
-        (queries.plain, others.parts, nearer),
+        (asking.whole, known.whole[:1], distance),
+        (asking.parts, known.plain, nearer),
+        (asking.plain, known.parts, nearer),
     )
-    for asked, known, within in pairs:
-        if within >= 0 and asked.size and known.size:
-            nearest.take(np.arange(ours.num_rows), *nearest_within(asked, known, within))
+    everyone = np.arange(ours.num_rows)
+    for queries, others, within in pairs:
+        if within >= 0 and queries and others:
+            nearest.take(everyone, *nearest_within(queries, others, within))
     return nearest.places, nearest.bits
 
 
@@ -296,7 +309,7 @@ class _Nearest:
 
 
 class _Hashed(NamedTuple):
-    """Hashes of photographs, uint64 [N, ...]: whole ones, parts, and what parts are compared with.
+    """Hashes of photographs, a column for each kind of copy, uint64 [N] each.
 
     Attributes:
         whole: The photograph, and it mirrored.
@@ -304,24 +317,23 @@ class _Hashed(NamedTuple):
         plain: The photograph, and it without a border.
     """
 
-    whole: Hashes
-    parts: Hashes
-    plain: Hashes
+    whole: list[Hashes]
+    parts: list[Hashes]
+    plain: list[Hashes]
 
 
 def _hashes(sightings: pa.Table) -> _Hashed:
-    given = perceptual_hashes(sightings)[:, np.newaxis]
-    others = hashes_of_copies(sightings)
-    if not others.size:
-        return _Hashed(given, given[:, :0], given)
-    inner, mirrored = others[:, :1], others[:, 1:2]
-    parts = np.concatenate([inner, others[:, 2:]], axis=1)
-    return _Hashed(
-        np.concatenate([given, mirrored], axis=1), parts, np.concatenate([given, inner], axis=1)
-    )
+    given = perceptual_hashes(sightings)
+    others = list(hashes_of_copies(sightings).T)
+    if not others:
+        return _Hashed([given], [], [given])
+    inner, mirrored, *crops = others
+    return _Hashed([given, mirrored], [inner, *crops], [given, inner])
 
 
-def nearest_within(queries: Hashes, others: Hashes, distance: int) -> tuple[Places, Places]:
+def nearest_within(
+    queries: Sequence[Hashes], others: Sequence[Hashes], distance: int
+) -> tuple[Places, Places]:
     """The nearest of `others` to each query, if any is within a Hamming distance.
 
     Of `distance + k` bands of bits, hashes that differ in at most `distance` bits agree in k, so
@@ -329,28 +341,34 @@ def nearest_within(queries: Hashes, others: Hashes, distance: int) -> tuple[Plac
     Norouzi et al., "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012).
 
     Args:
-        queries: Hashes, uint64 [Q, C]: each query has several.
-        others: Hashes, uint64 [N, E]: each other has several.
+        queries: Hashes, uint64 [Q] each: each query has several.
+        others: Hashes, uint64 [N] each: each other has several.
         distance: Largest number of differing bits.
 
     Returns:
         For each query, the place in `others` of the nearest by any of their hashes (the first of
         equals) and the number of differing bits, int64 [Q] both; -1 where there is none.
     """
-    # Many photographs with one hash, as blank ones have, are compared as one.
-    unique, first = np.unique(others, return_index=True)
-    owners = first // others.shape[1]
-    nearest = _Nearest(len(queries))
-    for column, query, other in _candidates(queries, unique, distance):
-        bits = np.bitwise_count(queries[query, column] ^ unique[other]).astype(np.int64)
-        near = bits <= distance
-        query, place, bits = query[near], owners[other[near]], bits[near]
-        # The nearest of each query first, and of those the first in row order.
-        order = np.lexsort((place, bits, query))
-        query, place, bits = query[order], place[order], bits[order]
-        heads = np.flatnonzero(np.diff(query, prepend=-1))
-        nearest.take(query[heads], place[heads], bits[heads])
+    nearest = _Nearest(len(queries[0]))
+    rows = max(1, _OTHERS_AT_ONCE // len(others))
+    for start in range(0, len(others[0]), rows):
+        block = np.stack([column[start : start + rows] for column in others], axis=1)
+        # Many photographs with one hash, as blank ones have, are compared as one.
+        unique, first = np.unique(block, return_index=True)
+        owners = first // len(others) + start
+        for column, query, other in _candidates(queries, unique, distance):
+            bits = np.bitwise_count(queries[column][query] ^ unique[other]).astype(np.int64)
+            near = bits <= distance
+            nearest.take(*_heads(query[near], owners[other[near]], bits[near]))
     return nearest.places, nearest.bits
+
+
+def _heads(query: Places, place: Places, bits: Places) -> tuple[Places, Places, Places]:
+    """The nearest of each query, and of those the first in row order."""
+    order = np.lexsort((place, bits, query))
+    query, place, bits = query[order], place[order], bits[order]
+    heads = np.flatnonzero(np.diff(query, prepend=-1))
+    return query[heads], place[heads], bits[heads]
 
 
 _SECONDS_A_LOOKUP, _SECONDS_A_PAIR = 3e-8, 1.5e-8
@@ -371,7 +389,7 @@ def _agreeing(distance: int, others: int) -> int:
 
 
 def _candidates(
-    queries: Hashes, others: Hashes, distance: int
+    queries: Sequence[Hashes], others: Hashes, distance: int
 ) -> Iterator[tuple[int, Places, Places]]:
     """A column of the queries, and places of queries and others that may be near by it.
 
@@ -381,15 +399,15 @@ def _candidates(
     bands = distance + agreeing
     edges = [HASH_BITS * band // bands for band in range(bands + 1)]
     masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    bits = len(others).bit_length() + 1
+    bits = len(others).bit_length()
     for chosen in itertools.combinations(masks, agreeing):
         mask = np.uint64(sum(chosen))
         buckets = _buckets(others & mask, bits)
         order = np.argsort(buckets)
         starts = np.zeros((1 << bits) + 1, np.int64)
         np.cumsum(np.bincount(buckets, minlength=1 << bits), out=starts[1:])
-        for column in range(queries.shape[1]):
-            asked = _buckets(queries[:, column] & mask, bits)
+        for column, hashes in enumerate(queries):
+            asked = _buckets(hashes & mask, bits)
             begins = starts[asked]
             sizes = starts[asked + 1] - begins
             hits = np.flatnonzero(sizes)

@@ -98,7 +98,7 @@ def clusters(draw: st.DrawFn) -> list[int]:
 
 
 def column(values: Sequence[int]) -> Any:
-    return np.array(values, np.uint64)[:, np.newaxis]
+    return np.array(values, np.uint64)
 
 
 @given(clusters(), clusters(), st.integers(0, 8), st.randoms())
@@ -106,7 +106,7 @@ def test_nearest_is_what_comparing_all_pairs_gives(
     queries: list[int], others: list[int], distance: int, random: Any
 ) -> None:
     others = others + random.sample(queries, len(queries) // 3)
-    found = nearest_within(column(queries), column(others), distance)
+    found = nearest_within([column(queries)], [column(others)], distance)
     for query, place, bits in zip(queries, *found, strict=True):
         distances = [(query ^ other).bit_count() for other in others]
         if min(distances, default=65) > distance:
@@ -117,8 +117,8 @@ def test_nearest_is_what_comparing_all_pairs_gives(
 
 
 def test_many_equal_hashes_are_no_burden() -> None:
-    same = np.zeros((200_000, 1), np.uint64)
-    places, bits = nearest_within(same, same, 4)
+    same = np.zeros(200_000, np.uint64)
+    places, bits = nearest_within([same], [same], 4)
     assert not places.any()
     assert not bits.any()
 
