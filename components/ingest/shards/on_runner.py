@@ -34,7 +34,9 @@ from components.ingest.splits.duplicates import (
     without,
 )
 from components.ingest.splits.sightings import SIGHTING_COLUMNS
+from darkroom.artifacts.code_digest import code_digest
 from darkroom.artifacts.rejected import write_rejections
+from darkroom.beam.same_code import check_same_code
 from darkroom.storage.files import exists, read_bytes, written_to
 
 SUMMARY_FILE = "summary.pickle"
@@ -65,7 +67,7 @@ def add_build(
         (rows | "By number" >> beam.Map(_by_number), parts)
         | "Rows and parts" >> beam.Flatten()
         | "Spread chunks" >> beam.GroupByKey()
-        | "Write shards" >> beam.FlatMap(_written, settings, work)
+        | "Write shards" >> beam.FlatMap(_written, settings, work, code_digest(__name__))
     )
     copies = groups | "Find copies" >> _FindCopies(settings, work)
     _ = (
@@ -95,9 +97,13 @@ def _as_part(part: int) -> tuple[int, None]:
 
 
 def _written(
-    pair: tuple[int, Iterable[Chunk | Group | None]], settings: IngestSettings, work: str
+    pair: tuple[int, Iterable[Chunk | Group | None]],
+    settings: IngestSettings,
+    work: str,
+    code: str,
 ) -> Iterator[tuple[int, Group]]:
     """Writes what is new; a group of an earlier run is there already, and a part is nothing."""
+    check_same_code(__name__, code)
     number, given = pair
     for one in given:
         if isinstance(one, Group):
