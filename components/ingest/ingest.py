@@ -1,5 +1,6 @@
 """The ingest step: photographs to split TFRecord examples, every row accounted for."""
 
+import itertools
 import logging
 import tempfile
 from collections import Counter
@@ -61,9 +62,10 @@ def ingest(
     beam_options = with_staging_location(examples, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     expected = read_previous(settings.expectations)
-    with atomic_artifact(examples) as temporary:
+    with atomic_artifact(examples) as temporary, tempfile.TemporaryDirectory() as scratch:
         build = _on_runner if settings.beam_options else _in_this_process
-        source, total, refused = build(data, settings, temporary)
+        source, total, refused = build(data, settings, temporary, Path(scratch))
+        total.reasons.update(source.reasons)
         _write_rejected(rejected, refused, total.reasons, source.side_files)
         _log.info("%s photographs read", f"{total.read:,}")
         counts, labels = total.counts, total.label_list(settings)
@@ -91,31 +93,32 @@ def ingest(
 
 
 def _in_this_process(
-    data: str, settings: IngestSettings, folder: Path
+    data: str, settings: IngestSettings, folder: Path, scratch: Path
 ) -> tuple["Source", "Summary", Iterable[Rejection]]:
     """Builds the examples; gives what the source says, what they come to, and refused rows."""
     from components.ingest.shards.build_examples import build_examples
     from components.ingest.shards.listing import checked_source, source_of
 
-    with tempfile.TemporaryDirectory() as unpacked:
-        table = checked_source(data, Path(unpacked), settings)
-        source = source_of(table)
-        _announce(data, source)
-        built = build_examples(table.rows, _previous(settings), settings, folder)
-    built.summary.reasons.update(rejection.reason for rejection in table.rejections)
+    table = checked_source(data, scratch, settings)
+    source = source_of(table)
+    _announce(data, source)
+    built = build_examples(table.rows, _previous(settings), settings, folder)
     return source, built.summary, [*table.rejections, *built.rejections]
 
 
 def _on_runner(
-    data: str, settings: IngestSettings, folder: Path
+    data: str, settings: IngestSettings, folder: Path, scratch: Path
 ) -> tuple["Source", "Summary", Iterable[Rejection]]:
-    """The same by the workers of a Beam runner."""
+    """The same by the workers of a Beam runner; refused rows are read as they are asked for."""
+    from components.ingest.shards.listing import SOURCE, refused_file
     from components.ingest.shards.runner import build_on_runner
 
-    with tempfile.TemporaryDirectory() as temporary:
-        built = build_on_runner(data, _previous(settings), settings, folder, Path(temporary))
-        files = sorted(Path(temporary).iterdir(), key=lambda file: (file.name[8] != "s", file))
-        return *built, [refusal for file in files for refusal in read_rejections(file)]
+    source, total = build_on_runner(data, _previous(settings), settings, folder, scratch)
+    _announce(data, source)
+    # What the source itself refuses comes first, as it does here.
+    first = scratch / refused_file(SOURCE)
+    files = [first, *sorted(file for file in scratch.glob(refused_file("*")) if file != first)]
+    return source, total, itertools.chain.from_iterable(map(read_rejections, files))
 
 
 def _announce(data: str, source: "Source") -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,11 +34,13 @@ class Source:
         rows: Number of rows, refused ones too.
         columns: Type by name of the extra columns.
         side_files: Files in the label folders that are no photographs by their names.
+        reasons: Rows that were refused before their image was opened, by reason.
     """
 
     rows: int
     columns: dict[str, str]
     side_files: Sequence[str]
+    reasons: Counter[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +93,9 @@ def refused_file(part: str) -> str:
 
 def source_of(table: Table) -> Source:
     """What a source that was read says beside its rows."""
-    return Source(len(table.rows) + len(table.rejections), table.columns, table.side_files)
+    count = len(table.rows) + len(table.rejections)
+    reasons = Counter(rejection.reason for rejection in table.rejections)
+    return Source(count, table.columns, table.side_files, reasons)
 
 
 def read_listed(work: str) -> Source:

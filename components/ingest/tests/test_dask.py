@@ -32,6 +32,7 @@ def start(folder: Path) -> None:
         path = folder / ("rose", "tulip")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded(gradient(number), "PNG"))
+    (folder / "beside.png").write_bytes(b"no label")
     for number in range(0, 12, 2):
         data = (folder / "rose" / f"{number}.png").read_bytes()
         (folder / "rose" / f"copy {number}.png").write_bytes(data)
@@ -40,6 +41,7 @@ def start(folder: Path) -> None:
 
 def assert_same(one: Any, other: Any) -> None:
     assert other.records == one.records
+    assert other.examples.manifest["rejected"] == one.examples.manifest["rejected"]
     assert sorted(map(str, other.rejected)) == sorted(map(str, one.rejected))
     assert other.statistics == one.statistics
     assert other.examples.manifest["digest"] == one.examples.manifest["digest"]
