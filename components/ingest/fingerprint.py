@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,12 +11,8 @@ from components.ingest.shards.chunk import fingerprint as row_fingerprint
 from components.ingest.sources.archive import is_archive
 from components.ingest.sources.rows import Row
 from components.ingest.sources.source import DIGITS, read_source
-from components.ingest.sources.storage import listed_files, opened
+from components.ingest.sources.storage import opened
 from darkroom.artifacts.manifest import MANIFEST
-from darkroom.storage.paths import is_uri
-
-Stamp = tuple[int, float]
-"""Size of a file, and the time it was last written."""
 
 
 def fingerprint(data: str, settings: IngestSettings) -> str:
@@ -72,21 +67,5 @@ def photograph_states(data: str, settings: IngestSettings) -> list[str]:
 
 def _marks(rows: Iterable[Row]) -> Iterator[str]:
     """For every row, what changes when it or its files do."""
-    rows = list(rows)
-    remote = {path for row in rows for path in (row.location, row.mask) if path and is_uri(path)}
-    stamps = _stamps(remote)
     for row in rows:
-        if is_uri(row.location):
-            yield repr((row, stamps.get(row.location), stamps.get(row.mask or "")))
-        else:
-            yield row_fingerprint(row) or repr(row)
-
-
-def _stamps(uris: Iterable[str]) -> dict[str, Stamp]:
-    """Size and time of each URI that exists; a folder is listed once for all its files."""
-    folders = {posixpath.dirname(uri) for uri in uris}
-    return {
-        file.location: (file.size, file.modified)
-        for folder in sorted(folders)
-        for file in listed_files(f"{folder}/*")
-    }
+        yield row_fingerprint(row) or repr(row)

@@ -27,6 +27,7 @@ from darkroom.records.example_proto import FeatureValue, serialized_example
 from darkroom.records.tfrecord import framed
 from darkroom.storage.atomic import os_reason
 from darkroom.storage.files import read_from
+from darkroom.storage.paths import is_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -207,13 +208,19 @@ def _check_labels(row: Row, allowed: Iterable[str]) -> None:
 
 def fingerprint(row: Row) -> str | None:
     """A digest that changes when a row or its file does; None where the file says no time."""
+    facts = (row.image, row.label, row.labels, row.split, row.splits, row.group, row.columns)
+    if is_uri(row.location):
+        if not row.version:
+            return None
+        return hashlib.sha256(
+            repr((*facts, row.location, row.mask, row.version)).encode()
+        ).hexdigest()
     try:
         # A Path would cost more than the call.
         state = os.stat(row.location)  # noqa: PTH116
         mask = os.stat(row.mask) if row.mask else None  # noqa: PTH116
     except OSError:
         return None
-    facts = (row.image, row.label, row.labels, row.split, row.splits, row.group, row.columns)
     written = repr((*facts, state.st_size, state.st_mtime_ns))
     if mask is not None:
         written += repr((row.mask, mask.st_size, mask.st_mtime_ns))

@@ -59,7 +59,7 @@ def chunks_of(
         after: Number of groups that come after them.
     """
     places = range(len(rows)) if ordinals is None else ordinals
-    ends = cut([size_of(row.location) for row in rows], settings.shard_bytes)
+    ends = cut([size_of(row) for row in rows], settings.shard_bytes)
     total = before + len(ends) + after
     return [
         Chunk(before + number, total, rows[start:end], places[start:end])
@@ -67,12 +67,12 @@ def chunks_of(
     ]
 
 
-def size_of(location: str) -> int:
-    """Bytes of a file, as far as they are known without asking a bucket."""
-    if is_uri(location):
-        return _BYTES_AFAR
+def size_of(row: Row) -> int:
+    """Bytes of a row's file, as far as they are known without asking a bucket."""
+    if is_uri(row.location):
+        return row.size or _BYTES_AFAR
     try:
         # A Path would cost more than the call.
-        return os.stat(location).st_size  # noqa: PTH116
+        return os.stat(row.location).st_size  # noqa: PTH116
     except OSError:  # reading it says why
         return 0

@@ -24,6 +24,8 @@ class Row:
             the typed value, it stays the same when other rows widen the column's type.
         mask: Path or URI of its label mask, which labels its tiles; the row then has no label.
         splits: The splits that the split function may give it.
+        size: Bytes of a file in a store, where the store was asked; 0 where it was not.
+        version: What changes when its files in a store do; empty where they are on this machine.
     """
 
     image: str
@@ -35,6 +37,8 @@ class Row:
     group: str | None = None
     mask: str | None = None
     splits: tuple[str, ...] = SPLITS
+    size: int = 0
+    version: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

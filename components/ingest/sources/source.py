@@ -12,6 +12,7 @@ from components.ingest.sources.folder import read_folder, read_remote_folder
 from components.ingest.sources.rows import ColumnValue, Row, Table, with_label_lists
 from components.ingest.sources.storage import local_files, matching_files
 from components.ingest.sources.table import read_tables
+from components.ingest.sources.versions import with_versions
 from darkroom.artifacts.examples import SPLITS
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.paths import is_uri
@@ -56,7 +57,8 @@ def read_source(data: str, digits_folder: Path, settings: IngestSettings = _DEFA
     table = _read(data, digits_folder, settings)
     if not table.rows and not table.rejections:
         raise StepError(f"no image at all in {data}: expected label folders of images, or a table")
-    return _with_all_splits(table, settings)
+    table = _with_all_splits(table, settings)
+    return dataclasses.replace(table, rows=list(with_versions(table.rows)))
 
 
 def _with_all_splits(table: Table, settings: IngestSettings) -> Table:

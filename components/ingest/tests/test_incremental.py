@@ -15,6 +15,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.build_examples import build_examples
 from components.ingest.shards.index import NOTHING, find_index
 from components.ingest.shards.summary import Summary
+from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.records.example_proto import serialized_example
 
@@ -174,6 +175,33 @@ def test_only_new_photographs_are_read(
     assert sum(second.examples.counts.values()) == 121
     assert "1 photographs read" in caplog.text
     assert not second.rejected
+
+
+def test_what_is_known_of_a_bucket_is_not_read_again(
+    tmp_path: Path, run_ingest: RunIngest, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(tmp_path / "data")
+    root = "shelf://bucket/flowers"
+    for number, file in enumerate(sorted((tmp_path / "data").glob("*/*.png"))):
+        uri = f"{root}/{file.relative_to(tmp_path / 'data')}"
+        Bucket.objects[uri] = file.read_bytes()
+        Bucket.times[uri] = 1_000.0 + number
+    try:
+        few = {"near_duplicate_distance": 2}
+        previous = str(run_ingest(root, "first", **few).examples.folder)
+        put(tmp_path, "new.png", 500)
+        for name in ("rose/new.png", "tulip/0.png"):  # a new one, and one that is written again
+            Bucket.objects[f"{root}/{name}"] = (tmp_path / "new.png").read_bytes()
+            Bucket.times[f"{root}/{name}"] = 5_000.0
+        logging.getLogger("darkroom").propagate = True
+        with caplog.at_level(logging.INFO, "darkroom.ingest"):
+            second = run_ingest(root, "second", previous=previous, **few)
+        full = run_ingest(root, "full", **few)
+    finally:
+        Bucket.objects.clear()
+        Bucket.times.clear()
+    assert "2 photographs read" in caplog.text
+    assert_same(full, second)
 
 
 def test_unchanged_shards_are_linked_not_copied(tmp_path: Path, run_ingest: RunIngest) -> None:
