@@ -62,7 +62,12 @@ def _describe(
     if first["type"] == "missing":
         return f"setting '{key}' is missing"
     message = first["msg"].removeprefix("Value error, ")
+    message = _PLAIN.get(first["type"], message)
     return f"setting '{key}': {message} (got {first['input']!r})"
+
+
+_PLAIN = {"tuple_type": "expected a list, such as [a, b]"}
+"""pydantic's messages that speak of Python's types."""
 
 
 def _within(values: Any, location: Sequence[int | str]) -> list[int | str]:
@@ -102,6 +107,8 @@ def nearest(name: str, valid: Any) -> str:
     '; valid: epochs, seed'
     """
     names = sorted(valid)
+    if not names:
+        return "; there is none"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; valid: {', '.join(names)}"
 

@@ -2,23 +2,31 @@
 
 import ast
 import importlib.util
-import itertools
-import os
 from pathlib import Path
 
-from components.evaluate.inputs import check_baseline, check_slices, check_thresholds
+from components.evaluate.inputs import (
+    check_baseline,
+    check_buckets,
+    check_costs,
+    check_label,
+    check_slices,
+    check_thresholds,
+)
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.strangers import stranger_files
 from components.evaluate.tracking import check_client
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.header import known_columns
+from components.ingest.sources.header import Known, known_columns, known_data
 from components.ingest.sources.storage import local_files
-from components.train.settings import TrainSettings, check_positive_label
+from components.train.settings import DecisionSettings, TrainSettings, check_positive_label
+from darkroom.artifacts.examples import FEATURE_TYPES
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
 from darkroom.storage.paths import is_uri
 from pipeline.config import Config
+
+_USUAL = EvaluateSettings()
 
 
 def check_inputs(config: Config) -> None:
@@ -50,35 +58,38 @@ def _check_evaluation(config: Config) -> None:
         check_slices(evaluate.sliced_features, known)
         check_slices(evaluate.weak_slices.features or (), known, "weak_slices.features")
         check_slices(evaluate.fairness.columns, known, "fairness.columns")
-    if ingest.labels is not None:
-        count: int | None = len(set(ingest.labels))
-    else:
-        count = _label_folders(config.data)
-    decision = config.section(TrainSettings).decision
-    of_model = count, None, decision is not None
-    check_thresholds(evaluate.thresholds, *of_model)
-    check_thresholds(evaluate.against_baseline, *of_model, setting="against_baseline")
-    if decision is not None and ingest.labels is not None:
-        check_positive_label(decision, sorted(set(ingest.labels)))
+    known_of_data = known_data(config.data, ingest)
+    _check_labels(known_of_data, evaluate, config.section(TrainSettings).decision)
+    if known_of_data.types is not None:
+        check_buckets(evaluate.buckets, {**FEATURE_TYPES, **known_of_data.types})
     check_baseline(evaluate.baseline_folder)
     check_client(evaluate.mlflow)
     if evaluate.strangers is not None:
         stranger_files(Path(evaluate.strangers))
 
 
-def _label_folders(data: str) -> int | None:
-    """How many labels a folder has at most; None where a glance cannot tell."""
-    if is_uri(data) or not Path(data).is_dir():
-        return None
-    folders = _folders(data)
-    below = [len(_folders(folder)) for folder in folders]
-    return max(len(folders), *below) if folders else None
-
-
-def _folders(place: str) -> list[str]:
-    """Folders among the first entries: there may be a million, and a threshold asks for a few."""
-    with os.scandir(place) as entries:
-        return [entry.path for entry in itertools.islice(entries, 1000) if entry.is_dir()]
+def _check_labels(
+    data: Known, evaluate: EvaluateSettings, decision: DecisionSettings | None
+) -> None:
+    """Checks what is said of labels, as far as they are known."""
+    count = None if data.labels is None else len(data.labels)
+    of_model = count, data.multi_label, decision is not None
+    check_thresholds(evaluate.thresholds, *of_model)
+    if evaluate.baseline != "none" and evaluate.against_baseline != _USUAL.against_baseline:
+        check_thresholds(evaluate.against_baseline, *of_model, setting="against_baseline")
+    if data.multi_label:
+        for setting, given in (
+            ("train.decision", decision),
+            ("evaluate.costs", evaluate.costs),
+            ("evaluate.check_train_labels", evaluate.check_train_labels),
+        ):
+            if given:
+                raise SettingsError(f"setting '{setting}' is for images of one label each")
+    if data.labels is not None:
+        check_costs(evaluate.costs, data.labels)
+        check_label(evaluate.fairness.label, data.labels)
+        if decision is not None:
+            check_positive_label(decision, data.labels)
 
 
 def _check_backbone(path: str) -> None:

@@ -33,6 +33,13 @@ class Threshold(Settings):
     def _has_a_bound(self) -> Self:
         if not self.model_dump(exclude_none=True):
             raise ValueError(f"a threshold needs one of {', '.join(Threshold.model_fields)}")
+        for low, high in (
+            ("at_least", "at_most"),
+            ("every_slice_at_least", "every_slice_at_most"),
+        ):
+            least, most = getattr(self, low), getattr(self, high)
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"{low} {least:g} and {high} {most:g} rule each other out")
         return self
 
 

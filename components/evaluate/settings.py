@@ -16,6 +16,8 @@ from darkroom.beam.options import remote_runner
 from darkroom.settings import Settings, nearest
 from darkroom.storage.paths import mounted_path
 
+Cost = Annotated[float, pydantic.Field(ge=0, le=1e9)]
+
 Slicing = tuple[str, ...]
 """Features to slice by at once."""
 MOST_VALUES = 20
@@ -81,8 +83,9 @@ class Fairness(Settings):
 
     @pydantic.model_validator(mode="after")
     def _has_groups(self) -> Self:
-        if self.bounds and not self.columns:
-            raise ValueError("'bounds' need 'columns', whose values are the groups")
+        if (self.bounds or self.label) and not self.columns:
+            given = "bounds" if self.bounds else "label"
+            raise ValueError(f"'{given}' needs 'columns', whose values are the groups")
         return self
 
 
@@ -178,11 +181,11 @@ class EvaluateSettings(Settings):
     `anytime` holds its error rate of 5 % however often the same two models are compared as test
     photographs are added, and takes some half more of them."""
 
-    costs: dict[str, dict[str, Bound]] = pydantic.Field(default_factory=dict)
+    costs: dict[str, dict[str, Cost]] = pydantic.Field(default_factory=dict)
     """What a wrong answer costs, by label and predicted label: `{melanoma: {nevus: 50}}`. What is
     not stated costs 1, and a right answer 0. The metric `mean_cost` is computed from it."""
 
-    beta: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] | None = None
+    beta: Annotated[float, pydantic.Field(gt=0, le=100)] | None = None
     """How much more recall counts than precision in the metric `macro_f_beta`."""
 
     fairness: Fairness = Fairness()
@@ -241,6 +244,24 @@ class EvaluateSettings(Settings):
             ):
                 raise ValueError(f"the bounds of {name} must rise: {list(stated)}")
         return buckets
+
+    @pydantic.field_validator("costs")
+    @classmethod
+    def _right_answers_cost_nothing(
+        cls, costs: dict[str, dict[str, float]]
+    ) -> dict[str, dict[str, float]]:
+        for label, row in costs.items():
+            if row.get(label):
+                raise ValueError(f"a right answer costs 0: leave out {{{label}: {{{label}: ...}}}}")
+        return costs
+
+    @pydantic.field_validator("against_baseline", mode="before")
+    @classmethod
+    def _margins_are_named(cls, given: Any) -> Any:
+        for name, margins in given.items() if isinstance(given, Mapping) else ():
+            if not isinstance(margins, Mapping | Margins):
+                raise ValueError(f"{name}: expected one such as {{not_worse_by: 0.01}}")
+        return given
 
     @pydantic.field_validator("against_baseline")
     @classmethod
@@ -306,6 +327,14 @@ class EvaluateSettings(Settings):
                         f"'thresholds.{name}': {bound} {limit:g} decides nothing, since "
                         f"{name} is from {lowest:g} {most}"
                     )
+        for name, margins in self.against_baseline.items():
+            lowest, highest = metrics[name].range or (-math.inf, math.inf)
+            for margin, limit in margins.model_dump(exclude_none=True).items():
+                if limit > highest - lowest:
+                    raise ValueError(
+                        f"'against_baseline.{name}': {margin} {limit:g} is more than {name} can "
+                        f"differ, {highest - lowest:g}"
+                    )
         return self
 
 
@@ -322,4 +351,6 @@ def _full_form(name: str, given: Any) -> Any:
         return given
     if isinstance(given, int | float) and not isinstance(given, bool):
         return {"at_most" if metrics[name].direction == "lower" else "at_least": given}
-    return given
+    if isinstance(given, Threshold):
+        return given
+    raise ValueError(f"{name}: expected a number, or bounds such as {{at_least: 0.9}}")

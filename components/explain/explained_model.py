@@ -25,6 +25,10 @@ BATCH = 16
 """Pictures a call: bounds the memory that gradients take."""
 
 
+_AROUND = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[", "{{")
+"""How lines begin that TensorFlow puts around what went wrong."""
+
+
 class ExplainedModel:
     """A model that is explained.
 
@@ -70,7 +74,9 @@ class ExplainedModel:
             signature = self._loaded.signatures[XAI_PREPROCESS]
             images = signature(image_bytes=tf.constant([image_bytes]))["input_images"]
         except tf.errors.InvalidArgumentError as error:
-            reason = str(error.message).splitlines()[0]
+            lines = [line.strip() for line in str(error.message).splitlines()]
+            said = [line for line in lines if line and not line.startswith(_AROUND)]
+            reason = said[0] if said else type(error).__name__
             raise StepError(f"the model cannot read it ({reason})") from error
         pixels: Floats = images.numpy()[0]
         return pixels

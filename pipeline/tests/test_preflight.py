@@ -90,6 +90,48 @@ def test_a_threshold_needs_labels_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        ("roses", ["evaluate.costs={daisy: {rose: 5}}"], "no label 'rose'; did you mean 'roses'"),
+        (
+            "roses",
+            ["evaluate.fairness={columns: [camera], label: rose}"],
+            "evaluate.fairness.label': there is no label 'rose'",
+        ),
+        ("roses", ["evaluate.thresholds={top_3_accuracy: 0.1}"], "there are 2"),
+        (
+            "roses",
+            ["evaluate.slices=[camera]", "evaluate.buckets={camera: 3}"],
+            "camera is text, and only numbers have buckets",
+        ),
+        ("roses", ["evaluate.thresholds={micro_f1: 0.8}"], "images of several labels each"),
+        (
+            "roses|daisy",
+            ["ingest.label_separator='|'", "evaluate.thresholds={balanced_accuracy: 0.1}"],
+            "is for images of one label each",
+        ),
+        (
+            "roses|daisy",
+            ["ingest.label_separator='|'", "evaluate.check_train_labels=true"],
+            "check_train_labels' is for images of one label each",
+        ),
+        (
+            "tulips",
+            ["train.decision={positive_label: rose, recall: 0.9}"],
+            "there is no label 'rose'",
+        ),
+    ],
+)
+def test_what_the_labels_rule_out_is_refused_before_anything_runs(
+    tmp_path: Path, rows: str, changes: list[str], message: str
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"image,label,camera\na.jpg,daisy,x\nb.jpg,{rows},y\n")
+    with pytest.raises(SettingsError, match=message):
+        check(table, *changes)
+
+
+@pytest.mark.parametrize(
     ("backbone", "message"),
     [
         ("nowhere.at.all:net", "there is no module nowhere.at.all"),
