@@ -10,8 +10,8 @@ from components.ingest.shards.group import Group
 from components.ingest.splits.duplicates import COMPARED, FACTS, in_order, in_splits
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 
-_MOST_AT_ONCE = 2_000_000
-"""Photographs whose hashes are held at once: some 400 bytes each."""
+_MOST_AT_ONCE = 4_000_000
+"""Photographs whose hashes are held at once: some 270 bytes each."""
 
 
 class GroupSightings:

@@ -270,15 +270,15 @@ def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Pla
     asking, known = _hashes(ours), _hashes(theirs)
     nearest = _Nearest(ours.num_rows)
     nearer = distance - _PARTS_ARE_NEARER
-    pairs = (
+    everyone = np.arange(ours.num_rows)
+    for queries, others, within in (
         (asking.whole, known.whole[:1], distance),
         (asking.parts, known.plain, nearer),
-        (asking.plain, known.parts, nearer),
-    )
-    everyone = np.arange(ours.num_rows)
-    for queries, others, within in pairs:
-        if within >= 0 and queries and others:
+    ):
+        if within >= 0 and queries and len(others[0]):
             nearest.take(everyone, *nearest_within(queries, others, within))
+    if nearer >= 0 and known.parts and len(known.parts[0]):
+        nearest.take(everyone, *nearest_to(asking.plain, known.parts, nearer))
     return nearest.places, nearest.bits
 
 
@@ -360,6 +360,27 @@ def nearest_within(
             bits = np.bitwise_count(queries[column][query] ^ unique[other]).astype(np.int64)
             near = bits <= distance
             nearest.take(*_heads(query[near], owners[other[near]], bits[near]))
+    return nearest.places, nearest.bits
+
+
+def nearest_to(
+    queries: Sequence[Hashes], others: Sequence[Hashes], distance: int
+) -> tuple[Places, Places]:
+    """What `nearest_within` gives, for others with many more hashes each than queries have.
+
+    It is the queries that are put into buckets then, which have to be sorted.
+    """
+    nearest = _Nearest(len(queries[0]))
+    # Of many photographs with one hash the first is the answer.
+    asked, owners = zip(*(np.unique(column, return_index=True) for column in others), strict=True)
+    rows = max(1, _OTHERS_AT_ONCE // len(queries))
+    for start in range(0, len(queries[0]), rows):
+        block = np.stack([column[start : start + rows] for column in queries], axis=1).ravel()
+        for column, other, query in _candidates(asked, block, distance):
+            bits = np.bitwise_count(asked[column][other] ^ block[query]).astype(np.int64)
+            near = bits <= distance
+            places = query[near] // len(queries) + start
+            nearest.take(*_heads(places, owners[column][other[near]], bits[near]))
     return nearest.places, nearest.bits
 
 

@@ -41,32 +41,34 @@ def ordinals(sightings: pa.Table) -> Places:
 
 def digest_heads(sightings: pa.Table) -> Hashes:
     """The first 8 bytes of each content digest, by which equal ones are brought together."""
-    return _numbers(sightings.column("image_id"), 32)[:, 0]
+    parts = [
+        np.frombuffer(chunk.buffers()[1], np.uint64, len(chunk) * 4, chunk.offset * 32)[::4]
+        for chunk in sightings.column("image_id").chunks
+        if len(chunk)
+    ]
+    return np.concatenate([np.zeros(0, np.uint64), *parts])
 
 
 def perceptual_hashes(sightings: pa.Table) -> Hashes:
-    """The hash of each photograph itself."""
-    return np.asarray(sightings.column("perceptual_hash").to_numpy(), np.uint64)
+    """The hash of each photograph itself, its first byte the lowest."""
+    # As the bytes of `copy_hashes` are read, of which there are 13 times as many to turn round.
+    return np.asarray(sightings.column("perceptual_hash").to_numpy(), np.uint64).byteswap()
 
 
 def hashes_of_copies(sightings: pa.Table) -> Hashes:
     """`copy_hashes` of each photograph, [N, 13]; [N, 0] where any of them has none."""
     column = sightings.column("copy_hashes")
-    lengths = np.unique(pc.binary_length(column).to_numpy())
-    if len(lengths) != 1 or not lengths[0]:
+    lengths = pc.min_max(pc.binary_length(column)).as_py()
+    width = lengths["min"]
+    if not width or width != lengths["max"]:
         return np.zeros((sightings.num_rows, 0), np.uint64)
-    width = int(lengths[0])
-    return _numbers(column.cast(pa.binary(width)), width).byteswap()
-
-
-def _numbers(column: pa.ChunkedArray, width: int) -> Hashes:
-    """Bytes of a fixed width as numbers of 8 each, [N, width / 8]."""
-    parts = [
-        np.frombuffer(chunk.buffers()[1], np.uint64, len(chunk) * width // 8, chunk.offset * width)
-        for chunk in column.chunks
-        if len(chunk)
-    ]
-    return np.concatenate([np.zeros(0, np.uint64), *parts]).reshape(-1, width // 8)
+    parts = []
+    for chunk in column.chunks:
+        _, offsets, data = chunk.buffers()
+        if len(chunk):
+            (first,) = np.frombuffer(offsets, np.int32, 1, chunk.offset * 4)
+            parts.append(np.frombuffer(data, np.uint64, len(chunk) * width // 8, int(first)))
+    return np.concatenate(parts).reshape(-1, width // 8)
 
 
 def repeated(keys: Hashes) -> Places:

@@ -18,7 +18,7 @@ from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
 from components.ingest.splits import duplicates
 from components.ingest.splits.copy_hashes import perceptual_hash
-from components.ingest.splits.duplicates import Copy, Duplicates, nearest_within
+from components.ingest.splits.duplicates import Copy, Duplicates, nearest_to, nearest_within
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.artifacts.rejected import Reason
@@ -107,6 +107,8 @@ def test_nearest_is_what_comparing_all_pairs_gives(
 ) -> None:
     others = others + random.sample(queries, len(queries) // 3)
     found = nearest_within([column(queries)], [column(others)], distance)
+    other_way = nearest_to([column(queries)], [column(others)], distance)
+    np.testing.assert_array_equal(other_way, found)
     for query, place, bits in zip(queries, *found, strict=True):
         distances = [(query ^ other).bit_count() for other in others]
         if min(distances, default=65) > distance:
