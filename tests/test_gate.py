@@ -65,7 +65,7 @@ def test_only_a_model_that_is_no_worse_takes_the_champions_place_here(
     def served() -> list[str]:
         return sorted(path.name for path in (out / "served" / "digits").iterdir())
 
-    first = run("train.epochs=2")
+    first = run("train.epochs=1")
     assert first.code == 0, first.error
     assert "[champion] none" in first.output
     worse = run("train.epochs=1", "train.learning_rate=0.0001")

@@ -10,7 +10,7 @@ from components.ingest.shards.group import Group
 from components.ingest.splits.duplicates import COMPARED, FACTS, in_order, in_splits
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 
-_MOST_AT_ONCE = 4_000_000
+_MOST_AT_ONCE = 3_000_000
 """Photographs whose hashes are held at once: some 270 bytes each."""
 
 
@@ -30,8 +30,9 @@ class GroupSightings:
         for group in self._groups:
             held.append(in_splits(self._read([group], COMPARED), splits))
             if sum(table.num_rows for table in held) > _MOST_AT_ONCE:
-                yield pa.concat_tables(held)
-                held = held[:1]
+                # What waits here for the next one must not hold this one.
+                ready, held = [pa.concat_tables(held)], held[:1]
+                yield ready.pop()
         yield pa.concat_tables(held)
 
     def _read(self, groups: Sequence[Group], columns: Sequence[str]) -> pa.Table:

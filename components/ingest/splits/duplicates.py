@@ -122,6 +122,7 @@ def _with_leaks(
     stays_put = without(stays_put, leaks)
     for part in sightings.in_splits((last,)):
         ours = without(part, copies)
+        del part
         found_here = find_leaks(ours, stays_put, settings)
         stays |= stays_of(ours, found_here)
         leaks |= found_here
