@@ -15,6 +15,7 @@ from components.evaluate.inputs import (
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.strangers import stranger_files
 from components.evaluate.tracking import check_client
+from components.explain.settings import ExplainSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import Known, known_columns, known_data
 from components.ingest.sources.storage import local_files
@@ -23,6 +24,7 @@ from darkroom.artifacts.examples import FEATURE_TYPES
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
+from darkroom.settings import nearest
 from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 
@@ -59,6 +61,7 @@ def _check_evaluation(config: Config) -> None:
         check_slices(evaluate.weak_slices.features or (), known, "weak_slices.features")
         check_slices(evaluate.fairness.columns, known, "fairness.columns")
     known_of_data = known_data(config.data, ingest)
+    _check_explanations(config, known_of_data)
     _check_labels(known_of_data, evaluate, config.section(TrainSettings).decision)
     if known_of_data.types is not None:
         check_buckets(evaluate.buckets, {**FEATURE_TYPES, **known_of_data.types})
@@ -66,6 +69,23 @@ def _check_evaluation(config: Config) -> None:
     check_client(evaluate.mlflow)
     if evaluate.strangers is not None:
         stranger_files(Path(evaluate.strangers))
+
+
+def _check_explanations(config: Config, data: Known) -> None:
+    explain = config.optional_section(ExplainSettings)
+    if explain is None:
+        return
+    backbone = config.section(TrainSettings).backbone
+    if explain.method == "grad_cam" and backbone == "linear":
+        raise SettingsError(
+            "setting 'explain.method': grad_cam needs a feature map, and the backbone 'linear' has "
+            "none; take xrai"
+        )
+    if explain.label is not None and data.labels is not None and explain.label not in data.labels:
+        raise SettingsError(
+            f"setting 'explain.label': there is no label '{explain.label}'"
+            f"{nearest(explain.label, data.labels)}"
+        )
 
 
 def _check_labels(

@@ -115,6 +115,12 @@ def test_a_threshold_needs_labels_enough(tmp_path: Path) -> None:
             ["ingest.label_separator='|'", "evaluate.check_train_labels=true"],
             "check_train_labels' is for images of one label each",
         ),
+        ("roses", ["explain={label: rose}"], "explain.label': there is no label 'rose'"),
+        (
+            "roses",
+            ["explain={method: grad_cam}", "train.backbone=linear"],
+            "grad_cam needs a feature map",
+        ),
         (
             "tulips",
             ["train.decision={positive_label: rose, recall: 0.9}"],
