@@ -18,7 +18,8 @@ from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
 from components.ingest.splits import duplicates
 from components.ingest.splits.copy_hashes import perceptual_hash
-from components.ingest.splits.duplicates import Copy, Duplicates, nearest_to, nearest_within
+from components.ingest.splits.duplicates import Copy, Duplicates
+from components.ingest.splits.hamming import nearest_to, nearest_within
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.artifacts.rejected import Reason
