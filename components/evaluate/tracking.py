@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.evaluate.report.training import read_history
-from components.evaluate.settings import MlflowSettings
+from components.evaluate.sections import MlflowSettings
 from darkroom.artifacts.evaluation import MODEL_CARD_FILE, read_evaluation
 from darkroom.artifacts.manifest import PROVENANCE
 from darkroom.artifacts.model import read_model

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.evaluate.report.templates import templates
-from components.evaluate.settings import ModelCardSettings
+from components.evaluate.sections import ModelCardSettings
 
 TEMPLATE = "model_card.md.j2"
 LABELS = 100

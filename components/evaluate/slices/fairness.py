@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
-from components.evaluate.settings import FAIRNESS, EvaluateSettings, Fairness
+from components.evaluate.sections import FAIRNESS, Fairness
+from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.slicing import feature_slices
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from components.evaluate.answers.answers import SingleLabelAnswers
-from components.evaluate.settings import FAIRNESS, EvaluateSettings
+from components.evaluate.sections import FAIRNESS
+from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.fairness import Gap, find_gaps
 from components.evaluate.tests.small_artifacts import run_evaluate, table_of
 from components.evaluate.verdict import judge

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from components.evaluate.settings import EvaluateSettings, MlflowSettings
+from components.evaluate.sections import MlflowSettings
+from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.small_artifacts import (
     png,
     run_evaluate,
