@@ -112,7 +112,7 @@ def test_one_group_decides_nothing(if_undecided: str) -> None:
     ("fairness", "message"),
     [
         ({"bounds": {"recal_gap": 0.1}}, "did you mean 'recall_gap'"),
-        ({"columns": [], "bounds": {"recall_gap": 0.1}}, "'bounds' need 'columns'"),
+        ({"columns": [], "bounds": {"recall_gap": 0.1}}, "'bounds' needs 'columns'"),
         ({"bounds": {"recall_gap": 1.5}}, "less than or equal to 1"),
     ],
 )
