@@ -10,7 +10,7 @@ from components.ingest.shards.group import Group
 from components.ingest.splits.duplicates import COMPARED, FACTS, in_order, in_splits
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 
-_MOST_AT_ONCE = 3_000_000
+_MOST_AT_ONCE = 1_500_000
 """Photographs whose hashes are held at once: some 270 bytes each."""
 
 
