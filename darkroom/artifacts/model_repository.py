@@ -9,6 +9,7 @@ claimed.
 import contextlib
 import dataclasses
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -44,13 +45,14 @@ class Version:
 
     def stamp(self) -> frozenset[tuple[Path, int, int]]:
         """Path, size in bytes and time of change of each of its files."""
-        files = []
-        for path in self.folder.rglob("*"):
-            # Somebody may be removing the version.
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                files.append((path, stat.st_size, stat.st_mtime_ns))
-        return frozenset(files)
+        states = []
+        # Somebody may be removing the version, at which Path.rglob fails.
+        for parent, folders, files in os.walk(self.folder):
+            for path in (Path(parent, name) for name in (*folders, *files)):
+                with contextlib.suppress(OSError):
+                    stat = path.stat()
+                    states.append((path, stat.st_size, stat.st_mtime_ns))
+        return frozenset(states)
 
 
 def is_version_name(name: str) -> bool:

@@ -59,7 +59,14 @@ def remove_temporary(folder: Path, older_than: float = 0.0) -> None:
         older_than: Seconds since the last change of what is removed.
     """
     before = time.time() - older_than
-    for path in [*folder.rglob(f"{_PARTIAL}*")]:
+    # Path.rglob fails at a folder that another writer renames or removes meanwhile.
+    found = [
+        Path(parent, name)
+        for parent, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+        if name.startswith(_PARTIAL)
+    ]
+    for path in found:
         with contextlib.suppress(FileNotFoundError):
             if older_than and path.stat().st_mtime > before:
                 continue
