@@ -166,18 +166,34 @@ def pipeline_here(options: Sequence[str]) -> Iterator[Any]:
         SettingsError: The runner does not take the options.
         StepError: What a worker raised for people.
     """
+    # Here the job itself may run within the call that starts it: only a lost cluster is a refusal.
+    arguments, runner = beam_arguments(options), runner_name(options)
+    with _pipeline(arguments, runner, "beam_options", OSError) as pipeline:
+        yield pipeline
+
+
+@contextmanager
+def _pipeline(
+    arguments: Sequence[str], runner: str, named: str, refusal: type[Exception]
+) -> Iterator[Any]:
+    """Gives an empty pipeline, and runs it to its end.
+
+    Args:
+        arguments: Beam's own.
+        runner: The runner's short name.
+        named: What errors about the options begin with.
+        refusal: What it raises when the runner does not take the job.
+    """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    arguments = beam_arguments(options)
-    runner = runner_name(options)
     try:
-        pipeline = beam.Pipeline(options=PipelineOptions(arguments))
+        pipeline = beam.Pipeline(options=PipelineOptions(list(arguments)))
     except (ValueError, ImportError) as error:
-        raise SettingsError(f"beam_options: {cause(error)}") from error
+        raise SettingsError(f"{named}: {cause(error)}") from error
     yield pipeline
     try:
-        with _started(pipeline, runner) as job:
+        with _started(pipeline, runner, refusal) as job:
             job.wait_until_finish()
     except Exception as error:
         message = worker_message(error)
@@ -187,7 +203,7 @@ def pipeline_here(options: Sequence[str]) -> Iterator[Any]:
 
 
 @contextmanager
-def _started(pipeline: Any, runner: str) -> Iterator[Any]:
+def _started(pipeline: Any, runner: str, refusal: type[Exception]) -> Iterator[Any]:
     """Gives the job of a pipeline, which goes when the step does.
 
     Raises:
@@ -201,7 +217,7 @@ def _started(pipeline: Any, runner: str) -> Iterator[Any]:
     except ImportError as error:
         fix = ": uv sync --group dask" if runner == "DaskRunner" else f": {cause(error)}"
         raise SettingsError(f"{runner} needs packages that are not installed{fix}") from error
-    except (OSError, RuntimeError) as error:
+    except refusal as error:
         if worker_message(error) is not None:
             raise
         raise StepError(f"cannot run on {runner}: {cause(error)}") from error
@@ -224,22 +240,8 @@ def pipeline_on(workers: RemoteWorkers) -> Iterator[Any]:
         SettingsError: The runner does not take the options.
         StepError: The runner does not take the job, or the job fails.
     """
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    try:
-        pipeline = beam.Pipeline(options=PipelineOptions(list(workers.arguments)))
-    except (ValueError, ImportError) as error:
-        raise SettingsError(f"{workers.runner}: {cause(error)}") from error
-    yield pipeline
-    try:
-        with _started(pipeline, workers.runner) as job:
-            job.wait_until_finish()
-    except Exception as error:
-        message = worker_message(error)
-        if message is None:
-            raise
-        raise StepError(message) from error
+    with _pipeline(workers.arguments, workers.runner, workers.runner, Exception) as pipeline:
+        yield pipeline
 
 
 def check_reachable(locations: Sequence[str | None], workers: RemoteWorkers) -> None:

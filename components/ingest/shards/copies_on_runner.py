@@ -11,11 +11,11 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.entry import GONE, read_table, write_table
+from components.ingest.shards.entry import read_table, write_table
 from components.ingest.shards.group import Group
+from components.ingest.shards.sightings import present
 from components.ingest.splits.duplicates import (
     FACTS,
     LEAKS,
@@ -24,6 +24,7 @@ from components.ingest.splits.duplicates import (
     find_conflicts,
     find_identical,
     find_leaks,
+    in_order,
     in_splits,
     stays_of,
     without,
@@ -119,8 +120,7 @@ class _Ready:
 
 
 def _sightings(group: Group) -> pa.Table:
-    table = read_table(group.entries, SIGHTING_COLUMNS)
-    table = table.filter(pc.not_equal(table.column("ordinal"), GONE))
+    table = present(read_table(group.entries, SIGHTING_COLUMNS))
     numbers = pa.array([group.number] * table.num_rows, pa.int32())
     return table.append_column("group", numbers)
 
@@ -272,4 +272,4 @@ def _to_bytes(table: pa.Table) -> bytes:
 def _joined(parts: Iterable[bytes]) -> pa.Table:
     """Tables as one, in the order of their rows."""
     tables = [pa.ipc.open_stream(part).read_all() for part in parts]
-    return pa.concat_tables(tables).sort_by("ordinal")
+    return in_order(pa.concat_tables(tables))

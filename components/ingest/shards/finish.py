@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """A group that stands in the artifact.
+    """A group that is finished.
 
     Attributes:
         summary: What it comes to.
@@ -125,7 +125,7 @@ def _finish_shards(
     settings: IngestSettings,
     folder: str,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """File names and digests of the shards, by split, once they stand in the folder."""
+    """File names and digests of the shards in the folder, by split."""
     now = [tuple(labels or ()) for labels in table.column("merged_labels").to_pylist()]
     splits = table.column("split").to_pylist()
     shards: dict[str, str] = {}

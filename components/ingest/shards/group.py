@@ -1,4 +1,4 @@
-"""A group: photographs whose records stand in the same shards, one a split."""
+"""A group: photographs whose records are in the same shards, one a split."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from components.ingest.sources.rows import Row
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Photographs whose records stand in the same shards, one a split.
+    """Photographs whose records are in the same shards, one a split.
 
     Attributes:
         number: Place among the groups; their shards are numbered by it.
@@ -21,7 +21,7 @@ class Group:
         digests: SHA-256 of each shard, by split.
         rejected: Path of the JSON Lines of the rows that were refused, with their ordinals.
         read: Number of photographs that were read for it.
-        unstored: The rows of entries that were left out as copies so far, and stand in no shard.
+        unstored: The rows of entries that were left out as copies so far, and are in no shard.
     """
 
     number: int
@@ -46,7 +46,7 @@ def moved(group: Group, folder: str) -> Group:
 
 
 def write_group(group: Group, folder: Path) -> None:
-    """Writes what a group is beside its files, which all stand in one folder."""
+    """Writes what a group is beside its files, which are all in one folder."""
     facts = {
         "number": group.number,
         "total": group.total,

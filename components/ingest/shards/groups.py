@@ -48,7 +48,7 @@ def plan_groups(
         if mark := fingerprint(row):
             marks.setdefault(bytes.fromhex(mark), []).append(ordinal)
     drafts = list(_drafts(previous, marks))
-    # A row stands in one shard; another of the same fingerprint is a copy that was not stored.
+    # A row is in one shard; another of the same fingerprint is a copy that was not stored.
     left = [(ordinal, draft, place) for draft in drafts for place, ordinal in draft.others]
     left.sort()
     spared = [left[n : n + _UNSTORED_A_GROUP] for n in range(0, len(left), _UNSTORED_A_GROUP)]

@@ -37,11 +37,11 @@ class GroupSightings:
 
     def _read(self, groups: Sequence[Group], columns: Sequence[str]) -> pa.Table:
         schema = pa.schema([field for field in SIGHTING_FIELDS if field.name in columns])
-        tables = [_present(read_table(group.entries, schema.names)) for group in groups]
+        tables = [present(read_table(group.entries, schema.names)) for group in groups]
         found = [table.select(schema.names) for table in tables]
         return pa.concat_tables([schema.empty_table(), *found])
 
 
-def _present(entries: pa.Table) -> pa.Table:
+def present(entries: pa.Table) -> pa.Table:
     """Entries whose rows are there."""
     return entries.filter(pc.not_equal(entries.column("ordinal"), GONE))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from components.ingest.images.tiles import tiles_by_label
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.rows import joined_labels
 from darkroom.artifacts.examples import SPLITS
 from darkroom.artifacts.manifest import digest_of
 from darkroom.artifacts.statistics import MEASURES, Statistics
@@ -77,7 +76,7 @@ def summarize(kept: "pa.Table", settings: IngestSettings) -> Summary:
 
     alike: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
     splits, values = (kept.column(name).to_pylist() for name in ("split", "tile_values"))
-    for place, (_, labels) in enumerate(shown_labels(kept, settings)):
+    for place, labels in enumerate(shown_labels(kept)):
         total.labels.update(labels)
         if values[place]:
             add([place], splits[place], tiles_by_label(values[place], settings.labels or ()))
@@ -92,16 +91,11 @@ def summarize(kept: "pa.Table", settings: IngestSettings) -> Summary:
     return total
 
 
-def shown_labels(
-    entries: "pa.Table", settings: IngestSettings
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The label that each entry's example has, and all its labels, of which there may be one."""
+def shown_labels(entries: "pa.Table") -> Iterator[tuple[str, ...]]:
+    """The labels that each entry's example has, of which there may be one."""
     columns = [entries.column(name).to_pylist() for name in ("label", "labels", "merged_labels")]
     for label, labels, merged in zip(*columns, strict=True):
-        if merged:
-            yield joined_labels(merged, settings.label_separator), tuple(merged)
-        else:
-            yield label, tuple(labels or (label,))
+        yield tuple(merged or labels or (label,))
 
 
 def examples_manifest(
