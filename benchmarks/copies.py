@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from benchmarks.photographs import FLOWERS
 from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
+from components.ingest.splits.compared import Compared
 from components.ingest.splits.duplicates import nearest_copies
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 
@@ -78,18 +79,23 @@ def hashed(photographs: Sequence[bytes]) -> pa.Table:
     return pa.table(columns, schema=pa.schema(fields))
 
 
+def compared(hashes: pa.Table) -> Compared:
+    """Photographs as they are compared."""
+    return Compared.of_tables([hashes])
+
+
 def recall(files: Sequence[Path], seed: int = 0) -> dict[str, float]:
     """The share of made copies that are found to be copies of their own originals, by kind."""
     random = np.random.default_rng(seed)
     distance = IngestSettings().near_duplicate_distance
-    originals = hashed([file.read_bytes() for file in files])
+    originals = compared(hashed([file.read_bytes() for file in files]))
     found = {}
     for kind in KINDS:
         copies = []
         for file in files:
             with Image.open(file) as picture:
                 copies.append(copy_of(picture.convert("RGB"), kind, random))
-        places, _ = nearest_copies(hashed(copies), originals, distance)
+        places, _ = nearest_copies(compared(hashed(copies)), originals, distance)
         found[kind] = float(np.mean(places == np.arange(len(files))))
     return found
 
@@ -102,7 +108,9 @@ def pairs(files: Sequence[Path]) -> list[tuple[Path, Path, int]]:
     found = {}
     for bit in range(len(files).bit_length()):
         ours, theirs = ([n for n in range(len(files)) if n >> bit & 1 == side] for side in (0, 1))
-        nearest = nearest_copies(hashes.take(ours), hashes.take(theirs), distance)
+        nearest = nearest_copies(
+            compared(hashes.take(ours)), compared(hashes.take(theirs)), distance
+        )
         for one, index, bits in zip(ours, *nearest, strict=True):
             if index >= 0:
                 pair = sorted((one, theirs[index]))

@@ -16,6 +16,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.entry import read_table, write_table
 from components.ingest.shards.group import Group
 from components.ingest.shards.sightings import present
+from components.ingest.splits.compared import Compared
 from components.ingest.splits.duplicates import (
     FACTS,
     LEAKS,
@@ -193,7 +194,8 @@ def _leaks_of_valid(
     parts = list(pair[1])
     table = _joined(part for _, part in parts)
     split, others = LEAKS[0]
-    leaks = find_leaks(in_splits(table, (split,)), in_splits(table, others), settings)
+    compared = Compared.of_tables([table])
+    leaks = find_leaks(compared.in_splits((split,)), compared.in_splits(others), settings)
     with written_to(work) as local:
         write_table(without(table, leaks), local / _OTHERS_FILE)
     yield from _leaks_by_group(table, leaks)
@@ -227,8 +229,9 @@ def _leaks_of_train(
     split, _ = LEAKS[1]
     tables = [in_splits(_left(joined)[1], (split,)) for joined in pair[1]["left"]]
     if tables and exists(others):
-        ours = pa.concat_tables(tables)
-        yield from _leaks_by_group(ours, find_leaks(ours, read_table(others), settings))
+        ours = Compared.of_tables(tables)
+        theirs = Compared.of_tables([read_table(others)])
+        yield from _leaks_by_group(ours.facts, find_leaks(ours, theirs, settings))
 
 
 def _without_stays(pair: tuple[int, _Leaks]) -> tuple[int, Duplicates]:

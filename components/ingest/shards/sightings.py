@@ -7,11 +7,9 @@ import pyarrow.compute as pc
 
 from components.ingest.shards.entry import GONE, read_table
 from components.ingest.shards.group import Group
-from components.ingest.splits.duplicates import COMPARED, FACTS, in_order, in_splits
+from components.ingest.splits.compared import COMPARED
+from components.ingest.splits.duplicates import FACTS, in_order, in_splits
 from components.ingest.splits.sightings import SIGHTING_FIELDS
-
-_MOST_AT_ONCE = 1_500_000
-"""Photographs whose hashes are held at once: some 270 bytes each."""
 
 
 class GroupSightings:
@@ -25,15 +23,10 @@ class GroupSightings:
         return in_order(self._read(self._groups, FACTS))
 
     def in_splits(self, splits: Sequence[str]) -> Iterator[pa.Table]:
-        """Those of some splits, in tables of some `_MOST_AT_ONCE` rows; at least one table."""
-        held: list[pa.Table] = [self._read((), COMPARED)]
+        """Those of some splits, a table a group; at least one table."""
+        yield self._read((), COMPARED)
         for group in self._groups:
-            held.append(in_splits(self._read([group], COMPARED), splits))
-            if sum(table.num_rows for table in held) > _MOST_AT_ONCE:
-                # What waits here for the next one must not hold this one.
-                ready, held = [pa.concat_tables(held)], held[:1]
-                yield ready.pop()
-        yield pa.concat_tables(held)
+            yield in_splits(self._read([group], COMPARED), splits)
 
     def _read(self, groups: Sequence[Group], columns: Sequence[str]) -> pa.Table:
         schema = pa.schema([field for field in SIGHTING_FIELDS if field.name in columns])

@@ -7,20 +7,19 @@ whether one process holds all photographs, or workers hold a part each.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.settings import IngestSettings
+from components.ingest.splits.compared import Compared
 from components.ingest.splits.hamming import HASH_BITS, Nearest, nearest_to, nearest_within
 from components.ingest.splits.sightings import (
-    Hashes,
     Places,
     digest_heads,
-    hashes_of_copies,
     image_ids,
     ordinals,
     perceptual_hashes,
@@ -36,8 +35,8 @@ FACTS = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_valu
 """Columns that tell equal photographs; hashes of what copies may be are many times as much."""
 
 _CONFLICTING = ("ordinal", "perceptual_hash", "label", "tile_values")
-COMPARED = ("ordinal", "image_id", "perceptual_hash", "copy_hashes", "split")
-"""Columns that tell near copies."""
+_MOST_AT_ONCE = 6_000_000
+"""Photographs whose hashes are held at once, some 160 bytes each."""
 
 LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))
 """Which split's photographs are compared with which others', in this order: test never moves."""
@@ -78,7 +77,7 @@ class Sightings(Protocol):
         """All of them, in the order of their rows, with the columns `FACTS`."""
 
     def in_splits(self, splits: Sequence[str]) -> Iterator[pa.Table]:
-        """Those of some splits with the columns `COMPARED`, in tables of bounded size."""
+        """Those of some splits with the columns `COMPARED`, in small tables; at least one."""
 
 
 def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
@@ -111,18 +110,31 @@ def _with_leaks(
 ) -> dict[int, Copy]:
     (split, others), (last, _) = LEAKS
     parts = [without(part, copies) for part in sightings.in_splits((split, *others))]
-    stays_put = in_order(pa.concat_tables(parts))
-    del parts
-    leaks = find_leaks(in_splits(stays_put, (split,)), in_splits(stays_put, others), settings)
-    stays = stays_of(stays_put, leaks)
-    stays_put = without(stays_put, leaks)
-    for part in sightings.in_splits((last,)):
-        ours = without(part, copies)
-        del part
+    stays_put = Compared.of_tables(parts).in_order()
+    leaks = find_leaks(stays_put.in_splits((split,)), stays_put.in_splits(others), settings)
+    stays = stays_of(stays_put.facts, leaks)
+    stays_put = stays_put.without(np.fromiter(leaks, np.int64, len(leaks)))
+    for tables in _some_at_once(sightings.in_splits((last,))):
+        ours = Compared.of_tables([without(table, copies) for table in tables])
+        del tables
         found_here = find_leaks(ours, stays_put, settings)
-        stays |= stays_of(ours, found_here)
+        stays |= stays_of(ours.facts, found_here)
         leaks |= found_here
     return settle_twins(copies, stays) | leaks
+
+
+def _some_at_once(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    held: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        held.append(table)
+        rows += table.num_rows
+        if rows > _MOST_AT_ONCE:
+            # What waits here for the next one must not hold this one.
+            ready, held, rows = [held], [], 0
+            yield ready.pop()
+    if held:
+        yield held
 
 
 def without(sightings: pa.Table, copies: Mapping[int, Copy]) -> pa.Table:
@@ -228,7 +240,7 @@ def _conflict(copies: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def find_leaks(ours: pa.Table, theirs: pa.Table, settings: IngestSettings) -> dict[int, Copy]:
+def find_leaks(ours: Compared, theirs: Compared, settings: IngestSettings) -> dict[int, Copy]:
     """Photographs that are nearly others of another split.
 
     Args:
@@ -238,9 +250,10 @@ def find_leaks(ours: pa.Table, theirs: pa.Table, settings: IngestSettings) -> di
     """
     places, bits = nearest_copies(ours, theirs, settings.near_duplicate_distance)
     near = np.flatnonzero(places >= 0)
-    twins = image_ids(theirs, places[near])
-    splits = theirs.column("split").take(pa.array(places[near])).to_pylist()
-    found = zip(ordinals(ours)[near].tolist(), twins, splits, bits[near].tolist(), strict=True)
+    twins = image_ids(theirs.facts, places[near])
+    splits = theirs.facts.column("split").take(pa.array(places[near])).to_pylist()
+    rows = ordinals(ours.facts)[near].tolist()
+    found = zip(rows, twins, splits, bits[near].tolist(), strict=True)
     return {
         ordinal: Copy(
             Reason.NEAR_DUPLICATE,
@@ -251,7 +264,7 @@ def find_leaks(ours: pa.Table, theirs: pa.Table, settings: IngestSettings) -> di
     }
 
 
-def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Places, Places]:
+def nearest_copies(ours: Compared, theirs: Compared, distance: int) -> tuple[Places, Places]:
     """The nearest of some photographs that is a copy of one of others, or that one of it.
 
     Args:
@@ -264,39 +277,14 @@ def nearest_copies(ours: pa.Table, theirs: pa.Table, distance: int) -> tuple[Pla
         For each of ours, the place in `theirs` and the number of differing bits, int64 [N] both;
         -1 where there is none.
     """
-    asking, known = _hashes(ours), _hashes(theirs)
-    nearest = Nearest(ours.num_rows)
+    nearest = Nearest(len(ours))
     nearer = distance - _PARTS_ARE_NEARER
-    everyone = np.arange(ours.num_rows)
     for queries, others, within in (
-        (asking.whole, known.whole[:1], distance),
-        (asking.parts, known.plain, nearer),
+        (ours.whole, theirs.whole[:1], distance),
+        (ours.parts, theirs.plain, nearer),
     ):
-        if within >= 0 and queries and len(others[0]):
-            nearest.take(everyone, *nearest_within(queries, others, within))
-    if nearer >= 0 and known.parts and len(known.parts[0]):
-        nearest.take(everyone, *nearest_to(asking.plain, known.parts, nearer))
+        if within >= 0 and queries:
+            nearest.add(nearest_within(queries, others, within))
+    if nearer >= 0 and theirs.parts:
+        nearest.add(nearest_to(ours.plain, theirs.parts, nearer))
     return nearest.places, nearest.bits
-
-
-class _Hashed(NamedTuple):
-    """Hashes of photographs, a column for each kind of copy, uint64 [N] each.
-
-    Attributes:
-        whole: The photograph, and it mirrored.
-        parts: Without a border, the same mirrored, and the crops.
-        plain: The photograph, and it without a border.
-    """
-
-    whole: list[Hashes]
-    parts: list[Hashes]
-    plain: list[Hashes]
-
-
-def _hashes(sightings: pa.Table) -> _Hashed:
-    given = perceptual_hashes(sightings)
-    others = list(hashes_of_copies(sightings).T)
-    if not others:
-        return _Hashed([given], [], [given])
-    inner, mirrored, *crops = others
-    return _Hashed([given, mirrored], [inner, *crops], [given, inner])

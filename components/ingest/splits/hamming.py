@@ -1,8 +1,12 @@
 """Near hashes: the nearest within a Hamming distance, among millions, in bounded memory."""
 
+import concurrent.futures
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +18,7 @@ _OTHERS_AT_ONCE = 1 << 23
 
 
 class Nearest:
-    """The nearest that was found so far for each photograph.
+    """The nearest that was found so far for each of some photographs.
 
     Attributes:
         places: Which it is, int64 [N]; -1 for none.
@@ -29,19 +33,23 @@ class Nearest:
         """Takes what is nearer, or as near and earlier.
 
         Args:
-            queries: Which photographs, each but once.
-            places: What is near each of them, or -1.
+            queries: Which photographs; one may come more than once.
+            places: What is near each of them.
             bits: Number of differing bits.
         """
+        queries, places, bits = _heads(queries, places, bits)
         known, known_bits = self.places[queries], self.bits[queries]
         is_nearer = (bits < known_bits) | ((bits == known_bits) & (places < known))
-        better = (places >= 0) & ((known < 0) | is_nearer)
+        better = (known < 0) | is_nearer
         self.places[queries[better]], self.bits[queries[better]] = places[better], bits[better]
 
+    def add(self, other: "Nearest") -> None:
+        """Takes what another search found for the same photographs."""
+        found = np.flatnonzero(other.places >= 0)
+        self.take(found, other.places[found], other.bits[found])
 
-def nearest_within(
-    queries: Sequence[Hashes], others: Sequence[Hashes], distance: int
-) -> tuple[Places, Places]:
+
+def nearest_within(queries: Sequence[Hashes], others: Sequence[Hashes], distance: int) -> Nearest:
     """The nearest of `others` to each query, if any is within a Hamming distance.
 
     Of `distance + k` bands of bits, hashes that differ in at most `distance` bits agree in k, so
@@ -54,42 +62,49 @@ def nearest_within(
         distance: Largest number of differing bits.
 
     Returns:
-        For each query, the place in `others` of the nearest by any of their hashes (the first of
-        equals) and the number of differing bits, int64 [Q] both; -1 where there is none.
+        For each query the nearest of `others` by any of their hashes, the first of equals.
     """
     nearest = Nearest(len(queries[0]))
+    everyone = np.arange(len(queries[0]))
+    asked = [(column, everyone) for column in queries]
     rows = max(1, _OTHERS_AT_ONCE // len(others))
     for start in range(0, len(others[0]), rows):
         block = np.stack([column[start : start + rows] for column in others], axis=1)
         # Many photographs with one hash, as blank ones have, are compared as one.
         unique, first = np.unique(block, return_index=True)
         owners = first // len(others) + start
-        for column, query, other in _candidates(queries, unique, distance):
-            bits = np.bitwise_count(queries[column][query] ^ unique[other]).astype(np.int64)
-            near = bits <= distance
-            nearest.take(*_heads(query[near], owners[other[near]], bits[near]))
-    return nearest.places, nearest.bits
+        found = functools.partial(_take_other, nearest, owners)
+        _search(asked, unique, distance, found)
+    return nearest
 
 
-def nearest_to(
-    queries: Sequence[Hashes], others: Sequence[Hashes], distance: int
-) -> tuple[Places, Places]:
+def nearest_to(queries: Sequence[Hashes], others: Sequence[Hashes], distance: int) -> Nearest:
     """What `nearest_within` gives, for others with many more hashes each than queries have.
 
     It is the queries that are put into buckets then, which have to be sorted.
     """
     nearest = Nearest(len(queries[0]))
     # Of many photographs with one hash the first is the answer.
-    asked, owners = zip(*(np.unique(column, return_index=True) for column in others), strict=True)
+    asked = [np.unique(column, return_index=True) for column in others]
     rows = max(1, _OTHERS_AT_ONCE // len(queries))
     for start in range(0, len(queries[0]), rows):
         block = np.stack([column[start : start + rows] for column in queries], axis=1).ravel()
-        for column, other, query in _candidates(asked, block, distance):
-            bits = np.bitwise_count(asked[column][other] ^ block[query]).astype(np.int64)
-            near = bits <= distance
-            places = query[near] // len(queries) + start
-            nearest.take(*_heads(places, owners[column][other[near]], bits[near]))
-    return nearest.places, nearest.bits
+        owners = np.arange(block.size) // len(queries) + start
+        found = functools.partial(_take_query, nearest, owners)
+        _search(asked, block, distance, found)
+    return nearest
+
+
+def _take_other(
+    nearest: Nearest, owners: Places, queries: Places, others: Places, bits: Places
+) -> None:
+    nearest.take(queries, owners[others], bits)
+
+
+def _take_query(
+    nearest: Nearest, owners: Places, others: Places, queries: Places, bits: Places
+) -> None:
+    nearest.take(owners[queries], others, bits)
 
 
 def _heads(query: Places, place: Places, bits: Places) -> tuple[Places, Places, Places]:
@@ -100,10 +115,15 @@ def _heads(query: Places, place: Places, bits: Places) -> tuple[Places, Places, 
     return query[heads], place[heads], bits[heads]
 
 
-_SECONDS_A_LOOKUP, _SECONDS_A_PAIR = 3e-8, 1.5e-8
+_SECONDS_A_LOOKUP, _SECONDS_A_PAIR = 1e-8, 1e-7
 _MOST_AGREEING = 4
+_MOST_THREADS = 4
+_QUERIES_AT_ONCE = 1 << 17
+"""As many as stay in a processor's cache from one step to the next."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-"""Of 64 bits over the golden ratio: spreads keys over buckets (Knuth, TAOCP 3, section 6.4)."""
+"""Of 64 bits over the golden ratio: spreads keys over slots (Knuth, TAOCP 3, section 6.4)."""
+_SPARE_BITS = 4
+"""There are 16 to 32 times as many slots as hashes: a query rarely meets one by chance."""
 
 
 def _agreeing(distance: int, others: int) -> int:
@@ -117,57 +137,135 @@ def _agreeing(distance: int, others: int) -> int:
     return min(range(1, _MOST_AGREEING + 1), key=seconds)
 
 
-def _candidates(
-    queries: Sequence[Hashes], others: Hashes, distance: int
-) -> Iterator[tuple[int, Places, Places]]:
-    """A column of the queries, and places of queries and others that may be near by it.
-
-    A bounded number of pairs at a time, since of what many share there are many.
-    """
-    agreeing = _agreeing(distance, len(others))
-    bands = distance + agreeing
-    edges = [HASH_BITS * band // bands for band in range(bands + 1)]
-    masks = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    bits = len(others).bit_length()
-    for chosen in itertools.combinations(masks, agreeing):
-        mask = np.uint64(sum(chosen))
-        buckets = _buckets(others & mask, bits)
-        order = np.argsort(buckets)
-        starts = np.zeros((1 << bits) + 1, np.int64)
-        np.cumsum(np.bincount(buckets, minlength=1 << bits), out=starts[1:])
-        for column, hashes in enumerate(queries):
-            asked = _buckets(hashes & mask, bits)
-            begins = starts[asked]
-            sizes = starts[asked + 1] - begins
-            hits = np.flatnonzero(sizes)
-            for query, other in _pairs(hits, begins[hits], sizes[hits], order):
-                yield column, query, other
-
-
-def _buckets(keys: Hashes, bits: int) -> Places:
-    return ((keys * _MULTIPLIER) >> np.uint64(HASH_BITS - bits)).astype(np.int64)
-
-
-def _pairs(
-    queries: Places, begins: Places, sizes: Places, order: Places
-) -> Iterator[tuple[Places, Places]]:
-    """Each query with all that is in its bucket.
+def _search(
+    queries: Sequence[tuple[Hashes, Places]],
+    others: Hashes,
+    distance: int,
+    take: Callable[[Places, Places, Places], None],
+) -> None:
+    """Finds all pairs within the distance, by a thread a core: NumPy's loops hold no lock.
 
     Args:
-        queries: Places of queries.
-        begins: Where the bucket of each begins in `order`.
+        queries: Hashes, and whose they are.
+        others: Hashes.
+        distance: Largest number of differing bits.
+        take: Is given owners of queries, places of others and the number of differing bits, some
+            at a time, by one thread at a time.
+    """
+    one_at_a_time = threading.Lock()
+    masks = _masks(distance, len(others))
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+
+    def search(some: Sequence[np.uint64]) -> None:
+        for found in _near(queries, others, distance, some):
+            with one_at_a_time:
+                take(*found)
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(search, [masks[first::threads] for first in range(threads)]))
+
+
+def _near(
+    queries: Sequence[tuple[Hashes, Places]],
+    others: Hashes,
+    distance: int,
+    masks: Sequence[np.uint64],
+) -> Iterator[tuple[Places, Places, Places]]:
+    """Pairs that are within the distance and agree in the bits of one of the masks.
+
+    A bounded number at a time, since of what many share there are many.
+    """
+    slots = _Slots(others)
+    for mask in masks:
+        slots.fill(mask)
+        met = [slots.meeting(hashes) for hashes, _ in queries]
+        found = list(zip(queries, met, strict=True))
+        asked = np.concatenate([hashes[hits] for (hashes, _), hits in found])
+        owners = np.concatenate([whose[hits] for (_, whose), hits in found])
+        for query, place in slots.pairs(asked):
+            bits = np.bitwise_count(asked[query] ^ others[place]).astype(np.int64)
+            near = bits <= distance
+            yield owners[query[near]], place[near], bits[near]
+
+
+def _masks(distance: int, others: int) -> list[np.uint64]:
+    """Bits of which any two hashes within the distance agree in those of one mask at least."""
+    agreeing = _agreeing(distance, others)
+    bands = distance + agreeing
+    edges = [HASH_BITS * band // bands for band in range(bands + 1)]
+    bits = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
+    return [np.uint64(sum(chosen)) for chosen in itertools.combinations(bits, agreeing)]
+
+
+class _Slots:
+    """Hashes by some of their bits: which of many queries meet any, told in a few ns each.
+
+    Most queries meet none, so only those that do, and what they meet, are sorted and paired.
+    """
+
+    def __init__(self, hashes: Hashes) -> None:
+        bits = len(hashes).bit_length() + _SPARE_BITS
+        self._hashes = hashes
+        self._shift = np.uint64(HASH_BITS - bits)
+        self._taken = np.zeros(1 << bits, bool)
+        self._mask = np.uint64(0)
+        self._slots = np.zeros(0, np.int64)
+
+    def fill(self, mask: np.uint64) -> None:
+        """Goes by other bits from here on."""
+        self._taken[self._slots] = False
+        self._mask = mask
+        self._slots = self._slot(self._hashes)
+        self._taken[self._slots] = True
+
+    def meeting(self, queries: Hashes) -> Places:
+        """Places of the queries whose slot is taken."""
+        found = [np.zeros(0, np.int64)]
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            slots = self._slot(queries[start : start + _QUERIES_AT_ONCE])
+            found.append(np.flatnonzero(self._taken.take(slots)) + start)
+        return np.concatenate(found)
+
+    def pairs(self, queries: Hashes) -> Iterator[tuple[Places, Places]]:
+        """Places of queries that meet any, each with the places of all hashes in its slot."""
+        asked = self._slot(queries)
+        self._taken[self._slots] = False
+        self._taken[asked] = True
+        members = np.flatnonzero(self._taken.take(self._slots))
+        self._taken[asked] = False
+        # Both are in the same slots, so that in order of slots they go side by side.
+        places, _, asking = _by_slot(asked)
+        order, begins, sizes = _by_slot(self._slots[members])
+        met = members[order]
+        for query, place in _pairs(np.repeat(begins, asking), np.repeat(sizes, asking)):
+            yield places[query], met[place]
+
+    def _slot(self, hashes: Hashes) -> Places:
+        return (((hashes & self._mask) * _MULTIPLIER) >> self._shift).view(np.int64)
+
+
+def _by_slot(slots: Places) -> tuple[Places, Places, Places]:
+    """The order by slots, where in it each slot begins, and how many are in each."""
+    bits = len(slots).bit_length()
+    # Numbers are sorted several times as fast as their places.
+    ordered = np.sort((slots << bits) | np.arange(len(slots)))
+    begins = np.flatnonzero(np.diff(ordered >> bits, prepend=-1))
+    return ordered & ((1 << bits) - 1), begins, np.diff(begins, append=len(slots))
+
+
+def _pairs(begins: Places, sizes: Places) -> Iterator[tuple[Places, Places]]:
+    """Each query with all places of its range, a bounded number at a time.
+
+    Args:
+        begins: Where the range of each query begins.
         sizes: How many it holds.
-        order: Places of others, bucket by bucket.
     """
     totals = np.cumsum(sizes)
     begin = 0
-    while begin < len(queries):
+    while begin < len(sizes):
         taken = totals[begin - 1] if begin else 0
         end = max(begin + 1, int(np.searchsorted(totals, taken + _PAIRS_AT_ONCE, "right")))
         part = sizes[begin:end]
         within = np.arange(int(part.sum())) - np.repeat(np.cumsum(part) - part, part)
-        yield (
-            np.repeat(queries[begin:end], part),
-            order[np.repeat(begins[begin:end], part) + within],
-        )
+        yield np.repeat(np.arange(begin, end), part), np.repeat(begins[begin:end], part) + within
         begin = end

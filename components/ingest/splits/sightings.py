@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -53,22 +52,6 @@ def perceptual_hashes(sightings: pa.Table) -> Hashes:
     """The hash of each photograph itself, its first byte the lowest."""
     # As the bytes of `copy_hashes` are read, of which there are 13 times as many to turn round.
     return np.asarray(sightings.column("perceptual_hash").to_numpy(), np.uint64).byteswap()
-
-
-def hashes_of_copies(sightings: pa.Table) -> Hashes:
-    """`copy_hashes` of each photograph, [N, 13]; [N, 0] where any of them has none."""
-    column = sightings.column("copy_hashes")
-    lengths = pc.min_max(pc.binary_length(column)).as_py()
-    width = lengths["min"]
-    if not width or width != lengths["max"]:
-        return np.zeros((sightings.num_rows, 0), np.uint64)
-    parts = []
-    for chunk in column.chunks:
-        _, offsets, data = chunk.buffers()
-        if len(chunk):
-            (first,) = np.frombuffer(offsets, np.int32, 1, chunk.offset * 4)
-            parts.append(np.frombuffer(data, np.uint64, len(chunk) * width // 8, int(first)))
-    return np.concatenate(parts).reshape(-1, width // 8)
 
 
 def repeated(keys: Hashes) -> Places:

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
 from components.ingest.splits import duplicates
+from components.ingest.splits.compared import Compared
 from components.ingest.splits.copy_hashes import perceptual_hash
 from components.ingest.splits.duplicates import Copy, Duplicates
 from components.ingest.splits.hamming import nearest_to, nearest_within
@@ -80,7 +81,9 @@ def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> D
 def nearest_copies(
     ours: Sequence[HashedImage], theirs: Sequence[HashedImage], distance: int
 ) -> list[tuple[int, int]]:
-    places, bits = duplicates.nearest_copies(table_of(ours), table_of(theirs), distance)
+    places, bits = duplicates.nearest_copies(
+        Compared.of_tables([table_of(ours)]), Compared.of_tables([table_of(theirs)]), distance
+    )
     return list(zip(places.tolist(), bits.tolist(), strict=True))
 
 
@@ -109,8 +112,9 @@ def test_nearest_is_what_comparing_all_pairs_gives(
     others = others + random.sample(queries, len(queries) // 3)
     found = nearest_within([column(queries)], [column(others)], distance)
     other_way = nearest_to([column(queries)], [column(others)], distance)
-    np.testing.assert_array_equal(other_way, found)
-    for query, place, bits in zip(queries, *found, strict=True):
+    np.testing.assert_array_equal(other_way.places, found.places)
+    np.testing.assert_array_equal(other_way.bits, found.bits)
+    for query, place, bits in zip(queries, found.places.tolist(), found.bits.tolist(), strict=True):
         distances = [(query ^ other).bit_count() for other in others]
         if min(distances, default=65) > distance:
             assert (place, bits) == (-1, -1)
@@ -121,9 +125,9 @@ def test_nearest_is_what_comparing_all_pairs_gives(
 
 def test_many_equal_hashes_are_no_burden() -> None:
     same = np.zeros(200_000, np.uint64)
-    places, bits = nearest_within([same], [same], 4)
-    assert not places.any()
-    assert not bits.any()
+    nearest = nearest_within([same], [same], 4)
+    assert not nearest.places.any()
+    assert not nearest.bits.any()
 
 
 def sighting(image_id: str, number: int, split: str, label: str = "rose") -> HashedImage:
