@@ -119,7 +119,7 @@ def build(groups: Path, out: Path) -> None:
     files = sorted(groups.glob("entries-*.parquet"))
     made = [Group(n, len(files), str(file), {}, {}) for n, file in enumerate(files)]
     out.mkdir(parents=True)
-    built = finish_groups(made, IngestSettings(), out)
+    built = finish_groups(made, IngestSettings(), str(out))
     write_statistics(out, built.summary.statistics, [])
     sys.stderr.write(f"{built.summary.photographs:,} kept, {len(built.rejections):,} copies\n")
 

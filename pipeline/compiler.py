@@ -91,10 +91,10 @@ def unreachable(config: Config) -> list[str]:
 
 
 def with_workers(config: Config) -> Config:
-    """The config with what a Beam runner on a cluster needs to be told of the cluster.
+    """The config with what steps, and Beam's runners, need to be told of the cluster.
 
     Args:
-        config: The config; what its `beam_options` say themselves stays.
+        config: The config; what its `beam_options` and `data_root` say themselves stays.
 
     Raises:
         SettingsError: `cluster.images_file` cannot be read.
@@ -104,7 +104,10 @@ def with_workers(config: Config) -> Config:
         if step.worker_image:
             settings = getattr(config, step.name)
             options = _settled(settings.beam_options, config.cluster, step.worker_image)
-            sections[step.name] = settings.model_copy(update={"beam_options": options})
+            known: dict[str, Any] = {"beam_options": options}
+            if "data_root" in type(settings).model_fields and settings.data_root is None:
+                known["data_root"] = config.cluster.data_root
+            sections[step.name] = settings.model_copy(update=known)
     return config.model_copy(update=sections)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.ingest.settings import IngestSettings
 from darkroom.artifacts import examples as examples_format
+from darkroom.artifacts.data_root import RECORDS, records_folder
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.rejected import (
     COPY_REASONS,
@@ -59,12 +60,16 @@ def ingest(
     from components.ingest.shards.summary import examples_manifest
     from components.ingest.validation import find, read_previous, settle_findings
 
-    beam_options = with_staging_location(examples, settings.beam_options)
+    beam_options = with_staging_location(examples, settings.beam_options, settings.data_root)
     settings = settings.model_copy(update={"beam_options": beam_options})
     expected = read_previous(settings.expectations)
-    with atomic_artifact(examples) as temporary, tempfile.TemporaryDirectory() as scratch:
+    with (
+        atomic_artifact(examples) as temporary,
+        records_folder(settings.data_root, examples_format.KIND, temporary) as records,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         build = _on_runner if settings.beam_options else _in_this_process
-        source, total, refused = build(data, settings, temporary, Path(scratch))
+        source, total, refused = build(data, settings, records, temporary, Path(scratch))
         total.reasons.update(source.reasons)
         _write_rejected(rejected, refused, total.reasons, source.side_files)
         _log.info("%s photographs read", f"{total.read:,}")
@@ -79,21 +84,23 @@ def ingest(
             total.statistics,
             expected,
             findings,
-            entries_by_image(temporary, {copy.twin for copy in samples.copies if copy.twin}),
+            entries_by_image(records, {copy.twin for copy in samples.copies if copy.twin}),
             total.reasons,
             samples,
-            temporary,
+            records,
             {"data": data, "columns": source.columns, **settings.model_dump(mode="json")},
         )
         _write_statistics(statistics, card)
         settle_findings(findings, statistics / PAGE)
         manifest = examples_manifest(total, data, source.columns, settings)
+        if settings.data_root is not None:
+            manifest[RECORDS] = records
         write_manifest(temporary, examples_format.KIND, manifest)
     return {"counts": counts, "rejected": dict(total.reasons)}
 
 
 def _in_this_process(
-    data: str, settings: IngestSettings, folder: Path, scratch: Path
+    data: str, settings: IngestSettings, records: str, folder: Path, scratch: Path
 ) -> tuple["Source", "Summary", Iterable[Rejection]]:
     """Builds the examples; gives what the source says, what they come to, and refused rows."""
     from components.ingest.shards.build_examples import build_examples
@@ -102,18 +109,20 @@ def _in_this_process(
     table = checked_source(data, scratch, settings)
     source = source_of(table)
     _announce(data, source)
-    built = build_examples(table.rows, _previous(settings), settings, folder)
+    # On the disk of the artifact, where shards that stay as they are only change their name.
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        built = build_examples(table.rows, _previous(settings), settings, records, Path(work))
     return source, built.summary, [*table.rejections, *built.rejections]
 
 
 def _on_runner(
-    data: str, settings: IngestSettings, folder: Path, scratch: Path
+    data: str, settings: IngestSettings, records: str, folder: Path, scratch: Path
 ) -> tuple["Source", "Summary", Iterable[Rejection]]:
     """The same by the workers of a Beam runner; refused rows are read as they are asked for."""
     from components.ingest.shards.listing import SOURCE, refused_file
     from components.ingest.shards.runner import build_on_runner
 
-    source, total = build_on_runner(data, _previous(settings), settings, folder, scratch)
+    source, total = build_on_runner(data, _previous(settings), settings, records, folder, scratch)
     _announce(data, source)
     # What the source itself refuses comes first, as it does here.
     first = scratch / refused_file(SOURCE)

@@ -180,6 +180,10 @@ class IngestSettings(Settings):
     data are spread over up to 64 groups, so that as many workers can read them."""
     beam_options: tuple[str, ...] = ()
     """Options for Beam in its own spelling, such as `--runner=DataflowRunner`."""
+    data_root: str | None = pydantic.Field(default=None, min_length=1)
+    """URI of a folder, such as `gs://my-bucket/darkroom`, in which the shards and their index
+    get a folder of their own; the artifact is then the manifest that names it. On a cluster:
+    `cluster.data_root`. Unset: they are in the artifact."""
 
     @pydantic.field_validator("columns", mode="before")
     @classmethod

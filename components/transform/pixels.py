@@ -1,8 +1,10 @@
 """Shards of photographs to shards of records: each is decoded once, where it is read."""
 
+import copy
 import dataclasses
+import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,8 +27,11 @@ from components.transform.settings import TransformSettings
 from darkroom.artifacts import examples, transformed
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example, serialized_example
+from darkroom.records.shards import list_shards
 from darkroom.records.tfrecord import read_records, write_record
 from darkroom.runtime.pace import Pace
+from darkroom.storage.atomic import write_json
+from darkroom.storage.files import read_all, written_to
 
 _log = logging.getLogger("darkroom.transform")
 
@@ -44,7 +49,7 @@ class Task:
 
     Attributes:
         split: The split they are of.
-        shards: Their paths.
+        shards: Their paths or URIs.
         name: File name of what they become, such as `train-00000-of-00002.tfrecord`.
     """
 
@@ -57,11 +62,11 @@ def plan_tasks(source: examples.Examples) -> list[Task]:
     """Divides all shards into tasks of some `TASK_BYTES`; the same shards give the same tasks."""
     tasks = []
     for split in examples.SPLITS:
-        shards = source.shards(split)
-        count = -(-sum(shard.stat().st_size for shard in shards) // TASK_BYTES) or 1
+        shards = list_shards(source.records, split)
+        count = -(-sum(shard.size for shard in shards) // TASK_BYTES) or 1
         for number in range(count):
             # Every `count`-th shard, so that each task is a sample of the whole.
-            paths = tuple(str(shard) for shard in shards[number::count])
+            paths = tuple(shard.location for shard in shards[number::count])
             name = f"{split}-{number:05d}-of-{count:05d}.tfrecord"
             tasks.append(Task(split, paths, name))
     return tasks
@@ -74,12 +79,16 @@ class Written:
     Attributes:
         split: The split it is of.
         count: Number of its records.
+        name: File name of its shard.
+        digest: SHA-256 of the shard.
         mean: Mean of each training photograph's pixels by channel, float64 [N, 3].
         variance: Their variance, likewise.
     """
 
     split: str
     count: int
+    name: str
+    digest: str
     mean: Array
     variance: Array
 
@@ -87,6 +96,16 @@ class Written:
 def count_of(written: Written) -> tuple[str, int]:
     """The split of a task, and the number of its records."""
     return written.split, written.count
+
+
+def digest_of_shard(written: Written) -> tuple[int, tuple[str, str]]:
+    """The name and the digest of a task's shard, all under one key."""
+    return 0, (written.name, written.digest)
+
+
+def write_digests(pair: tuple[int, Iterable[tuple[str, str]]], path: Path) -> None:
+    """Writes the digests of all shards by name, as JSON."""
+    write_json(path, dict(pair[1]))
 
 
 def moments_of(written: Written) -> Iterator[pa.RecordBatch]:
@@ -111,7 +130,7 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         multi_label: bool = False,
         total: int = 0,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._total = total
         self._pace: Pace | None = None
         self._settings = settings
@@ -127,12 +146,22 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         if embeddings is not None:
             self._embedder = self._shared.acquire(lambda: Embedder(embeddings, size))
 
+    def into(self, folder: str) -> "WriteRecords":
+        """The same, into another folder."""
+        other = copy.copy(self)
+        other.folder = folder
+        return other
+
     def process(self, task: Task) -> Iterator[Written]:
         """Writes the task's shard."""
-        yield self.write(task, Path(self._folder))
+        yield self.write(task)
 
-    def write(self, task: Task, folder: Path) -> Written:
-        """Writes the task's shard into a folder."""
+    def write(self, task: Task) -> Written:
+        """Writes the task's shard, on copies of what is in a store."""
+        with written_to(self.folder) as folder, read_all(task.shards) as shards:
+            return self._written(dataclasses.replace(task, shards=shards), folder)
+
+    def _written(self, task: Task, folder: Path) -> Written:
         count = 0
         # Without a training photograph there are none to concatenate.
         moments: list[tuple[Array, Array]] = [(np.zeros((0, 3)), np.zeros((0, 3)))]
@@ -145,7 +174,9 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
                 if task.split == "train":
                     moments.append(image_moments(crop_centre(images, self._settings)))
         mean, variance = (np.concatenate(parts) for parts in zip(*moments, strict=True))
-        return Written(task.split, count, mean, variance)
+        with (folder / task.name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Written(task.split, count, task.name, digest, mean, variance)
 
     def _write(self, file: BinaryIO, images: Array, indices: Sequence[int | list[int]]) -> None:
         name, contents = transformed.IMAGE, images
@@ -241,7 +272,7 @@ def pixel_dataset(
 def _name_culprit(task: Task, error: tf.errors.OpError) -> str:
     """Names the photograph that TensorFlow refuses, which its own error does not."""
     for shard in task.shards:
-        for record in read_records(Path(shard)):
+        for record in read_records(shard):
             example = parsed_example(record)
             try:
                 decode_stored(tf.constant(example[examples.IMAGE_BYTES][0]))

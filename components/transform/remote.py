@@ -1,8 +1,8 @@
-"""Tasks done by workers on other machines, which have neither the examples nor the records."""
+"""Tasks done by workers of a runner that can do no more of the work, or on other machines."""
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,85 +11,58 @@ import numpy as np
 from components.transform.pixels import Task, WriteRecords, Written
 from darkroom.beam.remote import (
     RemoteWorkers,
-    download,
     download_all,
     pipeline_here,
     pipeline_on,
     shared_folder,
     upload,
 )
-from darkroom.storage.paths import mounted_uri
+from darkroom.storage.files import written_to
+from darkroom.storage.paths import is_uri, mounted_uri
 
 
-def write_remote(
-    tasks: Sequence[Task], write: WriteRecords, workers: RemoteWorkers, records: Path, written: Path
+def write_elsewhere(
+    tasks: Sequence[Task],
+    write: WriteRecords,
+    workers: RemoteWorkers | None,
+    options: Sequence[str],
+    written: Path,
 ) -> None:
-    """Has the tasks done by workers on other machines, by way of a folder shared with them.
+    """Has the tasks done.
 
-    Args:
-        tasks: The tasks.
-        write: Does a task where its shards are.
-        workers: The workers.
-        records: Where the shards of records go.
-        written: Where goes what else `ReadWritten` gives of every task.
-    """
-    with shared_folder(workers) as shared:
-        reached = _reachable(tasks, shared)
-        with pipeline_on(workers) as pipeline:
-            _ = (
-                pipeline
-                | "List tasks" >> beam.Create(reached)
-                | "Spread tasks" >> beam.Reshuffle()
-                | "Write records" >> beam.ParDo(_WriteElsewhere(write, shared))
-            )
-        download_all(f"{shared}/records", records)
-        download_all(f"{shared}/written", written)
-
-
-def write_here(
-    tasks: Sequence[Task], write: WriteRecords, options: Sequence[str], records: Path, written: Path
-) -> None:
-    """Has the tasks done by workers on this machine, of a runner that can do no more of the work.
+    What workers on other machines cannot read, or write, goes by way of a folder shared with them.
 
     Args:
         tasks: The tasks.
         write: Does a task.
+        workers: The workers on other machines; None where they are on this one.
         options: Options for Beam in its spelling.
-        records: Where the shards of records go.
-        written: Where goes what else `ReadWritten` gives of every task.
+        written: Where goes what `ReadWritten` gives of every task.
     """
-    with pipeline_here(options) as pipeline:
-        _ = (
-            pipeline
-            | "List tasks" >> beam.Create(tasks)
-            | "Spread tasks" >> beam.Reshuffle()
-            | "Write records" >> beam.ParDo(_WriteHere(write, str(records), str(written)))
-        )
-
-
-class _WriteHere(beam.DoFn):  # type: ignore[misc]
-    """Does a task, and leaves what it came to in a folder."""
-
-    def __init__(self, write: WriteRecords, records: str, written: str) -> None:
-        self._write = write
-        self._records = records
-        self._written = written
-
-    def setup(self) -> None:
-        self._write.setup()
-
-    def process(self, task: Task) -> None:
-        _save(self._write.write(task, Path(self._records)), _file(Path(self._written), task))
-
-
-def _save(done: Written, path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez(file, count=done.count, mean=done.mean, variance=done.variance)
+    with ExitStack() as stack:
+        if workers is None:
+            place, pipeline = str(written), pipeline_here(options)
+        else:
+            shared = stack.enter_context(shared_folder(workers))
+            tasks, place, pipeline = _reachable(tasks, shared), shared, pipeline_on(workers)
+            records, write = write.folder, write.into(_reachable_folder(write.folder, shared))
+        with pipeline as graph:
+            _ = (
+                graph
+                | "List tasks" >> beam.Create(tasks)
+                | "Spread tasks" >> beam.Reshuffle()
+                | "Write records" >> beam.ParDo(_Save(write, f"{place}/written"))
+            )
+        if workers is not None:
+            download_all(f"{place}/written", written / "written")
+            if write.folder == f"{shared}/records":
+                download_all(write.folder, Path(records))
 
 
 def _reachable(tasks: Sequence[Task], shared: str) -> list[Task]:
     """The tasks with shards that remote workers can open."""
-    uris = {shard: mounted_uri(Path(shard)) for task in tasks for shard in task.shards}
+    every = [shard for task in tasks for shard in task.shards]
+    uris = {shard: shard if is_uri(shard) else mounted_uri(shard) for shard in every}
     upload([Path(shard) for shard, uri in uris.items() if uri is None], f"{shared}/examples")
 
     def reached(shard: str) -> str:
@@ -98,37 +71,37 @@ def _reachable(tasks: Sequence[Task], shared: str) -> list[Task]:
     return [dataclasses.replace(t, shards=tuple(map(reached, t.shards))) for t in tasks]
 
 
-class _WriteElsewhere(beam.DoFn):  # type: ignore[misc]
-    """Does a task on a copy of its shards, and leaves what it wrote in the shared folder."""
+def _reachable_folder(records: str, shared: str) -> str:
+    return records if is_uri(records) else mounted_uri(records) or f"{shared}/records"
 
-    def __init__(self, write: WriteRecords, shared: str) -> None:
+
+class _Save(beam.DoFn):  # type: ignore[misc]
+    """Does a task, and leaves what it came to in a folder."""
+
+    def __init__(self, write: WriteRecords, folder: str) -> None:
         self._write = write
-        self._shared = shared
+        self._folder = folder
 
     def setup(self) -> None:
         self._write.setup()
 
     def process(self, task: Task) -> None:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            (folder / "records").mkdir()
-            shards = tuple(str(shard) for shard in download(task.shards, folder))
-            done = self._write.write(dataclasses.replace(task, shards=shards), folder / "records")
-            _save(done, _file(folder, task))
-            upload([_file(folder, task)], f"{self._shared}/written")
-            upload([folder / "records" / task.name], f"{self._shared}/records")
+        done = self._write.write(task)
+        with written_to(self._folder) as local, _file(local, task).open("wb") as file:
+            np.savez(file, **dataclasses.asdict(done))
 
 
 class ReadWritten(beam.DoFn):  # type: ignore[misc]
-    """Gives what `WriteRecords` would for a task that was done by a remote worker."""
+    """Gives what `WriteRecords` would for a task that was done elsewhere."""
 
-    def __init__(self, written: str) -> None:
-        self._written = written
+    def __init__(self, written: Path) -> None:
+        self._folder = str(written / "written")
 
     def process(self, task: Task) -> Iterator[Written]:
         """Reads what the task came to."""
-        with np.load(_file(Path(self._written), task)) as done:
-            yield Written(task.split, int(done["count"]), done["mean"], done["variance"])
+        with np.load(_file(Path(self._folder), task)) as done:
+            values = {name: done[name] if done[name].ndim else done[name].item() for name in done}
+            yield Written(**values)
 
 
 def _file(folder: Path, task: Task) -> Path:

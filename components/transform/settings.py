@@ -66,6 +66,10 @@ class TransformSettings(Settings):
     """
     beam_options: tuple[str, ...] = ()
     """Options for Beam in its own spelling, such as `--runner=DataflowRunner`."""
+    data_root: str | None = pydantic.Field(default=None, min_length=1)
+    """URI of a folder, such as `gs://my-bucket/darkroom`, in which the shards get a folder of their
+    own; the artifact is then the manifest that names it. On a cluster: `cluster.data_root`. Unset:
+    they are in the artifact."""
 
     @property
     def size(self) -> tuple[int, int]:

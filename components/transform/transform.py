@@ -1,5 +1,6 @@
 """The transform step: examples to a transform graph and ready-to-train examples."""
 
+import json
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -8,13 +9,15 @@ from typing import Any
 
 from components.transform.settings import EmbeddingsSettings, TransformSettings
 from darkroom.artifacts import transformed
+from darkroom.artifacts.data_root import RECORDS, records_folder
 from darkroom.artifacts.examples import SPLITS, Examples, read_examples
-from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.manifest import atomic_artifact, digest_of, write_manifest
 from darkroom.artifacts.saved_model import plain_path
 from darkroom.beam.options import beam_arguments, runner_name, worker_message
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
+from darkroom.records.shards import list_shards
 from darkroom.records.tfrecord import read_records
 
 _log = logging.getLogger("darkroom.transform")
@@ -47,7 +50,9 @@ def transform(
             `beam_options` ask for do not reach the step's files.
         StepError: The examples are missing, incomplete or damaged, or hold no training example.
     """
-    beam_options = with_staging_location(transformed_examples, settings.beam_options)
+    beam_options = with_staging_location(
+        transformed_examples, settings.beam_options, settings.data_root
+    )
     settings = settings.model_copy(update={"beam_options": beam_options})
     source = read_examples(examples)
     made_by = _made_by(settings.embeddings) if settings.embeddings else None
@@ -55,11 +60,12 @@ def transform(
         raise StepError(f"the train split of {examples} is empty; ingest more photographs")
     with (
         atomic_artifact(transform_graph) as graph,
-        atomic_artifact(transformed_examples) as records,
+        atomic_artifact(transformed_examples) as stored,
+        records_folder(settings.data_root, transformed.EXAMPLES_KIND, stored) as records,
     ):
         with tempfile.TemporaryDirectory(dir=graph) as temporary:
             try:
-                moments = _write_records(source, settings, records, Path(temporary))
+                moments, digest = _write_records(source, settings, records, Path(temporary))
             except Exception as error:
                 message = worker_message(error)
                 if message is None:
@@ -74,8 +80,10 @@ def transform(
         }
         _log.info("%s images at %d x %d pixels", f"{sum(source.counts.values()):,}", *settings.size)
         write_manifest(graph, transformed.GRAPH_KIND, facts | moments)
-        stored = {"counts": source.counts} | _stored(settings, made_by, records)
-        write_manifest(records, transformed.EXAMPLES_KIND, facts | stored)
+        held = {"counts": source.counts, "digest": digest} | _stored(settings, made_by, records)
+        if settings.data_root is not None:
+            held[RECORDS] = records
+        write_manifest(stored, transformed.EXAMPLES_KIND, facts | held)
     return moments
 
 
@@ -89,21 +97,25 @@ def _made_by(embeddings: EmbeddingsSettings) -> dict[str, Any]:
 
 
 def _stored(
-    settings: TransformSettings, made_by: dict[str, Any] | None, records: Path
+    settings: TransformSettings, made_by: dict[str, Any] | None, records: str
 ) -> dict[str, Any]:
     """What the records hold: pixels of some height and width by split, or embeddings."""
     if made_by is None:
         sizes = dict.fromkeys(SPLITS, settings.size)
         return {"stored_size": sizes | {"train": settings.size_with_margin}}
-    shard = min(records.glob("train-*.tfrecord"))
+    shard = list_shards(records, "train")[0].location
     (first,) = parsed_example(next(read_records(shard)))[transformed.EMBEDDING]
     return {"stored_size": {}, "embeddings": made_by | {"size": len(first) // 2}}
 
 
 def _write_records(
-    source: Examples, settings: TransformSettings, records: Path, temporary: Path
-) -> dict[str, list[float]]:
-    """Decodes every photograph, once, into the records; returns the training split's moments."""
+    source: Examples, settings: TransformSettings, records: str, temporary: Path
+) -> tuple[dict[str, list[float]], str]:
+    """Decodes every photograph, once, into the records.
+
+    Returns:
+        The training split's moments, and the digest of the shards.
+    """
     import apache_beam as beam
     import pyarrow as pa
     import tensorflow_transform.beam as tft_beam
@@ -114,14 +126,16 @@ def _write_records(
         WriteRecords,
         check_count,
         count_of,
+        digest_of_shard,
         moments_of,
         plan_tasks,
+        write_digests,
     )
 
     temporary = plain_path(temporary)
-    tasks, fitted = plan_tasks(source), temporary / "moments"
+    tasks, fitted, digests = plan_tasks(source), temporary / "moments", temporary / "digests.json"
     write: beam.DoFn = WriteRecords(
-        str(records),
+        records,
         settings,
         source.labels,
         source.multi_label,
@@ -130,16 +144,11 @@ def _write_records(
     beam_options: Sequence[str] = settings.beam_options
     workers = remote_workers(beam_options)
     if workers is not None or runner_name(beam_options) in _CANNOT_FIT:
-        from components.transform.remote import ReadWritten, write_here, write_remote
+        from components.transform.remote import ReadWritten, write_elsewhere
 
-        written = temporary / "written"
-        written.mkdir()
-        if workers is None:
-            write_here(tasks, write, beam_options, records, written)
-        else:
-            write_remote(tasks, write, workers, records, written)
+        write_elsewhere(tasks, write, workers, beam_options, temporary)
         # What is left to do is small, and needs no folder that others reach.
-        write, beam_options = ReadWritten(str(written)), ()
+        write, beam_options = ReadWritten(temporary), ()
     options = PipelineOptions(beam_arguments(beam_options))
     with beam.Pipeline(options=options) as pipeline, tft_beam.Context(str(temporary)):
         done = (
@@ -153,9 +162,11 @@ def _write_records(
         counts = done | "Counts" >> beam.Map(count_of).with_output_types(tuple[str, int])
         by_split = counts | "Count records" >> beam.CombinePerKey(sum)
         _ = by_split | "Check counts" >> beam.Map(check_count, source)
+        named = done | "Digests" >> beam.Map(digest_of_shard) | "Gather" >> beam.GroupByKey()
+        _ = named | "Write digests" >> beam.Map(write_digests, digests)
         fitting = (moments, adapter_config()) | "Fit" >> tft_beam.AnalyzeDataset(dataset_moments)
         _ = fitting | "Write moments" >> tft_beam.WriteTransformFn(str(fitted))
-    return read_moments(fitted)
+    return read_moments(fitted), digest_of(json.loads(digests.read_text(encoding="utf-8")))
 
 
 def _write_graph(

@@ -6,7 +6,9 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from darkroom.artifacts.data_root import RECORDS
 from darkroom.artifacts.manifest import folder_digest, read_manifest
+from darkroom.records.shards import list_shards
 
 KIND = "examples"
 SPLITS = ("train", "valid", "test")
@@ -65,9 +67,14 @@ class Examples:
         """Type of every feature of a record: `bytes`, `int` or `float`."""
         return FEATURE_TYPES | MEASURE_TYPES | self.columns
 
-    def shards(self, split: str) -> list[Path]:
-        """The TFRecord files of a split, in order."""
-        return sorted(self.folder.glob(f"{split}-*.tfrecord"))
+    @property
+    def records(self) -> str:
+        """Path or URI of the folder of the shards and their index."""
+        return str(self.manifest.get(RECORDS, self.folder))
+
+    def shards(self, split: str) -> list[str]:
+        """Paths or URIs of the TFRecord files of a split, in order."""
+        return [shard.location for shard in list_shards(self.records, split)]
 
 
 def read_examples(folder: Path) -> Examples:

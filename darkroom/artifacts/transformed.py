@@ -5,10 +5,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from darkroom.artifacts.data_root import RECORDS
 from darkroom.artifacts.examples import IMAGE_BYTES, LABEL
 from darkroom.artifacts.manifest import read_manifest
 from darkroom.backbones.weights import IMAGENET, RANDOM
 from darkroom.errors import SettingsError
+from darkroom.records.shards import list_shards
 
 GRAPH_KIND = "transform_graph"
 EXAMPLES_KIND = "transformed_examples"
@@ -99,9 +101,14 @@ class TransformedExamples:
         height, width = self.stored_size[split]
         return height * width * 3
 
-    def shards(self, split: str) -> list[Path]:
-        """The TFRecord files of a split, in order."""
-        return sorted(self.folder.glob(f"{split}-*.tfrecord"))
+    @property
+    def records(self) -> str:
+        """Path or URI of the folder of the shards."""
+        return str(self.manifest.get(RECORDS, self.folder))
+
+    def shards(self, split: str) -> list[str]:
+        """Paths or URIs of the TFRecord files of a split, in order."""
+        return [shard.location for shard in list_shards(self.records, split)]
 
 
 def read_transform_graph(folder: Path) -> TransformGraph:

@@ -45,13 +45,16 @@ class RemoteWorkers:
     staging_location: str
 
 
-def with_staging_location(artifact: Path, options: Sequence[str]) -> tuple[str, ...]:
+def with_staging_location(
+    artifact: Path, options: Sequence[str], data_root: str | None = None
+) -> tuple[str, ...]:
     """Options for Beam with the folder that remote workers share with the step.
 
     Args:
         artifact: An output of the step. Where it is in a bucket, and the options name no
             `--temp_location`, that is beside it.
         options: Options in Beam's spelling.
+        data_root: Where the step's records go, if not into the artifact; it comes first.
 
     Returns:
         The options; as they are where the workers are on this machine.
@@ -60,7 +63,7 @@ def with_staging_location(artifact: Path, options: Sequence[str]) -> tuple[str, 
         SettingsError: Remote workers would not reach the step's files, or hold its code.
     """
     runner = remote_runner(options)
-    place = mounted_uri(artifact.absolute().parent)
+    place = data_root or mounted_uri(artifact.absolute().parent)
     if runner is not None and place is not None and "temp_location" not in option_values(options):
         options = [*options, f"--temp_location={place}"]
     remote_workers(options)

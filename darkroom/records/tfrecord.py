@@ -11,6 +11,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from darkroom.errors import StepError
+from darkroom.storage.files import opened
 
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
@@ -30,13 +31,13 @@ def framed(record: bytes) -> bytes:
     return b"".join((head, record, _CHECKSUM.pack(_masked_crc(record))))
 
 
-def read_records(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file.
+def read_records(path: str | Path) -> Iterator[bytes]:
+    """The records of a TFRecord file anywhere, read as they are asked for.
 
     Raises:
-        StepError: The file is cut short or a checksum does not match.
+        StepError: The file is cut short, a checksum does not match, or its store refuses.
     """
-    with path.open("rb") as file:
+    with opened(path) as file:
         while header := file.read(_HEADER.size):
             if len(header) < _HEADER.size:
                 raise StepError(f"{path} is cut short; make the artifact again")

@@ -12,7 +12,7 @@ import glob
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from darkroom.errors import DarkroomError, StepError
 from darkroom.storage.atomic import create_file
@@ -20,6 +20,8 @@ from darkroom.storage.paths import is_uri
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 """Names that file systems give the time of a file's last change."""
+
+_BLOCK = 8 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,26 @@ def read_bytes(location: str) -> bytes:
     return content
 
 
+@contextlib.contextmanager
+def opened(location: str | Path) -> Iterator[BinaryIO]:
+    """Opens a file anywhere, to be read from its beginning, some megabytes ahead.
+
+    Raises:
+        StepError: Its store refuses, or does not answer, now or while it is read.
+        OSError: A file of this machine cannot be read.
+    """
+    if not is_uri(str(location)):
+        with Path(location).open("rb") as local:
+            yield local
+        return
+    system, path = _file_system(str(location))
+    with (
+        clear_errors(f"cannot read {location}", StepError),
+        system.open(path, "rb", block_size=_BLOCK, cache_type="readahead") as file,
+    ):
+        yield file
+
+
 def exists(location: str) -> bool:
     """Whether there is a file or folder."""
     system, path = _file_system(location)
@@ -103,6 +125,13 @@ def create(location: str, content: bytes) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def put(file: Path, location: str) -> None:
+    """Copies a file from here to anywhere, under another name."""
+    system, path = _file_system(location)
+    system.makedirs(path.rpartition("/")[0], exist_ok=True)
+    system.put_file(str(file), path)
 
 
 def upload(files: Sequence[Path], folder: str) -> None:
@@ -163,6 +192,23 @@ def read_from(location: str) -> Iterator[Path]:
         with clear_errors(f"cannot read {location}", StepError):
             (path,) = download([location], Path(temporary))
         yield path
+
+
+@contextlib.contextmanager
+def read_all(locations: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Gives files' paths here: their own, or those of copies while they are used.
+
+    Raises:
+        StepError: One of them cannot be read.
+    """
+    remote = [location for location in locations if is_uri(location)]
+    if not remote:
+        yield tuple(locations)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        with clear_errors(f"cannot read {remote[0].rpartition('/')[0]}", StepError):
+            copies = dict(zip(remote, download(remote, Path(temporary)), strict=True))
+        yield tuple(str(copies.get(location, location)) for location in locations)
 
 
 def delete(locations: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""fake-gcs-server at the other end of gcsfs's requests, with a bucket named `bucket`."""
+"""Stores at the other end of gcsfs's and s3fs's requests, each with a bucket named `bucket`."""
 
 import contextlib
 import json
@@ -34,3 +34,26 @@ def fake_cloud_storage() -> Iterator[str]:
             # Without credentials it would warn twice an object.
             patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
             yield address
+
+
+@contextlib.contextmanager
+def fake_s3() -> Iterator[str]:
+    """Starts moto's server, and points s3fs and boto3 at it.
+
+    Yields:
+        The server's address.
+    """
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        yield f"http://127.0.0.1:{port}"
+    server.stop()

@@ -14,7 +14,7 @@ import pytest
 
 from darkroom.errors import SettingsError
 from darkroom.storage import files
-from darkroom.tests.cloud_storage import fake_cloud_storage
+from darkroom.tests.cloud_storage import fake_cloud_storage, fake_s3
 
 pytestmark = pytest.mark.slow
 
@@ -27,20 +27,8 @@ def cloud_storage() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    _host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        boto3.client("s3").create_bucket(Bucket="bucket")
+    with fake_s3():
         yield "s3://bucket"
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "cloud_storage", "s3"])

@@ -121,6 +121,11 @@ class ClusterSettings(Settings):
     workers: int = pydantic.Field(default=1, ge=1)
     """Machines that train together, each with what `resources.train` asks for: a custom job with
     worker pools on Vertex, a TFJob on Kubeflow."""
+    data_root: str | None = pydantic.Field(default=None, min_length=1)
+    """URI of a folder for examples and transformed examples, such as `gs://my-bucket/darkroom`,
+    which all steps read from there. Unset: they are artifacts like all others, which Kubeflow
+    copies into every step that reads them; beyond some 10 GB that takes longer than the step.
+    Vertex mounts the bucket, and needs none."""
     kfp: KubeflowSettings = KubeflowSettings()
     """Where Kubeflow is, and what its pods need."""
     vertex: VertexSettings = VertexSettings()

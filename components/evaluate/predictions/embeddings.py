@@ -46,12 +46,12 @@ class Embedder:
             raise StepError(f"the model {folder} has no signature '{EMBEDDING}'; train it again")
 
     def records(
-        self, shards: Iterable[Path], count: int, most: int
+        self, shards: Iterable[str], count: int, most: int
     ) -> tuple[list[Photograph], Floats]:
         """Photographs spread evenly over some shards, and their embeddings of length 1.
 
         Args:
-            shards: TFRecord files of examples.
+            shards: Paths or URIs of TFRecord files of examples.
             count: How many photographs they hold.
             most: Largest number of photographs.
 

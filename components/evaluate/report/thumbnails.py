@@ -1,7 +1,6 @@
 """Small pictures of test photographs, found in one pass over the shards."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID
 from darkroom.records.example_proto import parsed_example
@@ -12,11 +11,11 @@ SIDE = 160
 """Longer side of a thumbnail, in pixels."""
 
 
-def thumbnails_of(shards: Iterable[Path], image_ids: set[str]) -> dict[str, str | None]:
+def thumbnails_of(shards: Iterable[str], image_ids: set[str]) -> dict[str, str | None]:
     """Small pictures as data URIs, by the images' identities; None of one that has none.
 
     Args:
-        shards: Where the images are.
+        shards: Paths or URIs of where the images are.
         image_ids: The identities.
     """
     thumbnails: dict[str, str | None] = {}

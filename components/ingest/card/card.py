@@ -43,7 +43,7 @@ class Contents:
         twins: What is known of photographs that were kept in place of copies, by content digest.
         reasons: Number of refused rows by reason.
         samples: Some of them.
-        examples: Where the shards are.
+        records: Path or URI of the folder of the shards.
         facts: How the examples were made: names and JSON values, nested or not.
     """
 
@@ -54,7 +54,7 @@ class Contents:
     twins: Mapping[str, Entry]
     reasons: Counter[str]
     samples: Samples
-    examples: Path
+    records: str
     facts: Mapping[str, Any]
 
 
@@ -109,7 +109,7 @@ def _shown(contents: Contents) -> dict[str, Any]:
         "label_total": len(contents.labels),
         "most": max(counts.values(), default=1),
         "balance": balance(counts, contents.labels),
-        "pictures": sample_pictures(contents.examples, pictured, PICTURES_A_LABEL),
+        "pictures": sample_pictures(contents.records, pictured, PICTURES_A_LABEL),
         "charts": charts(statistics.overall, previous),
         "sparklines": {
             label: sparklines(statistics.by_label[label], statistics.overall)

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from components.ingest.shards.entry import Entry
@@ -11,6 +10,7 @@ from components.ingest.sources.storage import read_file
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
 from darkroom.artifacts.rejected import RejectedError, Rejection
 from darkroom.records.example_proto import parsed_example
+from darkroom.records.shards import list_shards
 from darkroom.records.tfrecord import read_records
 from darkroom.thumbnails import thumbnail
 
@@ -53,11 +53,11 @@ class Comparison:
     kept: Picture | None
 
 
-def sample_pictures(examples: Path, labels: Collection[str], each: int) -> dict[str, list[Picture]]:
+def sample_pictures(records: str, labels: Collection[str], each: int) -> dict[str, list[Picture]]:
     """Some training photographs of every label.
 
     Args:
-        examples: Where the shards are.
+        records: Path or URI of the folder of the shards.
         labels: The labels to show.
         each: Most pictures a label.
 
@@ -66,7 +66,7 @@ def sample_pictures(examples: Path, labels: Collection[str], each: int) -> dict[
     """
     pictures: dict[str, list[Picture]] = {label: [] for label in labels}
     waiting = {label for label in labels if each > 0}
-    for example in _spread_examples(sorted(examples.glob("train-*.tfrecord"))):
+    for example in _spread_examples([shard.location for shard in list_shards(records, "train")]):
         if not waiting:
             break
         names = [name.decode() for name in example.get(LABELS) or example[LABEL]]
@@ -77,7 +77,7 @@ def sample_pictures(examples: Path, labels: Collection[str], each: int) -> dict[
     return pictures
 
 
-def _spread_examples(shards: Sequence[Path]) -> Iterator[dict[str, list[Any]]]:
+def _spread_examples(shards: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
     """The first examples of shards from all over, since neighbours tend to hold the same label."""
     each = max(FEWEST_A_SHARD, RECORDS_READ // max(1, len(shards)))
     for shard in _spread(shards)[: RECORDS_READ // each + 1]:
@@ -85,7 +85,7 @@ def _spread_examples(shards: Sequence[Path]) -> Iterator[dict[str, list[Any]]]:
             yield parsed_example(record)
 
 
-def _spread(shards: Sequence[Path]) -> list[Path]:
+def _spread(shards: Sequence[str]) -> list[str]:
     """The shards in an order whose every beginning is spread evenly (that of van der Corput)."""
     bits = len(shards).bit_length()
     places = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(1 << bits))

@@ -1,7 +1,6 @@
 """Builds the examples: new photographs are read, known ones are kept, copies are rejected."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -37,7 +36,8 @@ def build_examples(
     rows: Sequence[Row],
     previous: Index,
     settings: IngestSettings,
-    folder: Path,
+    folder: str,
+    work: Path,
     write: WriteChunks = write_chunks,
 ) -> BuiltExamples:
     """Writes the shards and the index of an examples artifact.
@@ -46,22 +46,19 @@ def build_examples(
         rows: All rows of the input.
         previous: The index of an earlier run, or `NOTHING`.
         settings: The ingest step's settings.
-        folder: The artifact being written.
+        folder: Path or URI of the folder of its records.
+        work: An empty folder here, on the same disk as `folder` if that is here too.
         write: Writes the shards of what is new.
 
     Returns:
         What became of all rows.
     """
-    work = folder / "groups"
-    work.mkdir()
     plan = plan_groups(rows, previous, settings, work)
     groups = [*plan.known, *write(plan.chunks, work, settings), *plan.unstored]
-    built = finish_groups(groups, settings, folder)
-    shutil.rmtree(work)
-    return built
+    return finish_groups(groups, settings, folder)
 
 
-def finish_groups(groups: Sequence[Group], settings: IngestSettings, folder: Path) -> BuiltExamples:
+def finish_groups(groups: Sequence[Group], settings: IngestSettings, folder: str) -> BuiltExamples:
     """Finds the copies among groups' photographs, and brings the groups into the artifact."""
     from components.ingest.shards.sightings import GroupSightings
     from components.ingest.splits.duplicates import find_copies
@@ -70,7 +67,7 @@ def finish_groups(groups: Sequence[Group], settings: IngestSettings, folder: Pat
     summary = Summary()
     rejections: list[tuple[int, Rejection]] = []
     for group in groups:
-        finished = finish_group(group, copies, settings, str(folder))
+        finished = finish_group(group, copies, settings, folder)
         summary.merge(finished.summary)
         rejections += finished.rejections
     rejections.sort(key=lambda each: each[0])

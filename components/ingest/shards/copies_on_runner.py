@@ -27,6 +27,7 @@ from components.ingest.splits.duplicates import (
     find_leaks,
     in_order,
     in_splits,
+    rows_of,
     stays_of,
     without,
 )
@@ -132,7 +133,7 @@ def _left(joined: dict[str, Iterable[Any]]) -> tuple[Group, pa.Table]:
     dropped: dict[int, Copy] = {}
     for copies in joined["copies"]:
         dropped |= copies.dropped
-    return group, without(_sightings(group), dropped)
+    return group, without(_sightings(group), rows_of(dropped))
 
 
 def _by_digest(pair: tuple[int, Group]) -> Iterator[tuple[int, bytes]]:
@@ -197,7 +198,7 @@ def _leaks_of_valid(
     compared = Compared.of_tables([table])
     leaks = find_leaks(compared.in_splits((split,)), compared.in_splits(others), settings)
     with written_to(work) as local:
-        write_table(without(table, leaks), local / _OTHERS_FILE)
+        write_table(without(table, rows_of(leaks)), local / _OTHERS_FILE)
     yield from _leaks_by_group(table, leaks)
     yield 0, _Ready(parts[0][0])
 

@@ -22,6 +22,7 @@ from components.ingest.sources.rows import joined_labels
 from components.ingest.splits.duplicates import Copy, Duplicates
 from darkroom.artifacts.examples import LABEL, LABELS, SPLITS
 from darkroom.artifacts.rejected import Rejection
+from darkroom.errors import StepError
 from darkroom.records.example_proto import FeatureValue, parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records
 from darkroom.storage import files as storage
@@ -151,11 +152,11 @@ def _place(source: str, target: str) -> None:
     if is_uri(source) and is_uri(target):
         storage.copy(source, target)
         return
-    if is_uri(target):
-        with written_to(target.rpartition("/")[0]) as local:
-            shutil.copyfile(source, local / target.rpartition("/")[2])
-        return
     with read_from(source) as local:
+        if is_uri(target):
+            with storage.clear_errors(f"cannot write {target}", StepError):
+                storage.put(local, target)
+            return
         try:
             os.link(local, target)
         except OSError:

@@ -78,7 +78,7 @@ class _Draft:
         others: Place in the part and ordinal of rows that are known but stored nowhere.
     """
 
-    part: Path
+    part: str
     shards: dict[str, str]
     digests: dict[str, str]
     places: list[int]
@@ -137,7 +137,7 @@ def _write_entries(
     import pyarrow as pa
 
     tables = []
-    entries: dict[Path, pa.Table] = {}
+    entries: dict[str, pa.Table] = {}
     for draft, places, ordinals in taken:
         if draft.part not in entries:
             entries[draft.part] = read_part(draft.part).entries.select(entry_schema().names)

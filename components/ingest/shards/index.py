@@ -14,6 +14,8 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.entry import Entry, entries_of, entry_schema, read_table, write_table
 from components.ingest.shards.group import numbered
 from darkroom.artifacts.examples import read_examples
+from darkroom.storage.files import list_files
+from darkroom.storage.paths import is_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 RECORDS_VERSION = 4
 """Raised when the same photograph comes to give another record or other measures."""
 
-_IRRELEVANT = frozenset({"beam_options", "max_rejected", "previous", "expectations", "shard_bytes"})
+_IRRELEVANT = frozenset(
+    {"beam_options", "max_rejected", "previous", "expectations", "shard_bytes", "data_root"}
+)
 """Settings that change no record; a change of any other makes all photographs new."""
 _MADE_BY = b"darkroom"
 
@@ -41,8 +45,8 @@ class IndexPart:
     digests: Mapping[str, str]
 
 
-Index = Sequence[Path]
-"""The parts of an earlier run's index, in order."""
+Index = Sequence[str]
+"""Paths or URIs of the parts of an earlier run's index, in order."""
 NOTHING: Index = ()
 
 
@@ -59,34 +63,38 @@ def find_index(examples: Path, settings: IngestSettings) -> Index | None:
     Raises:
         StepError: There are no such examples, or they are not complete.
     """
-    import pyarrow.parquet as pq
-
-    made_with = read_examples(examples).manifest["settings"]
-    if _relevant(made_with) != _relevant(settings.model_dump(mode="json")):
+    known = read_examples(examples)
+    if _relevant(known.manifest["settings"]) != _relevant(settings.model_dump(mode="json")):
         return None
-    parts = sorted(examples.glob("index-*.parquet"))
-    for part in parts:
-        if _facts(pq.read_schema(part)).get("version") != RECORDS_VERSION:
-            return None
+    parts = _parts(known.records)
+    # One release wrote them all.
+    if parts and _facts(read_table(parts[0], []).schema).get("version") != RECORDS_VERSION:
+        return None
     return parts or None
 
 
-def read_part(path: Path) -> IndexPart:
+def _parts(records: str) -> list[str]:
+    if is_uri(records):
+        return [file.location for file in list_files(f"{records}/index-*.parquet")]
+    return sorted(map(str, Path(records).glob("index-*.parquet")))
+
+
+def read_part(path: str) -> IndexPart:
     """Reads a part of an index."""
     table = read_table(path)
     facts = _facts(table.schema)
     return IndexPart(
         table,
-        {split: str(path.parent / name) for split, name in facts["shards"].items()},
+        {split: f"{path.rpartition('/')[0]}/{name}" for split, name in facts["shards"].items()},
         facts["digests"],
     )
 
 
-def entries_by_image(examples: Path, images: Collection[str]) -> dict[str, Entry]:
+def entries_by_image(records: str, images: Collection[str]) -> dict[str, Entry]:
     """The entries of some photographs that are kept, by content digest.
 
     Args:
-        examples: The examples artifact, finished or being written.
+        records: Where the shards and their index are.
         images: Content digests.
     """
     import pyarrow as pa
@@ -94,7 +102,7 @@ def entries_by_image(examples: Path, images: Collection[str]) -> dict[str, Entry
 
     wanted = pa.array([bytes.fromhex(image) for image in images], pa.binary(32))
     found: dict[str, Entry] = {}
-    for part in sorted(examples.glob("index-*.parquet")) if images else ():
+    for part in _parts(records) if images else ():
         is_wanted = pc.is_in(read_table(part, ["image_id"]).column(0), wanted)
         if pc.any(is_wanted).as_py():
             table = read_table(part).filter(is_wanted)

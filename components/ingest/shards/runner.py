@@ -23,7 +23,7 @@ from darkroom.storage.paths import is_uri, mounted_uri
 
 
 def build_on_runner(
-    data: str, previous: Index, settings: IngestSettings, folder: Path, refused: Path
+    data: str, previous: Index, settings: IngestSettings, records: str, folder: Path, refused: Path
 ) -> tuple[Source, Summary]:
     """Writes the shards and the index of an examples artifact.
 
@@ -31,6 +31,7 @@ def build_on_runner(
         data: As the ingest step takes it.
         previous: The index of an earlier run, or `NOTHING`.
         settings: The ingest step's settings; `beam_options` name the runner.
+        records: Path or URI of the folder of its records.
         folder: The artifact being written.
         refused: A folder here for the files of refused rows.
 
@@ -44,17 +45,18 @@ def build_on_runner(
     from components.ingest.shards.on_runner import add_build, read_summary
 
     workers = remote_workers(settings.beam_options)
+    shared = ""
     with ExitStack() as stack:
         if workers is None:
             if data != DIGITS and not is_uri(data):
                 data = str(Path(data).absolute())
             work = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
-            target, pipeline = str(folder), pipeline_here(settings.beam_options)
+            target, pipeline = records, pipeline_here(settings.beam_options)
         else:
             check_reachable([data], workers)
             shared = stack.enter_context(shared_folder(workers))
             work = f"{shared}/work"
-            target = mounted_uri(folder) or f"{shared}/examples"
+            target = records if is_uri(records) else mounted_uri(folder) or f"{shared}/examples"
             pipeline = pipeline_on(workers)
         listing = Listing(data, previous, settings, workers)
         with pipeline as graph:
@@ -62,6 +64,6 @@ def build_on_runner(
         source, summary = read_listed(work), read_summary(work)
         names = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
         download(names, refused)
-        if workers is not None and mounted_uri(folder) is None:
+        if target == f"{shared}/examples":
             download_all(target, folder)
     return source, summary

@@ -6,8 +6,9 @@ whether one process holds all photographs, or workers hold a part each.
 """
 
 import dataclasses
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from components.ingest.splits.sightings import (
     Places,
     digest_heads,
     image_ids,
+    is_any_of,
     ordinals,
     perceptual_hashes,
     repeated,
@@ -97,7 +99,7 @@ def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
     copies, merged_labels = found.dropped, found.merged_labels
     if settings.near_duplicate_distance >= 0:
         if settings.conflicting_labels == "reject":
-            copies |= find_conflicts(without(facts.select(_CONFLICTING), copies))
+            copies |= find_conflicts(without(facts.select(_CONFLICTING), rows_of(copies)))
         del facts
         copies = _with_leaks(copies, sightings, settings)
     return Duplicates(
@@ -109,40 +111,36 @@ def _with_leaks(
     copies: dict[int, Copy], sightings: Sightings, settings: IngestSettings
 ) -> dict[int, Copy]:
     (split, others), (last, _) = LEAKS
-    parts = [without(part, copies) for part in sightings.in_splits((split, *others))]
+    gone = rows_of(copies)
+    parts = (without(part, gone) for part in sightings.in_splits((split, *others)))
     stays_put = Compared.of_tables(parts).in_order()
     leaks = find_leaks(stays_put.in_splits((split,)), stays_put.in_splits(others), settings)
     stays = stays_of(stays_put.facts, leaks)
-    stays_put = stays_put.without(np.fromiter(leaks, np.int64, len(leaks)))
-    for tables in _some_at_once(sightings.in_splits((last,))):
-        ours = Compared.of_tables([without(table, copies) for table in tables])
-        del tables
+    stays_put = stays_put.without(rows_of(leaks))
+    tables = (without(part, gone) for part in sightings.in_splits((last,)))
+    for first in tables:
+        ours = Compared.of_tables(itertools.chain([first], _as_many_as_fit(tables)))
         found_here = find_leaks(ours, stays_put, settings)
         stays |= stays_of(ours.facts, found_here)
         leaks |= found_here
     return settle_twins(copies, stays) | leaks
 
 
-def _some_at_once(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
-    held: list[pa.Table] = []
+def _as_many_as_fit(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     rows = 0
-    for table in tables:
-        held.append(table)
+    while rows < _MOST_AT_ONCE and (table := next(tables, None)) is not None:
         rows += table.num_rows
-        if rows > _MOST_AT_ONCE:
-            # What waits here for the next one must not hold this one.
-            ready, held, rows = [held], [], 0
-            yield ready.pop()
-    if held:
-        yield held
+        yield table
 
 
-def without(sightings: pa.Table, copies: Mapping[int, Copy]) -> pa.Table:
-    """The photographs that are none of these copies."""
-    if not copies:
-        return sightings
-    gone = np.isin(ordinals(sightings), np.fromiter(copies, np.int64, len(copies)))
-    return sightings.filter(pa.array(~gone))
+def rows_of(copies: Mapping[int, Copy]) -> Places:
+    """The ordinals of copies, sorted, int64 [N]."""
+    return np.sort(np.fromiter(copies, np.int64, len(copies)))
+
+
+def without(sightings: pa.Table, gone: Places) -> pa.Table:
+    """The photographs whose rows are none of these, which are sorted."""
+    return sightings.filter(pa.array(~is_any_of(ordinals(sightings), gone)))
 
 
 def in_order(sightings: pa.Table) -> pa.Table:
@@ -160,8 +158,7 @@ def stays_of(sightings: pa.Table, leaks: Mapping[int, Copy]) -> dict[str, str | 
     """Of the photographs that leaked, by content digest, the digest of the one that stays."""
     if not leaks:
         return {}
-    gone = np.isin(ordinals(sightings), np.fromiter(leaks, np.int64, len(leaks)))
-    places = np.flatnonzero(gone)
+    places = np.flatnonzero(is_any_of(ordinals(sightings), rows_of(leaks)))
     found = zip(ordinals(sightings)[places].tolist(), image_ids(sightings, places), strict=True)
     return {image_id: leaks[ordinal].twin for ordinal, image_id in found}
 

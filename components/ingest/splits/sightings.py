@@ -38,6 +38,13 @@ def ordinals(sightings: pa.Table) -> Places:
     return np.asarray(sightings.column("ordinal").to_numpy())
 
 
+def is_any_of(values: Places, known: Places) -> npt.NDArray[np.bool_]:
+    """Which values are among known ones, which are sorted, bool [N]."""
+    places = np.searchsorted(known, values)
+    places[places == len(known)] = 0
+    return known[places] == values if len(known) else np.zeros(len(values), bool)
+
+
 def digest_heads(sightings: pa.Table) -> Hashes:
     """The first 8 bytes of each content digest, by which equal ones are brought together."""
     parts = [

@@ -99,7 +99,10 @@ class WindowFolder:
             folder = Path(temporary)
             lines = json.loads(read_bytes(f"{self._temporary}/{_LINES}"))
             table = read_stream_rows(lines, folder, self.location, self.settings)
-            built = build_examples(table.rows, NOTHING, self.settings, folder, self._fetched)
+            with tempfile.TemporaryDirectory() as work:
+                built = build_examples(
+                    table.rows, NOTHING, self.settings, str(folder), Path(work), self._fetched
+                )
             rejections = [*table.rejections, *built.rejections]
             built.summary.reasons.update(rejection.reason for rejection in table.rejections)
             write_rejections(folder / REJECTED_FILE, rejections)

@@ -194,12 +194,12 @@ def test_samples_of_sorted_shards_cost_bounded_work(
         return original(record)
 
     monkeypatch.setattr(card_pictures, "parsed_example", counted)
-    pictures = sample_pictures(examples, labels, 8)
+    pictures = sample_pictures(str(examples), labels, 8)
     assert {label: len(sample) for label, sample in pictures.items()} == dict.fromkeys(labels, 8)
     assert len(parsed) < 0.6 * RECORDS_READ
     # A label that is nowhere makes no one read all the 36,000 records.
     parsed.clear()
-    assert sample_pictures(examples, ["absent"], 8) == {"absent": []}
+    assert sample_pictures(str(examples), ["absent"], 8) == {"absent": []}
     assert RECORDS_READ / 2 < len(parsed) <= 1.1 * RECORDS_READ
 
 
@@ -225,7 +225,7 @@ def test_the_largest_card_stays_small(tmp_path: Path) -> None:
         twins={},
         reasons=Counter(conflicting_labels=100),
         samples=sample([Rejection(row, "conflicting_labels", "d" * 300, None)] * 100),
-        examples=examples,
+        records=str(examples),
         facts={"data": "<data>", "split": {"train": 0.8}, "unset": None},
     )
     write_card(tmp_path, contents)

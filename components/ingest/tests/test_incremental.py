@@ -213,7 +213,7 @@ def test_unchanged_shards_are_linked_not_copied(tmp_path: Path, run_ingest: RunI
         for one, two in zip(
             first.examples.shards(split), second.examples.shards(split), strict=True
         ):
-            assert one.samefile(two)
+            assert Path(one).samefile(two)
 
 
 def test_other_settings_make_all_photographs_new(tmp_path: Path, run_ingest: RunIngest) -> None:
@@ -228,5 +228,5 @@ def test_other_settings_make_all_photographs_new(tmp_path: Path, run_ingest: Run
 
 
 def test_nothing_is_assembled_from_nothing(tmp_path: Path) -> None:
-    built = build_examples([], NOTHING, IngestSettings(), tmp_path)
+    built = build_examples([], NOTHING, IngestSettings(), str(tmp_path), tmp_path)
     assert (built.summary, built.rejections) == (Summary(), [])

@@ -81,8 +81,10 @@ def test_each_window_is_what_the_batch_mode_writes(tmp_path: Path, run_ingest: R
         batch = run_ingest(window.folder / "rows.jsonl", f"batch {number}").examples
         for split in SPLITS:
             one, other = window.shards(split), batch.shards(split)
-            assert [s.name for s in one] == [s.name for s in other]
-            assert [s.read_bytes() for s in one] == [s.read_bytes() for s in other]
+            names = [[Path(shard).name for shard in shards] for shards in (one, other)]
+            assert names[0] == names[1]
+            contents = [[Path(shard).read_bytes() for shard in shards] for shards in (one, other)]
+            assert contents[0] == contents[1]
         assert window.manifest == batch.manifest
         for part in window.folder.glob("index-*.parquet"):
             assert pq.read_table(part) == pq.read_table(batch.folder / part.name)

@@ -13,6 +13,7 @@ from typing import Any
 from components.train.augmentation import build_augmentation
 from components.train.augmentation.settings import NO_AUGMENTATION, AugmentationSettings
 from components.train.augmentation.stateless_random import StatelessRandom
+from components.train.data.records import record_stream
 from darkroom.artifacts.transformed import (
     EMBEDDING,
     IMAGE,
@@ -73,7 +74,7 @@ def training_stream(
     import tensorflow as tf
 
     count = _count(source, "train")
-    files = [str(path) for path in source.shards("train")]
+    files = source.shards("train")
     start = first_step * shard.batch_size
     buffer = max(shard.batch_size, min(count, SHUFFLE_BYTES // source.record_bytes("train")))
 
@@ -83,7 +84,7 @@ def training_stream(
         order = tf.stack([tf.cast(seed, tf.int64), number])
         shuffled = tf.random.experimental.stateless_shuffle(files, order)
         draw = tf.random.stateless_uniform([], order, minval=None, maxval=None, dtype=tf.int64)
-        records = tf.data.TFRecordDataset(shuffled)
+        records = record_stream(files, shuffled)
         records = records.shuffle(buffer, seed=draw, reshuffle_each_iteration=False)
         done = tf.constant(start % count, tf.int64)
         return records.skip(tf.where(number == start // count, done, 0))
@@ -122,7 +123,7 @@ def evaluation_stream(
     import tensorflow as tf
 
     count = _count(source, split)
-    records = tf.data.TFRecordDataset([str(path) for path in source.shards(split)]).repeat()
+    records = record_stream(source.shards(split)).repeat()
     records = records.take(evaluation_steps(source, split, shard) * shard.batch_size)
     parse, crop = _parser(source, graph, split), _cropper(source, graph, split)
 
@@ -149,7 +150,7 @@ def count_labels(source: TransformedExamples, graph: TransformGraph) -> Any:
     import tensorflow as tf
 
     features = label_features(graph)
-    records = tf.data.TFRecordDataset([str(path) for path in source.shards("train")]).batch(256)
+    records = record_stream(source.shards("train")).batch(256)
 
     def add(sums: Any, some: Any) -> Any:
         vectors = label_vectors(tf.io.parse_example(some, features), graph)

@@ -18,6 +18,7 @@ from darkroom.artifacts.transformed import (
 )
 from darkroom.backbones.registry import build_backbone
 from darkroom.errors import SettingsError, StepError
+from darkroom.records.shards import list_shards
 from darkroom.settings import validate_settings
 
 pytestmark = pytest.mark.slow
@@ -115,7 +116,7 @@ def test_embeddings_are_smaller_than_the_pixels(
     embedded: Transformed, in_pixels: Transformed
 ) -> None:
     sizes = [
-        sum(shard.stat().st_size for shard in read_transformed_examples(records).shards("train"))
+        sum(shard.size for shard in list_shards(str(records), "train"))
         for _, records in (embedded, in_pixels)
     ]
     assert sizes[0] < sizes[1]

@@ -7,9 +7,9 @@ import pytest
 from components.transform.settings import TransformSettings
 from components.transform.tests.conftest import pictures, png, write_examples
 from components.transform.transform import transform
-from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.transformed import read_transform_graph
 from darkroom.errors import SettingsError, StepError
+from darkroom.records.shards import list_shards
 from darkroom.tests.disk_bucket import file_of
 from darkroom.tests.remote_workers import STAGING_LOCATION, start_bucket
 
@@ -26,7 +26,7 @@ def test_remote_workers_write_the_same_records(
 ) -> None:
     images = [png(picture) for _, picture in pictures("train")]
     examples = write_examples(tmp_path / "examples", [images[n : n + 14] for n in range(0, 70, 14)])
-    shard_bytes = read_examples(examples).shards("train")[0].stat().st_size
+    shard_bytes = list_shards(str(examples), "train")[0].size
     monkeypatch.setattr("components.transform.pixels.TASK_BYTES", shard_bytes * 2)
     given = {}
     for name, beam_options in {"here": (), "elsewhere": options}.items():
