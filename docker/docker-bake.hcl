@@ -100,7 +100,7 @@ target "trigger" {
 target "worker" {
   name       = "${component}-worker"
   inherits   = ["_image"]
-  matrix     = { component = ["ingest", "transform"] }
+  matrix     = { component = ["ingest", "transform", "evaluate"] }
   dockerfile = "docker/worker.Dockerfile"
   contexts   = { darkroom-component = "target:${component}" }
   tags       = [join("/", compact([REGISTRY, "darkroom-${component}-worker:${TAG}"]))]

@@ -136,6 +136,7 @@ STEPS: tuple[Step, ...] = (
         "components.evaluate.step:evaluate",
         "components.evaluate.settings:EvaluateSettings",
         about="metrics, slices and the verdict",
+        worker_image="evaluate-worker",
         preloads=(
             "components.evaluate.predictions.pipeline",
             "components.evaluate.report.report",

@@ -133,7 +133,7 @@ def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
 
     schema = prediction_schema(len(LABELS), {}, multi_label=False, champion=False)
     scored = ScoredModel(str(model), tuple(LABELS))
-    (table,) = Predict(scored, schema, [], multi_label=False, split="test").process(records)
+    (table,) = Predict(scored, schema, [], multi_label=False, split="test").tables([records])
     return probability_array(table)
 
 

@@ -29,6 +29,7 @@ from darkroom.artifacts.examples import Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact
 from darkroom.artifacts.model import Decision, Model, read_model
 from darkroom.artifacts.predictions import champion_problem, read_predictions
+from darkroom.beam.remote import with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import write_text
 
@@ -95,6 +96,8 @@ def measure(
     report: Path,
 ) -> Verdict:
     """Does what `evaluate` does, and says nothing of the verdict in the log."""
+    beam_options = with_staging_location(evaluation, settings.beam_options)
+    settings = settings.model_copy(update={"beam_options": beam_options})
     source, candidate = read_examples(examples), read_model(model)
     _check_inputs(source, candidate, settings)
     check_client(settings.mlflow)

@@ -17,7 +17,6 @@ from components.evaluate.sections import (
     ModelCardSettings,
     WeakSlices,
 )
-from darkroom.beam.options import remote_runner
 from darkroom.settings import Settings, nearest
 from darkroom.storage.paths import mounted_path
 
@@ -176,14 +175,6 @@ class EvaluateSettings(Settings):
             if any(isinstance(way, TfmaMetric) for way in ways):
                 raise ValueError(f"{name} is computed by TFMA, which does not compare models")
         return given
-
-    @pydantic.field_validator("beam_options")
-    @classmethod
-    def _check_beam_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
-        runner = remote_runner(options)
-        if runner is not None:
-            raise ValueError(f"{runner}'s workers cannot read the model: leave the runner out")
-        return options
 
     @pydantic.field_validator("thresholds", mode="before")
     @classmethod

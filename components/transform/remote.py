@@ -15,7 +15,7 @@ from darkroom.beam.remote import (
     pipeline_here,
     pipeline_on,
     shared_folder,
-    upload,
+    within_reach,
 )
 from darkroom.storage.files import written_to
 from darkroom.storage.paths import is_uri, mounted_uri
@@ -62,13 +62,11 @@ def write_elsewhere(
 def _reachable(tasks: Sequence[Task], shared: str) -> list[Task]:
     """The tasks with shards that remote workers can open."""
     every = [shard for task in tasks for shard in task.shards]
-    uris = {shard: shard if is_uri(shard) else mounted_uri(shard) for shard in every}
-    upload([Path(shard) for shard, uri in uris.items() if uri is None], f"{shared}/examples")
-
-    def reached(shard: str) -> str:
-        return uris[shard] or f"{shared}/examples/{Path(shard).name}"
-
-    return [dataclasses.replace(t, shards=tuple(map(reached, t.shards))) for t in tasks]
+    reached = within_reach(every, f"{shared}/examples")
+    return [
+        dataclasses.replace(task, shards=tuple(reached[shard] for shard in task.shards))
+        for task in tasks
+    ]
 
 
 def _reachable_folder(records: str, shared: str) -> str:

@@ -5,15 +5,21 @@ that is written once, where all steps read it, and what passes between them is t
 """
 
 import contextlib
+import dataclasses
+import itertools
+import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.errors import StepError
-from darkroom.storage.files import clear_errors, delete_folder, upload
+from darkroom.storage.files import StoredFile, clear_errors, delete_folder, list_files, upload
 from darkroom.storage.paths import is_uri
 
+_ABANDONED_AFTER = 24 * 3600
+"""Seconds without a new file after which a folder without a manifest is nobody's work."""
 RECORDS = "records"
 """The manifest's entry of where the records are; without one they are beside it."""
 
@@ -52,3 +58,68 @@ def records_folder(data_root: str | None, kind: str, artifact: Path) -> Iterator
         with contextlib.suppress(Exception):
             delete_folder(folder)
         raise
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordsFolder:
+    """A folder of records in a store.
+
+    Attributes:
+        location: Its path or URI.
+        kind: What its artifact is, such as `examples`.
+        complete: Whether its manifest is there.
+        bytes: Size of all its files.
+        modified: Seconds since 1970 of the last change.
+    """
+
+    location: str
+    kind: str
+    complete: bool
+    bytes: int
+    modified: float
+
+
+def find_records(data_root: str) -> list[RecordsFolder]:
+    """The folders of records below a data root, the newest first.
+
+    Raises:
+        StepError: It cannot be listed.
+    """
+    files: defaultdict[str, list[StoredFile]] = defaultdict(list)
+    with clear_errors(f"cannot list {data_root}", StepError):
+        for file in list_files(f"{data_root.rstrip('/')}/*-*/*"):
+            # Paths are listed as URIs too.
+            location = file.location if is_uri(data_root) else file.location.removeprefix("file://")
+            files[location.rpartition("/")[0]].append(file)
+    found = [
+        RecordsFolder(
+            folder,
+            folder.rpartition("/")[2].rpartition("-")[0],
+            any(file.location.endswith(f"/{MANIFEST}") for file in inside),
+            sum(file.size for file in inside),
+            max(file.modified for file in inside),
+        )
+        for folder, inside in files.items()
+    ]
+    return sorted(found, key=lambda folder: -folder.modified)
+
+
+def plan_sweep(data_root: str, keep: int) -> list[RecordsFolder]:
+    """The folders of records that can go.
+
+    Args:
+        data_root: Path or URI of the folder of all of them.
+        keep: How many complete ones of each kind stay, the newest.
+
+    Returns:
+        Older ones, and what steps left that were killed more than a day ago.
+    """
+    gone = []
+    counts: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
+    for folder in find_records(data_root):
+        if folder.complete:
+            if next(counts[folder.kind]) >= keep:
+                gone.append(folder)
+        elif folder.modified < time.time() - _ABANDONED_AFTER:
+            gone.append(folder)
+    return gone

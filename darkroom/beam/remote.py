@@ -132,6 +132,24 @@ def upload(files: Sequence[Path], folder: str) -> None:
         storage.upload(files, folder)
 
 
+def within_reach(locations: Sequence[str], folder: str) -> dict[str, str]:
+    """Where remote workers can open files: what they would not reach is copied.
+
+    Args:
+        locations: Paths and URIs.
+        folder: Path or URI of a folder that workers reach, for copies.
+
+    Returns:
+        A URI, or a path below `folder`, by location.
+
+    Raises:
+        StepError: The folder cannot be written.
+    """
+    uris = {each: each if is_uri(each) else mounted_uri(each) for each in locations}
+    upload([Path(each) for each, uri in uris.items() if uri is None], folder)
+    return {each: uri or f"{folder}/{Path(each).name}" for each, uri in uris.items()}
+
+
 def download(files: Sequence[str], folder: Path) -> list[Path]:
     """Copies files from anywhere into a folder here, under their own names.
 

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import datetime
 import glob
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -142,6 +143,14 @@ def upload(files: Sequence[Path], folder: str) -> None:
         system.put([str(file) for file in files], [f"{path}/{file.name}" for file in files])
 
 
+def upload_folder(source: Path, folder: str) -> None:
+    """Copies all files of a folder here, and of those in it, into one anywhere."""
+    for place, _, names in os.walk(source):
+        below = Path(place).relative_to(source).as_posix()
+        target = folder if below == "." else f"{folder}/{below}"
+        upload([Path(place) / name for name in sorted(names)], target)
+
+
 def download(locations: Sequence[str], folder: Path) -> list[Path]:
     """Copies files from anywhere into a folder here, under their own names, several at a time.
 
@@ -192,6 +201,25 @@ def read_from(location: str) -> Iterator[Path]:
         with clear_errors(f"cannot read {location}", StepError):
             (path,) = download([location], Path(temporary))
         yield path
+
+
+@contextlib.contextmanager
+def read_folder(folder: str) -> Iterator[Path]:
+    """Gives a folder's path here: its own, or that of a copy of it and of those in it.
+
+    Raises:
+        StepError: It cannot be read.
+    """
+    if not is_uri(folder):
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        with clear_errors(f"cannot read {folder}", StepError):
+            for file in list_files(f"{glob.escape(folder)}/**"):
+                path = Path(temporary) / file.location.removeprefix(f"{folder}/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                download([file.location], path.parent)
+        yield Path(temporary)
 
 
 @contextlib.contextmanager

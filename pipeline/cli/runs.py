@@ -159,14 +159,23 @@ def clean(
     out: OutOption = Path("runs"),
     keep: Annotated[int, typer.Option(metavar="N", min=0, help="How many runs stay.")] = 5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    data_root: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Free such a `cluster.data_root` of old records instead."),
+    ] = None,
 ) -> None:
-    """Free the disk of old runs here.
+    """Free the disk of old runs here, or a bucket of old records.
 
     Example: darkroom clean --keep 5 --dry-run
 
     The newest N runs stay, those of models that were pushed, and one that is running. Steps
-    whose outcomes were only in runs that go will run again when they are needed.
+    whose outcomes were only in runs that go will run again when they are needed. With a data
+    root, the newest N examples and N transformed examples stay; what steps left there that were
+    killed goes after a day.
     """
+    if data_root is not None:
+        _sweep(data_root, keep, dry_run)
+        return
     from pipeline.targets.local.clean import clean as remove
     from pipeline.targets.local.clean import plan_cleaning
 
@@ -180,6 +189,21 @@ def clean(
             raise StepError(f"cannot remove {error.filename}: {error.strerror}") from None
     count = f"{len(plan.runs)} run{'' if len(plan.runs) == 1 else 's'}"
     freed = f"{plan.freed / 1e6:,.1f} MB"
+    print(f"{count}, {freed}, would go" if dry_run else f"{count} removed, {freed} freed")
+
+
+def _sweep(data_root: str, keep: int, dry_run: bool) -> None:
+    from darkroom.artifacts.data_root import plan_sweep
+    from darkroom.storage.files import clear_errors, delete_folder
+
+    folders = plan_sweep(data_root, keep)
+    for folder in folders:
+        print(folder.location if folder.complete else f"{folder.location}  (not complete)")
+        if not dry_run:
+            with clear_errors(f"cannot remove {folder.location}", StepError):
+                delete_folder(folder.location)
+    count = f"{len(folders)} folder{'' if len(folders) == 1 else 's'}"
+    freed = f"{sum(folder.bytes for folder in folders) / 1e6:,.1f} MB"
     print(f"{count}, {freed}, would go" if dry_run else f"{count} removed, {freed} freed")
 
 

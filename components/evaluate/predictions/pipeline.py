@@ -1,21 +1,30 @@
 """One Beam pipeline over the photographs that are judged: it writes what the models say of them."""
 
+import dataclasses
+from contextlib import ExitStack
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.evaluate.predictions.features import ORIENTATION
-from components.evaluate.predictions.predict import BATCH_SIZE, Predict, ScoredModel
+from components.evaluate.predictions.predict import Predict, ScoredModel
+from components.evaluate.predictions.tasks import Task, WritePredictions, plan_tasks
 from components.evaluate.settings import EvaluateSettings
 from darkroom.artifacts.examples import LABEL, MEASURE_TYPES, Examples
 from darkroom.artifacts.model import Model
-from darkroom.artifacts.predictions import PREDICTIONS, SUFFIX, prediction_schema
-from darkroom.artifacts.saved_model import plain_path
-from darkroom.beam.options import beam_arguments, worker_message
+from darkroom.artifacts.predictions import prediction_schema
+from darkroom.beam.remote import (
+    download_all,
+    pipeline_here,
+    pipeline_on,
+    remote_workers,
+    shared_folder,
+    within_reach,
+)
 from darkroom.errors import StepError
-from darkroom.records.tfrecord import read_records
 from darkroom.runtime.allocator import keep_freed_memory
+from darkroom.storage.files import clear_errors, upload_folder
+from darkroom.storage.paths import mounted_uri
 
 
 def write_predictions(
@@ -38,54 +47,73 @@ def write_predictions(
         StepError: The model lacks the signature or cannot read an image, or a shard is damaged.
     """
     keep_freed_memory()
-    try:
-        _run_pipeline(examples, model, settings, folder, champion)
-    except Exception as error:
-        message = worker_message(error)
-        if message is None:
-            raise
-        raise StepError(message) from error
+    workers = remote_workers(settings.beam_options)
+    tasks = [task for split in ("test", "valid") for task in plan_tasks(examples, split)]
+    scored = ScoredModel(str(model.folder.absolute()), model.labels)
+    rival = None
+    if champion is not None:
+        rival = ScoredModel(str(champion.folder.absolute()), champion.labels)
+    with ExitStack() as stack:
+        if workers is None:
+            place, pipeline = str(folder.absolute()), pipeline_here(settings.beam_options)
+        else:
+            place = stack.enter_context(shared_folder(workers))
+            tasks = _reachable(tasks, place)
+            scored = _brought(scored, f"{place}/model")
+            rival = rival and _brought(rival, f"{place}/champion")
+            pipeline = pipeline_on(workers)
+        write = WritePredictions(_predict(examples, model, settings, scored, rival), place)
+        with pipeline as graph:
+            _ = (
+                graph
+                | "List tasks" >> beam.Create(tasks)
+                | "Spread tasks" >> beam.Reshuffle()
+                | "Predict" >> beam.ParDo(write)
+            )
+        if workers is not None:
+            download_all(place, folder)
 
 
-def _run_pipeline(
+def _predict(
     examples: Examples,
     model: Model,
     settings: EvaluateSettings,
-    folder: Path,
-    champion: Model | None,
-) -> None:
+    scored: ScoredModel,
+    rival: ScoredModel | None,
+) -> dict[str, Predict]:
+    """What gives the predictions of each split; the champion is asked of the test split only."""
     known = examples.feature_types
     features = _features(examples, settings)
     # What follows from other features is text.
     types = {name: known.get(name, "bytes") for name in features}
     several = model.thresholds is not None
-    schema = prediction_schema(len(model.labels), types, several, champion is not None)
-    scored = ScoredModel(str(model.folder), model.labels)
-    rival = None if champion is None else ScoredModel(str(champion.folder), champion.labels)
-    options = PipelineOptions(beam_arguments(settings.beam_options))
-    # Beam takes the path of a file for a pattern too, when it gives it its name.
-    prefix = str(plain_path(folder) / PREDICTIONS)
-    with beam.Pipeline(options=options) as pipeline:
-        predicted = []
-        for split, asked in (("test", rival), ("valid", None)):
-            if not examples.counts.get(split):
-                continue
-            count = examples.counts[split]
-            predict = Predict(scored, schema, features, several, split, count, asked)
-            predicted.append(
-                pipeline
-                | f"Shards of {split}" >> beam.Create(examples.shards(split))
-                | f"Spread shards of {split}" >> beam.Reshuffle()
-                | f"Read {split}" >> beam.FlatMap(read_records)
-                | f"Batch {split}" >> beam.BatchElements(BATCH_SIZE, BATCH_SIZE)
-                | f"Predict {split}" >> beam.ParDo(predict)
-            )
-        _ = (
-            predicted
-            | "Both splits" >> beam.Flatten()
-            | "Write"
-            >> beam.io.WriteToParquetBatched(prefix, schema, codec="zstd", file_name_suffix=SUFFIX)
+    schema = prediction_schema(len(model.labels), types, several, rival is not None)
+    return {
+        split: Predict(
+            scored, schema, features, several, split, examples.counts.get(split, 0), asked
         )
+        for split, asked in (("test", rival), ("valid", None))
+    }
+
+
+def _reachable(tasks: list[Task], shared: str) -> list[Task]:
+    """The tasks with shards that remote workers can open."""
+    every = [shard for task in tasks for shard in task.shards]
+    reached = within_reach(every, f"{shared}/examples")
+    return [
+        dataclasses.replace(task, shards=tuple(reached[shard] for shard in task.shards))
+        for task in tasks
+    ]
+
+
+def _brought(model: ScoredModel, folder: str) -> ScoredModel:
+    """The model where remote workers can load it."""
+    place = mounted_uri(model.folder)
+    if place is None:
+        place = folder
+        with clear_errors(f"cannot write {folder}", StepError):
+            upload_folder(Path(model.folder), folder)
+    return model._replace(folder=place)
 
 
 def _features(examples: Examples, settings: EvaluateSettings) -> list[str]:

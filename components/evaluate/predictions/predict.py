@@ -4,10 +4,9 @@ Beam's workers import this module; the step imports it only when it works.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -22,6 +21,7 @@ from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
 from darkroom.runtime.pace import Pace
+from darkroom.storage.files import read_folder
 
 _log = logging.getLogger("darkroom.evaluate")
 
@@ -33,7 +33,7 @@ class ScoredModel(NamedTuple):
     """A model whose answers are asked for.
 
     Attributes:
-        folder: Its SavedModel directory.
+        folder: Path or URI of its SavedModel directory.
         labels: Its labels, in the order of its probabilities.
     """
 
@@ -41,8 +41,8 @@ class ScoredModel(NamedTuple):
     labels: tuple[str, ...]
 
 
-class Predict(beam.DoFn):  # type: ignore[misc]
-    """Turns a batch of serialized examples into a table, as `prediction_schema` describes it.
+class Predict:
+    """Turns batches of serialized examples into tables, as `prediction_schema` describes them.
 
     Raises StepError for a model without the signature, one that gives another number of
     probabilities than there are labels, and a record it cannot read.
@@ -77,13 +77,18 @@ class Predict(beam.DoFn):  # type: ignore[misc]
         self._shared, self._shared_champion = Shared(), Shared()
         self._pace: Pace | None = None
 
-    def process(self, records: Sequence[bytes]) -> Iterator[pa.Table]:
-        """Yields the table of a batch."""
-        # Loaded here and not in `setup`, because Beam's local multi-processing hangs on an
+    def tables(self, batches: Iterable[Sequence[bytes]]) -> Iterator[pa.Table]:
+        """Yields a table a batch."""
+        # Loaded here and not in a `setup`, because Beam's local multi-processing hangs on an
         # error there; `Shared` gives all threads of a process the same model.
         model = self._shared.acquire(lambda: _load(self._model.folder))
         if self._pace is None:
             self._pace = Pace(_log, f"{self._split} photographs", self._total)
+        for records in batches:
+            yield self._table(model, records)
+            self._pace.add(len(records))
+
+    def _table(self, model: Any, records: Sequence[bytes]) -> pa.Table:
         outputs = _answers(model.signatures[FROM_EXAMPLES], records)
         width = outputs[PROBABILITIES].shape[1]
         if width != len(self._indices):
@@ -95,8 +100,7 @@ class Predict(beam.DoFn):  # type: ignore[misc]
         columns |= self._answer_columns(outputs, self._model.labels, outputs[PROBABILITIES])
         if CHAMPION in self._schema.names:
             columns[CHAMPION] = self._champion_column(records)
-        yield pa.table([columns[field.name] for field in self._schema], schema=self._schema)
-        self._pace.add(len(records))
+        return pa.table([columns[field.name] for field in self._schema], schema=self._schema)
 
     def _facts(self, examples: Sequence[Mapping[str, list[Any]]]) -> dict[str, Any]:
         """What the examples say of themselves, by column."""
@@ -178,7 +182,8 @@ class Predict(beam.DoFn):  # type: ignore[misc]
 
 
 def _load(folder: str) -> Any:
-    model = load_saved_model(folder)
+    with read_folder(folder) as local:
+        model = load_saved_model(local)
     if FROM_EXAMPLES not in model.signatures:
         raise StepError(f"the model {folder} has no signature '{FROM_EXAMPLES}'; train it again")
     return model

@@ -3,7 +3,6 @@
 import concurrent.futures
 import functools
 import itertools
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -52,9 +51,8 @@ class Nearest:
 def nearest_within(queries: Sequence[Hashes], others: Sequence[Hashes], distance: int) -> Nearest:
     """The nearest of `others` to each query, if any is within a Hamming distance.
 
-    Of `distance + k` bands of bits, hashes that differ in at most `distance` bits agree in k, so
-    only those are compared whose bits in k bands fall into one bucket (multi-index hashing; M.
-    Norouzi et al., "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012).
+    Only those are compared that agree in all bits of one of some masks, of which any two that
+    are within the distance have one.
 
     Args:
         queries: Hashes, uint64 [Q] each: each query has several.
@@ -115,8 +113,7 @@ def _heads(query: Places, place: Places, bits: Places) -> tuple[Places, Places, 
     return query[heads], place[heads], bits[heads]
 
 
-_SECONDS_A_LOOKUP, _SECONDS_A_PAIR = 1e-8, 1e-7
-_MOST_AGREEING = 4
+_SECONDS_A_LOOKUP, _SECONDS_A_PAIR = 1e-8, 2.5e-7
 _MOST_THREADS = 4
 _QUERIES_AT_ONCE = 1 << 17
 """As many as stay in a processor's cache from one step to the next."""
@@ -124,17 +121,6 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """Of 64 bits over the golden ratio: spreads keys over slots (Knuth, TAOCP 3, section 6.4)."""
 _SPARE_BITS = 4
 """There are 16 to 32 times as many slots as hashes: a query rarely meets one by chance."""
-
-
-def _agreeing(distance: int, others: int) -> int:
-    """In how many bands pairs are made to agree: in more, there are more lookups and less pairs."""
-
-    def seconds(agreeing: int) -> float:
-        bands = distance + agreeing
-        pairs = others / 2 ** (HASH_BITS * agreeing / bands)
-        return math.comb(bands, agreeing) * (_SECONDS_A_LOOKUP + pairs * _SECONDS_A_PAIR)
-
-    return min(range(1, _MOST_AGREEING + 1), key=seconds)
 
 
 def _search(
@@ -189,12 +175,55 @@ def _near(
 
 
 def _masks(distance: int, others: int) -> list[np.uint64]:
-    """Bits of which any two hashes within the distance agree in those of one mask at least."""
-    agreeing = _agreeing(distance, others)
-    bands = distance + agreeing
-    edges = [HASH_BITS * band // bands for band in range(bands + 1)]
-    bits = [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
-    return [np.uint64(sum(chosen)) for chosen in itertools.combinations(bits, agreeing)]
+    """Masks of which any two hashes within the distance agree in all bits of one at least.
+
+    The bits are cut into parts: in one of them at most `distance // parts` bits differ, and its
+    masks leave out any so many bits. More bits a mask mean less pairs by chance, and more masks.
+
+    Args:
+        distance: Largest number of differing bits.
+        others: Number of hashes that each is compared with.
+    """
+
+    def seconds(parts: int) -> float:
+        differing, bits = distance // parts, HASH_BITS / parts
+        masks, kept = (2 ** (differing + 1) - 2, bits / 2) if differing else (1, bits)
+        return parts * masks * (_SECONDS_A_LOOKUP + others / 2**kept * _SECONDS_A_PAIR)
+
+    possible = [n for n in range(1, distance + 2) if 2 ** (distance // n) <= HASH_BITS // n]
+    parts = min(possible, key=seconds)
+    edges = [HASH_BITS * part // parts for part in range(parts + 1)]
+    return [
+        mask << np.uint64(low)
+        for low, high in itertools.pairwise(edges)
+        for mask in _covering(high - low, distance // parts)
+    ]
+
+
+def _covering(bits: int, differing: int) -> list[np.uint64]:
+    """Masks of half the bits each: one at least leaves out any so many bits or less.
+
+    Every bit has a vector of `differing + 1` binary digits, the first of which is 1. To so many
+    vectors some other one is orthogonal, modulo 2; a mask for each of these other ones holds the
+    bits whose vectors are not orthogonal to it (R. Pagh, "Locality-sensitive Hashing without False
+    Negatives", SODA 2016; the vectors are those of a Reed-Muller code, so that masks are even).
+
+    Args:
+        bits: Number of bits, at least 2 to the power of `differing`.
+        differing: How many may differ.
+    """
+    if not differing:
+        return [np.uint64(2**bits - 1)]
+    return [
+        np.uint64(sum(1 << bit for bit in range(bits) if (first + _inner(bit, other)) % 2))
+        for other in range(1, 2**differing)
+        for first in (0, 1)
+    ]
+
+
+def _inner(bit: int, other: int) -> int:
+    # The rest of a bit's vector are the last digits of its number.
+    return (bit & other).bit_count()
 
 
 class _Slots:

@@ -1,0 +1,57 @@
+"""Records in a store: complete or gone, and swept when they are old."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from darkroom.artifacts.data_root import find_records, plan_sweep, records_folder
+from darkroom.artifacts.manifest import write_manifest
+
+
+def write(root: Path, artifact: Path, kind: str = "examples", age: float = 0) -> str:
+    artifact.mkdir(parents=True, exist_ok=True)
+    with records_folder(str(root), kind, artifact) as folder:
+        (Path(folder) / "train-00000-of-00001.tfrecord").write_bytes(bytes(100))
+        write_manifest(artifact, kind, {"records": folder})
+    for file in Path(folder).iterdir():
+        os.utime(file, (time.time() - age,) * 2)
+    return folder
+
+
+def test_records_are_beside_their_manifest_where_there_is_no_data_root(tmp_path: Path) -> None:
+    with records_folder(None, "examples", tmp_path) as folder:
+        assert folder == str(tmp_path)
+
+
+def test_a_step_that_fails_leaves_no_records(tmp_path: Path) -> None:
+    def fail() -> None:
+        with records_folder(str(tmp_path / "root"), "examples", tmp_path) as folder:
+            (Path(folder) / "train-00000-of-00001.tfrecord").write_bytes(bytes(100))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_old_records_and_what_was_left_behind_are_swept(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    written = [write(root, tmp_path / "a", age=age) for age in (10, 20, 30)]
+    other = write(root, tmp_path / "b", "transformed_examples", age=40)
+    for name, age in (("examples-new", 60), ("examples-old", 90_000)):
+        (root / name).mkdir()
+        (root / name / "train.tfrecord").write_bytes(bytes(7))
+        os.utime(root / name / "train.tfrecord", (time.time() - age,) * 2)
+    assert [folder.location for folder in find_records(str(root)) if folder.complete] == [
+        *written,
+        other,
+    ]
+    gone = [folder.location for folder in plan_sweep(str(root), 2)]
+    assert gone == [written[2], str(root / "examples-old")]
+    assert [folder.location for folder in plan_sweep(str(root), 0)] == [
+        *written,
+        other,
+        str(root / "examples-old"),
+    ]
