@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the images without a Docker engine, as docker-bake.hcl does with one.
-# Usage: [VARIABLE=...] docker/build-with-buildah.sh [IMAGE ...]     (default: all)
+# Usage: [VARIABLE=...] docker/build-with-buildah.sh [IMAGE ...]     (default: all but dask)
 # The variables are docker-bake.hcl's. Without BASE_IMAGE, a Debian base is made and kept.
 # With IMAGES_FILE, it pushes each image and writes that file, which `cluster.images_file` reads.
 set -euo pipefail
@@ -17,7 +17,7 @@ tag=${TAG:-$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)}
 base=${BASE_IMAGE:-localhost/darkroom-debian:bookworm}
 images=("$@")
 if (($# == 0)); then
-  for file in components/*/Dockerfile deploy/*/Dockerfile; do
+  for file in components/*/Dockerfile deploy/trigger/Dockerfile; do
     images+=("$(basename "$(dirname "$file")")")
   done
 fi

@@ -95,6 +95,23 @@ target "trigger" {
   }
 }
 
+# The scheduler and the workers of a Dask cluster; in no group, like the workers below.
+target "dask" {
+  inherits   = ["_image"]
+  dockerfile = "deploy/dask/Dockerfile"
+  contexts = {
+    darkroom-build   = "target:darkroom-build"
+    darkroom-runtime = "target:darkroom-runtime"
+  }
+  tags = [join("/", compact([REGISTRY, "darkroom-dask:${TAG}"]))]
+  labels = {
+    "org.opencontainers.image.title"    = "darkroom dask"
+    "org.opencontainers.image.source"   = SOURCE
+    "org.opencontainers.image.revision" = REVISION
+    "org.opencontainers.image.version"  = TAG
+  }
+}
+
 # Beam's workers on other machines, for Dataflow, Flink or Spark; in no group, since few need them:
 # docker buildx bake -f docker/docker-bake.hcl default worker
 target "worker" {

@@ -258,3 +258,21 @@ def test_the_trigger_s_image_holds_what_it_imports() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert (node.module or "").split(".")[0] not in heavy
+
+
+def test_the_dask_cluster_starts_what_its_image_has() -> None:
+    """Its options are those that Dask's own commands take, and its ports those they open."""
+    from distributed.cli import dask_scheduler, dask_worker
+
+    cluster = of_kind("DaskCluster", DEPLOY / "dask")["darkroom"]["spec"]
+    assert 'ENTRYPOINT ["dask"]' in (DEPLOY / "dask" / "Dockerfile").read_text()
+    for part, command in (("scheduler", dask_scheduler), ("worker", dask_worker)):
+        (container,) = cluster[part]["spec"]["containers"]
+        assert container["image"].endswith(f"/darkroom-dask:{ClusterSettings().tag}")
+        verb, *options = container["args"]
+        assert verb == part
+        values = command.main.make_context(verb, options, resilient_parsing=True).params
+        assert values["nthreads" if part == "worker" else "host"] in (1, "0.0.0.0")
+        assert cluster[part]["spec"]["serviceAccountName"] in of_kind("ServiceAccount")
+    ports = {port["name"]: port["port"] for port in cluster["scheduler"]["service"]["ports"]}
+    assert ports == {"tcp-comm": 8786, "http-dashboard": 8787}

@@ -121,6 +121,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """Of 64 bits over the golden ratio: spreads keys over slots (Knuth, TAOCP 3, section 6.4)."""
 _SPARE_BITS = 4
 """There are 16 to 32 times as many slots as hashes: a query rarely meets one by chance."""
+_MOST_BITS = 27
 
 
 def _search(
@@ -233,16 +234,16 @@ class _Slots:
     """
 
     def __init__(self, hashes: Hashes) -> None:
-        bits = len(hashes).bit_length() + _SPARE_BITS
+        bits = min(len(hashes).bit_length() + _SPARE_BITS, _MOST_BITS)
         self._hashes = hashes
         self._shift = np.uint64(HASH_BITS - bits)
-        self._taken = np.zeros(1 << bits, bool)
+        self._taken, self._asked = np.zeros(1 << bits, bool), np.zeros(1 << bits, bool)
         self._mask = np.uint64(0)
         self._slots = np.zeros(0, np.int64)
 
     def fill(self, mask: np.uint64) -> None:
         """Goes by other bits from here on."""
-        self._taken[self._slots] = False
+        self._taken.fill(False)
         self._mask = mask
         self._slots = self._slot(self._hashes)
         self._taken[self._slots] = True
@@ -258,10 +259,9 @@ class _Slots:
     def pairs(self, queries: Hashes) -> Iterator[tuple[Places, Places]]:
         """Places of queries that meet any, each with the places of all hashes in its slot."""
         asked = self._slot(queries)
-        self._taken[self._slots] = False
-        self._taken[asked] = True
-        members = np.flatnonzero(self._taken.take(self._slots))
-        self._taken[asked] = False
+        self._asked[asked] = True
+        members = np.flatnonzero(self._asked.take(self._slots))
+        self._asked[asked] = False
         # Both are in the same slots, so that in order of slots they go side by side.
         places, _, asking = _by_slot(asked)
         order, begins, sizes = _by_slot(self._slots[members])
