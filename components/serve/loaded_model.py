@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from components.serve.errors import RequestError
-from darkroom.artifacts.model import SERVING_DEFAULT
+from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT
 from darkroom.artifacts.model_repository import Version
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.settings import nearest
@@ -62,7 +62,7 @@ def _warm_up(model: LoadedModel) -> None:
     import tensorflow as tf
 
     signature = model.signatures.get(SERVING_DEFAULT)
-    if signature is not None and list(input_specs(signature)) == ["image_bytes"]:
+    if signature is not None and list(input_specs(signature)) == [IMAGE_BYTES]:
         image = tf.io.encode_jpeg(tf.zeros([32, 32, 3], tf.uint8))
         signature(image_bytes=image[tf.newaxis])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from components.serve.errors import RequestError
 from components.serve.json_request import Array
 from components.serve.settings import ServeSettings
-from darkroom.artifacts.examples import IMAGE_BYTES
+from darkroom.artifacts.model import IMAGE_BYTES
 from darkroom.image_headers import image_size
 from darkroom.records.example_proto import parsed_example
 from darkroom.storage.paths import is_uri

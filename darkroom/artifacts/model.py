@@ -18,6 +18,8 @@ THRESHOLDS_FILE = "thresholds.txt"
 
 SERVING_DEFAULT = "serving_default"
 FROM_FILENAMES = "from_filenames"
+IMAGE_BYTES = "image_bytes"
+"""The input of `serving_default`, and the feature that `from_examples` reads."""
 FROM_EXAMPLES = "from_examples"
 WITH_KEY = "with_key"
 EMBEDDING = "embedding"
