@@ -1,13 +1,17 @@
-"""A proxy before a store's server, which loses answers or refuses when a test says so."""
+"""A proxy before a store's server, which is busy, loses answers or refuses when a test says so."""
 
 import http.client
 import http.server
+import itertools
 import json
 import urllib.parse
 
 
 class FaultyProxy(http.server.ThreadingHTTPServer):
     """Passes requests on. Of `lose_answers` uploads the answer is lost: the object is stored.
+
+    Where `busy` is set, every so many-th request is answered 429, 503, or by a closed connection,
+    in turn.
 
     Args:
         address: The server that it stands before.
@@ -18,6 +22,15 @@ class FaultyProxy(http.server.ThreadingHTTPServer):
         self.upstream = urllib.parse.urlsplit(address).netloc
         self.lose_answers = 0
         self.refuse = False
+        self.busy = 0
+        self._requests = itertools.count(1)
+
+    def fault(self) -> str:
+        """What is wrong with the next request; nothing with most."""
+        number = next(self._requests)
+        if not self.busy or number % self.busy:
+            return ""
+        return ("429", "503", "cut")[number // self.busy % 3]
 
     @property
     def address(self) -> str:
@@ -32,6 +45,11 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.server.refuse:
             return self._send(403, _error("no storage.objects.create access"))
+        if fault := self.server.fault():
+            if fault == "cut":
+                self.close_connection = True
+                return None
+            return self._send(int(fault), _error("slow down"))
         connection = http.client.HTTPConnection(self.server.upstream)
         connection.request(self.command, self.path, body, dict(self.headers))
         with connection.getresponse() as response:

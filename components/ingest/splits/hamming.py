@@ -121,7 +121,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """Of 64 bits over the golden ratio: spreads keys over slots (Knuth, TAOCP 3, section 6.4)."""
 _SPARE_BITS = 4
 """There are 16 to 32 times as many slots as hashes: a query rarely meets one by chance."""
-_MOST_BITS = 27
+_MOST_BITS = 26
 
 
 def _search(
