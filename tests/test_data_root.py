@@ -99,7 +99,7 @@ def test_a_store_that_is_busy_for_a_while_is_asked_again(
 ) -> None:
     here = ingest(str(digits), tmp_path / "here")
     assert here.returncode == 0, here.stderr
-    unreliable.busy = 9
+    unreliable.busy = 40
     there = ingest("gs://bucket/digits", tmp_path / "there", data_root="gs://bucket/records")
     unreliable.busy = 0
     assert there.returncode == 0, there.stderr
@@ -119,7 +119,7 @@ def test_a_store_that_refuses_is_one_clear_line_and_leaves_nothing(
     refused = ingest(str(digits), tmp_path / "out", data_root="gs://bucket/records")
     unreliable.refuse = False
     assert refused.returncode == 1
-    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error")]
+    line = refused.stderr.splitlines()[-1]
     assert "gs://bucket/records" in line
     assert "Traceback" not in refused.stderr
     assert not (tmp_path / "out" / "examples").exists()

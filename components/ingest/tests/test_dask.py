@@ -1,5 +1,8 @@
 """Ingest on a Dask cluster whose workers are processes of their own."""
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,3 +93,36 @@ def test_what_a_worker_refuses_is_one_line(
     start(tmp_path / "data")
     with pytest.raises(StepError, match=r"^ingest.group_by: no column 'patient' in the data"):
         run_ingest(tmp_path / "data", beam_options=options, group_by="patient")
+
+
+def entries_below(folder: Path) -> int:
+    names = (name for _, _, names in os.walk(folder) for name in names)
+    return sum(name.startswith("entries-") for name in names)
+
+
+def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, run_ingest: RunIngest) -> None:
+    from distributed import LocalCluster
+
+    start(tmp_path / "data")
+    given = {"shard_bytes": 1_000_000, "max_rejected": 0.5}
+    here = run_ingest(tmp_path / "data", "here", **given)
+    with LocalCluster(
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        options = ["--runner=DaskRunner", f"--dask_client_address={cluster.scheduler_address}"]
+        killed = []
+
+        def kill() -> None:
+            """Once some shards are written, one worker after the other."""
+            for number, nanny in enumerate(list(cluster.workers.values())[:2]):
+                while entries_below(tmp_path) <= number:
+                    time.sleep(0.01)
+                os.kill(nanny.pid, signal.SIGKILL)
+                killed.append(nanny.pid)
+
+        thread = threading.Thread(target=kill, daemon=True)
+        thread.start()
+        there = run_ingest(tmp_path / "data", "there", beam_options=options, **given)
+        thread.join(1)
+    assert len(killed) == 2
+    assert_same(here, there)
