@@ -109,8 +109,14 @@ def _joined(options: Sequence[str]) -> list[str]:
     return joined
 
 
+_KILLED = ("Channel closed prematurely", "Worker subprocess exited", "KilledWorker")
+"""What Beam's local runner, and Dask at the fourth time, say of a worker that is gone."""
+
+
 def worker_message(error: Exception) -> str | None:
     """The message of the error for people that a worker raised, wrapped in Beam's own words."""
+    if any(words in repr(error) for words in _KILLED):
+        return "a worker was killed, as one is that runs out of memory; run the step again"
     text = f"StepError: {error}" if isinstance(error, DarkroomError) else str(error)
     pattern = r"(?:Step|Settings)Error: (.+?)(?: \[while running|$)"
     found = re.findall(pattern, text, re.MULTILINE)

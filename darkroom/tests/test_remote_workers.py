@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.beam.options import remote_runner
+from darkroom.beam.options import remote_runner, worker_message
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import SettingsError
 
@@ -77,3 +77,12 @@ def test_a_staging_location_that_is_named_goes_before_the_artifacts() -> None:
 def test_what_would_fail_on_a_cluster_is_refused_here(options: list[str], message: str) -> None:
     with pytest.raises(SettingsError, match=f"^{message}"):
         with_staging_location(Path("/data/run/examples"), options)
+
+
+def test_a_worker_that_was_killed_is_one_line() -> None:
+    from distributed.scheduler import KilledWorker
+
+    killed = "a worker was killed, as one is that runs out of memory; run the step again"
+    assert worker_message(RuntimeError("Channel closed prematurely.")) == killed
+    assert worker_message(KilledWorker("task", None, 3)) == killed
+    assert worker_message(RuntimeError("something else")) is None
