@@ -16,6 +16,8 @@ NAMES = (
     "incremental",
     "copies",
     "scale",
+    "sizes",
+    "dask_workers",
     "transform",
     "memory",
     "train",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from components.ingest.splits.sightings import Hashes, Places
+from components.ingest.splits.sightings import Hashes, Places, is_any_of
 
 HASH_BITS = 64
 _PAIRS_AT_ONCE = 1 << 22
@@ -68,8 +68,7 @@ def nearest_within(queries: Sequence[Hashes], others: Sequence[Hashes], distance
     rows = max(1, _OTHERS_AT_ONCE // len(others))
     for start in range(0, len(others[0]), rows):
         block = np.stack([column[start : start + rows] for column in others], axis=1)
-        # Many photographs with one hash, as blank ones have, are compared as one.
-        unique, first = np.unique(block, return_index=True)
+        unique, first = _unique(block.ravel())
         owners = first // len(others) + start
         found = functools.partial(_take_other, nearest, owners)
         _search(asked, unique, distance, found)
@@ -82,8 +81,7 @@ def nearest_to(queries: Sequence[Hashes], others: Sequence[Hashes], distance: in
     It is the queries that are put into buckets then, which have to be sorted.
     """
     nearest = Nearest(len(queries[0]))
-    # Of many photographs with one hash the first is the answer.
-    asked = [np.unique(column, return_index=True) for column in others]
+    asked = [_unique(column) for column in others]
     rows = max(1, _OTHERS_AT_ONCE // len(queries))
     for start in range(0, len(queries[0]), rows):
         block = np.stack([column[start : start + rows] for column in queries], axis=1).ravel()
@@ -91,6 +89,19 @@ def nearest_to(queries: Sequence[Hashes], others: Sequence[Hashes], distance: in
         found = functools.partial(_take_query, nearest, owners)
         _search(asked, block, distance, found)
     return nearest
+
+
+def _unique(hashes: Hashes) -> tuple[Hashes, Places]:
+    """The hashes and their places; of equal ones, as blank photographs have, the first alone."""
+    ordered = np.sort(hashes)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    places = np.flatnonzero(is_any_of(hashes, repeated))
+    _, first = np.unique(hashes[places], return_index=True)
+    is_kept = np.ones(len(hashes), bool)
+    is_kept[places] = False
+    is_kept[places[first]] = True
+    kept = np.flatnonzero(is_kept)
+    return hashes[kept], kept
 
 
 def _take_other(
@@ -239,6 +250,9 @@ class _Slots:
         self._shift = np.uint64(HASH_BITS - bits)
         self._taken, self._asked = np.zeros(1 << bits, bool), np.zeros(1 << bits, bool)
         self._mask = np.uint64(0)
+        # Written again and again, so that they stay in a processor's cache.
+        self._some = np.empty(_QUERIES_AT_ONCE, np.uint64)
+        self._is_taken = np.empty(_QUERIES_AT_ONCE, bool)
         self._slots = np.zeros(0, np.int64)
 
     def fill(self, mask: np.uint64) -> None:
@@ -252,8 +266,10 @@ class _Slots:
         """Places of the queries whose slot is taken."""
         found = [np.zeros(0, np.int64)]
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            slots = self._slot(queries[start : start + _QUERIES_AT_ONCE])
-            found.append(np.flatnonzero(self._taken.take(slots)) + start)
+            some = queries[start : start + _QUERIES_AT_ONCE]
+            slots = self._slot(some, self._some[: len(some)])
+            taken = self._taken.take(slots, out=self._is_taken[: len(some)], mode="clip")
+            found.append(np.flatnonzero(taken) + start)
         return np.concatenate(found)
 
     def pairs(self, queries: Hashes) -> Iterator[tuple[Places, Places]]:
@@ -269,8 +285,10 @@ class _Slots:
         for query, place in _pairs(np.repeat(begins, asking), np.repeat(sizes, asking)):
             yield places[query], met[place]
 
-    def _slot(self, hashes: Hashes) -> Places:
-        return (((hashes & self._mask) * _MULTIPLIER) >> self._shift).view(np.int64)
+    def _slot(self, hashes: Hashes, out: Hashes | None = None) -> Places:
+        slots = np.bitwise_and(hashes, self._mask, out=out)
+        np.multiply(slots, _MULTIPLIER, out=slots)
+        return np.right_shift(slots, self._shift, out=slots).view(np.int64)
 
 
 def _by_slot(slots: Places) -> tuple[Places, Places, Places]:

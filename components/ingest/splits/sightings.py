@@ -1,6 +1,7 @@
 """Photographs that could be decoded, as far as copies are concerned: a table, a row each."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ def ordinals(sightings: pa.Table) -> Places:
     return np.asarray(sightings.column("ordinal").to_numpy())
 
 
-def is_any_of(values: Places, known: Places) -> npt.NDArray[np.bool_]:
+def is_any_of(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which values are among known ones, which are sorted, bool [N]."""
     places = np.searchsorted(known, values)
     places[places == len(known)] = 0
