@@ -1,6 +1,8 @@
 """Ingest on one and on two Dask workers of one core each, at the margin."""
 
+import functools
 import statistics
+from typing import Any
 
 from benchmarks.ingest import SCALE, ingest_command
 from benchmarks.photographs import photographs
@@ -13,8 +15,10 @@ def measure() -> str:
     """Starts both clusters, and runs ingest on each in turn; a cluster that waits costs nothing."""
     from distributed import LocalCluster
 
-    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(n_workers=1, **options) as one, LocalCluster(n_workers=2, **options) as two:
+    cluster: Any = functools.partial(
+        LocalCluster, processes=True, threads_per_worker=1, dashboard_address=None
+    )
+    with cluster(n_workers=1) as one, cluster(n_workers=2) as two:
         commands = {
             f"{name} / {count}": ingest_command(
                 photographs(count),

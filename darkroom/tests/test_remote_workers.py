@@ -1,6 +1,7 @@
 """Which runners have their remote workers, and what such workers need."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,8 @@ def test_what_would_fail_on_a_cluster_is_refused_here(options: list[str], messag
 def test_a_worker_that_was_killed_is_one_line() -> None:
     from distributed.scheduler import KilledWorker
 
+    worker: Any = None
     killed = "a worker was killed, as one is that runs out of memory; run the step again"
     assert worker_message(RuntimeError("Channel closed prematurely.")) == killed
-    assert worker_message(KilledWorker("task", None, 3)) == killed
+    assert worker_message(KilledWorker("task", worker, 3)) == killed
     assert worker_message(RuntimeError("something else")) is None

@@ -37,7 +37,7 @@ FACTS = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_valu
 """Columns that tell equal photographs; hashes of what copies may be are many times as much."""
 
 _CONFLICTING = ("ordinal", "perceptual_hash", "label", "tile_values")
-_MOST_AT_ONCE = 4_000_000
+_MOST_AT_ONCE = 2_500_000
 """Photographs whose hashes are held at once, some 160 bytes each."""
 
 LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))

@@ -37,16 +37,17 @@ def record_stream(shards: Sequence[str], order: Any = None) -> Any:
     if not any(map(is_uri, shards)):
         return tf.data.TFRecordDataset(files)
 
+    copies = _copies()  # here, since of two threads that ask first each would make its own
+
+    def fetch(location: bytes) -> bytes:
+        return str(copies.path_of(location.decode())).encode()
+
     def fetched(location: Any) -> Any:
-        path = tf.numpy_function(_fetch, [location], tf.string, stateful=True)
+        path = tf.numpy_function(fetch, [location], tf.string, stateful=True)
         return tf.ensure_shape(path, [])
 
     paths = tf.data.Dataset.from_tensor_slices(files).map(fetched, num_parallel_calls=AHEAD)
     return paths.flat_map(tf.data.TFRecordDataset)
-
-
-def _fetch(location: bytes) -> bytes:
-    return str(_copies().path_of(location.decode())).encode()
 
 
 class Copies:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,12 @@ def clear_errors(source: TransformedExamples, context: TrainingContext) -> Itera
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         reason = str(error.message).splitlines()[0]
         raise StepError(f"cannot read {source.folder}: transform again ({reason})") from error
+    except tf.errors.UnknownError as error:
+        # What Python raised within the input pipeline, as where a shard is fetched.
+        found = re.search(r"StepError: (.+)", str(error.message))
+        if found is None:
+            raise
+        raise StepError(found[1]) from error
     except (*lost, tf.errors.DeadlineExceededError, tf.errors.InternalError) as error:
         if context.workers.size == 1:
             raise

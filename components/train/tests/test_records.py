@@ -1,0 +1,73 @@
+"""Records in a store are those of a disk, and are fetched once while there is room."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from components.train.data import records
+from components.train.data.records import Copies, record_stream
+from components.train.distribution.context import clear_errors
+from darkroom.errors import StepError
+from darkroom.records.tfrecord import write_record
+from darkroom.storage.files import upload
+
+pytestmark = pytest.mark.slow
+
+STORE = "memory://records"
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Iterator[list[str]]:
+    """URIs of 20 shards of 3 records each; the same files are in `tmp_path`."""
+    for number in range(20):
+        with (tmp_path / f"train-{number:05d}-of-00020.tfrecord").open("wb") as file:
+            for place in range(3):
+                write_record(file, f"{number} {place}".encode())
+    names = sorted(tmp_path.iterdir())
+    upload(names, STORE)
+    yield [f"{STORE}/{name.name}" for name in names]
+    fsspec.filesystem("memory").rm("/records", recursive=True)
+
+
+def test_a_store_gives_the_records_of_a_disk(shards: list[str], tmp_path: Path) -> None:
+    here = record_stream([str(path) for path in sorted(tmp_path.iterdir())])
+    there = record_stream(shards)
+    assert list(there.as_numpy_iterator()) == list(here.as_numpy_iterator())
+    backwards = record_stream(shards, shards[::-1])
+    assert next(backwards.as_numpy_iterator()) == b"19 0"
+
+
+def test_what_is_fetched_stays_while_there_is_room(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    download = records._download
+
+    def counted(location: str, path: Path) -> None:
+        fetched.append(location)
+        download(location, path)
+
+    monkeypatch.setattr(records, "_download", counted)
+    roomy = Copies()
+    first = [roomy.path_of(shard) for shard in shards]
+    assert [roomy.path_of(shard) for shard in shards] == first
+    assert fetched == shards
+    assert all(path.stat().st_size for path in first)
+    fetched.clear()
+    tight = Copies(most_bytes=0)
+    paths = [tight.path_of(shard) for shard in shards]
+    assert [path.exists() for path in paths] == [False] * 4 + [True] * 16
+    tight.path_of(shards[0])
+    assert fetched == [*shards, shards[0]]
+
+
+def test_a_shard_that_is_gone_is_named(shards: list[str]) -> None:
+    message = r"^cannot read memory://records/none\.tfrecord: "
+    with pytest.raises(StepError, match=message):
+        Copies().path_of(f"{STORE}/none.tfrecord")
+    nothing: Any = None
+    with pytest.raises(StepError, match=message), clear_errors(nothing, nothing):
+        list(record_stream([*shards, f"{STORE}/none.tfrecord"]))
