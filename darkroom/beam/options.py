@@ -44,6 +44,8 @@ def beam_arguments(options: Sequence[str]) -> list[str]:
 
     >>> beam_arguments(["--runner=DataflowRunner", "--region=europe-west4"])
     ['--runner=DataflowRunner', '--region=europe-west4']
+    >>> beam_arguments(["--runner=DaskRunner", "--dask_npartitions=64"])[1:]
+    ['--dask_connection_timeout=15', '--dask_partition_size=1']
     >>> beam_arguments(["--runner", "DirectRunner"])
     ['--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner']
     """
@@ -51,7 +53,8 @@ def beam_arguments(options: Sequence[str]) -> list[str]:
     runner = runner_name(options)
     others = [option for option in joined if not option.startswith("--runner=")]
     if runner == "DaskRunner":
-        return [*_DASK, *others]
+        # In how many parts work is spread is ours to say: Beam's Dask takes one option or the other.
+        return [*_DASK, *(each for each in others if not each.startswith("--dask_npartitions"))]
     if runner not in ("", "DirectRunner"):
         return joined
     return [f"--runner={_IN_MEMORY}", *others]

@@ -110,6 +110,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, run_ingest: RunIn
         n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
         options = ["--runner=DaskRunner", f"--dask_client_address={cluster.scheduler_address}"]
+        options.append("--dask_npartitions=8")
         killed = []
 
         def kill() -> None:
