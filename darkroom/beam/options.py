@@ -53,7 +53,7 @@ def beam_arguments(options: Sequence[str]) -> list[str]:
     runner = runner_name(options)
     others = [option for option in joined if not option.startswith("--runner=")]
     if runner == "DaskRunner":
-        # In how many parts work is spread is ours to say: Beam's Dask takes one option or the other.
+        # Beam takes one option or the other; in how many parts work is spread is ours to do.
         return [*_DASK, *(each for each in others if not each.startswith("--dask_npartitions"))]
     if runner not in ("", "DirectRunner"):
         return joined
