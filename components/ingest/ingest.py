@@ -26,6 +26,7 @@ from darkroom.storage.atomic import write_json
 
 if TYPE_CHECKING:
     from components.ingest.card.card import Contents
+    from components.ingest.card.pictures import Pictures
     from components.ingest.shards.index import Index
     from components.ingest.shards.listing import Source
     from components.ingest.shards.summary import Summary
@@ -55,8 +56,8 @@ def ingest(
             a finding whose severity is `error`.
     """
     from components.ingest.card.card import PAGE, Contents
+    from components.ingest.card.pictures import card_pictures
     from components.ingest.card.samples import sample
-    from components.ingest.shards.index import entries_by_image
     from components.ingest.shards.summary import examples_manifest
     from components.ingest.validation import find, read_previous, settle_findings
 
@@ -69,7 +70,7 @@ def ingest(
         tempfile.TemporaryDirectory() as scratch,
     ):
         build = _on_runner if settings.beam_options else _in_this_process
-        source, total, refused = build(data, settings, records, temporary, Path(scratch))
+        source, total, refused, pictures = build(data, settings, records, temporary, Path(scratch))
         total.reasons.update(source.reasons)
         _write_rejected(rejected, refused, total.reasons, source.side_files)
         _log.info("%s photographs read", f"{total.read:,}")
@@ -84,10 +85,9 @@ def ingest(
             total.statistics,
             expected,
             findings,
-            entries_by_image(records, {copy.twin for copy in samples.copies if copy.twin}),
             total.reasons,
             samples,
-            records,
+            pictures or card_pictures(records, labels, total.statistics, samples),
             {"data": data, "columns": source.columns, **settings.model_dump(mode="json")},
         )
         _write_statistics(statistics, card)
@@ -101,8 +101,13 @@ def ingest(
 
 def _in_this_process(
     data: str, settings: IngestSettings, records: str, folder: Path, scratch: Path
-) -> tuple["Source", "Summary", Iterable[Rejection]]:
-    """Builds the examples; gives what the source says, what they come to, and refused rows."""
+) -> tuple["Source", "Summary", Iterable[Rejection], "Pictures | None"]:
+    """Builds the examples.
+
+    Returns:
+        What the source says, what the examples come to, refused rows, and the data card's
+        pictures where they are made already.
+    """
     from components.ingest.shards.build_examples import build_examples
     from components.ingest.shards.listing import checked_source, source_of
 
@@ -112,22 +117,26 @@ def _in_this_process(
     # On the disk of the artifact, where shards that stay as they are only change their name.
     with tempfile.TemporaryDirectory(dir=folder) as work:
         built = build_examples(table.rows, _previous(settings), settings, records, Path(work))
-    return source, built.summary, [*table.rejections, *built.rejections]
+    return source, built.summary, [*table.rejections, *built.rejections], None
 
 
 def _on_runner(
     data: str, settings: IngestSettings, records: str, folder: Path, scratch: Path
-) -> tuple["Source", "Summary", Iterable[Rejection]]:
+) -> tuple["Source", "Summary", Iterable[Rejection], "Pictures | None"]:
     """The same by the workers of a Beam runner; refused rows are read as they are asked for."""
+    from components.ingest.card.of_work import pictures_of_work
     from components.ingest.shards.listing import SOURCE, refused_file
     from components.ingest.shards.runner import build_on_runner
 
-    source, total = build_on_runner(data, _previous(settings), settings, records, folder, scratch)
+    source, total, pictures = build_on_runner(
+        data, _previous(settings), settings, records, folder, scratch, pictures_of_work
+    )
     _announce(data, source)
     # What the source itself refuses comes first, as it does here.
     first = scratch / refused_file(SOURCE)
     files = [first, *sorted(file for file in scratch.glob(refused_file("*")) if file != first)]
-    return source, total, itertools.chain.from_iterable(map(read_rejections, files))
+    refused = itertools.chain.from_iterable(map(read_rejections, files))
+    return source, total, refused, pictures
 
 
 def _announce(data: str, source: "Source") -> None:

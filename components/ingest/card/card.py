@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.card.charts import charts, sparklines
-from components.ingest.card.pictures import compared_copies, sample_pictures
+from components.ingest.card.pictures import Pictures, pictured_labels
 from components.ingest.card.samples import Samples
-from components.ingest.shards.entry import Entry
 from components.ingest.validation import Finding
 from darkroom.artifacts.examples import SPLITS
 from darkroom.artifacts.rejected import COPY_REASONS, Rejection
@@ -22,9 +21,6 @@ from darkroom.artifacts.statistics import Statistics
 PAGE = "card.html"
 MARKDOWN = "card.md"
 
-PICTURED_LABELS = 30
-"""Labels with pictures, those of most photographs."""
-PICTURES_A_LABEL = 8
 LISTED_LABELS = 500
 """Rows of the table of labels; `statistics.json` has them all."""
 LONGEST_VALUE = 300
@@ -40,10 +36,9 @@ class Contents:
         statistics: Those of the photographs.
         previous: An earlier run's, where they were compared.
         findings: What is not as expected.
-        twins: What is known of photographs that were kept in place of copies, by content digest.
         reasons: Number of refused rows by reason.
         samples: Some of them.
-        records: Path or URI of the folder of the shards.
+        pictures: Some photographs of the labels, and copies beside what was kept.
         facts: How the examples were made: names and JSON values, nested or not.
     """
 
@@ -51,10 +46,9 @@ class Contents:
     statistics: Statistics
     previous: Statistics | None
     findings: Sequence[Finding]
-    twins: Mapping[str, Entry]
     reasons: Counter[str]
     samples: Samples
-    records: str
+    pictures: Pictures
     facts: Mapping[str, Any]
 
 
@@ -94,8 +88,7 @@ def _markdown(value: object) -> str:
 def _shown(contents: Contents) -> dict[str, Any]:
     statistics = contents.statistics
     counts = statistics.label_counts
-    largest = sorted(contents.labels, key=lambda label: -counts[label])[:PICTURED_LABELS]
-    pictured = [label for label in contents.labels if label in set(largest)]
+    pictured = pictured_labels(contents.labels, statistics)
     reasons = contents.reasons
     previous = contents.previous.overall if contents.previous else None
     return {
@@ -109,7 +102,7 @@ def _shown(contents: Contents) -> dict[str, Any]:
         "label_total": len(contents.labels),
         "most": max(counts.values(), default=1),
         "balance": balance(counts, contents.labels),
-        "pictures": sample_pictures(contents.records, pictured, PICTURES_A_LABEL),
+        "pictures": contents.pictures.by_label,
         "charts": charts(statistics.overall, previous),
         "sparklines": {
             label: sparklines(statistics.by_label[label], statistics.overall)
@@ -120,7 +113,7 @@ def _shown(contents: Contents) -> dict[str, Any]:
         "refused": sum(n for reason, n in reasons.items() if reason not in COPY_REASONS),
         "copies": sum(n for reason, n in reasons.items() if reason in COPY_REASONS),
         "refused_rows": _refused_rows(contents.samples.refused),
-        "comparisons": compared_copies(contents.samples.copies, contents.twins),
+        "comparisons": contents.pictures.comparisons,
         "facts": _flat(contents.facts),
     }
 

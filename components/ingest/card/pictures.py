@@ -5,15 +5,20 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from components.ingest.card.samples import Samples
 from components.ingest.shards.entry import Entry
+from components.ingest.shards.index import entries_by_image
 from components.ingest.sources.storage import read_file
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
 from darkroom.artifacts.rejected import RejectedError, Rejection
+from darkroom.artifacts.statistics import Statistics
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.shards import list_shards
 from darkroom.records.tfrecord import read_records
 from darkroom.thumbnails import thumbnail
 
+PICTURED_LABELS = 30
+PICTURES_A_LABEL = 8
 RECORDS_READ = 4000
 """Most records that are looked at for samples, so that a million photographs cost no more."""
 FEWEST_A_SHARD = 16
@@ -51,6 +56,42 @@ class Comparison:
     detail: str
     refused: Picture
     kept: Picture | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """All pictures of the card.
+
+    Attributes:
+        by_label: Some training photographs of the labels of most photographs.
+        comparisons: Refused copies beside what was kept in their place.
+    """
+
+    by_label: dict[str, list[Picture]]
+    comparisons: list[Comparison]
+
+
+def card_pictures(
+    records: str, labels: Sequence[str], statistics: Statistics, samples: Samples
+) -> Pictures:
+    """Makes the pictures, of photographs that are read where this is called.
+
+    Args:
+        records: Path or URI of the folder of the shards and their index.
+        labels: The labels there may be.
+        statistics: Those of the photographs.
+        samples: Some of the refused rows.
+    """
+    by_label = sample_pictures(records, pictured_labels(labels, statistics), PICTURES_A_LABEL)
+    twins = entries_by_image(records, {copy.twin for copy in samples.copies if copy.twin})
+    return Pictures(by_label, compared_copies(samples.copies, twins))
+
+
+def pictured_labels(labels: Sequence[str], statistics: Statistics) -> list[str]:
+    """The labels with pictures, those of most photographs, in the order of all."""
+    counts = statistics.label_counts
+    largest = set(sorted(labels, key=lambda label: -counts[label])[:PICTURED_LABELS])
+    return [label for label in labels if label in largest]
 
 
 def sample_pictures(records: str, labels: Collection[str], each: int) -> dict[str, list[Picture]]:

@@ -6,7 +6,7 @@ hashes of the validation and test splits, which those of train are compared with
 """
 
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -27,8 +27,16 @@ from darkroom.storage.files import read_bytes, written_to
 SUMMARY_FILE = "summary.pickle"
 
 
+LastLook = Callable[[Summary, str, str, IngestSettings], Any]
+
+
 def add_build(
-    pipeline: beam.Pipeline, listing: Listing, settings: IngestSettings, folder: str, work: str
+    pipeline: beam.Pipeline,
+    listing: Listing,
+    settings: IngestSettings,
+    folder: str,
+    work: str,
+    last_look: LastLook,
 ) -> None:
     """Adds to a pipeline all that makes the examples out of the rows.
 
@@ -39,6 +47,8 @@ def add_build(
         folder: Where the shards and the index go, a path or a URI that workers reach.
         work: A folder for what is passed on in files, likewise; `SUMMARY_FILE` and the files of
             rejected rows are left in it.
+        last_look: What the last worker calls, with the summary, both folders and the settings,
+            while all is there; what it gives comes with the summary.
     """
     rows = pipeline | "Start" >> beam.Create([work]) | "List rows" >> beam.FlatMap(listing.groups)
     # Dask makes as many parts of what is grouped as came in: one, of the list of rows.
@@ -57,15 +67,15 @@ def add_build(
         | "To one place" >> beam.Map(_to_one_place)
         | "Gather" >> beam.GroupByKey()
         # The only leaf of the graph: a runner that computes but one computes all.
-        | "Write the summary" >> beam.Map(_write_summary, work)
+        | "Write the summary" >> beam.Map(_write_summary, last_look, folder, work, settings)
     )
 
 
-def read_summary(work: str) -> Summary:
-    """Reads what `add_build` left."""
-    summary = pickle.loads(read_bytes(f"{work}/{SUMMARY_FILE}"))
+def read_summary(work: str) -> tuple[Summary, Any]:
+    """Reads what `add_build` left: the summary, and what the last look gave."""
+    summary, found = pickle.loads(read_bytes(f"{work}/{SUMMARY_FILE}"))
     assert isinstance(summary, Summary)
-    return summary
+    return summary, found
 
 
 def _by_number(one: Chunk | Group) -> tuple[int, Chunk | Group]:
@@ -112,9 +122,16 @@ def _to_one_place(summary: Summary) -> tuple[int, Summary]:
     return 0, summary
 
 
-def _write_summary(pair: tuple[int, Iterable[Summary]], work: str) -> None:
+def _write_summary(
+    pair: tuple[int, Iterable[Summary]],
+    last_look: LastLook,
+    folder: str,
+    work: str,
+    settings: IngestSettings,
+) -> None:
     total = Summary()
     for summary in pair[1]:
         total.merge(summary)
+    found = last_look(total, folder, work, settings)
     with written_to(work) as local:
-        (local / SUMMARY_FILE).write_bytes(pickle.dumps(total))
+        (local / SUMMARY_FILE).write_bytes(pickle.dumps((total, found)))

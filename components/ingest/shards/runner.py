@@ -3,6 +3,7 @@
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.index import Index
@@ -21,10 +22,19 @@ from darkroom.beam.remote import (
 from darkroom.storage.files import list_files
 from darkroom.storage.paths import is_uri, mounted_uri
 
+if TYPE_CHECKING:
+    from components.ingest.shards.on_runner import LastLook
+
 
 def build_on_runner(
-    data: str, previous: Index, settings: IngestSettings, records: str, folder: Path, refused: Path
-) -> tuple[Source, Summary]:
+    data: str,
+    previous: Index,
+    settings: IngestSettings,
+    records: str,
+    folder: Path,
+    refused: Path,
+    last_look: "LastLook",
+) -> tuple[Source, Summary, Any]:
     """Writes the shards and the index of an examples artifact.
 
     Args:
@@ -34,9 +44,11 @@ def build_on_runner(
         records: Path or URI of the folder of its records.
         folder: The artifact being written.
         refused: A folder here for the files of refused rows.
+        last_look: As `add_build` takes it.
 
     Returns:
-        What the source says beside its rows, and what the examples come to.
+        What the source says beside its rows, what the examples come to, and what the last look
+        gave.
 
     Raises:
         SettingsError: Workers would not reach the data, or the runner does not take the options.
@@ -60,10 +72,10 @@ def build_on_runner(
             pipeline = pipeline_on(workers)
         listing = Listing(data, previous, settings, workers)
         with pipeline as graph:
-            add_build(graph, listing, settings, target, work)
-        source, summary = read_listed(work), read_summary(work)
+            add_build(graph, listing, settings, target, work, last_look)
+        source, (summary, found) = read_listed(work), read_summary(work)
         names = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
         download(names, refused)
         if target == f"{shared}/examples":
             download_all(target, folder)
-    return source, summary
+    return source, summary, found

@@ -16,7 +16,13 @@ from PIL import Image
 
 from components.ingest.card.card import PAGE, Contents, balance, write_card
 from components.ingest.card.charts import charts
-from components.ingest.card.pictures import RECORDS_READ, SIDE, compared_copies, sample_pictures
+from components.ingest.card.pictures import (
+    RECORDS_READ,
+    SIDE,
+    card_pictures,
+    compared_copies,
+    sample_pictures,
+)
 from components.ingest.card.samples import sample
 from components.ingest.shards.entry import Entry
 from components.ingest.tests.pictures import encoded, gradient
@@ -217,15 +223,15 @@ def test_the_largest_card_stays_small(tmp_path: Path) -> None:
     copy = tmp_path / "copy.png"
     copy.write_bytes(encoded(Image.fromarray(noise), "PNG"))
     row = {"image": "x" * 200, "location": str(copy), "label": "a"}
+    samples = sample([Rejection(row, "conflicting_labels", "d" * 300, None)] * 100)
     contents = Contents(
         labels=labels,
         statistics=statistics,
         previous=statistics,
         findings=[Finding("imbalance", "warning", "<script>")],
-        twins={},
         reasons=Counter(conflicting_labels=100),
-        samples=sample([Rejection(row, "conflicting_labels", "d" * 300, None)] * 100),
-        records=str(examples),
+        samples=samples,
+        pictures=card_pictures(str(examples), labels, statistics, samples),
         facts={"data": "<data>", "split": {"train": 0.8}, "unset": None},
     )
     write_card(tmp_path, contents)

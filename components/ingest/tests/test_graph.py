@@ -31,6 +31,7 @@ def test_every_runner_gets_a_graph_with_one_end(runner: str, tmp_path: Path) -> 
     import apache_beam.runners.dask.dask_runner  # its options are known once it is imported
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from components.ingest.card.of_work import pictures_of_work
     from components.ingest.shards.listing import Listing
     from components.ingest.shards.on_runner import add_build
 
@@ -45,7 +46,14 @@ def test_every_runner_gets_a_graph_with_one_end(runner: str, tmp_path: Path) -> 
         assert option.partition("=")[2] in map(str, known.values())
     pipeline = beam.Pipeline(options=PipelineOptions())
     listing = Listing("gs://bucket/photographs", (), settings, workers)
-    add_build(pipeline, listing, settings, "gs://bucket/examples", workers.staging_location)
+    add_build(
+        pipeline,
+        listing,
+        settings,
+        "gs://bucket/examples",
+        workers.staging_location,
+        pictures_of_work,
+    )
     proto = pipeline.to_runner_api()  # pickles all that workers are to call
     primitive = [t for t in proto.components.transforms.values() if not t.subtransforms]
     read = {each for transform in primitive for each in transform.inputs.values()}

@@ -3,11 +3,15 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
 
+from components.ingest.ingest import ingest
 from components.ingest.settings import IngestSettings
 from components.ingest.tests.conftest import Ingested
+from darkroom.artifacts.examples import read_examples
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.tests.disk_bucket import file_of
@@ -40,6 +44,40 @@ def test_remote_workers_write_the_same_examples(
     assert not list(file_of(STAGING_LOCATION).iterdir())
 
 
+def test_no_photograph_passes_the_process_that_starts_the_work(
+    options: list[str],
+    run_ingest: Callable[..., Ingested],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """What it names in the bucket is noted; the data card has its pictures all the same."""
+    shutil.copyfile(file_of(f"{DATA}/rose/0.jpg"), file_of(f"{DATA}/rose/copy.jpg"))
+    here = run_ingest(DATA, "here")
+    seen: list[str] = []
+    original = DirFileSystem._join
+
+    def noted(self: DirFileSystem, path: Any) -> Any:
+        seen.extend([path] if isinstance(path, str) else path)
+        return original(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DirFileSystem, "_join", noted)
+        settings = IngestSettings(
+            beam_options=tuple(options), data_root="disk://bucket/records", max_rejected=0.5
+        )
+        names = ("examples", "rejected", "statistics")
+        ingest(DATA, settings, **{name: tmp_path / "elsewhere" / name for name in names})
+    elsewhere = read_examples(tmp_path / "elsewhere" / "examples")
+    assert seen
+    assert not [path for path in seen if path.endswith((".tfrecord", ".jpg"))]
+    assert elsewhere.manifest["digest"] == here.examples.manifest["digest"]
+    pictures = [
+        (tmp_path / name / "statistics" / "card.html").read_text().count("<img")
+        for name in ("here", "elsewhere")
+    ]
+    assert pictures[0] == pictures[1] > 4
+
+
 def test_a_bucket_that_cannot_be_written_is_one_clear_line(
     options: list[str], run_ingest: Callable[..., Ingested], tmp_path: Path
 ) -> None:
@@ -70,6 +108,7 @@ def test_dataflow_takes_the_job_with_our_image_for_its_workers() -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+    from components.ingest.card.of_work import pictures_of_work
     from components.ingest.shards.listing import Listing
     from components.ingest.shards.on_runner import add_build
 
@@ -80,7 +119,14 @@ def test_dataflow_takes_the_job_with_our_image_for_its_workers() -> None:
     assert workers is not None
     pipeline = beam.Pipeline(options=PipelineOptions(list(workers.arguments)))
     listing = Listing("gs://bucket/photographs", (), IngestSettings(), workers)
-    add_build(pipeline, listing, IngestSettings(), "gs://bucket/run/examples", "gs://bucket/tmp")
+    add_build(
+        pipeline,
+        listing,
+        IngestSettings(),
+        "gs://bucket/run/examples",
+        "gs://bucket/tmp",
+        pictures_of_work,
+    )
     job = pipeline.run().job
     google = job.options.view_as(GoogleCloudOptions)
     assert (google.project, google.region) == ("my-project", "europe-west4")
