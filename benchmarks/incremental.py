@@ -35,7 +35,7 @@ def measure() -> str:
         equal = _equal_records(folder, [full, added])
     every = {name: seconds(taken) for name, taken in costs.items()}
     ratios = [a / b for a, b in zip(every["incremental"], every["full"], strict=True)]
-    must = verdict(statistics.median(ratios), 0.1, False)
+    must = verdict(statistics.median(ratios), 0.08, False)
     rows = [
         [f"full run over {BEFORE + ADDED:,}, seconds", spread(every["full"]), ""],
         [f"{ADDED:,} added to {BEFORE:,}, seconds", spread(every["incremental"]), ""],

@@ -121,7 +121,7 @@ def _ratios(peers: dict[str, Peer], costs: dict[str, list[Cost]]) -> str:
         name: peer.rates(*(costs[f"{name} / {count}"] for count in peer.counts))
         for name, peer in peers.items()
     }
-    bounds = {BARE: 0.35, GREY: 0.0, DATASETS: 1.5, TEXTBOOK: 20.0, TENSOR: 20.0}
+    bounds = {BARE: 0.6, GREY: 0.0, DATASETS: 1.5, TEXTBOOK: 20.0, TENSOR: 20.0}
     rows = []
     for name in rates.keys() - {OURS}:
         ratios = [ours / theirs for ours, theirs in zip(rates[OURS], rates[name], strict=True)]
@@ -131,7 +131,7 @@ def _ratios(peers: dict[str, Peer], costs: dict[str, list[Cost]]) -> str:
     ours, bare = (seconds(costs[f"{name} / flowers"]) for name in (OURS, BARE))
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
     flowers = f"flowers as they are: {spread(ours)} s / {spread(bare)} s of {BARE}"
-    rows.append([flowers, spread(ratios), verdict(statistics.median(ratios), 1.5, False)])
+    rows.append([flowers, spread(ratios), verdict(statistics.median(ratios), 3, False)])
     growth = _growth()
     rows.append(
         [

@@ -59,7 +59,7 @@ def _bounds(costs: dict[str, list[Cost]]) -> str:
     written = statistics.median(part.written for part in costs[f"transform / {MANY}"]) / pixels
     rate = statistics.median(rates)
     rows = [
-        ["rate at the margin / the bare loop's", spread(rates), verdict(rate, 0.5, True)],
+        ["rate at the margin / the bare loop's", spread(rates), verdict(rate, 0.83, True)],
         ["bytes written / bytes of uint8 pixels", f"{written:.3f}", verdict(written, 1.2, False)],
     ]
     return table(["figure", "median", "must be"], rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.push.targets import target_for
 from components.push.targets.target import PUSHED
+from darkroom.artifacts.data_root import RECORDS
 from darkroom.artifacts.examples import KIND as EXAMPLES
 from darkroom.artifacts.examples import examples_digest
 from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest
@@ -29,8 +30,8 @@ def read_lineage(place: Path | str) -> dict[str, Any]:
 
     Returns:
         What its manifest says, with `folder` and whether it is `intact`: its files are those of
-        its digest. `provenance` has its run, code and image and, in `inputs`, what it was made of,
-        each with a `provenance` of its own. JSON values.
+        its digest (None where they are in a store). `provenance` has its run, code and image and,
+        in `inputs`, what it was made of, each with a `provenance` of its own. JSON values.
 
     Raises:
         StepError: There is no manifest, or it cannot be read.
@@ -49,8 +50,10 @@ def read_lineage(place: Path | str) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StepError(f"cannot read {artifact / MANIFEST}: {error}") from None
     found = _without_left_out(manifest)
+    if not digest or RECORDS in manifest:  # what is in a store is not read for this
+        return {"folder": str(artifact), "intact": None, **found}
     intact = (examples_digest if kind == EXAMPLES else folder_digest)(artifact) == digest
-    return {"folder": str(artifact), "intact": intact if digest else None, **found}
+    return {"folder": str(artifact), "intact": intact, **found}
 
 
 def _pushed_lineage(destination: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ that is written once, where all steps read it, and what passes between them is t
 import contextlib
 import dataclasses
 import itertools
+import json
 import time
 import uuid
 from collections import defaultdict
@@ -15,7 +16,14 @@ from pathlib import Path
 
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.errors import StepError
-from darkroom.storage.files import StoredFile, clear_errors, delete_folder, list_files, upload
+from darkroom.storage.files import (
+    StoredFile,
+    clear_errors,
+    delete_folder,
+    exists,
+    list_files,
+    upload,
+)
 from darkroom.storage.paths import is_uri
 
 _ABANDONED_AFTER = 24 * 3600
@@ -123,3 +131,15 @@ def plan_sweep(data_root: str, keep: int) -> list[RecordsFolder]:
         elif folder.modified < time.time() - _ABANDONED_AFTER:
             gone.append(folder)
     return gone
+
+
+def records_stand(artifact: Path) -> bool:
+    """Whether the records of an artifact are where its manifest says, if it does."""
+    try:
+        manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    if not isinstance(manifest, dict) or RECORDS not in manifest:
+        return True
+    with clear_errors(f"cannot read {manifest[RECORDS]}", StepError):
+        return exists(f"{manifest[RECORDS]}/{MANIFEST}")

@@ -1,12 +1,18 @@
 """Records in a store: complete or gone, and swept when they are old."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from darkroom.artifacts.data_root import find_records, plan_sweep, records_folder
+from darkroom.artifacts.data_root import (
+    find_records,
+    plan_sweep,
+    records_folder,
+    records_stand,
+)
 from darkroom.artifacts.manifest import write_manifest
 
 
@@ -23,6 +29,15 @@ def write(root: Path, artifact: Path, kind: str = "examples", age: float = 0) ->
 def test_records_are_beside_their_manifest_where_there_is_no_data_root(tmp_path: Path) -> None:
     with records_folder(None, "examples", tmp_path) as folder:
         assert folder == str(tmp_path)
+
+
+def test_records_that_were_swept_do_not_stand(tmp_path: Path) -> None:
+    artifact = tmp_path / "a"
+    folder = write(tmp_path / "root", artifact)
+    assert records_stand(artifact)
+    shutil.rmtree(folder)
+    assert not records_stand(artifact)
+    assert records_stand(tmp_path / "none")
 
 
 def test_a_step_that_fails_leaves_no_records(tmp_path: Path) -> None:

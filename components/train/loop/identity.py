@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.train.settings import TrainSettings
+from darkroom.artifacts.data_root import RECORDS
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 MAY_CHANGE = frozenset(
@@ -34,7 +35,8 @@ def training_identity(
 
     Args:
         source: Transformed examples. They may be too many to read, so a shard is identified by
-            its size and first bytes, and all of them by mean and variance of the pixels.
+            its size and first bytes, or what is in a store by its digest, and all of them by mean
+            and variance of the pixels.
         graph: The graph that gave them.
         settings: The train step's settings.
         warm_start: Whether it starts from a former model's weights.
@@ -44,6 +46,8 @@ def training_identity(
         JSON values by name.
     """
     data = hashlib.sha256(repr((graph.pixel_mean, graph.pixel_variance)).encode())
+    if RECORDS in source.manifest:
+        data.update(str(source.manifest["digest"]).encode())
     for path in sorted(source.folder.glob("*.tfrecord")):
         with path.open("rb") as file:
             data.update(f"{path.name} {path.stat().st_size}\n".encode())

@@ -10,6 +10,10 @@ import pytest
 from components.train.data import records
 from components.train.data.records import Copies, record_stream
 from components.train.distribution.context import clear_errors
+from components.train.loop.identity import training_identity
+from components.train.settings import TrainSettings
+from darkroom.artifacts.data_root import RECORDS
+from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 from darkroom.records.tfrecord import write_record
 from darkroom.storage.files import upload
@@ -71,3 +75,15 @@ def test_a_shard_that_is_gone_is_named(shards: list[str]) -> None:
     nothing: Any = None
     with pytest.raises(StepError, match=message), clear_errors(nothing, nothing):
         list(record_stream([*shards, f"{STORE}/none.tfrecord"]))
+
+
+def test_records_in_a_store_are_known_by_their_digest(tmp_path: Path) -> None:
+    graph = TransformGraph(tmp_path, ("a", "b"), (8, 8), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
+
+    def identity(digest: str) -> object:
+        manifest = {RECORDS: f"{STORE}/folder {digest}", "digest": digest}
+        source = TransformedExamples(tmp_path, {"train": 3}, {}, None, manifest)
+        return training_identity(source, graph, TrainSettings(), warm_start=False)
+
+    assert identity("one") == identity("one")
+    assert identity("one") != identity("other")

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from darkroom.artifacts.data_root import records_stand
 from darkroom.artifacts.manifest import MANIFEST, folder_digest
 
 
@@ -32,7 +33,8 @@ class StoredState:
 
     def stands(self, path: Path) -> bool:
         """Whether the content is the same; it is read only where a file was touched."""
-        return path.exists() and (_quick(path) == self.quick or _content(path) == self.content)
+        stands = path.exists() and (_quick(path) == self.quick or _content(path) == self.content)
+        return stands and records_stand(path)
 
 
 def _quick(path: Path) -> str:
