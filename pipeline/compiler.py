@@ -116,7 +116,7 @@ def _settled(options: Sequence[str], cluster: ClusterSettings, worker: str) -> t
     if runner is None:
         return tuple(options)
     given = option_values(options)
-    known = {}
+    known = {} if cluster.data_root is None else {"temp_location": cluster.data_root}
     if runner == "DataflowRunner":
         known["sdk_container_image"] = cluster.image(worker)
         if cluster.vertex.project:

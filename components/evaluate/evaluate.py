@@ -165,6 +165,12 @@ def _evaluate_into(
     rival = None if champion is None else champion.model
     write_predictions(examples, model, settings, folder, rival)
     predictions = {split: read_predictions(folder, split) for split in ("test", "valid")}
+    for split, found in predictions.items():
+        if found.num_rows != (stated := examples.counts.get(split, 0)):
+            raise StepError(
+                f"the {split} split of {examples.folder} holds {found.num_rows:,} records, where "
+                f"its manifest states {stated:,} (a shard is lost, cut or added); ingest again"
+            )
     strangers, of_train = None, []
     if settings.strangers is not None:
         strangers = look_at_strangers(Path(settings.strangers), examples, model, predictions)

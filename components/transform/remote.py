@@ -9,14 +9,16 @@ import apache_beam as beam
 import numpy as np
 
 from components.transform.pixels import Task, WriteRecords, Written
+from darkroom.artifacts.code_digest import code_digest
 from darkroom.beam.remote import (
     RemoteWorkers,
     download_all,
     pipeline_here,
     pipeline_on,
     shared_folder,
-    within_reach,
+    with_reachable_shards,
 )
+from darkroom.beam.same_code import check_same_code
 from darkroom.storage.files import written_to
 from darkroom.storage.paths import is_uri, mounted_uri
 
@@ -44,7 +46,8 @@ def write_elsewhere(
             place, pipeline = str(written), pipeline_here(options)
         else:
             shared = stack.enter_context(shared_folder(workers))
-            tasks, place, pipeline = _reachable(tasks, shared), shared, pipeline_on(workers)
+            tasks = with_reachable_shards(tasks, f"{shared}/examples")
+            place, pipeline = shared, pipeline_on(workers)
             records, write = write.folder, write.into(_reachable_folder(write.folder, shared))
         with pipeline as graph:
             _ = (
@@ -59,16 +62,6 @@ def write_elsewhere(
                 download_all(write.folder, Path(records))
 
 
-def _reachable(tasks: Sequence[Task], shared: str) -> list[Task]:
-    """The tasks with shards that remote workers can open."""
-    every = [shard for task in tasks for shard in task.shards]
-    reached = within_reach(every, f"{shared}/examples")
-    return [
-        dataclasses.replace(task, shards=tuple(reached[shard] for shard in task.shards))
-        for task in tasks
-    ]
-
-
 def _reachable_folder(records: str, shared: str) -> str:
     return records if is_uri(records) else mounted_uri(records) or f"{shared}/records"
 
@@ -77,10 +70,12 @@ class _Save(beam.DoFn):  # type: ignore[misc]
     """Does a task, and leaves what it came to in a folder."""
 
     def __init__(self, write: WriteRecords, folder: str) -> None:
+        self._code = code_digest(__name__)
         self._write = write
         self._folder = folder
 
     def setup(self) -> None:
+        check_same_code(__name__, self._code)
         self._write.setup()
 
     def process(self, task: Task) -> None:

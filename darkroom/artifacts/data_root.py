@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import re
 import time
 import uuid
 from collections import defaultdict
@@ -26,8 +27,10 @@ from darkroom.storage.files import (
 )
 from darkroom.storage.paths import is_uri
 
-_ABANDONED_AFTER = 24 * 3600
-"""Seconds without a new file after which a folder without a manifest is nobody's work."""
+_OURS = re.compile(r"(examples|transformed_examples|darkroom)-[0-9a-f]{32}")
+"""Names of folders of records, and of those that steps share with Beam's workers while they run."""
+_IN_USE = 24 * 3600
+"""Seconds after its last change for which a folder may be part of a run that goes on."""
 RECORDS = "records"
 """The manifest's entry of where the records are; without one they are beside it."""
 
@@ -54,7 +57,8 @@ def records_folder(data_root: str | None, kind: str, artifact: Path) -> Iterator
     if data_root is None:
         yield str(artifact)
         return
-    folder = f"{data_root.rstrip('/')}/{kind}-{uuid.uuid4().hex}"
+    root = data_root.rstrip("/") if is_uri(data_root) else str(Path(data_root).absolute())
+    folder = f"{root}/{kind}-{uuid.uuid4().hex}"
     try:
         if not is_uri(folder):
             Path(folder).mkdir(parents=True)
@@ -88,17 +92,20 @@ class RecordsFolder:
 
 
 def find_records(data_root: str) -> list[RecordsFolder]:
-    """The folders of records below a data root, the newest first.
+    """The folders that steps made below a data root, the newest first.
 
     Raises:
         StepError: It cannot be listed.
     """
+    root = data_root.rstrip("/")
     files: defaultdict[str, list[StoredFile]] = defaultdict(list)
     with clear_errors(f"cannot list {data_root}", StepError):
-        for file in list_files(f"{data_root.rstrip('/')}/*-*/*"):
+        for file in list_files(f"{root}/*-*/**"):
             # Paths are listed as URIs too.
-            location = file.location if is_uri(data_root) else file.location.removeprefix("file://")
-            files[location.rpartition("/")[0]].append(file)
+            location = file.location if is_uri(root) else file.location.removeprefix("file://")
+            name = location.removeprefix(f"{root}/").partition("/")[0]
+            if _OURS.fullmatch(name):  # whatever else is there is somebody else's
+                files[f"{root}/{name}"].append(file)
     found = [
         RecordsFolder(
             folder,
@@ -120,15 +127,13 @@ def plan_sweep(data_root: str, keep: int) -> list[RecordsFolder]:
         keep: How many complete ones of each kind stay, the newest.
 
     Returns:
-        Older ones, and what steps left that were killed more than a day ago.
+        Older ones, and what killed steps left; nothing that changed within a day.
     """
     gone = []
     counts: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
     for folder in find_records(data_root):
-        if folder.complete:
-            if next(counts[folder.kind]) >= keep:
-                gone.append(folder)
-        elif folder.modified < time.time() - _ABANDONED_AFTER:
+        is_due = not folder.complete or next(counts[folder.kind]) >= keep
+        if is_due and folder.modified < time.time() - _IN_USE:
             gone.append(folder)
     return gone
 

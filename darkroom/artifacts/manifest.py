@@ -118,7 +118,7 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_WRITTEN = frozenset({"destination", "checkpoints"})
+_WRITTEN = frozenset({"checkpoints", "data_root", "destination"})
 """Settings that name where a step writes, not what it reads."""
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from darkroom.beam.options import (
     beam_arguments,
@@ -132,22 +132,37 @@ def upload(files: Sequence[Path], folder: str) -> None:
         storage.upload(files, folder)
 
 
-def within_reach(locations: Sequence[str], folder: str) -> dict[str, str]:
-    """Where remote workers can open files: what they would not reach is copied.
+class _Task(Protocol):
+    """Work on some shards; a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Paths or URIs."""
+
+
+T = TypeVar("T", bound=_Task)
+
+
+def with_reachable_shards(tasks: Sequence[T], folder: str) -> list[T]:
+    """Tasks with shards that remote workers can open: what they would not reach is copied.
 
     Args:
-        locations: Paths and URIs.
+        tasks: The tasks.
         folder: Path or URI of a folder that workers reach, for copies.
-
-    Returns:
-        A URI, or a path below `folder`, by location.
 
     Raises:
         StepError: The folder cannot be written.
     """
-    uris = {each: each if is_uri(each) else mounted_uri(each) for each in locations}
+    every = [shard for task in tasks for shard in task.shards]
+    uris = {each: each if is_uri(each) else mounted_uri(each) for each in every}
     upload([Path(each) for each, uri in uris.items() if uri is None], folder)
-    return {each: uri or f"{folder}/{Path(each).name}" for each, uri in uris.items()}
+    reached = {each: uri or f"{folder}/{Path(each).name}" for each, uri in uris.items()}
+    return [
+        dataclasses.replace(task, shards=tuple(reached[shard] for shard in task.shards))
+        for task in tasks
+    ]
 
 
 def download(files: Sequence[str], folder: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from darkroom.storage.files import StoredFile, list_files
+from darkroom.errors import StepError
+from darkroom.storage.files import StoredFile, clear_errors, list_files
 from darkroom.storage.paths import is_uri
 
 
@@ -14,10 +15,11 @@ def list_shards(folder: str, split: str) -> list[StoredFile]:
         split: `train`, `valid` or `test`.
 
     Raises:
-        OSError: The store refuses, or does not answer.
+        StepError: The store refuses, or does not answer.
     """
     if is_uri(folder):
-        return list_files(f"{folder}/{split}-*.tfrecord")
+        with clear_errors(f"cannot list {folder}", StepError):
+            return list_files(f"{folder}/{split}-*.tfrecord")
     found = sorted(Path(folder).glob(f"{split}-*.tfrecord"))
     stats = [(str(path), path.stat()) for path in found]
     return [StoredFile(path, stat.st_size, stat.st_mtime) for path, stat in stats]

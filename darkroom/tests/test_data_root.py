@@ -53,20 +53,28 @@ def test_a_step_that_fails_leaves_no_records(tmp_path: Path) -> None:
 
 def test_old_records_and_what_was_left_behind_are_swept(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    written = [write(root, tmp_path / "a", age=age) for age in (10, 20, 30)]
-    other = write(root, tmp_path / "b", "transformed_examples", age=40)
-    for name, age in (("examples-new", 60), ("examples-old", 90_000)):
-        (root / name).mkdir()
+    written = [write(root, tmp_path / "a", age=age) for age in (10, 90_000, 90_001)]
+    other = write(root, tmp_path / "b", "transformed_examples", age=90_002)
+    old = [f"examples-{'a' * 32}", f"darkroom-{'b' * 32}/work"]
+    for name, age in (
+        (f"examples-{'c' * 32}", 60),
+        (old[0], 90_003),
+        (old[1], 90_004),
+        ("flower-photographs", 99_999),
+        ("models-old", 99_999),
+    ):
+        (root / name).mkdir(parents=True)
         (root / name / "train.tfrecord").write_bytes(bytes(7))
         os.utime(root / name / "train.tfrecord", (time.time() - age,) * 2)
+    left_behind = [str(root / name.removesuffix("/work")) for name in old]
     assert [folder.location for folder in find_records(str(root)) if folder.complete] == [
         *written,
         other,
     ]
     gone = [folder.location for folder in plan_sweep(str(root), 2)]
-    assert gone == [written[2], str(root / "examples-old")]
+    assert gone == [written[2], *left_behind]
     assert [folder.location for folder in plan_sweep(str(root), 0)] == [
-        *written,
+        *written[1:],
         other,
-        str(root / "examples-old"),
+        *left_behind,
     ]

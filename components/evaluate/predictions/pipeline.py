@@ -1,6 +1,6 @@
 """One Beam pipeline over the photographs that are judged: it writes what the models say of them."""
 
-import dataclasses
+import uuid
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from components.evaluate.predictions.features import ORIENTATION
 from components.evaluate.predictions.predict import Predict, ScoredModel
-from components.evaluate.predictions.tasks import Task, WritePredictions, plan_tasks
+from components.evaluate.predictions.tasks import WritePredictions, plan_tasks
 from components.evaluate.settings import EvaluateSettings
 from darkroom.artifacts.examples import LABEL, MEASURE_TYPES, Examples
 from darkroom.artifacts.model import Model
@@ -19,7 +19,7 @@ from darkroom.beam.remote import (
     pipeline_on,
     remote_workers,
     shared_folder,
-    within_reach,
+    with_reachable_shards,
 )
 from darkroom.errors import StepError
 from darkroom.runtime.allocator import keep_freed_memory
@@ -49,16 +49,17 @@ def write_predictions(
     keep_freed_memory()
     workers = remote_workers(settings.beam_options)
     tasks = [task for split in ("test", "valid") for task in plan_tasks(examples, split)]
-    scored = ScoredModel(str(model.folder.absolute()), model.labels)
+    run = uuid.uuid4().hex
+    scored = ScoredModel(str(model.folder.absolute()), model.labels, run)
     rival = None
     if champion is not None:
-        rival = ScoredModel(str(champion.folder.absolute()), champion.labels)
+        rival = ScoredModel(str(champion.folder.absolute()), champion.labels, run)
     with ExitStack() as stack:
         if workers is None:
             place, pipeline = str(folder.absolute()), pipeline_here(settings.beam_options)
         else:
             place = stack.enter_context(shared_folder(workers))
-            tasks = _reachable(tasks, place)
+            tasks = with_reachable_shards(tasks, f"{place}/examples")
             scored = _brought(scored, f"{place}/model")
             rival = rival and _brought(rival, f"{place}/champion")
             pipeline = pipeline_on(workers)
@@ -94,16 +95,6 @@ def _predict(
         )
         for split, asked in (("test", rival), ("valid", None))
     }
-
-
-def _reachable(tasks: list[Task], shared: str) -> list[Task]:
-    """The tasks with shards that remote workers can open."""
-    every = [shard for task in tasks for shard in task.shards]
-    reached = within_reach(every, f"{shared}/examples")
-    return [
-        dataclasses.replace(task, shards=tuple(reached[shard] for shard in task.shards))
-        for task in tasks
-    ]
 
 
 def _brought(model: ScoredModel, folder: str) -> ScoredModel:

@@ -4,13 +4,13 @@ Beam's workers import this module; the step imports it only when it works.
 """
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from apache_beam.utils.shared import Shared
 
 from components.evaluate.predictions.features import feature_text, feature_value
 from darkroom.artifacts.examples import IMAGE_ID, IMAGE_PATH, LABEL
@@ -35,10 +35,12 @@ class ScoredModel(NamedTuple):
     Attributes:
         folder: Path or URI of its SavedModel directory.
         labels: Its labels, in the order of its probabilities.
+        run: What tells this evaluation from others of the process.
     """
 
     folder: str
     labels: tuple[str, ...]
+    run: str = ""
 
 
 class Predict:
@@ -74,14 +76,13 @@ class Predict:
         self._indices = {label: index for index, label in enumerate(model.labels)}
         self._total = total
         self._champion_problem = ""
-        self._shared, self._shared_champion = Shared(), Shared()
         self._pace: Pace | None = None
 
     def tables(self, batches: Iterable[Sequence[bytes]]) -> Iterator[pa.Table]:
         """Yields a table a batch."""
         # Loaded here and not in a `setup`, because Beam's local multi-processing hangs on an
-        # error there; `Shared` gives all threads of a process the same model.
-        model = self._shared.acquire(lambda: _load(self._model.folder))
+        # error there.
+        model = _loaded(self._model)
         if self._pace is None:
             self._pace = Pace(_log, f"{self._split} photographs", self._total)
         for records in batches:
@@ -148,7 +149,7 @@ class Predict:
         try:
             if champion is None:
                 raise StepError(f"it is not asked of the {self._split} split")
-            model = self._shared_champion.acquire(lambda: _load(champion.folder))
+            model = _loaded(champion)
             outputs = _answers(model.signatures[FROM_EXAMPLES], records)
             ordered = self._in_our_order(outputs[PROBABILITIES], champion.labels)
             columns = self._answer_columns(outputs, champion.labels, ordered)
@@ -179,6 +180,20 @@ class Predict:
             if label in columns:
                 ordered[:, place] = probabilities[:, columns[label]]
         return ordered
+
+
+_LOADED: dict[ScoredModel, Any] = {}
+_LOADING = threading.Lock()
+
+
+def _loaded(model: ScoredModel) -> Any:
+    """The model, loaded once a process for all threads, splits and tasks of an evaluation."""
+    with _LOADING:
+        if model not in _LOADED:
+            for other in [each for each in _LOADED if each.run != model.run]:
+                del _LOADED[other]
+            _LOADED[model] = _load(model.folder)
+        return _LOADED[model]
 
 
 def _load(folder: str) -> Any:

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.evaluate.predictions.predict import BATCH_SIZE, Predict
+from darkroom.artifacts.code_digest import code_digest
 from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.predictions import PREDICTIONS, SUFFIX
+from darkroom.beam.same_code import check_same_code
 from darkroom.records.shards import list_shards
 from darkroom.records.tfrecord import read_records
 from darkroom.storage.files import written_to
@@ -59,11 +61,13 @@ class WritePredictions(beam.DoFn):  # type: ignore[misc]
             predict: Gives the predictions of a split's records, by split.
             folder: Path or URI of where the files go.
         """
+        self._code = code_digest(__name__)
         self._predict = predict
         self._folder = folder
 
     def process(self, task: Task) -> None:
         """Writes the task's file."""
+        check_same_code(__name__, self._code)
         tables = self._predict[task.split].tables(_batches(task))
         with written_to(self._folder) as local:
             _write(tables, local / task.name)

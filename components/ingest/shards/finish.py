@@ -149,14 +149,17 @@ def _finish_shards(
 
 def _place(source: str, target: str) -> None:
     """Links a shard, so that what did not change costs no copying; copies where it cannot."""
-    if is_uri(source) and is_uri(target):
-        storage.copy(source, target)
+    scheme, colon, _ = source.partition("://")
+    if colon and target.startswith(f"{scheme}://"):
+        with storage.clear_errors(f"cannot write {target}", StepError):
+            storage.copy(source, target)
         return
     with read_from(source) as local:
         if is_uri(target):
             with storage.clear_errors(f"cannot write {target}", StepError):
                 storage.put(local, target)
             return
+        Path(target).unlink(missing_ok=True)  # of a worker that was killed
         try:
             os.link(local, target)
         except OSError:

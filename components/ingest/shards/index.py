@@ -14,7 +14,8 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.entry import Entry, entries_of, entry_schema, read_table, write_table
 from components.ingest.shards.group import numbered
 from darkroom.artifacts.examples import read_examples
-from darkroom.storage.files import list_files
+from darkroom.errors import StepError
+from darkroom.storage.files import clear_errors, list_files
 from darkroom.storage.paths import is_uri
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def find_index(examples: Path, settings: IngestSettings) -> Index | None:
 
 def _parts(records: str) -> list[str]:
     if is_uri(records):
-        return [file.location for file in list_files(f"{records}/index-*.parquet")]
+        with clear_errors(f"cannot list {records}", StepError):
+            return [file.location for file in list_files(f"{records}/index-*.parquet")]
     return sorted(map(str, Path(records).glob("index-*.parquet")))
 
 

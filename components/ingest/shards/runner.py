@@ -68,7 +68,9 @@ def build_on_runner(
             check_reachable([data], workers)
             shared = stack.enter_context(shared_folder(workers))
             work = f"{shared}/work"
-            target = records if is_uri(records) else mounted_uri(folder) or f"{shared}/examples"
+            # A data root that is a path is one that all machines mount.
+            is_reached = is_uri(records) or records != str(folder)
+            target = records if is_reached else mounted_uri(folder) or f"{shared}/examples"
             pipeline = pipeline_on(workers)
         listing = Listing(data, previous, settings, workers)
         with pipeline as graph:

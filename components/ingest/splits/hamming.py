@@ -3,10 +3,10 @@
 import concurrent.futures
 import functools
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+import joblib
 import numpy as np
 
 from components.ingest.splits.sightings import Hashes, Places, is_any_of
@@ -152,7 +152,7 @@ def _search(
     """
     one_at_a_time = threading.Lock()
     masks = _masks(distance, len(others))
-    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    threads = min(joblib.cpu_count(), _MOST_THREADS)  # it knows a container's share
 
     def search(some: Sequence[np.uint64]) -> None:
         for found in _near(queries, others, distance, some):

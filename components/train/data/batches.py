@@ -74,7 +74,7 @@ def training_stream(
     import tensorflow as tf
 
     count = _count(source, "train")
-    files = source.shards("train")
+    files = _shards(source, "train")
     start = first_step * shard.batch_size
     buffer = max(shard.batch_size, min(count, SHUFFLE_BYTES // source.record_bytes("train")))
 
@@ -123,7 +123,7 @@ def evaluation_stream(
     import tensorflow as tf
 
     count = _count(source, split)
-    records = record_stream(source.shards(split)).repeat()
+    records = record_stream(_shards(source, split)).repeat()
     records = records.take(evaluation_steps(source, split, shard) * shard.batch_size)
     parse, crop = _parser(source, graph, split), _cropper(source, graph, split)
 
@@ -150,7 +150,7 @@ def count_labels(source: TransformedExamples, graph: TransformGraph) -> Any:
     import tensorflow as tf
 
     features = label_features(graph)
-    records = record_stream(source.shards("train")).batch(256)
+    records = record_stream(_shards(source, "train")).batch(256)
 
     def add(sums: Any, some: Any) -> Any:
         vectors = label_vectors(tf.io.parse_example(some, features), graph)
@@ -167,6 +167,16 @@ def _count(source: TransformedExamples, split: str) -> int:
             f"ingest.split a larger part for {split}"
         )
     return count
+
+
+def _shards(source: TransformedExamples, split: str) -> list[str]:
+    shards = source.shards(split)
+    if not shards:
+        raise StepError(
+            f"the {split} records of {source.folder} are gone from {source.records}; transform "
+            "again, on a cluster with --no-cache"
+        )
+    return shards
 
 
 def _batches(records: Any, shard: WorkerShard, start: int = 0) -> Any:

@@ -56,22 +56,35 @@ def test_what_is_fetched_stays_while_there_is_room(
 
     monkeypatch.setattr(records, "_download", counted)
     roomy = Copies()
-    first = [roomy.path_of(shard) for shard in shards]
-    assert [roomy.path_of(shard) for shard in shards] == first
+    first = [roomy.borrow(shard) for shard in shards]
+    assert [roomy.borrow(shard) for shard in shards] == first
     assert fetched == shards
     assert all(path.stat().st_size for path in first)
     fetched.clear()
     tight = Copies(most_bytes=0)
-    paths = [tight.path_of(shard) for shard in shards]
-    assert [path.exists() for path in paths] == [False] * 4 + [True] * 16
-    tight.path_of(shards[0])
+    paths = [tight.borrow(shard) for shard in shards]
+    assert all(path.exists() for path in paths)  # somebody may be about to open them
+    for path in paths[:5]:
+        tight.give_back(path)
+    assert [path.exists() for path in paths] == [False] * 5 + [True] * 15
+    tight.borrow(shards[0])
     assert fetched == [*shards, shards[0]]
+
+
+def test_copies_that_were_read_make_room(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tight = Copies(most_bytes=0)
+    monkeypatch.setattr(records, "_copies", lambda: tight)
+    for _ in range(2):
+        assert len(list(record_stream(shards).as_numpy_iterator())) == 60
+    assert list(Path(tight._folder.name).iterdir()) == []
 
 
 def test_a_shard_that_is_gone_is_named(shards: list[str]) -> None:
     message = r"^cannot read memory://records/none\.tfrecord: "
     with pytest.raises(StepError, match=message):
-        Copies().path_of(f"{STORE}/none.tfrecord")
+        Copies().borrow(f"{STORE}/none.tfrecord")
     nothing: Any = None
     with pytest.raises(StepError, match=message), clear_errors(nothing, nothing):
         list(record_stream([*shards, f"{STORE}/none.tfrecord"]))
