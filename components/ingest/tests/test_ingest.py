@@ -55,7 +55,8 @@ def test_the_same_data_gives_the_same_bytes(
     first, second = run_ingest(folder, "first"), run_ingest(folder, "second")
     for split in ("train", "valid", "test"):
         shards = [ingested.examples.shards(split) for ingested in (first, second)]
-        assert [s.read_bytes() for s in shards[0]] == [s.read_bytes() for s in shards[1]]
+        contents = [[Path(shard).read_bytes() for shard in each] for each in shards]
+        assert contents[0] == contents[1]
 
 
 def test_a_table_with_typed_columns_and_groups(tmp_path: Path, run_ingest: RunIngest) -> None:
