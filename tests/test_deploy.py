@@ -272,7 +272,8 @@ def test_the_dask_cluster_starts_what_its_image_has() -> None:
         verb, *options = container["args"]
         assert verb == part
         values = command.main.make_context(verb, options, resilient_parsing=True).params
-        assert values["nthreads" if part == "worker" else "host"] in (1, "0.0.0.0")
+        name, value = ("nthreads", 1) if part == "worker" else ("host", "0.0.0.0")
+        assert values[name] == value
         assert cluster[part]["spec"]["serviceAccountName"] in of_kind("ServiceAccount")
     ports = {port["name"]: port["port"] for port in cluster["scheduler"]["service"]["ports"]}
     assert ports == {"tcp-comm": 8786, "http-dashboard": 8787}

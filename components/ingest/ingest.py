@@ -125,17 +125,15 @@ def _on_runner(
 ) -> tuple["Source", "Summary", Iterable[Rejection], "Pictures | None"]:
     """The same by the workers of a Beam runner; refused rows are read as they are asked for."""
     from components.ingest.card.of_work import pictures_of_work
-    from components.ingest.shards.listing import SOURCE, refused_file
+    from components.ingest.shards.listing import refused_file, refused_in_order
     from components.ingest.shards.runner import build_on_runner
 
     source, total, pictures = build_on_runner(
         data, _previous(settings), settings, records, folder, scratch, pictures_of_work
     )
     _announce(data, source)
-    # What the source itself refuses comes first, as it does here.
-    first = scratch / refused_file(SOURCE)
-    files = [first, *sorted(file for file in scratch.glob(refused_file("*")) if file != first)]
-    refused = itertools.chain.from_iterable(map(read_rejections, files))
+    files = refused_in_order(map(str, scratch.glob(refused_file("*"))))
+    refused = itertools.chain.from_iterable(map(read_rejections, map(Path, files)))
     return source, total, refused, pictures
 
 

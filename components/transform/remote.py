@@ -23,7 +23,7 @@ from darkroom.storage.files import written_to
 from darkroom.storage.paths import is_uri, mounted_uri
 
 
-def write_elsewhere(
+def write_on_runner(
     tasks: Sequence[Task],
     write: WriteRecords,
     workers: RemoteWorkers | None,
@@ -85,7 +85,7 @@ class _Save(beam.DoFn):  # type: ignore[misc]
 
 
 class ReadWritten(beam.DoFn):  # type: ignore[misc]
-    """Gives what `WriteRecords` would for a task that was done elsewhere."""
+    """Gives what `WriteRecords` would for a task that workers did."""
 
     def __init__(self, written: Path) -> None:
         self._folder = str(written / "written")

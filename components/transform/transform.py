@@ -144,9 +144,9 @@ def _write_records(
     beam_options: Sequence[str] = settings.beam_options
     workers = remote_workers(beam_options)
     if workers is not None or runner_name(beam_options) in _CANNOT_FIT:
-        from components.transform.remote import ReadWritten, write_elsewhere
+        from components.transform.remote import ReadWritten, write_on_runner
 
-        write_elsewhere(tasks, write, workers, beam_options, temporary)
+        write_on_runner(tasks, write, workers, beam_options, temporary)
         # What is left to do is small, and needs no folder that others reach.
         write, beam_options = ReadWritten(temporary), ()
     options = PipelineOptions(beam_arguments(beam_options))

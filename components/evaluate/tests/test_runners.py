@@ -16,13 +16,13 @@ from darkroom.tests.remote_workers import STAGING_LOCATION, start_bucket
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["two processes", "dask", "elsewhere"])
+@pytest.fixture(params=["two processes", "dask", "remote"])
 def options(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[str]]:
     if request.param == "two processes":
         yield ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    elif request.param == "elsewhere":
+    elif request.param == "remote":
         yield start_bucket(tmp_path / "store", monkeypatch)
         assert not list(file_of(STAGING_LOCATION).iterdir())
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from components.ingest.card.pictures import Pictures, card_pictures
 from components.ingest.card.samples import sample
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.listing import SOURCE, refused_file
+from components.ingest.shards.listing import refused_file, refused_in_order
 from components.ingest.shards.summary import Summary
 from darkroom.artifacts.rejected import read_rejections
 from darkroom.storage.files import list_files, read_all
@@ -24,8 +24,9 @@ def pictures_of_work(
         settings: The ingest step's settings.
     """
     files = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
-    files.sort(key=lambda file: (not file.endswith(refused_file(SOURCE)), file))
-    with read_all([file.removeprefix("file://") for file in files]) as paths:
+    # Paths are listed as URIs too.
+    files = [file.removeprefix("file://") for file in refused_in_order(files)]
+    with read_all(files) as paths:
         refused = itertools.chain.from_iterable(map(read_rejections, map(Path, paths)))
         samples = sample(refused)
     return card_pictures(records, summary.label_list(settings), summary.statistics, samples)

@@ -69,9 +69,12 @@ def finish_groups(groups: Sequence[Group], settings: IngestSettings, folder: str
     gc.freeze()
     summary = Summary()
     rejections: list[tuple[int, Rejection]] = []
-    for group in groups:
-        finished = finish_group(group, copies, settings, folder)
-        summary.merge(finished.summary)
-        rejections += finished.rejections
+    try:
+        for group in groups:
+            finished = finish_group(group, copies, settings, folder)
+            summary.merge(finished.summary)
+            rejections += finished.rejections
+    finally:
+        gc.unfreeze()
     rejections.sort(key=lambda each: each[0])
     return BuiltExamples(summary, [rejection for _, rejection in rejections])

@@ -3,7 +3,7 @@
 import dataclasses
 import pickle
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings
@@ -89,6 +89,11 @@ class Listing:
 def refused_file(part: str) -> str:
     """File name of the refused rows of a part of the work."""
     return f"refused-{part}.jsonl"
+
+
+def refused_in_order(files: Iterable[str]) -> list[str]:
+    """Files of refused rows; what the source itself refuses comes first."""
+    return sorted(files, key=lambda file: (not file.endswith(refused_file(SOURCE)), file))
 
 
 def source_of(table: Table) -> Source:

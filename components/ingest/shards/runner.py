@@ -57,7 +57,6 @@ def build_on_runner(
     from components.ingest.shards.on_runner import add_build, read_summary
 
     workers = remote_workers(settings.beam_options)
-    shared = ""
     with ExitStack() as stack:
         if workers is None:
             if data != DIGITS and not is_uri(data):
@@ -78,6 +77,6 @@ def build_on_runner(
         source, (summary, found) = read_listed(work), read_summary(work)
         names = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
         download(names, refused)
-        if target == f"{shared}/examples":
+        if workers is not None and target == f"{shared}/examples":
             download_all(target, folder)
     return source, summary, found

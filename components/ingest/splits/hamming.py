@@ -78,7 +78,7 @@ def nearest_within(queries: Sequence[Hashes], others: Sequence[Hashes], distance
 def nearest_to(queries: Sequence[Hashes], others: Sequence[Hashes], distance: int) -> Nearest:
     """What `nearest_within` gives, for others with many more hashes each than queries have.
 
-    It is the queries that are put into buckets then, which have to be sorted.
+    It is the queries that are put into slots then.
     """
     nearest = Nearest(len(queries[0]))
     asked = [_unique(column) for column in others]
@@ -215,9 +215,9 @@ def _masks(distance: int, others: int) -> list[np.uint64]:
 def _covering(bits: int, differing: int) -> list[np.uint64]:
     """Masks of half the bits each: one at least leaves out any so many bits or less.
 
-    Every bit has a vector of `differing + 1` binary digits, the first of which is 1. To so many
-    vectors some other one is orthogonal, modulo 2; a mask for each of these other ones holds the
-    bits whose vectors are not orthogonal to it (R. Pagh, "Locality-sensitive Hashing without False
+    Every bit has a vector of `differing + 1` binary digits: 1, and the last of its number. To so
+    many vectors some other one is orthogonal, modulo 2; a mask for each of these other ones holds
+    the bits whose vectors are not orthogonal to it (R. Pagh, "Locality-sensitive Hashing without False
     Negatives", SODA 2016; the vectors are those of a Reed-Muller code, so that masks are even).
 
     Args:
@@ -227,15 +227,10 @@ def _covering(bits: int, differing: int) -> list[np.uint64]:
     if not differing:
         return [np.uint64(2**bits - 1)]
     return [
-        np.uint64(sum(1 << bit for bit in range(bits) if (first + _inner(bit, other)) % 2))
+        np.uint64(sum(1 << bit for bit in range(bits) if (first + (bit & other).bit_count()) % 2))
         for other in range(1, 2**differing)
         for first in (0, 1)
     ]
-
-
-def _inner(bit: int, other: int) -> int:
-    # The rest of a bit's vector are the last digits of its number.
-    return (bit & other).bit_count()
 
 
 class _Slots:

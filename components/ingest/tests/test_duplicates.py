@@ -10,8 +10,6 @@ import imagehash
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from components.ingest.images.photograph import read_photograph
@@ -20,12 +18,9 @@ from components.ingest.splits import duplicates
 from components.ingest.splits.compared import Compared
 from components.ingest.splits.copy_hashes import perceptual_hash
 from components.ingest.splits.duplicates import Copy, Duplicates
-from components.ingest.splits.hamming import nearest_to, nearest_within
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.artifacts.rejected import Reason
-
-hashes = st.integers(0, 2**64 - 1)
 
 
 class HashedImage(NamedTuple):
@@ -85,49 +80,6 @@ def nearest_copies(
         Compared.of_tables([table_of(ours)]), Compared.of_tables([table_of(theirs)]), distance
     )
     return list(zip(places.tolist(), bits.tolist(), strict=True))
-
-
-@st.composite
-def clusters(draw: st.DrawFn) -> list[int]:
-    """Hashes of which many lie a few bits from another, as random ones never do."""
-    centres = draw(st.lists(hashes, min_size=1, max_size=4))
-    flips = st.lists(st.integers(0, 63), max_size=8)
-    members = draw(st.lists(st.tuples(st.sampled_from(centres), flips), max_size=30))
-    result = []
-    for centre, bits in members:
-        for bit in bits:
-            centre ^= 1 << bit
-        result.append(centre)
-    return result
-
-
-def column(values: Sequence[int]) -> Any:
-    return np.array(values, np.uint64)
-
-
-@given(clusters(), clusters(), st.integers(0, 8), st.randoms())
-def test_nearest_is_what_comparing_all_pairs_gives(
-    queries: list[int], others: list[int], distance: int, random: Any
-) -> None:
-    others = others + random.sample(queries, len(queries) // 3)
-    found = nearest_within([column(queries)], [column(others)], distance)
-    other_way = nearest_to([column(queries)], [column(others)], distance)
-    np.testing.assert_array_equal(other_way.places, found.places)
-    np.testing.assert_array_equal(other_way.bits, found.bits)
-    for query, place, bits in zip(queries, found.places.tolist(), found.bits.tolist(), strict=True):
-        distances = [(query ^ other).bit_count() for other in others]
-        if min(distances, default=65) > distance:
-            assert (place, bits) == (-1, -1)
-        else:
-            assert bits == min(distances)
-            assert place == distances.index(bits)
-
-
-def test_many_equal_hashes_are_no_burden() -> None:
-    same = np.zeros(200_000, np.uint64)
-    nearest = nearest_within([same], [same], 4)
-    assert not nearest.places.any()
-    assert not nearest.bits.any()
 
 
 def sighting(image_id: str, number: int, split: str, label: str = "rose") -> HashedImage:

@@ -1,4 +1,4 @@
-"""The graph that runners elsewhere are given, built and checked here without one of them."""
+"""The graph that remote runners are given, built and checked without one of them."""
 
 from pathlib import Path
 

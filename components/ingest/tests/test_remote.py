@@ -66,14 +66,14 @@ def test_no_photograph_passes_the_process_that_starts_the_work(
             beam_options=tuple(options), data_root="disk://bucket/records", max_rejected=0.5
         )
         names = ("examples", "rejected", "statistics")
-        ingest(DATA, settings, **{name: tmp_path / "elsewhere" / name for name in names})
-    elsewhere = read_examples(tmp_path / "elsewhere" / "examples")
+        ingest(DATA, settings, **{name: tmp_path / "remote" / name for name in names})
+    remote = read_examples(tmp_path / "remote" / "examples")
     assert seen
     assert not [path for path in seen if path.endswith((".tfrecord", ".jpg"))]
-    assert elsewhere.manifest["digest"] == here.examples.manifest["digest"]
+    assert remote.manifest["digest"] == here.examples.manifest["digest"]
     pictures = [
         (tmp_path / name / "statistics" / "card.html").read_text().count("<img")
-        for name in ("here", "elsewhere")
+        for name in ("here", "remote")
     ]
     assert pictures[0] == pictures[1] > 4
 
