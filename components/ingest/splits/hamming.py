@@ -217,8 +217,8 @@ def _covering(bits: int, differing: int) -> list[np.uint64]:
 
     Every bit has a vector of `differing + 1` binary digits: 1, and the last of its number. To so
     many vectors some other one is orthogonal, modulo 2; a mask for each of these other ones holds
-    the bits whose vectors are not orthogonal to it (R. Pagh, "Locality-sensitive Hashing without False
-    Negatives", SODA 2016; the vectors are those of a Reed-Muller code, so that masks are even).
+    the bits whose vectors are not orthogonal to it (R. Pagh, "Locality-sensitive Hashing without
+    False Negatives", SODA 2016; the vectors are a Reed-Muller code, so that masks are even).
 
     Args:
         bits: Number of bits, at least 2 to the power of `differing`.
