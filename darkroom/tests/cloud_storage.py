@@ -33,7 +33,8 @@ def fake_cloud_storage() -> Iterator[str]:
             patch.setenv("STORAGE_EMULATOR_HOST", address)
             # Without credentials it would warn twice an object.
             patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-            yield address
+            with _no_earlier_clients("gs"):
+                yield address
 
 
 @contextlib.contextmanager
@@ -55,5 +56,17 @@ def fake_s3() -> Iterator[str]:
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         boto3.client("s3").create_bucket(Bucket="bucket")
-        yield f"http://127.0.0.1:{port}"
+        with _no_earlier_clients("s3"):
+            yield f"http://127.0.0.1:{port}"
     server.stop()
+
+
+@contextlib.contextmanager
+def _no_earlier_clients(protocol: str) -> Iterator[None]:
+    """Lets go of clients that fsspec keeps: they know the address of a server that has ended."""
+    import fsspec
+
+    kind = fsspec.get_filesystem_class(protocol)
+    kind.clear_instance_cache()
+    yield
+    kind.clear_instance_cache()

@@ -12,12 +12,15 @@ from darkroom.records.tfrecord import read_records
 def row(folder: Path, number: int, label: str, **columns: object) -> str:
     """Writes a photograph, and gives the message that announces it."""
     path = folder / f"{number}.png"
-    path.write_bytes(encoded(gradient(number), "PNG"))
+    temporary = folder / f".{number}"
+    temporary.write_bytes(encoded(gradient(number), "PNG"))
+    temporary.rename(path)  # a watched folder shows only whole files
     return json.dumps({"image": str(path), "label": label, **columns})
 
 
 def windows(out: Path) -> list[Examples]:
-    return [read_examples(folder) for folder in sorted(out.iterdir())]
+    """Those that are whole; a stream that was killed may leave another."""
+    return [read_examples(folder) for folder in sorted(out.glob("[!.]*"))]
 
 
 def records(examples: Examples) -> dict[str, list[bytes]]:
