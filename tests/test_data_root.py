@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.sources.source import write_digits
+from components.ingest.sources.digits import write_digits
 from components.notify.tests.servers import serving
 from darkroom.artifacts.examples import SPLITS, read_examples
 from darkroom.records.tfrecord import read_records

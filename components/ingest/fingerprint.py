@@ -9,8 +9,9 @@ from pathlib import Path
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import fingerprint as row_fingerprint
 from components.ingest.sources.archive import is_archive
+from components.ingest.sources.digits import DIGITS
 from components.ingest.sources.rows import Row
-from components.ingest.sources.source import DIGITS, read_source
+from components.ingest.sources.source import read_source
 from components.ingest.sources.storage import opened
 from darkroom.artifacts.manifest import MANIFEST
 

@@ -109,9 +109,10 @@ def _in_this_process(
         pictures where they are made already.
     """
     from components.ingest.shards.build_examples import build_examples
-    from components.ingest.shards.listing import checked_source, source_of
+    from components.ingest.shards.listing import source_of
+    from components.ingest.sources.source import read_source
 
-    table = checked_source(data, scratch, settings)
+    table = read_source(data, scratch, settings)
     source = source_of(table)
     _announce(data, source)
     # On the disk of the artifact, where shards that stay as they are only change their name.

@@ -72,6 +72,34 @@ def list_files(pattern: str) -> list[StoredFile]:
     return sorted(files, key=lambda file: file.location)
 
 
+def list_level(folder: str) -> tuple[list[str], list[str]]:
+    """What is directly in a folder: the names of the folders and of the files, each sorted.
+
+    Args:
+        folder: A path or URI. One that does not exist is empty.
+
+    Raises:
+        FileNotFoundError: There is no such bucket.
+        OSError: The store refuses, or does not answer; each client has further errors of its own.
+    """
+    system, path = _file_system(folder)
+    path = path.rstrip("/")
+    try:
+        found = system.ls(path, detail=True)
+    except FileNotFoundError:
+        found = []
+        if system.async_impl:
+            system.ls(path.partition("/")[0])
+    # Some clients list a folder among what is in it.
+    inside = {
+        info["name"].removeprefix(f"{path}/").strip("/"): info["type"]
+        for info in found
+        if info["name"].rstrip("/") != path
+    }
+    folders = sorted(name for name, kind in inside.items() if kind == "directory")
+    return folders, sorted(name for name, kind in inside.items() if kind == "file")
+
+
 def read_bytes(location: str) -> bytes:
     """The content of a file.
 

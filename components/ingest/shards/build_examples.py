@@ -55,7 +55,8 @@ def build_examples(
         What became of all rows.
     """
     plan = plan_groups(rows, previous, settings, work)
-    groups = [*plan.known, *write(plan.chunks, work, settings), *plan.unstored]
+    groups = [*plan.known, *write(plan.chunks, work, settings)]
+    groups.sort(key=lambda group: group.number)
     return finish_groups(groups, settings, folder)
 
 

@@ -1,9 +1,10 @@
 """Rows in chunks of bearable size, which workers take one at a time."""
 
-import bisect
+import dataclasses
 import itertools
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk
@@ -19,56 +20,120 @@ _BYTES_AFAR = 1_000_000
 """Assumed size of a file in a bucket; its real size would take a request."""
 
 
-def cut(sizes: Sequence[int], shard_bytes: int) -> list[int]:
-    """Where files are cut into parts of about equal bytes: the end of each part.
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Sizes of files, as far as it takes to cut them: files and bytes by the power of two above.
 
-    Args:
-        sizes: Bytes of each file, in order.
-        shard_bytes: Most bytes of a part, but for a single file that has more.
-
-    >>> cut([40_000_000] * 5, 100_000_000)
-    [2, 4, 5]
+    Attributes:
+        files: Number of files by the exponent of the least power of two that is larger.
+        bytes: Their bytes.
     """
-    ends = list(itertools.accumulate(max(size, LEAST_BYTES_A_ROW) for size in sizes))
-    if not ends:
-        return []
-    most = min(shard_bytes, max(FEWEST_BYTES, ends[-1] // _CHUNKS_OF_LITTLE))
-    cuts: list[int] = []
-    start = 0
-    while start < len(ends):
-        taken = ends[start - 1] if start else 0
-        start = max(start + 1, bisect.bisect_right(ends, taken + most, start))
-        cuts.append(start)
-    return cuts
+
+    files: Counter[int] = dataclasses.field(default_factory=Counter)
+    bytes: Counter[int] = dataclasses.field(default_factory=Counter)
+
+    def add(self, sizes: Iterable[int]) -> None:
+        """Adds files."""
+        for size in sizes:
+            self.files[size.bit_length()] += 1
+            self.bytes[size.bit_length()] += size
+
+    def merge(self, other: "Sizes") -> None:
+        """Adds what another counts."""
+        self.files.update(other.files)
+        self.bytes.update(other.bytes)
+
+    def within(self, most: int) -> int:
+        """Bytes in all, where a file counts as `most`, a power of two, at the most."""
+        power = most.bit_length() - 1
+        small = sum(count for exponent, count in self.bytes.items() if exponent <= power)
+        large = sum(count for exponent, count in self.files.items() if exponent > power)
+        return small + large * most
 
 
-def chunks_of(
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """How a row of files is cut: into chunks of so many bytes, wherever a file begins in them.
+
+    A file's chunk is that of its last byte, so that it follows from the bytes before it alone.
+
+    Attributes:
+        chunk: Bytes of a chunk.
+        file: As how many bytes a larger file counts, a power of two; no more than a chunk, so
+            that every chunk has one.
+    """
+
+    chunk: int
+    file: int
+
+    @classmethod
+    def of(cls, sizes: Sizes, shard_bytes: int) -> "Cut":
+        """How to cut files into parts of about equal bytes, of at most `shard_bytes`."""
+        total = sizes.bytes.total()
+        chunk = min(shard_bytes, max(FEWEST_BYTES, total // _CHUNKS_OF_LITTLE))
+        return cls(chunk, 1 << (chunk.bit_length() - 1))
+
+    def count(self, sizes: Sizes) -> int:
+        """Number of chunks of all files."""
+        return -(-sizes.within(self.file) // self.chunk)
+
+    def places(self, sizes: Iterable[int], before: int = 0) -> list[int]:
+        """The chunk of each file.
+
+        >>> Cut(chunk=100, file=64).places([40, 40, 40, 500])
+        [0, 0, 1, 1]
+
+        Args:
+            sizes: Bytes of the files, in a row.
+            before: Bytes of those before them, as `Sizes.within` counts them.
+        """
+        counted = (min(size, self.file) for size in sizes)
+        ends = itertools.accumulate(counted, initial=before)
+        return [(end - 1) // self.chunk for end in itertools.islice(ends, 1, None)]
+
+
+def cut_rows(
     rows: Sequence[Row],
-    settings: IngestSettings,
-    ordinals: Sequence[int] | None = None,
-    before: int = 0,
-    after: int = 0,
+    ordinals: Sequence[int],
+    cut: Cut,
+    before: int,
+    first: int,
+    total: int,
 ) -> list[Chunk]:
-    """Divides rows into chunks of about equal bytes; equal files give equal chunks.
+    """Divides rows into chunks; rows that begin or end within one give a part of it.
 
     Args:
         rows: The rows.
-        settings: The ingest step's settings.
-        ordinals: Their places among all rows; unset, they are all rows.
-        before: Number of groups that come before them.
-        after: Number of groups that come after them.
+        ordinals: Their places among all rows.
+        cut: How all rows are cut.
+        before: Bytes of the rows before them.
+        first: Number of groups before all chunks.
+        total: Number of groups.
     """
-    places = range(len(rows)) if ordinals is None else ordinals
-    ends = cut([size_of(row) for row in rows], settings.shard_bytes)
-    total = before + len(ends) + after
-    return [
-        Chunk(before + number, total, rows[start:end], places[start:end])
-        for number, (start, end) in enumerate(itertools.pairwise([0, *ends]))
-    ]
+    places = cut.places(map(size_of, rows), before)
+    chunks = []
+    start = 0
+    for place, group in itertools.groupby(places):
+        end = start + sum(1 for _ in group)
+        chunks.append(Chunk(first + place, total, rows[start:end], ordinals[start:end]))
+        start = end
+    return chunks
+
+
+def chunks_of(rows: Sequence[Row], settings: IngestSettings) -> list[Chunk]:
+    """Divides all rows into chunks of about equal bytes; equal files give equal chunks."""
+    sizes = Sizes()
+    sizes.add(map(size_of, rows))
+    cut = Cut.of(sizes, settings.shard_bytes)
+    return cut_rows(rows, range(len(rows)), cut, 0, 0, cut.count(sizes))
 
 
 def size_of(row: Row) -> int:
-    """Bytes of a row's file, as far as they are known without asking a bucket."""
+    """Bytes that a row counts as, as far as they are known without asking a bucket."""
+    return max(LEAST_BYTES_A_ROW, _file_size(row))
+
+
+def _file_size(row: Row) -> int:
     if is_uri(row.location):
         return row.size or _BYTES_AFAR
     try:

@@ -1,18 +1,141 @@
 """All rows as groups: those of an earlier run's shards, new ones, and copies known before."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.chunk import Chunk, fingerprint, row_as_json
-from components.ingest.shards.chunks import chunks_of
+from components.ingest.shards.chunk import Chunk, row_as_json
+from components.ingest.shards.chunks import Cut, Sizes, cut_rows, size_of
 from components.ingest.shards.entry import GONE, entry_schema, write_table
 from components.ingest.shards.group import Group, numbered
-from components.ingest.shards.index import Index, read_part
+from components.ingest.shards.index import Index, read_facts, read_part
+from components.ingest.shards.known import Match, find_matches, known_marks, row_marks
 from components.ingest.sources.rows import Row
 
-_UNSTORED_A_GROUP = 512
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """The numbers of all groups.
+
+    Attributes:
+        stored: Numbers of the parts of the earlier index that have shards; their groups come first.
+        cut: How new rows are cut into chunks, which come next.
+        chunks: Number of chunks.
+        unstored: Numbers of the parts with entries of copies, whose groups come last.
+    """
+
+    stored: Sequence[int]
+    cut: Cut
+    chunks: int
+    unstored: Sequence[int]
+
+    @classmethod
+    def of(
+        cls,
+        sizes: Sizes,
+        stored: Iterable[int],
+        unstored: Iterable[int],
+        settings: IngestSettings,
+    ) -> "Numbers":
+        """Numbers the groups.
+
+        Args:
+            sizes: Of the new rows' files.
+            stored: Parts of the earlier index that have shards.
+            unstored: Parts with entries of rows that were left out as copies.
+            settings: The ingest step's settings.
+        """
+        cut = Cut.of(sizes, settings.shard_bytes)
+        return cls(sorted(stored), cut, cut.count(sizes), sorted(unstored))
+
+    @property
+    def total(self) -> int:
+        """Number of groups."""
+        return len(self.stored) + self.chunks + len(self.unstored)
+
+    def chunks_of(self, rows: Sequence[Row], ordinals: Sequence[int], before: int) -> list[Chunk]:
+        """New rows as chunks, or parts of them.
+
+        Args:
+            rows: The rows.
+            ordinals: Their places among all rows.
+            before: Bytes of the new rows before them.
+        """
+        return cut_rows(rows, ordinals, self.cut, before, len(self.stored), self.total)
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownRow:
+    """A row that an earlier run has read.
+
+    Attributes:
+        match: Which entry is its.
+        text: The row as JSON.
+        row: The row, where the entry's records are not this row's; it may have to be read again.
+    """
+
+    match: Match
+    text: bytes
+    row: Row | None
+
+
+def known_row(match: Match, row: Row) -> KnownRow:
+    """What is needed of a row that an earlier run has read."""
+    return KnownRow(match, row_as_json(row), None if match.is_stored else row)
+
+
+def known_groups(
+    path: str, part: int, rows: Iterable[KnownRow], numbers: Numbers, folder: Path
+) -> list[Group]:
+    """The groups of a part of an earlier index: that of its shards, and that of known copies.
+
+    Args:
+        path: The part's path or URI.
+        part: Its number.
+        rows: The rows that it knows.
+        numbers: The numbers of all groups.
+        folder: Where the groups' entries are written.
+    """
+    by_place: dict[int, KnownRow] = {}
+    copies: list[KnownRow] = []
+    for known in sorted(rows, key=lambda each: each.match.ordinal):
+        if known.row is None:
+            by_place[known.match.place] = known
+        else:
+            copies.append(known)
+    groups = []
+    index = read_part(path)
+    if part in numbers.stored:
+        number = numbers.stored.index(part)
+        is_kept = index.entries.column("kept").to_pylist()
+        places = [place for place, kept in enumerate(is_kept) if kept]
+        own = [by_place.get(place) for place in places]
+        entries = folder / numbered("entries", number, numbers.total, "parquet")
+        _write_entries(entries, path, places, own)
+        shards, digests = dict(index.shards), dict(index.digests)
+        groups.append(Group(number, numbers.total, str(entries), shards, digests))
+    if copies:
+        number = len(numbers.stored) + numbers.chunks + numbers.unstored.index(part)
+        entries = folder / numbered("entries", number, numbers.total, "parquet")
+        _write_entries(entries, path, [known.match.place for known in copies], copies)
+        unstored = tuple(known.row for known in copies if known.row is not None)
+        groups.append(Group(number, numbers.total, str(entries), {}, {}, unstored=unstored))
+    return groups
+
+
+def _write_entries(
+    file: Path, path: str, places: Sequence[int], rows: Sequence[KnownRow | None]
+) -> None:
+    """Writes entries of an earlier index with the ordinals that their rows have now."""
+    import pyarrow as pa
+
+    table = read_part(path).entries.select(entry_schema().names).take(pa.array(places, pa.int64()))
+    ordinals = [GONE if row is None else row.match.ordinal for row in rows]
+    table = table.set_column(0, entry_schema().field(0), pa.array(ordinals, pa.int64()))
+    shown = [b"" if row is None else row.text for row in rows]
+    write_table(table.append_column("row", pa.array(shown, pa.binary())), file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,14 +143,12 @@ class Plan:
     """What is to be done for all rows.
 
     Attributes:
-        known: Groups of an earlier run, whose shards are there.
+        known: Groups of an earlier run: those whose shards are there, and those of copies.
         chunks: New rows, to be read.
-        unstored: Groups of rows that were left out as copies in the earlier run.
     """
 
     known: list[Group]
     chunks: list[Chunk]
-    unstored: list[Group]
 
 
 def plan_groups(
@@ -41,108 +162,22 @@ def plan_groups(
         settings: The ingest step's settings.
         folder: Where the entries of known groups are written.
     """
-    if not previous:
-        return Plan([], chunks_of(rows, settings), [])
-    marks: dict[bytes, list[int]] = {}
-    for ordinal, row in enumerate(rows):
-        if mark := fingerprint(row):
-            marks.setdefault(bytes.fromhex(mark), []).append(ordinal)
-    drafts = list(_drafts(previous, marks))
-    # A row is in one shard; another of the same fingerprint is a copy that was not stored.
-    left = [(ordinal, draft, place) for draft in drafts for place, ordinal in draft.others]
-    left.sort()
-    spared = [left[n : n + _UNSTORED_A_GROUP] for n in range(0, len(left), _UNSTORED_A_GROUP)]
-    stored = [draft for draft in drafts if draft.shards]
-    seen = {ordinal for draft in stored for ordinal in draft.ordinals} | {each[0] for each in left}
+    marks = [mark for part, path in enumerate(previous) for mark in known_marks(path, part)]
+    matches = list(find_matches(row_marks(rows, range(len(rows))), marks)) if marks else []
+    known: Mapping[int, list[KnownRow]] = defaultdict(list)
+    for match in matches:
+        known[match.part].append(known_row(match, rows[match.ordinal]))
+    seen = {match.ordinal for match in matches}
     new = [ordinal for ordinal in range(len(rows)) if ordinal not in seen]
-    chunks = chunks_of([rows[o] for o in new], settings, new, len(stored), len(spared))
-    total = len(stored) + len(chunks) + len(spared)
-    known = [draft.group(number, total, rows, folder) for number, draft in enumerate(stored)]
-    first = len(stored) + len(chunks)
-    unstored = [
-        _unstored(first + number, total, part, rows, folder) for number, part in enumerate(spared)
+    sizes = Sizes()
+    sizes.add(size_of(rows[ordinal]) for ordinal in new)
+    stored = [part for part, path in enumerate(previous) if read_facts(path)["shards"]]
+    unstored = {match.part for match in matches if not match.is_stored}
+    numbers = Numbers.of(sizes, stored, unstored, settings)
+    groups = [
+        group
+        for part, path in enumerate(previous)
+        for group in known_groups(path, part, known[part], numbers, folder)
     ]
-    return Plan(known, chunks, unstored)
-
-
-@dataclasses.dataclass
-class _Draft:
-    """A part of the earlier index, and which rows its entries are now.
-
-    Attributes:
-        part: Its file.
-        shards: Its shards by split.
-        digests: Their digests.
-        places: Places of the entries that are stored, in the part.
-        ordinals: The row of each of them, or `GONE`.
-        others: Place in the part and ordinal of rows that are known but stored nowhere.
-    """
-
-    part: str
-    shards: dict[str, str]
-    digests: dict[str, str]
-    places: list[int]
-    ordinals: list[int]
-    others: list[tuple[int, int]]
-
-    def __lt__(self, other: "_Draft") -> bool:
-        return self.part < other.part
-
-    def group(self, number: int, total: int, rows: Sequence[Row], folder: Path) -> Group:
-        """The group that it becomes."""
-        path = folder / numbered("entries", number, total, "parquet")
-        _write_entries(path, [(self, self.places, self.ordinals)], rows)
-        return Group(number, total, str(path), self.shards, self.digests)
-
-
-def _drafts(previous: Index, marks: dict[bytes, list[int]]) -> Iterator[_Draft]:
-    parts = [(path, read_part(path)) for path in previous]
-    owners: dict[bytes, tuple[int, int]] = {}
-    for kept in (False, True):  # what is stored comes last, and so is what counts
-        for number, (_, part) in enumerate(parts):
-            columns = (part.entries.column(name).to_pylist() for name in ("fingerprint", "kept"))
-            for place, (mark, is_kept) in enumerate(zip(*columns, strict=True)):
-                if is_kept == kept and mark in marks:
-                    owners[mark] = number, place
-    for number, (path, part) in enumerate(parts):
-        draft = _Draft(path, dict(part.shards), dict(part.digests), [], [], [])
-        columns = (part.entries.column(name).to_pylist() for name in ("fingerprint", "kept"))
-        for place, (mark, is_kept) in enumerate(zip(*columns, strict=True)):
-            ordinals = marks[mark] if owners.get(mark) == (number, place) else []
-            if is_kept:
-                draft.places.append(place)
-                draft.ordinals.append(ordinals[0] if ordinals else GONE)
-                ordinals = ordinals[1:]
-            draft.others += [(place, ordinal) for ordinal in ordinals]
-        yield draft
-
-
-def _unstored(
-    number: int,
-    total: int,
-    part: Sequence[tuple[int, _Draft, int]],
-    rows: Sequence[Row],
-    folder: Path,
-) -> Group:
-    path = folder / numbered("entries", number, total, "parquet")
-    _write_entries(path, [(draft, [place], [ordinal]) for ordinal, draft, place in part], rows)
-    unstored = tuple(rows[ordinal] for ordinal, _, _ in part)
-    return Group(number, total, str(path), {}, {}, unstored=unstored)
-
-
-def _write_entries(
-    path: Path, taken: Sequence[tuple[_Draft, Sequence[int], Sequence[int]]], rows: Sequence[Row]
-) -> None:
-    """Writes entries of an earlier index with the ordinals that their rows have now."""
-    import pyarrow as pa
-
-    tables = []
-    entries: dict[str, pa.Table] = {}
-    for draft, places, ordinals in taken:
-        if draft.part not in entries:
-            entries[draft.part] = read_part(draft.part).entries.select(entry_schema().names)
-        table = entries[draft.part].take(pa.array(places, pa.int64()))
-        table = table.set_column(0, entry_schema().field(0), pa.array(ordinals, pa.int64()))
-        shown = [b"" if ordinal == GONE else row_as_json(rows[ordinal]) for ordinal in ordinals]
-        tables.append(table.append_column("row", pa.array(shown, pa.binary())))
-    write_table(pa.concat_tables(tables), path)
+    chunks = numbers.chunks_of([rows[ordinal] for ordinal in new], new, 0)
+    return Plan(groups, chunks)

@@ -6,7 +6,7 @@ of the photographs of its rows that were left out as copies.
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,7 @@ def find_index(examples: Path, settings: IngestSettings) -> Index | None:
         return None
     parts = _parts(known.records)
     # One release wrote them all.
-    if parts and _facts(read_table(parts[0], []).schema).get("version") != RECORDS_VERSION:
+    if parts and read_facts(parts[0]).get("version") != RECORDS_VERSION:
         return None
     return parts or None
 
@@ -79,6 +79,17 @@ def _parts(records: str) -> list[str]:
         with clear_errors(f"cannot list {records}", StepError):
             return [file.location for file in list_files(f"{records}/index-*.parquet")]
     return sorted(map(str, Path(records).glob("index-*.parquet")))
+
+
+def read_facts(path: str) -> dict[str, Any]:
+    """Reads what a part of an index says of its shards: their names and digests by split."""
+    return _facts(read_table(path, []).schema)
+
+
+def read_marks(path: str) -> Iterator[tuple[bytes | None, bool]]:
+    """Reads the fingerprints in a part of an index, each with whether its records are stored."""
+    table = read_table(path, ["fingerprint", "kept"])
+    yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def read_part(path: str) -> IndexPart:

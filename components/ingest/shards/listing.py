@@ -73,7 +73,7 @@ class Listing:
         """
         with written_to(work) as local:
             # Archives and digits are unpacked where other workers on this machine find them.
-            table = checked_source(self.data, local, self.settings)
+            table = read_source(self.data, local, self.settings)
             if self.workers is not None:
                 check_reachable([row.location for row in table.rows], self.workers)
                 check_reachable([row.mask for row in table.rows], self.workers)

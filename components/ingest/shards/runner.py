@@ -9,7 +9,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.index import Index
 from components.ingest.shards.listing import Listing, Source, read_listed, refused_file
 from components.ingest.shards.summary import Summary
-from components.ingest.sources.source import DIGITS
+from components.ingest.sources.digits import DIGITS
 from darkroom.beam.remote import (
     check_reachable,
     download,

@@ -7,6 +7,7 @@ else is text (`bytes`), as are numbers whose spelling says that they are names, 
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 from components.ingest.sources.rows import ColumnValue, Row
 
@@ -40,6 +41,17 @@ class ColumnTypes:
             rank = ranks.get(name, _NO_VALUE)
             if rank < _BYTES:
                 ranks[name] = max(rank, _rank(value, is_typed))
+
+    def merge(self, other: "ColumnTypes") -> None:
+        """Widens the types until they fit all cells that another learnt from, too."""
+        for name, rank in other._ranks.items():
+            self._ranks[name] = max(rank, self._ranks.get(name, _NO_VALUE))
+
+    def copy(self) -> Self:
+        """The types as they are now."""
+        copied = type(self)()
+        copied.merge(self)
+        return copied
 
     def types(self) -> dict[str, str]:
         """Type by name of all columns; one without any value is text."""

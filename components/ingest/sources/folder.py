@@ -1,17 +1,23 @@
 """Rows from a folder of label folders, here or in a bucket."""
 
+import dataclasses
+import glob
+import itertools
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.ingest.sources.rows import Row, Table, checked_label
-from components.ingest.sources.storage import matching_files
+from components.ingest.sources.storage import listed_files, listed_level
+from components.ingest.sources.versions import version_of
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import SettingsError
+from darkroom.storage.files import StoredFile
+from darkroom.storage.paths import is_uri
 
 _log = logging.getLogger("darkroom.ingest")
 
@@ -39,27 +45,68 @@ _LEFT_BY_SYSTEMS = frozenset(
 )
 
 
-def read_folder(folder: Path) -> Table:
-    """Lists the files below a local folder; the first folder on a file's way is its label.
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A folder below a data folder.
+
+    Attributes:
+        prefix: Its path within the data folder, with a slash at its end; empty for that itself.
+        is_deep: Whether the folders in it belong to it.
+        split: The split that it is in, where the data folder's folders are splits.
+    """
+
+    prefix: str
+    is_deep: bool
+    split: str | None = None
+
+
+def find_places(root: str) -> list[Place]:
+    """The folders that are listed one by one: label folders, and those around them.
+
+    Args:
+        root: Path or URI of the data folder, without a slash at its end.
+
+    Raises:
+        SettingsError: Nothing is there, it may not be read, or its folders are splits with no
+            label folders in them.
+    """
+    folders, files = _level(root, "")
+    if not folders and not files and is_uri(root):
+        raise SettingsError(f"data path {root} does not exist, or is empty")
+    splits = _split_folders(root, folders)
+    places = [Place("", False)]
+    for name in folders:
+        if name not in splits:
+            places.append(Place(f"{name}/", True))
+            continue
+        places.append(Place(f"{name}/", False, splits[name]))
+        inner, _ = _level(root, f"{name}/")
+        places += [Place(f"{name}/{each}/", True, splits[name]) for each in inner]
+    return places
+
+
+def files_of(root: str, place: Place) -> Iterator[tuple[str, StoredFile]]:
+    """The files of a folder, sorted, each with its path within the data folder.
+
+    Args:
+        root: Path or URI of the data folder.
+        place: The folder.
 
     Raises:
         SettingsError: A folder may not be read.
     """
-    return folder_table((name, f"{folder}/{name}") for name in _names(folder, "", ()))
-
-
-def read_remote_folder(uri: str) -> Table:
-    """Lists the files below a URI such as `gs://bucket/flowers`, as `read_folder` does.
-
-    Raises:
-        SettingsError: Nothing is there, or it may not be read.
-    """
-    root = uri.rstrip("/") + "/"
-    files = matching_files(f"{root}**")
-    if not files:
-        raise SettingsError(f"data path {uri} does not exist, or is empty")
-    named = ((file.removeprefix(root), file) for file in files)
-    return folder_table((name, file) for name, file in named if not is_left_by_systems(name))
+    top = f"{root}/{place.prefix}"
+    if not is_uri(root):
+        names = _names(Path(top), place.prefix, _identities(root, place.prefix))
+        if not place.is_deep:
+            names = (place.prefix + name for name in _level(root, place.prefix)[1])
+        # Their sizes and times are asked for when they are needed.
+        yield from ((name, StoredFile(f"{root}/{name}", 0, 0.0)) for name in names)
+        return
+    for file in listed_files(f"{glob.escape(top)}{'**' if place.is_deep else '*'}"):
+        name = file.location.removeprefix(f"{root}/")
+        if not is_left_by_systems(name):
+            yield name, file
 
 
 def is_left_by_systems(name: str) -> bool:
@@ -68,19 +115,51 @@ def is_left_by_systems(name: str) -> bool:
     return name.endswith("/") or any(map(_is_hidden, name.split("/")))
 
 
-def _names(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Paths of the files below a folder, sorted folder by folder."""
+def _level(root: str, prefix: str) -> tuple[list[str], list[str]]:
+    """Names of the folders, and of the files, that are directly in a folder, sorted."""
+    if is_uri(root):
+        folders, files = listed_level(f"{root}/{prefix}")
+        kept = [name for name in folders if not is_left_by_systems(name)]
+        return kept, [name for name in files if not is_left_by_systems(name)]
+    entries = [entry for entry in _entries(Path(root, prefix)) if not _is_hidden(entry.name)]
+    is_folder = [_is_folder(entry) for entry in entries]
+    names = [entry.name for entry in entries]
+    inverse = [not each for each in is_folder]
+    return list(itertools.compress(names, is_folder)), list(itertools.compress(names, inverse))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise SettingsError(f"cannot read {folder}: {error.strerror}") from None
+
+
+_Identity = tuple[int, int]
+
+
+def _identity(folder: Path) -> _Identity:
+    try:
         status = folder.stat()
     except OSError as error:
         raise SettingsError(f"cannot read {folder}: {error.strerror}") from None
-    identity = (status.st_dev, status.st_ino)
+    return status.st_dev, status.st_ino
+
+
+def _identities(root: str, prefix: str) -> tuple[_Identity, ...]:
+    """The folders above one, from the data folder on."""
+    names = prefix.split("/")[:-1]
+    return tuple(_identity(Path(root, *names[:depth])) for depth in range(len(names)))
+
+
+def _names(folder: Path, prefix: str, above: tuple[_Identity, ...]) -> Iterator[str]:
+    """Paths of the files below a folder, sorted folder by folder."""
+    identity = _identity(folder)
     # A link that leads back to a folder above would never end.
     if identity in above:
         return
-    for entry in entries:
+    for entry in _entries(folder):
         if _is_hidden(entry.name):
             continue
         if _is_folder(entry):
@@ -101,20 +180,19 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _LEFT_BY_SYSTEMS
 
 
-def folder_table(files: Iterable[tuple[str, str]]) -> Table:
-    """The rows of files, given by name within the folder and by location.
+def folder_table(files: Iterable[tuple[str, StoredFile]], split: str | None = None) -> Table:
+    """The rows of files; the first folder on a file's way is its label.
 
-    Raises:
-        SettingsError: Its folders are splits with no label folders in them.
+    Args:
+        files: Each with its path within the data folder.
+        split: The split that their first folder is, where it is one: the label is the second.
     """
-    files = list(files)
-    splits = _split_folders(name for name, _ in files)
     rows: list[Row] = []
     rejections: list[Rejection] = []
     side_files: list[str] = []
-    for name, location in files:
-        top, _, below = name.partition("/")
-        label, slash, _ = (below if splits else name).partition("/")
+    for name, file in files:
+        below = name if split is None else name.partition("/")[2]
+        label, slash, _ = below.partition("/")
         if not _is_text(name):
             shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
             detail = "the file's name is not UTF-8 text; rename it"
@@ -127,27 +205,27 @@ def folder_table(files: Iterable[tuple[str, str]]) -> Table:
             except RejectedError as error:
                 rejections.append(Rejection({"image": name}, error.reason, error.detail))
                 continue
-            rows.append(Row(name, location, given, split=splits.get(top)))
+            version = version_of([file])
+            row = Row(name, file.location, given, split=split, size=file.size, version=version)
+            rows.append(row)
         elif _IMAGE_NAME.search(name):
             detail = "stands beside the label folders, not in one"
             rejections.append(Rejection({"image": name}, Reason.NO_LABEL, detail))
     return Table(rows, rejections, {}, side_files)
 
 
-def _split_folders(names: Iterable[str]) -> dict[str, str]:
+def _split_folders(root: str, folders: Sequence[str]) -> Mapping[str, str]:
     """The split of each folder, where all folders are named as splits; else none."""
-    depths: dict[str, int] = {}
-    for name in names:
-        if "/" in name and not _SIDE_NAME.search(name):
-            top = name.partition("/")[0]
-            depths[top] = max(depths.get(top, 0), name.count("/"))
-    splits = {top: split for top in depths if (split := named_split(top)) is not None}
+    if len({named_split(name) for name in folders} - {None}) < 2:
+        return {}
+    depths = {name: depth for name in folders if (depth := _depth(root, name))}
+    splits = {name: split for name in depths if (split := named_split(name)) is not None}
     if len(set(splits.values())) < 2:
         return {}
     shown = ", ".join(sorted(splits))
     if len(splits) < len(depths):
         others = sorted(depths.keys() - splits.keys())
-        if all(depths[top] > 1 for top in splits):
+        if all(depths[name] > 1 for name in splits):
             raise SettingsError(
                 f"the folders {shown} are splits, and {others[0]} beside them is none: "
                 "move it, or name it train, valid or test"
@@ -159,6 +237,20 @@ def _split_folders(names: Iterable[str]) -> dict[str, str]:
         )
     _log.info("splits by folder: %s", ", ".join(f"{a} is {b}" for a, b in sorted(splits.items())))
     return splits
+
+
+def _depth(root: str, name: str) -> int:
+    """2 where a folder has folders with files, 1 where it has files only, 0 where it has none."""
+    inner, files = _level(root, f"{name}/")
+    # A store has no empty folders.
+    places = [Place(f"{name}/{each}/", True) for each in inner]
+    if any(is_uri(root) or _has_files(root, place) for place in places):
+        return 2
+    return int(any(not _SIDE_NAME.search(each) for each in files))
+
+
+def _has_files(root: str, place: Place) -> bool:
+    return any(not _SIDE_NAME.search(name) for name, _ in files_of(root, place))
 
 
 def _is_text(name: str) -> bool:

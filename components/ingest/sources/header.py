@@ -8,11 +8,10 @@ from pathlib import Path
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive
-from components.ingest.sources.columns import ColumnTypes
 from components.ingest.sources.folder import is_left_by_systems
+from components.ingest.sources.source import read_tables
 from components.ingest.sources.storage import local_files
-from components.ingest.sources.table import read_tables
-from components.ingest.sources.table_records import is_json_lines, read_records
+from components.ingest.sources.table_records import Seen, is_json_lines, read_records
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
 from darkroom.storage.paths import is_uri
@@ -111,11 +110,11 @@ def known_columns(data: str, settings: IngestSettings) -> list[str] | None:
         return None
     if not data or data.startswith("sklearn:") or Path(data).is_dir() or is_archive(data):
         return []
-    columns = ColumnTypes()
+    seen = Seen()
     for location in local_files(data):
         count = sum(
-            1 for _ in itertools.islice(read_records(location, settings, columns), _LINES_READ)
+            1 for _ in itertools.islice(read_records(location, settings, seen), _LINES_READ)
         )
         if is_json_lines(location) and count == _LINES_READ:
             return None
-    return list(columns.types())
+    return list(seen.types.types())

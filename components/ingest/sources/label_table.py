@@ -9,9 +9,8 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.folder import read_folder, read_remote_folder
 from components.ingest.sources.rows import Row
-from components.ingest.sources.table import read_tables
+from components.ingest.sources.source import read_folder, read_tables
 from darkroom.artifacts.rejected import Reason
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
@@ -202,7 +201,7 @@ def _checked_policy(
 
 def _photographs(folder: str) -> dict[str, str | None]:
     """Label folder by path within the folder; None for a photograph beside the label folders."""
-    table = read_remote_folder(folder) if is_uri(folder) else read_folder(Path(folder))
+    table = read_folder(folder)
     found: dict[str, str | None] = {row.image: row.label for row in table.rows}
     for rejection in table.rejections:
         name = str(rejection.row["image"])

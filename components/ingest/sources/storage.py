@@ -1,28 +1,32 @@
 """Reading where the data is: local paths as they are, URIs through `darkroom.storage`."""
 
 import glob
+import io
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.errors import SettingsError
+from darkroom.storage import files
 from darkroom.storage.files import (
     StoredFile,
     cause,
     clear_errors,
     download,
     list_files,
+    list_level,
     read_bytes,
 )
 from darkroom.storage.paths import is_uri
 
 _MOST_BYTES = 1 << 30
 """The largest file that is read."""
+_PIECE = 1 << 20
 
 
 def local_files(pattern: str) -> list[str]:
@@ -33,8 +37,8 @@ def local_files(pattern: str) -> list[str]:
     return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
 
 
-def matching_files(pattern: str) -> list[str]:
-    """The URIs of the files that a pattern matches, sorted.
+def listed_files(pattern: str) -> list[StoredFile]:
+    """The files that a pattern matches, each with its size and the time it was last written.
 
     Args:
         pattern: A URI; `*` matches within a folder, `**` below it at any depth.
@@ -42,20 +46,21 @@ def matching_files(pattern: str) -> list[str]:
     Raises:
         SettingsError: The bucket does not exist, or may not be listed.
     """
-    return [file.location for file in listed_files(pattern)]
+    with clear_errors(f"cannot read {pattern}", SettingsError):
+        return list_files(pattern)
 
 
-def listed_files(pattern: str) -> list[StoredFile]:
-    """The files that a pattern matches, each with its size and the time it was last written.
+def listed_level(folder: str) -> tuple[list[str], list[str]]:
+    """The names of the folders, and of the files, that are directly in a folder, sorted.
 
     Args:
-        pattern: As `matching_files` takes it.
+        folder: A URI.
 
     Raises:
         SettingsError: The bucket does not exist, or may not be listed.
     """
-    with clear_errors(f"cannot read {pattern}", SettingsError):
-        return list_files(pattern)
+    with clear_errors(f"cannot read {folder}", SettingsError):
+        return list_level(folder)
 
 
 @contextmanager
@@ -75,6 +80,54 @@ def opened(location: str) -> Iterator[IO[bytes]]:
                 (path,) = download([location], folder)
             file = stack.enter_context(path.open("rb"))
         yield file
+
+
+@contextmanager
+def opened_lines(location: str, begin: int, end: int | None) -> Iterator[IO[bytes]]:
+    """Opens the lines that begin in a range of a file, at a local path or a URI.
+
+    Args:
+        location: The file.
+        begin: The range's first byte.
+        end: The byte after its last one; None for the file's end.
+
+    Raises:
+        SettingsError: It does not exist, or may not be read.
+    """
+    with clear_errors(f"cannot read {location}", SettingsError), files.opened(location) as file:
+        last = None if end is None else _line_from(file, end)
+        first = _line_from(file, begin)
+        file.seek(first)
+        yield io.BufferedReader(_Range(file, None if last is None else last - first))
+
+
+def _line_from(file: IO[bytes], position: int) -> int:
+    """Where the first line begins that does so at a place or after it."""
+    if not position:
+        return 0
+    file.seek(position - 1)
+    while (piece := file.readline(_PIECE)) and not piece.endswith(b"\n"):
+        pass
+    return file.tell()
+
+
+class _Range(io.RawIOBase):
+    """So many bytes of an open file, from where it stands."""
+
+    def __init__(self, file: IO[bytes], count: int | None) -> None:
+        self._file = file
+        self._left = count
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        most = len(buffer) if self._left is None else min(len(buffer), self._left)
+        piece = self._file.read(most)
+        buffer[: len(piece)] = piece
+        if self._left is not None:
+            self._left -= len(piece)
+        return len(piece)
 
 
 def read_file(location: str) -> bytes:

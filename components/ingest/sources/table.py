@@ -2,22 +2,17 @@
 
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.columns import ColumnTypes, as_text, convert
-from components.ingest.sources.rows import (
-    Row,
-    Table,
-    checked_label,
-    joined_labels,
-    with_label_lists,
-)
+from components.ingest.sources.columns import ColumnTypes, as_text
+from components.ingest.sources.rows import Row, checked_label, joined_labels
 from components.ingest.sources.table_records import (
     SPLIT_COLUMN,
     Record,
+    Seen,
     is_json_lines,
     read_records,
     rejection,
@@ -31,70 +26,74 @@ UNASSIGNED = "unassigned"
 """How Vertex spells that a row asks for no split."""
 
 
-def read_tables(locations: Iterable[str], settings: IngestSettings) -> Table:
-    """Reads the rows of all files of a table.
+class TableReader:
+    """Reads the rows of a table's file, or of a range of it.
 
     An empty cell (or null, or a name that a JSON object lacks) is a missing value: it has no say
-    in its column's type, and the row has no such feature. A column that only some of the files
-    have is missing in the others.
+    in its column's type, and the row has no such feature. Cells are as they stand in the table:
+    their types are known when all of it has been read.
 
     Args:
-        locations: Paths or URIs, in order.
+        file: Path or URI.
+        begin: First byte of the range.
+        end: The byte after its last one; None for the file's end.
         settings: The columns that hold image and labels, and the group.
-
-    Raises:
-        SettingsError: A file cannot be read.
-        StepError: A file is not UTF-8, does not parse as CSV, or lacks a column.
     """
-    reader = _TableReader(settings)
-    for location in locations:
-        reader.read(location)
-    return reader.table()
 
-
-class _TableReader:
-    """Gathers rows file by file; their cells get their types when all have been seen."""
-
-    def __init__(self, settings: IngestSettings) -> None:
+    def __init__(self, file: str, begin: int, end: int | None, settings: IngestSettings) -> None:
+        self._range = (begin, end)
+        self._file = file
         self._settings = settings
-        self._types = ColumnTypes()
-        self._rows: list[Row] = []
-        self._rejections: list[Rejection] = []
-        self._places: dict[tuple[str, str, str | None], tuple[str, int]] = {}
+        self._seen = Seen()
 
-    def read(self, file: str) -> None:
-        """Adds a file's rows."""
-        is_typed = is_json_lines(file)
-        folder = file.rpartition("/")[0] + "/" if "/" in file else ""
-        for record in read_records(file, self._settings, self._types):
+    @property
+    def types(self) -> ColumnTypes:
+        """Types of the extra columns in what has been read so far."""
+        return self._seen.types
+
+    @property
+    def lines(self) -> int:
+        """Number of lines that have been read so far."""
+        return self._seen.lines
+
+    def read(self) -> Iterator[tuple[int, Row | Rejection]]:
+        """Gives every row, or why it is none, with its line in the range, from 1.
+
+        Raises:
+            SettingsError: The file cannot be read.
+            StepError: It is not UTF-8, does not parse as CSV, or lacks a column.
+        """
+        is_typed = is_json_lines(self._file)
+        folder = self._file.rpartition("/")[0] + "/" if "/" in self._file else ""
+        for record in read_records(self._file, self._settings, self._seen, *self._range):
             if isinstance(record, Rejection):
-                self._rejections.append(record)
+                yield record.row["line"], record
                 continue
             try:
                 row = _row(record, folder, self._settings)
-                self._check_new(row, file, record.line)
             except RejectedError as error:
-                self._rejections.append(rejection(file, record, error.reason, error.detail))
+                yield record.line, rejection(self._file, record, error.reason, error.detail)
                 continue
-            self._rows.append(row)
-            self._types.add(row.columns, is_typed)
+            self._seen.types.add(row.columns, is_typed)
+            yield record.line, row
 
-    def table(self) -> Table:
-        """All that was read."""
-        types = self._types.types()
-        convert(self._rows, types)
-        keeps_conflicts = self._settings.conflicting_labels == "keep"
-        # JSON Lines may mix labels and lists of them.
-        if keeps_conflicts or any(row.labels for row in self._rows):
-            self._rows = with_label_lists(self._rows)
-        return Table(self._rows, self._rejections, types)
 
-    def _check_new(self, row: Row, file: str, line: int) -> None:
-        key = (row.location, row.label, row.mask)
-        place = self._places.setdefault(key, (file, line))
-        if place != (file, line):
-            detail = f"the same image and label as line {place[1]} of {place[0]}"
-            raise RejectedError(Reason.DUPLICATE_ROW, detail)
+def reject_lines(
+    file: str, begin: int, end: int | None, details: Mapping[int, str], settings: IngestSettings
+) -> Iterator[tuple[int, Rejection]]:
+    """Rejects lines of a range that repeat others; they are read again, to be shown.
+
+    Args:
+        file: Path or URI of the table.
+        begin: First byte of the range.
+        end: The byte after its last one; None for the file's end.
+        details: What is said of each, by line.
+        settings: The ingest step's settings.
+    """
+    for record in read_records(file, settings, Seen(), begin, end):
+        if isinstance(record, Record) and record.line in details:
+            detail = details[record.line]
+            yield record.line, rejection(file, record, Reason.DUPLICATE_ROW, detail)
 
 
 def _row(record: Record, folder: str, settings: IngestSettings) -> Row:

@@ -1,6 +1,7 @@
 """Records of one table file, CSV or JSON Lines, each with the line it stood on."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import logging
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.columns import ColumnTypes
-from components.ingest.sources.storage import opened
+from components.ingest.sources.storage import opened, opened_lines
 from darkroom.artifacts.examples import FEATURE_TYPES, normalized
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.artifacts.tiles import TILE_COLUMNS
@@ -24,6 +25,8 @@ _LIKE_SPLITS = frozenset({"subset", "set", "ml_use", "fold", "partition"})
 """Names that others give the column of splits."""
 _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = (",", ";", "\t", "|")
+_MOST_CHARACTERS = 100_000_000
+"""The longest line that is read; a whole file in one line is no table."""
 _log = logging.getLogger("darkroom.ingest")
 
 
@@ -41,27 +44,43 @@ class Record(NamedTuple):
     cells: dict[str, Any]
 
 
+@dataclasses.dataclass
+class Seen:
+    """What reading a table has shown so far.
+
+    Attributes:
+        types: Types of the extra columns, of which some may hold no value at all.
+        lines: Number of lines.
+    """
+
+    types: ColumnTypes = dataclasses.field(default_factory=ColumnTypes)
+    lines: int = 0
+
+
 def read_records(
-    location: str, settings: IngestSettings, columns: ColumnTypes
+    location: str, settings: IngestSettings, seen: Seen, begin: int = 0, end: int | None = None
 ) -> Iterator[Record | Rejection]:
     """Reads a table file, line by line.
 
     Args:
         location: Path or URI; what does not end in `.jsonl` or `.ndjson` is read as CSV.
         settings: The names of the image's and the label's column, and of all where given.
-        columns: Learns the names of the extra columns, which may hold no value at all.
+        seen: Learns the names of the extra columns, and the number of lines.
+        begin: First byte of the range to read of JSON Lines.
+        end: The byte after its last one; None for the file's end.
 
     Raises:
         SettingsError: The file cannot be read.
         StepError: It is not UTF-8, does not parse as CSV, or lacks a column.
     """
-    with opened(location) as file:
-        text = TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    is_whole = begin == 0 and end is None
+    with opened(location) if is_whole else opened_lines(location, begin, end) as file:
+        text = TextIOWrapper(file, encoding="utf-8" if begin else "utf-8-sig", newline="")
         try:
             if is_json_lines(location):
-                yield from _json_records(location, text, settings, columns)
+                yield from _json_records(location, text, settings, seen)
             else:
-                yield from _csv_records(location, text, settings, columns)
+                yield from _csv_records(location, text, settings, seen)
         except UnicodeDecodeError:
             line = _undecodable_line(location)
             raise StepError(
@@ -91,19 +110,31 @@ def _undecodable_line(location: str) -> int:
     return 0
 
 
+def _lines(location: str, text: TextIO, seen: Seen) -> Iterator[str]:
+    while line := text.readline(_MOST_CHARACTERS):
+        seen.lines += 1
+        if len(line) == _MOST_CHARACTERS:
+            raise StepError(
+                f"{location} line {seen.lines} has more than {_MOST_CHARACTERS:,} characters: "
+                "a table has a row in each line"
+            )
+        yield line
+
+
 def _csv_records(
-    location: str, text: TextIO, settings: IngestSettings, columns: ColumnTypes
+    location: str, text: TextIO, settings: IngestSettings, seen: Seen
 ) -> Iterator[Record | Rejection]:
     # Strict, since a quote that is never closed would else swallow all lines below it.
-    first = text.readline()
+    lines = _lines(location, text, seen)
+    first = next(lines, "")
     reader = csv.reader(
-        itertools.chain([first] if first else [], text),
+        itertools.chain([first] if first else [], lines),
         delimiter=_delimiter(first, settings),
         skipinitialspace=True,
         strict=True,
     )
     header = _named_alike(location, settings.columns or ())
-    _name_columns(location, header, settings, columns)
+    _name_columns(location, header, settings, seen.types)
     started = 1
     try:
         for fields in reader:
@@ -113,7 +144,7 @@ def _csv_records(
             fields = list(map(str.strip, fields))
             if not header:
                 header = _checked_header(location, _named_alike(location, fields), settings)
-                _name_columns(location, header, settings, columns)
+                _name_columns(location, header, settings, seen.types)
                 continue
             yield _csv_record(location, reader.line_num, header, fields)
     except csv.Error as error:
@@ -216,10 +247,10 @@ def _name_columns(
 
 
 def _json_records(
-    location: str, text: TextIO, settings: IngestSettings, columns: ColumnTypes
+    location: str, text: TextIO, settings: IngestSettings, seen: Seen
 ) -> Iterator[Record | Rejection]:
     names: dict[str, str] = {}
-    for number, line in enumerate(text, start=1):
+    for number, line in enumerate(_lines(location, text, seen), start=1):
         line = line.strip()
         if not line:
             continue
@@ -232,7 +263,7 @@ def _json_records(
         if not found.keys() <= names.keys():
             new = [name for name in found if name not in names]
             names |= dict(zip(new, _named_alike(location, new), strict=True))
-            _name_columns(location, names.values(), settings, columns)
+            _name_columns(location, names.values(), settings, seen.types)
         # A parsed object has strings of its own for its names; a million rows share ours.
         cells = {names[name]: value for name, value in found.items() if value not in _EMPTY}
         yield Record(number, line, cells)

@@ -12,7 +12,7 @@ from apache_beam.transforms.userstate import ReadModifyWriteRuntimeState, ReadMo
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from components.ingest.settings import StreamSettings
-from components.ingest.sources.folder import read_folder
+from components.ingest.sources.source import read_folder
 from components.ingest.streaming.stream_rows import lines_of_folder, lines_of_message
 from components.ingest.streaming.window_folder import lines_of_windows
 
@@ -87,7 +87,7 @@ class _ListFolder(beam.DoFn):  # type: ignore[misc]
         self._known = lines_of_windows(self._out)
 
     def process(self, _: object) -> Iterator[tuple[str, None]]:
-        table = read_folder(self._folder)
+        table = read_folder(str(self._folder))
         for line in lines_of_folder(table, f"{self._folder}/", self._settings.ingest):
             if line not in self._known:
                 yield line, None

@@ -7,10 +7,11 @@ from pathlib import Path
 from components.ingest.settings import IngestSettings, StreamSettings
 from components.ingest.sources.folder import folder_table, is_left_by_systems
 from components.ingest.sources.rows import Table
-from components.ingest.sources.table import read_tables
+from components.ingest.sources.source import read_tables
 from components.ingest.sources.table_records import extra_columns
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import StepError
+from darkroom.storage.files import StoredFile
 
 ROWS_FILE = "rows.jsonl"
 _LINE_BREAKS = str.maketrans("\r\n", "  ")
@@ -36,7 +37,9 @@ def lines_of_message(
     name = location.removeprefix(root)
     is_new = attributes.get("eventType") == "OBJECT_FINALIZE"
     if is_new and name != location and not is_left_by_systems(name):
-        yield from lines_of_folder(folder_table([(name, location)]), root, settings.ingest)
+        yield from lines_of_folder(
+            folder_table([(name, StoredFile(location, 0, 0.0))]), root, settings.ingest
+        )
 
 
 def lines_of_folder(table: Table, root: str, settings: IngestSettings) -> Iterator[str]:

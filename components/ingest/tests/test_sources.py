@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.source import Row, Table, read_source
+from components.ingest.sources.rows import Row, Table
+from components.ingest.sources.source import read_source
 from darkroom.artifacts.examples import normalized
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings

@@ -10,7 +10,8 @@ from typing import Any
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive
-from components.ingest.sources.source import DIGITS, read_source
+from components.ingest.sources.digits import DIGITS
+from components.ingest.sources.source import read_source
 from darkroom.artifacts.manifest import content_digest
 from darkroom.settings import validate_settings
 from darkroom.storage.paths import is_uri

@@ -1,0 +1,164 @@
+"""Rows as a part of a source lists them, in blocks that bear any size of the whole."""
+
+import array
+import dataclasses
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.columns import ColumnTypes
+from components.ingest.sources.folder import files_of, folder_table
+from components.ingest.sources.parts import FolderPart, Part, TablePart
+from components.ingest.sources.rows import Row
+from components.ingest.sources.table import TableReader
+from darkroom.artifacts.rejected import Rejection
+
+ROWS_A_BLOCK = 50_000
+"""So many rows take some 40 MB."""
+
+Place = tuple[int, int]
+"""The number of a part, and of a block in it."""
+Keys = npt.NDArray[np.uint64]
+"""What says that rows are equal, [N, 4]: a digest's halves, a block's place, a line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of a block's rows, in a size that does not grow with them.
+
+    Attributes:
+        place: The block's.
+        file: The table; empty for folders.
+        rows: Number of its rows.
+        lines: Number of the table's lines in it.
+        types: Types of the extra columns as far as they are known.
+        has_lists: Whether any row has a list of labels.
+        has_masks: Whether any row has a label mask.
+        splits: The splits that rows ask for, with None where one asks for none.
+        refused: Refused rows by reason.
+        side_files: Left out files by their ending.
+    """
+
+    place: Place
+    file: str
+    rows: int
+    lines: int
+    types: ColumnTypes
+    has_lists: bool
+    has_masks: bool
+    splits: frozenset[str | None]
+    refused: Counter[str]
+    side_files: Counter[str]
+
+
+@dataclasses.dataclass
+class Block:
+    """Rows in a row of one part; what all rows of the source decide is not decided yet.
+
+    Attributes:
+        place: Its part's number, and its own.
+        part: Its part.
+        rows: The rows.
+        lines: The line of each, counted from 1 at the part's beginning; of folders none.
+        rejections: Rows refused already, each with its line, or 0.
+        side_files: Files that are no photographs by their names.
+        types: Types of the extra columns as far as they are known.
+        end: Number of the part's lines up to its end.
+        begin: Number of the part's lines before it.
+    """
+
+    place: Place
+    part: Part
+    rows: list[Row]
+    lines: Sequence[int] = ()
+    rejections: list[tuple[int, Rejection]] = dataclasses.field(default_factory=list)
+    side_files: list[str] = dataclasses.field(default_factory=list)
+    types: ColumnTypes = dataclasses.field(default_factory=ColumnTypes)
+    begin: int = 0
+    end: int = 0
+
+    def facts(self) -> Facts:
+        """What is known of the rows in all."""
+        return Facts(
+            self.place,
+            self.part.file if isinstance(self.part, TablePart) else "",
+            len(self.rows),
+            self.end - self.begin,
+            self.types,
+            any(row.labels for row in self.rows),
+            any(row.mask for row in self.rows),
+            frozenset(row.split for row in self.rows),
+            Counter(rejection.reason for _, rejection in self.rejections),
+            Counter(f".{name.rpartition('.')[2].lower()}" for name in self.side_files),
+        )
+
+    def keys(self) -> Keys:
+        """What says that rows of tables are equal; files of a folder are not."""
+        keys = np.zeros((len(self.lines), 4), np.uint64)
+        if len(keys):
+            digests = b"".join(map(_digest, self.rows))
+            keys[:, :2] = np.frombuffer(digests, np.uint64).reshape(-1, 2)
+            keys[:, 2] = self.place[0] << 32 | self.place[1]
+            keys[:, 3] = self.lines
+        return keys
+
+
+def _digest(row: Row) -> bytes:
+    equal = repr((row.location, row.label, row.mask))
+    return hashlib.blake2b(equal.encode(errors="surrogateescape"), digest_size=16).digest()
+
+
+def list_part(part: Part, settings: IngestSettings) -> Iterator[Block]:
+    """Lists the rows of a part, in blocks; there is one at least.
+
+    Args:
+        part: The part.
+        settings: The ingest step's settings.
+
+    Raises:
+        SettingsError: A file or folder cannot be read.
+        StepError: A table is not UTF-8, does not parse as CSV, or lacks a column.
+    """
+    blocks = _of_folders(part) if isinstance(part, FolderPart) else _of_table(part, settings)
+    for number, block in enumerate(blocks):
+        block.place = (part.number, number)
+        yield block
+
+
+def _of_folders(part: FolderPart) -> Iterator[Block]:
+    files = ((place.split, file) for place in part.places for file in files_of(part.root, place))
+    while True:
+        block = Block((0, 0), part, [])
+        taken = list(itertools.islice(files, ROWS_A_BLOCK))
+        for split, group in itertools.groupby(taken, key=lambda each: each[0]):
+            table = folder_table((file for _, file in group), split)
+            block.rows += table.rows
+            block.rejections += [(0, rejection) for rejection in table.rejections]
+            block.side_files += table.side_files
+        yield block
+        if len(taken) < ROWS_A_BLOCK:
+            return
+
+
+def _of_table(part: TablePart, settings: IngestSettings) -> Iterator[Block]:
+    reader = TableReader(part.file, part.begin, part.end, settings)
+    outcomes = reader.read()
+    begin = 0
+    while True:
+        taken = list(itertools.islice(outcomes, ROWS_A_BLOCK))
+        rows = [(line, each) for line, each in taken if isinstance(each, Row)]
+        block = Block((0, 0), part, [row for _, row in rows])
+        block.lines = array.array("q", [line for line, _ in rows])
+        block.rejections = [(line, each) for line, each in taken if isinstance(each, Rejection)]
+        block.types = reader.types.copy()
+        is_last = len(taken) < ROWS_A_BLOCK
+        block.begin, block.end = begin, reader.lines if is_last else taken[-1][0]
+        begin = block.end
+        yield block
+        if is_last:
+            return

@@ -1,0 +1,123 @@
+"""A source in parts, each listed by one worker: runs of label folders, tables, ranges of tables."""
+
+import dataclasses
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.ingest.sources.archive import is_archive, unpacked
+from components.ingest.sources.digits import DIGITS, write_digits
+from components.ingest.sources.folder import Place, find_places
+from components.ingest.sources.storage import listed_files, local_files
+from components.ingest.sources.table_records import is_json_lines
+from darkroom.errors import SettingsError
+from darkroom.storage.files import StoredFile
+from darkroom.storage.paths import is_uri
+
+_TABLE_NAME = re.compile(r"\.(csv|tsv|jsonl|ndjson)$", re.IGNORECASE)
+_MOST_FOLDER_PARTS = 256
+_RANGE_BYTES = 64_000_000
+"""A worker parses so much JSON in some two seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderPart:
+    """Some of the folders below a data folder.
+
+    Attributes:
+        number: Its place among the parts.
+        root: Path or URI of the data folder.
+        places: The folders.
+    """
+
+    number: int
+    root: str
+    places: tuple[Place, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TablePart:
+    """A table's file, or a range of one.
+
+    Attributes:
+        number: Its place among the parts.
+        file: Path or URI.
+        begin: Its first byte; the line that begins at it or first after it is its first.
+        end: The byte after its last one; None for the file's end.
+    """
+
+    number: int
+    file: str
+    begin: int = 0
+    end: int | None = None
+
+
+Part = FolderPart | TablePart
+
+
+def find_parts(data: str, scratch: Path) -> list[Part]:
+    """Finds the parts of a source, in the order of their rows.
+
+    Args:
+        data: A folder of label folders, a CSV or JSON Lines file, a glob of such files, any of
+            these as a URI, an archive of label folders, or `sklearn:digits`.
+        scratch: Where the digits are written, or an archive is unpacked.
+
+    Raises:
+        SettingsError: There is nothing at `data`, or it cannot be read.
+    """
+    if data == DIGITS:
+        write_digits(scratch)
+        return folder_parts(str(scratch))
+    if is_uri(data):
+        if not _TABLE_NAME.search(data) and not glob.has_magic(data):
+            return folder_parts(data)
+        return table_parts(listed_files(data), data)
+    if Path(data).is_dir():
+        return folder_parts(data)
+    if is_archive(data):
+        return folder_parts(str(unpacked(Path(data), scratch)))
+    return table_parts([_local(file) for file in local_files(data)], data)
+
+
+def folder_parts(root: str) -> list[Part]:
+    """The parts of a folder of label folders.
+
+    Raises:
+        SettingsError: Its folders are splits with no label folders in them, or may not be read.
+    """
+    root = root.rstrip("/") if is_uri(root) else str(Path(root))
+    places = find_places(root)
+    each = -(-len(places) // _MOST_FOLDER_PARTS)
+    runs = [places[first : first + each] for first in range(0, len(places), max(each, 1))]
+    return [FolderPart(number, root, tuple(run)) for number, run in enumerate(runs)]
+
+
+def table_parts(files: Sequence[StoredFile], data: str) -> list[Part]:
+    """The parts of tables: a CSV's quotes are known from its beginning only, so it is one.
+
+    Args:
+        files: The tables.
+        data: What names them.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if not files:
+        raise SettingsError(f"data path {data} does not exist")
+    parts: list[Part] = []
+    for file in files:
+        begins = [0]
+        if is_json_lines(file.location):
+            begins = list(range(0, max(file.size, 1), _RANGE_BYTES))
+        for begin, end in zip(begins, [*begins[1:], None], strict=True):
+            parts.append(TablePart(len(parts), file.location, begin, end))
+    return parts
+
+
+def _local(file: str) -> StoredFile:
+    try:
+        return StoredFile(file, Path(file).stat().st_size, 0.0)
+    except OSError:  # reading it says why
+        return StoredFile(file, 0, 0.0)

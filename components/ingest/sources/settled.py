@@ -1,0 +1,185 @@
+"""What all rows of a source decide of each: types of columns, lists of labels, splits, lines."""
+
+import bisect
+import dataclasses
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from components.ingest.settings import IngestSettings
+from components.ingest.sources.blocks import Block, Facts, Place
+from components.ingest.sources.columns import ColumnTypes, convert
+from components.ingest.sources.parts import TablePart
+from components.ingest.sources.repeats import Repeat
+from components.ingest.sources.rows import Row, with_label_lists
+from components.ingest.sources.table import reject_lines
+from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.rejected import Rejection
+from darkroom.errors import SettingsError, StepError
+from darkroom.settings import nearest
+
+_log = logging.getLogger("darkroom.ingest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """What all rows decide of each.
+
+    Attributes:
+        columns: Type by name of the extra columns.
+        has_lists: Whether every row has a list of labels.
+        splits: Where rows that ask for train may fall, if not into train alone.
+        places: The blocks, in order.
+        firsts: The ordinal of the first row of each.
+        files: The table of each part; empty for folders.
+        lines: Number of lines of its table that are before each part.
+    """
+
+    columns: dict[str, str]
+    has_lists: bool
+    splits: tuple[str, ...] | None
+    places: Sequence[Place]
+    firsts: Sequence[int]
+    files: Mapping[int, str]
+    lines: Mapping[int, int]
+
+    def first(self, place: Place) -> int:
+        """The ordinal of a block's first row."""
+        return self.firsts[bisect.bisect_left(self.places, place)]
+
+    def place(self, ordinal: int) -> Place:
+        """The block of a row."""
+        return self.places[bisect.bisect_right(self.firsts, ordinal) - 1]
+
+
+def settle(facts: Iterable[Facts], settings: IngestSettings) -> Settled:
+    """Decides what all rows say together.
+
+    Args:
+        facts: Of every block.
+        settings: The ingest step's settings.
+    """
+    facts = sorted(facts, key=lambda each: each.place)
+    types = ColumnTypes()
+    lines: dict[int, int] = {}
+    read: Counter[str] = Counter()
+    for each in facts:
+        types.merge(each.types)
+        lines.setdefault(each.place[0], read[each.file])
+        read[each.file] += each.lines
+    keeps_conflicts = settings.conflicting_labels == "keep"
+    counts = [each.rows for each in facts]
+    return Settled(
+        types.types(),
+        # JSON Lines may mix labels and lists of them.
+        keeps_conflicts or any(each.has_lists for each in facts),
+        None,
+        [each.place for each in facts],
+        [0, *itertools.accumulate(counts)][:-1],
+        {each.place[0]: each.file for each in facts},
+        lines,
+    )
+
+
+def with_all_splits(settled: Settled, facts: Iterable[Facts], settings: IngestSettings) -> Settled:
+    """Where the input names splits, but not all: those that lack come out of train."""
+    asked: set[str | None] = set().union(*(each.splits for each in facts))
+    lacking = [
+        split for split in SPLITS if split not in asked and getattr(settings.split, split) > 0
+    ]
+    if None in asked or "train" not in asked or not lacking:
+        return settled
+    _log.info("no row asks for %s: taken from train by ingest.split", " or ".join(lacking))
+    return dataclasses.replace(settled, splits=("train", *lacking))
+
+
+def check_source(
+    data: str, facts: Sequence[Facts], settled: Settled, settings: IngestSettings
+) -> None:
+    """Checks that a source has rows, and the columns that settings name.
+
+    Raises:
+        SettingsError: It has no such column.
+        StepError: It has no row at all.
+    """
+    if not any(each.rows or each.refused for each in facts):
+        raise StepError(f"no image at all in {data}: expected label folders of images, or a table")
+    columns = settled.columns
+    if settings.group_by is not None and settings.group_by not in columns:
+        offer = nearest(settings.group_by, columns) if columns else ""
+        raise SettingsError(f"ingest.group_by: no column '{settings.group_by}' in the data{offer}")
+    if settings.mask_column is not None and not any(each.has_masks for each in facts):
+        offer = nearest(settings.mask_column, columns) if columns else ""
+        raise SettingsError(
+            f"ingest.tiles.mask_column: no row has a '{settings.mask_column}'{offer}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows of a block, as they are to be read.
+
+    Attributes:
+        rows: The rows.
+        ordinals: The place of each among all rows of the source.
+        rejections: Rows that are refused, in order.
+    """
+
+    rows: list[Row]
+    ordinals: list[int]
+    rejections: list[Rejection]
+
+
+def settled_rows(
+    block: Block, settled: Settled, repeats: Sequence[Repeat], settings: IngestSettings
+) -> Rows:
+    """Makes of a block's rows what all rows have decided.
+
+    Args:
+        block: The block; its rows' cells are converted in place.
+        settled: What all rows decide.
+        repeats: Those of its rows that say the same as earlier ones.
+        settings: The ingest step's settings.
+    """
+    first = settled.first(block.place)
+    ordinals = list(range(first, first + len(block.rows)))
+    rows, rejections = block.rows, list(block.rejections)
+    if repeats:
+        gone = {repeat.line for repeat in repeats}
+        stays = [line not in gone for line in block.lines]
+        rows = list(itertools.compress(rows, stays))
+        ordinals = list(itertools.compress(ordinals, stays))
+        rejections += _rejected(block, settled, repeats, settings)
+        rejections.sort(key=lambda each: each[0])
+    convert(rows, settled.columns)
+    if settled.has_lists:
+        rows = with_label_lists(rows)
+    if settled.splits is not None:
+        rows = [_out_of_train(row, settled.splits) for row in rows]
+    before = settled.lines[block.place[0]]
+    return Rows(rows, ordinals, [_numbered(rejection, before) for _, rejection in rejections])
+
+
+def _rejected(
+    block: Block, settled: Settled, repeats: Sequence[Repeat], settings: IngestSettings
+) -> Iterable[tuple[int, Rejection]]:
+    assert isinstance(block.part, TablePart)
+    details = {}
+    for repeat in repeats:
+        line = settled.lines[repeat.part] + repeat.first
+        file = settled.files[repeat.part]
+        details[repeat.line] = f"the same image and label as line {line} of {file}"
+    return reject_lines(block.part.file, block.part.begin, block.part.end, details, settings)
+
+
+def _out_of_train(row: Row, splits: tuple[str, ...]) -> Row:
+    return dataclasses.replace(row, split=None, splits=splits) if row.split == "train" else row
+
+
+def _numbered(rejection: Rejection, before: int) -> Rejection:
+    """A rejection with the number of its line in the whole table."""
+    if not before or "line" not in rejection.row:
+        return rejection
+    row = {**rejection.row, "line": rejection.row["line"] + before}
+    return Rejection(row, rejection.reason, rejection.detail, rejection.twin)
