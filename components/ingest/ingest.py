@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,6 @@ from darkroom.artifacts.rejected import (
 )
 from darkroom.beam.remote import with_staging_location
 from darkroom.errors import StepError
-from darkroom.storage.atomic import write_json
 
 if TYPE_CHECKING:
     from components.ingest.card.card import Contents
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from components.ingest.shards.summary import Summary
 
 _log = logging.getLogger("darkroom.ingest")
+
+SIDE_FILES = "side_files.jsonl"
+"""Beside the refused rows: files in the label folders that are no photographs by their names."""
 
 
 def ingest(
@@ -72,7 +75,7 @@ def ingest(
         build = _on_runner if settings.beam_options else _in_this_process
         source, total, refused, pictures = build(data, settings, records, temporary, Path(scratch))
         total.reasons.update(source.reasons)
-        _write_rejected(rejected, refused, total.reasons, source.side_files)
+        _write_rejected(rejected, refused, total.reasons, source.side_files, Path(scratch))
         _log.info("%s photographs read", f"{total.read:,}")
         counts, labels = total.counts, total.label_list(settings)
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
@@ -109,10 +112,12 @@ def _in_this_process(
         pictures where they are made already.
     """
     from components.ingest.shards.build_examples import build_examples
-    from components.ingest.shards.listing import source_of
+    from components.ingest.shards.listing import side_file, source_of, write_side_files
     from components.ingest.sources.source import read_source
 
-    table = read_source(data, scratch, settings)
+    (scratch / "source").mkdir()
+    table = read_source(data, scratch / "source", settings)
+    write_side_files(scratch / side_file("all"), table.side_files)
     source = source_of(table)
     _announce(data, source)
     # On the disk of the artifact, where shards that stay as they are only change their name.
@@ -141,8 +146,7 @@ def _on_runner(
 def _announce(data: str, source: "Source") -> None:
     _log.info("%s rows in %s", f"{source.rows:,}", data)
     if source.side_files:
-        kinds = Counter(Path(name).suffix.lower() for name in source.side_files)
-        _log.info("left out, no photographs by their names: %s", _listed(kinds))
+        _log.info("left out, no photographs by their names: %s", _listed(source.side_files))
 
 
 def _previous(settings: IngestSettings) -> "Index":
@@ -198,14 +202,20 @@ def _write_rejected(
     folder: Path,
     rejections: Iterable[Rejection],
     reasons: Counter[str],
-    side_files: Sequence[str],
+    side_files: Counter[str],
+    scratch: Path,
 ) -> None:
+    from components.ingest.shards.listing import side_file
+
     content: dict[str, Any] = {"count": reasons.total(), "reasons": dict(reasons)}
     with atomic_artifact(folder) as temporary:
         write_rejections(temporary / REJECTED_FILE, rejections)
         if side_files:
-            write_json(temporary / "side_files.json", side_files)
-            content["side_files"] = len(side_files)
+            with (temporary / SIDE_FILES).open("wb") as file:
+                for part in sorted(scratch.glob(side_file("*"))):
+                    with part.open("rb") as lines:
+                        shutil.copyfileobj(lines, file)
+            content["side_files"] = side_files.total()
         write_manifest(temporary, "rejected", content)
 
 

@@ -50,6 +50,14 @@ class Chunk:
     ordinals: Sequence[int]
 
 
+def joined(parts: Iterable[Chunk]) -> Chunk:
+    """A chunk out of the parts of it that blocks of rows gave, in the order of its rows."""
+    parts = sorted(parts, key=lambda part: part.ordinals[0])
+    rows = [row for part in parts for row in part.rows]
+    ordinals = [ordinal for part in parts for ordinal in part.ordinals]
+    return Chunk(parts[0].number, parts[0].total, rows, ordinals)
+
+
 class Shard:
     """A shard that is being written; its file is made with its first record.
 

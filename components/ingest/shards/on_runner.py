@@ -12,11 +12,12 @@ from typing import Any
 import apache_beam as beam
 
 from components.ingest.settings import IngestSettings
-from components.ingest.shards.chunk import Chunk, write_chunk
+from components.ingest.shards.chunk import Chunk, joined, write_chunk
 from components.ingest.shards.copies_on_runner import FindCopies
 from components.ingest.shards.finish import finish_group
 from components.ingest.shards.group import Group, moved
 from components.ingest.shards.listing import Listing, refused_file
+from components.ingest.shards.rows_on_runner import ListRows
 from components.ingest.shards.summary import Summary
 from components.ingest.splits.duplicates import Duplicates
 from darkroom.artifacts.code_digest import code_digest
@@ -50,12 +51,9 @@ def add_build(
         last_look: What the last worker calls, with the summary, both folders and the settings,
             while all is there; what it gives comes with the summary.
     """
-    rows = pipeline | "Start" >> beam.Create([work]) | "List rows" >> beam.FlatMap(listing.groups)
-    # Dask makes as many parts of what is grouped as came in: one, of the list of rows.
-    parts = pipeline | "Parts" >> beam.Create(range(listing.parts)) | beam.Map(_as_part)
     groups = (
-        (rows | "By number" >> beam.Map(_by_number), parts)
-        | "Rows and parts" >> beam.Flatten()
+        pipeline
+        | "List rows" >> ListRows(listing, work)
         | "Spread chunks" >> beam.GroupByKey()
         | "Write shards" >> beam.FlatMap(_written, settings, work, code_digest(__name__))
     )
@@ -78,30 +76,25 @@ def read_summary(work: str) -> tuple[Summary, Any]:
     return summary, found
 
 
-def _by_number(one: Chunk | Group) -> tuple[int, Chunk | Group]:
-    return one.number, one
-
-
-def _as_part(part: int) -> tuple[int, None]:
-    return -1 - part, None
-
-
 def _written(
-    pair: tuple[int, Iterable[Chunk | Group | None]],
+    pair: tuple[int, Iterable[Chunk | Group]],
     settings: IngestSettings,
     work: str,
     code: str,
 ) -> Iterator[tuple[int, Group]]:
-    """Writes what is new; a group of an earlier run is there already, and a part is nothing."""
+    """Writes what is new; a group of an earlier run is there already."""
     check_same_code(__name__, code)
     number, given = pair
+    parts: list[Chunk] = []
     for one in given:
         if isinstance(one, Group):
             yield number, one
-        elif isinstance(one, Chunk):
-            with written_to(work) as local:
-                group = write_chunk(one, local, settings)
-            yield number, moved(group, work)
+        else:
+            parts.append(one)
+    if parts:
+        with written_to(work) as local:
+            group = write_chunk(joined(parts), local, settings)
+        yield number, moved(group, work)
 
 
 def _finished(pair: tuple[int, Any], settings: IngestSettings, folder: str, work: str) -> Summary:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.index import Index
-from components.ingest.shards.listing import Listing, Source, read_listed, refused_file
+from components.ingest.shards.listing import Listing, Source, read_listed, refused_file, side_file
 from components.ingest.shards.summary import Summary
 from components.ingest.sources.digits import DIGITS
 from darkroom.beam.remote import (
@@ -43,7 +43,7 @@ def build_on_runner(
         settings: The ingest step's settings; `beam_options` name the runner.
         records: Path or URI of the folder of its records.
         folder: The artifact being written.
-        refused: A folder here for the files of refused rows.
+        refused: A folder here for the files of refused rows, and of what is no photograph.
         last_look: As `add_build` takes it.
 
     Returns:
@@ -75,8 +75,9 @@ def build_on_runner(
         with pipeline as graph:
             add_build(graph, listing, settings, target, work, last_look)
         source, (summary, found) = read_listed(work), read_summary(work)
-        names = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
-        download(names, refused)
+        for pattern in (refused_file("*"), side_file("*")):
+            files = list_files(f"{work}/{pattern}")
+            download([file.location for file in files], refused)
         if workers is not None and target == f"{shared}/examples":
             download_all(target, folder)
     return source, summary, found

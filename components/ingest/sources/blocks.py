@@ -14,7 +14,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.sources.columns import ColumnTypes
 from components.ingest.sources.folder import files_of, folder_table
 from components.ingest.sources.parts import FolderPart, Part, TablePart
-from components.ingest.sources.rows import Row
+from components.ingest.sources.rows import Row, ending
 from components.ingest.sources.table import TableReader
 from darkroom.artifacts.rejected import Rejection
 
@@ -94,7 +94,7 @@ class Block:
             any(row.mask for row in self.rows),
             frozenset(row.split for row in self.rows),
             Counter(rejection.reason for _, rejection in self.rejections),
-            Counter(f".{name.rpartition('.')[2].lower()}" for name in self.side_files),
+            Counter(map(ending, self.side_files)),
         )
 
     def keys(self) -> Keys:

@@ -58,6 +58,15 @@ class Table:
     side_files: list[str] = dataclasses.field(default_factory=list)
 
 
+def ending(name: str) -> str:
+    """By what a file that is left out is counted.
+
+    >>> ending("roses/1.JSON")
+    '.json'
+    """
+    return f".{name.rpartition('.')[2].lower()}"
+
+
 def checked_label(label: str) -> str:
     """A label that fits a line of the label list.
 

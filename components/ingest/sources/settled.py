@@ -181,5 +181,5 @@ def _numbered(rejection: Rejection, before: int) -> Rejection:
     """A rejection with the number of its line in the whole table."""
     if not before or "line" not in rejection.row:
         return rejection
-    row = {**rejection.row, "line": rejection.row["line"] + before}
+    row = {**rejection.row, "line": int(str(rejection.row["line"])) + before}
     return Rejection(row, rejection.reason, rejection.detail, rejection.twin)

@@ -67,7 +67,7 @@ class TableReader:
         folder = self._file.rpartition("/")[0] + "/" if "/" in self._file else ""
         for record in read_records(self._file, self._settings, self._seen, *self._range):
             if isinstance(record, Rejection):
-                yield record.row["line"], record
+                yield int(str(record.row["line"])), record
                 continue
             try:
                 row = _row(record, folder, self._settings)

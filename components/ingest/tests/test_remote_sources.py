@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.ingest.sources.source import Row
+from components.ingest.sources.rows import Row
 from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.pictures import encoded, gradient
 from components.ingest.tests.test_sources import read

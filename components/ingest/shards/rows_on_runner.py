@@ -1,0 +1,398 @@
+"""The rows listed by the workers of a Beam runner, and divided into groups: `plan_groups`.
+
+Parts of the source are listed apart, in blocks of rows that stay in files. What is shuffled is
+what is known of a block, a digest and a fingerprint a row, and the rows themselves once, to the
+worker that reads their photographs.
+"""
+
+import dataclasses
+import pickle
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from components.ingest.shards.chunk import Chunk
+from components.ingest.shards.chunks import Sizes, size_of
+from components.ingest.shards.group import Group, moved
+from components.ingest.shards.groups import KnownRow, Numbers, known_groups, known_row
+from components.ingest.shards.index import read_facts
+from components.ingest.shards.known import (
+    KnownMark,
+    Match,
+    RowMark,
+    find_matches,
+    known_marks,
+    row_marks,
+)
+from components.ingest.shards.listing import (
+    SOURCE_FILE,
+    Listing,
+    Source,
+    refused_source_file,
+    side_file,
+    write_side_files,
+)
+from components.ingest.sources.blocks import Block, Facts, Place, list_part
+from components.ingest.sources.parts import Part, find_parts
+from components.ingest.sources.repeats import Repeat, find_repeats
+from components.ingest.sources.settled import (
+    Rows,
+    Settled,
+    check_source,
+    settle,
+    settled_rows,
+    with_all_splits,
+)
+from components.ingest.sources.versions import Versions
+from darkroom.artifacts.code_digest import code_digest
+from darkroom.artifacts.rejected import write_rejections
+from darkroom.beam.remote import check_reachable
+from darkroom.beam.same_code import check_same_code
+from darkroom.storage.files import read_bytes, written_to
+from darkroom.storage.paths import is_uri
+
+_SETTLED, _NUMBERS = "settled.pickle", "numbers.pickle"
+_PARTITIONS = 64
+"""Parts in which equal digests, or equal fingerprints, are brought together."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _IndexPart:
+    """A part of the earlier run's index."""
+
+    number: int
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """What the new rows of a block come to.
+
+    Attributes:
+        place: The block's.
+        sizes: Sizes of the new ones.
+        unstored: Parts of the earlier index with entries of rows that were left out as copies.
+        reasons: Refused rows by reason.
+    """
+
+    place: Place
+    sizes: Sizes
+    unstored: frozenset[int]
+    reasons: Counter[str]
+
+
+class ListRows(beam.PTransform):  # type: ignore[misc]
+    """Gives chunks of new rows and groups of known ones, by their number.
+
+    A chunk may come in several parts.
+    """
+
+    def __init__(self, listing: Listing, work: str) -> None:
+        super().__init__()
+        self._listing = listing
+        self._work = work
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
+        """Takes the pipeline; gives pairs of a number and a `Chunk` or a `Group`."""
+        listing, work = self._listing, self._work
+        # Dask makes as many parts of what is grouped as came in: one, of the list of parts.
+        spread = begin | "Parts" >> beam.Create(range(listing.parts)) | beam.Map(_as_spread)
+        parts = (
+            (begin | beam.Create([work]) | "Find parts" >> beam.FlatMap(_parts, listing), spread)
+            | "Parts and spread" >> beam.Flatten()
+            | "Spread parts" >> beam.GroupByKey()
+        )
+        listed = parts | "List" >> beam.FlatMap(_listed, listing, work, code_digest(__name__))
+        settled = (
+            listed
+            | "Facts" >> beam.Map(_facts)
+            | "All facts" >> beam.GroupByKey()
+            | "Settle" >> beam.FlatMap(_settle, listing, work)
+        )
+        repeats = (
+            listed
+            | "Digests of rows" >> beam.FlatMap(_keys)
+            | "Equal rows" >> beam.GroupByKey()
+            | "Repeats" >> beam.FlatMap(_repeats)
+        )
+        blocks = (
+            {"settled": settled, "repeats": repeats}
+            | "With their repeats" >> beam.CoGroupByKey()
+            | "Settle rows" >> beam.Map(_settle_rows, listing, work)
+        )
+        matches = self._matches(parts, blocks) if listing.previous else None
+        numbers = (
+            (
+                _with_matches("Blocks", blocks, matches) | "Measure" >> beam.Map(_measured, work),
+                parts | "Stored" >> beam.FlatMap(_stored),
+            )
+            | "All of them" >> beam.Flatten()
+            | "Measures" >> beam.GroupByKey()
+            | "Number" >> beam.FlatMap(_number, listing, work)
+        )
+        planned = _with_matches("Planned", numbers | beam.Filter(_is_block), matches)
+        chunks = planned | "Chunks" >> beam.FlatMap(_chunks, work)
+        if matches is None:
+            return chunks
+        groups = (
+            {
+                "part": numbers | "Parts of the index" >> beam.FlatMap(_index_part),
+                "rows": planned | "Known rows" >> beam.FlatMap(_known_rows, work),
+            }
+            | "Parts and rows" >> beam.CoGroupByKey()
+            | "Known groups" >> beam.FlatMap(_known_groups, listing, work)
+        )
+        return (chunks, groups) | "Chunks and groups" >> beam.Flatten()
+
+    def _matches(self, parts: beam.PCollection, blocks: beam.PCollection) -> beam.PCollection:
+        known = parts | "Known fingerprints" >> beam.FlatMap(_known_marks)
+        new = blocks | "Fingerprints" >> beam.FlatMap(_row_marks, self._work)
+        return (
+            (known, new)
+            | "Fingerprints of both" >> beam.Flatten()
+            | "Equal fingerprints" >> beam.GroupByKey()
+            | "Matches" >> beam.FlatMap(_matches, self._work)
+        )
+
+
+def _with_matches(
+    name: str, blocks: beam.PCollection, matches: beam.PCollection | None
+) -> beam.PCollection:
+    """Pairs of a block's place and what belongs to it: `block`, and `matches` of its rows."""
+    if matches is None:
+        return blocks | name >> beam.Map(_without_matches)
+    return {"block": blocks, "matches": matches} | name >> beam.CoGroupByKey()
+
+
+def _without_matches(pair: tuple[Place, Any]) -> tuple[Place, dict[str, list[Any]]]:
+    return pair[0], {"block": [pair[1]], "matches": []}
+
+
+def _as_spread(number: int) -> tuple[str, None]:
+    return f"spread {number}", None
+
+
+def _parts(work: str, listing: Listing) -> Iterator[tuple[str, Part | _IndexPart]]:
+    # Archives and digits are unpacked where other workers on this machine find them.
+    scratch = Path(tempfile.mkdtemp()) if is_uri(work) else Path(work) / "source"
+    scratch.mkdir(parents=True, exist_ok=True)
+    for part in find_parts(listing.data, scratch):
+        yield f"part {part.number}", part
+    for number, path in enumerate(listing.previous):
+        yield f"index {number}", _IndexPart(number, path)
+
+
+def _listed(
+    pair: tuple[str, Iterable[Part | _IndexPart | None]], listing: Listing, work: str, code: str
+) -> Iterator[tuple[Place, tuple[Facts, bytes]]]:
+    check_same_code(__name__, code)
+    for part in pair[1]:
+        if part is None or isinstance(part, _IndexPart):
+            continue
+        versions = Versions()
+        for block in list_part(part, listing.settings):
+            if listing.workers is not None:
+                check_reachable([row.location for row in block.rows], listing.workers)
+                check_reachable([row.mask for row in block.rows], listing.workers)
+            block.rows = versions.of(block.rows)
+            _write(f"listed-{_named(block.place)}", block, work)
+            yield block.place, (block.facts(), block.keys().tobytes())
+
+
+def _facts(pair: tuple[Place, tuple[Facts, bytes]]) -> tuple[int, Facts]:
+    return 0, pair[1][0]
+
+
+def _settle(
+    pair: tuple[int, Iterable[Facts]], listing: Listing, work: str
+) -> Iterator[tuple[Place, None]]:
+    facts = list(pair[1])
+    settled = with_all_splits(settle(facts, listing.settings), facts, listing.settings)
+    check_source(listing.data, facts, settled, listing.settings)
+    _write(_SETTLED, settled, work)
+    source = Source(0, settled.columns, Counter(), Counter())
+    for each in facts:
+        source.rows += each.rows + each.refused.total()
+        source.side_files.update(each.side_files)
+    _write(SOURCE_FILE, source, work)
+    for place in settled.places:
+        yield place, None
+
+
+def _keys(pair: tuple[Place, tuple[Facts, bytes]]) -> Iterator[tuple[int, bytes]]:
+    keys = np.frombuffer(pair[1][1], np.uint64).reshape(-1, 4)
+    partitions = keys[:, 0] % _PARTITIONS
+    for partition in np.unique(partitions):
+        yield int(partition), keys[partitions == partition].tobytes()
+
+
+def _repeats(pair: tuple[int, Iterable[bytes]]) -> Iterator[tuple[Place, list[Repeat]]]:
+    yield from find_repeats(np.frombuffer(b"".join(pair[1]), np.uint64).reshape(-1, 4)).items()
+
+
+def _settle_rows(
+    pair: tuple[Place, Any], listing: Listing, work: str
+) -> tuple[Place, Counter[str]]:
+    """Writes a block's rows as all rows decide; gives its refused ones by reason."""
+    place, joined = pair
+    block: Block = _read(f"listed-{_named(place)}", work)
+    settled: Settled = _read(_SETTLED, work)
+    repeats = [repeat for some in joined["repeats"] for repeat in some]
+    rows = settled_rows(block, settled, repeats, listing.settings)
+    _write(f"rows-{_named(place)}", rows, work)
+    with written_to(work) as local:
+        if rows.rejections:
+            write_rejections(local / refused_source_file(_named(place)), rows.rejections)
+        write_side_files(local / side_file(_named(place)), block.side_files)
+    return place, Counter(rejection.reason for rejection in rows.rejections)
+
+
+def _known_marks(
+    pair: tuple[str, Iterable[Part | _IndexPart | None]],
+) -> Iterator[tuple[int, Any]]:
+    for part in pair[1]:
+        if isinstance(part, _IndexPart):
+            yield from _partitioned(known_marks(part.path, part.number))
+
+
+def _row_marks(pair: tuple[Place, Counter[str]], work: str) -> Iterator[tuple[int, Any]]:
+    rows: Rows = _read(f"rows-{_named(pair[0])}", work)
+    yield from _partitioned(row_marks(rows.rows, rows.ordinals))
+
+
+def _partitioned(marks: Iterable[RowMark | KnownMark]) -> Iterator[tuple[int, Any]]:
+    partitions: dict[int, list[Any]] = defaultdict(list)
+    for mark in marks:
+        partitions[mark.mark[0] % _PARTITIONS].append(mark)
+    yield from partitions.items()
+
+
+def _matches(pair: tuple[int, Iterable[Any]], work: str) -> Iterator[tuple[Place, list[Match]]]:
+    marks = [mark for some in pair[1] for mark in some]
+    rows = [mark for mark in marks if isinstance(mark, RowMark)]
+    known = [mark for mark in marks if isinstance(mark, KnownMark)]
+    settled: Settled = _read(_SETTLED, work)
+    found: dict[Place, list[Match]] = defaultdict(list)
+    for match in find_matches(rows, known):
+        found[settled.place(match.ordinal)].append(match)
+    yield from found.items()
+
+
+def _measured(pair: tuple[Place, Any], work: str) -> tuple[int, _Measured]:
+    place, joined = pair
+    (reasons,) = joined["block"]
+    rows: Rows = _read(f"rows-{_named(place)}", work)
+    matches = _by_ordinal(joined["matches"])
+    sizes = Sizes()
+    pairs = zip(rows.rows, rows.ordinals, strict=True)
+    sizes.add(size_of(row) for row, ordinal in pairs if ordinal not in matches)
+    unstored = frozenset(match.part for match in matches.values() if not match.is_stored)
+    return 0, _Measured(place, sizes, unstored, reasons)
+
+
+def _by_ordinal(matches: Iterable[list[Match]]) -> dict[int, Match]:
+    return {match.ordinal: match for some in matches for match in some}
+
+
+def _stored(
+    pair: tuple[str, Iterable[Part | _IndexPart | None]],
+) -> Iterator[tuple[int, tuple[int, bool]]]:
+    """Which parts of the earlier index there are, and whether they have shards."""
+    for part in pair[1]:
+        if isinstance(part, _IndexPart):
+            yield 0, (part.number, bool(read_facts(part.path)["shards"]))
+
+
+def _number(
+    pair: tuple[int, Iterable[_Measured | tuple[int, bool]]], listing: Listing, work: str
+) -> Iterator[tuple[Place, None]]:
+    """Numbers the groups, and tells every block and every part of the index that it is done."""
+    given = list(pair[1])
+    measures = [each for each in given if isinstance(each, _Measured)]
+    measures.sort(key=lambda each: each.place)
+    index = dict(each for each in given if not isinstance(each, _Measured))
+    sizes, source = Sizes(), _read(SOURCE_FILE, work)
+    source.reasons = Counter()
+    for each in measures:
+        sizes.merge(each.sizes)
+        source.reasons.update(each.reasons)
+    stored = [part for part, has_shards in index.items() if has_shards]
+    unstored: frozenset[int] = frozenset().union(*(each.unstored for each in measures))
+    numbers = Numbers.of(sizes, stored, unstored, listing.settings)
+    before, befores = 0, {}
+    for each in measures:
+        befores[each.place] = before
+        before += each.sizes.within(numbers.cut.file)
+    _write(_NUMBERS, (numbers, befores), work)
+    _write(SOURCE_FILE, source, work)
+    for each in measures:
+        yield each.place, None
+    for part in index:
+        yield (_OF_INDEX, part), None
+
+
+_OF_INDEX = -1
+"""In the place of a block's part: what follows is a part of the earlier index."""
+
+
+def _is_block(pair: tuple[Place, None]) -> bool:
+    return pair[0][0] != _OF_INDEX
+
+
+def _index_part(pair: tuple[Place, None]) -> Iterator[tuple[int, None]]:
+    if not _is_block(pair):
+        yield pair[0][1], None
+
+
+def _chunks(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, Chunk]]:
+    place, joined = pair
+    rows: Rows = _read(f"rows-{_named(place)}", work)
+    numbers, befores = _read(_NUMBERS, work)
+    matches = _by_ordinal(joined["matches"])
+    pairs = zip(rows.rows, rows.ordinals, strict=True)
+    new = [(row, ordinal) for row, ordinal in pairs if ordinal not in matches]
+    parts = ([each[0] for each in new], [each[1] for each in new])
+    for chunk in numbers.chunks_of(*parts, befores[place]):
+        yield chunk.number, chunk
+
+
+def _known_rows(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, list[KnownRow]]]:
+    place, joined = pair
+    matches = _by_ordinal(joined["matches"])
+    rows: Rows = _read(f"rows-{_named(place)}", work)
+    found: dict[int, list[KnownRow]] = defaultdict(list)
+    for row, ordinal in zip(rows.rows, rows.ordinals, strict=True):
+        if match := matches.get(ordinal):
+            found[match.part].append(known_row(match, row))
+    yield from found.items()
+
+
+def _known_groups(
+    pair: tuple[int, Any], listing: Listing, work: str
+) -> Iterator[tuple[int, Group]]:
+    part, joined = pair
+    numbers, _ = _read(_NUMBERS, work)
+    rows = [row for some in joined["rows"] for row in some]
+    with written_to(work) as local:
+        groups = known_groups(listing.previous[part], part, rows, numbers, local)
+    for group in groups:
+        entries = moved(group, work).entries
+        yield group.number, dataclasses.replace(group, entries=entries)
+
+
+def _named(place: Place) -> str:
+    return f"{place[0]:05d}-{place[1]:05d}"
+
+
+def _write(name: str, content: object, work: str) -> None:
+    with written_to(work) as local:
+        (local / name).write_bytes(pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
+
+
+def _read(name: str, work: str) -> Any:
+    return pickle.loads(read_bytes(f"{work}/{name}"))
