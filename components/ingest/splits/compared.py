@@ -16,23 +16,28 @@ from components.ingest.splits.sightings import (
 
 COMPARED = ("ordinal", "image_id", "perceptual_hash", "copy_hashes", "split")
 """Columns that tell near copies."""
+HASHES = ("ordinal", "perceptual_hash", "copy_hashes")
+"""Those that they are found by."""
 
 
 class Compared:
     """Photographs, their hashes side by side in memory: some 160 bytes each.
 
     Attributes:
-        facts: All columns of them but `copy_hashes`.
+        facts: All columns of them but those of hashes.
         whole: The hash of each photograph, and of it mirrored, uint64 [N] each.
         parts: Of it without a border, of the same mirrored, and of the crops.
         plain: Of it, and of it without a border.
     """
 
+    WITHOUT_CROPS = 3
+    """How many hashes of a photograph are not those of crops."""
+
     def __init__(self, facts: pa.Table, hashes: Sequence[Hashes]) -> None:
         """Takes columns as they are; `of_tables` reads them.
 
         Args:
-            facts: All columns of the photographs but `copy_hashes`.
+            facts: All columns of the photographs but those of hashes.
             hashes: The hash of each photograph, and then those of what copies of it may be.
         """
         self.facts = facts
@@ -44,19 +49,20 @@ class Compared:
             self.whole, self.parts, self.plain = [given, mirrored], [inner, *crops], [given, inner]
 
     @classmethod
-    def of_tables(cls, tables: Iterable[pa.Table]) -> "Compared":
+    def of_tables(cls, tables: Iterable[pa.Table], most: int | None = None) -> "Compared":
         """Photographs of several tables, in order.
 
         Args:
             tables: At least one table, of columns of `COMPARED`. Each is let go of once it is
                 read, so that not all is held twice.
+            most: How many hashes of each are held; unset, all.
         """
         columns: list[_Column] = []
         facts = []
         for table in tables:
-            facts.append(table.drop_columns(["copy_hashes"]))
+            facts.append(table.drop_columns(list(HASHES[1:])))
             if table.num_rows:
-                found = [perceptual_hashes(table), *_hashes_of_copies(table)]
+                found = [perceptual_hashes(table), *_hashes_of_copies(table)][:most]
                 columns = columns or [_Column() for _ in found]
                 # What some photographs have none of is compared of none.
                 columns = columns[: len(found)]

@@ -8,7 +8,7 @@ whether one process holds all photographs, or workers hold a part each.
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.settings import IngestSettings
-from components.ingest.splits.compared import Compared
+from components.ingest.splits.compared import HASHES, Compared
 from components.ingest.splits.hamming import HASH_BITS, Nearest, nearest_to, nearest_within
 from components.ingest.splits.sightings import (
     Places,
@@ -37,8 +37,8 @@ FACTS = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_valu
 """Columns that tell equal photographs; hashes of what copies may be are many times as much."""
 
 _CONFLICTING = ("ordinal", "perceptual_hash", "label", "tile_values")
-_MOST_AT_ONCE = 2_500_000
-"""Photographs whose hashes are held at once, some 160 bytes each."""
+_MOST_AT_ONCE = 4_000_000
+"""Photographs all of whose hashes are held at once, some 160 bytes each."""
 
 LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))
 """Which split's photographs are compared with which others', in this order: test never moves."""
@@ -117,14 +117,43 @@ def _with_leaks(
     leaks = find_leaks(stays_put.in_splits((split,)), stays_put.in_splits(others), settings)
     stays = stays_of(stays_put.facts, leaks)
     stays_put = stays_put.without(rows_of(leaks))
-    tables = (without(part, gone) for part in sightings.in_splits((last,)))
-    for first in tables:
-        ours = Compared.of_tables(itertools.chain([first], _as_many_as_fit(tables)))
-        found_here = find_leaks(ours, stays_put, settings)
-        stays |= stays_of(ours.facts, found_here)
-        leaks |= found_here
+    found_last = _leaks_of_many(
+        lambda: (without(part, gone) for part in sightings.in_splits((last,))), stays_put, settings
+    )
+    return settle_twins(copies, stays | found_last.stays) | leaks | found_last.leaks
+
+
+@dataclasses.dataclass(frozen=True)
+class _Leaks:
+    """Photographs that go, and by their content digests the digests of those that stay."""
+
+    leaks: dict[int, Copy]
+    stays: dict[str, str | None]
+
+
+def _leaks_of_many(
+    tables: Callable[[], Iterator[pa.Table]], theirs: Compared, settings: IngestSettings
+) -> _Leaks:
+    """What `find_leaks` gives, for more photographs than all hashes of can be held.
+
+    Whole photographs, of few hashes each, are looked up at once; their parts some at a time.
+    """
+    distance = settings.near_duplicate_distance
+    whole = Compared.of_tables((part.select(HASHES) for part in tables()), Compared.WITHOUT_CROPS)
+    by_whole = nearest_by_whole(whole, theirs, distance)
+    del whole
+    found = _Leaks({}, {})
+    start, parts = 0, tables()
+    for first in parts:
+        ours = Compared.of_tables(itertools.chain([first], _as_many_as_fit(parts)))
+        nearest = by_whole.part(start, start + len(ours))
+        nearest.add(nearest_by_parts(ours, theirs, distance))
+        start += len(ours)
+        leaks = _as_leaks(ours, theirs, nearest)
+        found.leaks.update(leaks)
+        found.stays.update(stays_of(ours.facts, leaks))
         del ours  # before the next ones are read
-    return settle_twins(copies, stays) | leaks
+    return found
 
 
 def _as_many_as_fit(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -246,12 +275,16 @@ def find_leaks(ours: Compared, theirs: Compared, settings: IngestSettings) -> di
         theirs: Those that stay, in the order of their rows.
         settings: How near is too near.
     """
-    places, bits = nearest_copies(ours, theirs, settings.near_duplicate_distance)
-    near = np.flatnonzero(places >= 0)
-    twins = image_ids(theirs.facts, places[near])
-    splits = theirs.facts.column("split").take(pa.array(places[near])).to_pylist()
+    return _as_leaks(ours, theirs, nearest_copies(ours, theirs, settings.near_duplicate_distance))
+
+
+def _as_leaks(ours: Compared, theirs: Compared, nearest: Nearest) -> dict[int, Copy]:
+    near = np.flatnonzero(nearest.places >= 0)
+    places = nearest.places[near]
+    twins = image_ids(theirs.facts, places)
+    splits = theirs.facts.column("split").take(pa.array(places)).to_pylist()
     rows = ordinals(ours.facts)[near].tolist()
-    found = zip(rows, twins, splits, bits[near].tolist(), strict=True)
+    found = zip(rows, twins, splits, nearest.bits[near].tolist(), strict=True)
     return {
         ordinal: Copy(
             Reason.NEAR_DUPLICATE,
@@ -262,7 +295,7 @@ def find_leaks(ours: Compared, theirs: Compared, settings: IngestSettings) -> di
     }
 
 
-def nearest_copies(ours: Compared, theirs: Compared, distance: int) -> tuple[Places, Places]:
+def nearest_copies(ours: Compared, theirs: Compared, distance: int) -> Nearest:
     """The nearest of some photographs that is a copy of one of others, or that one of it.
 
     Args:
@@ -272,17 +305,31 @@ def nearest_copies(ours: Compared, theirs: Compared, distance: int) -> tuple[Pla
             may differ in two less.
 
     Returns:
-        For each of ours, the place in `theirs` and the number of differing bits, int64 [N] both;
-        -1 where there is none.
+        For each of ours, the place in `theirs`.
     """
-    nearest = Nearest(len(ours))
+    nearest = nearest_by_whole(ours, theirs, distance)
+    nearest.add(nearest_by_parts(ours, theirs, distance))
+    return nearest
+
+
+def nearest_by_whole(ours: Compared, theirs: Compared, distance: int) -> Nearest:
+    """The nearest of which one of ours, as a whole, is a copy or a part.
+
+    Args:
+        ours: Photographs; their crops are not asked for.
+        theirs: As in `nearest_copies`.
+        distance: Likewise.
+    """
+    nearest = nearest_within(ours.whole, theirs.whole[:1], distance)
     nearer = distance - _PARTS_ARE_NEARER
-    for queries, others, within in (
-        (ours.whole, theirs.whole[:1], distance),
-        (ours.parts, theirs.plain, nearer),
-    ):
-        if within >= 0 and queries:
-            nearest.add(nearest_within(queries, others, within))
     if nearer >= 0 and theirs.parts:
         nearest.add(nearest_to(ours.plain, theirs.parts, nearer))
-    return nearest.places, nearest.bits
+    return nearest
+
+
+def nearest_by_parts(ours: Compared, theirs: Compared, distance: int) -> Nearest:
+    """The nearest that is a part of one of ours; see `nearest_by_whole`."""
+    nearer = distance - _PARTS_ARE_NEARER
+    if nearer < 0 or not ours.parts:
+        return Nearest(len(ours))
+    return nearest_within(ours.parts, theirs.plain, nearer)

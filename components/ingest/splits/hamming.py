@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 
 from components.ingest.splits.sightings import Hashes, Places, is_any_of
 
@@ -46,6 +47,12 @@ class Nearest:
         """Takes what another search found for the same photographs."""
         found = np.flatnonzero(other.places >= 0)
         self.take(found, other.places[found], other.bits[found])
+
+    def part(self, start: int, end: int) -> "Nearest":
+        """What was found for the photographs of a range."""
+        part = Nearest(0)
+        part.places, part.bits = self.places[start:end], self.bits[start:end]
+        return part
 
 
 def nearest_within(queries: Sequence[Hashes], others: Sequence[Hashes], distance: int) -> Nearest:
@@ -95,6 +102,8 @@ def _unique(hashes: Hashes) -> tuple[Hashes, Places]:
     """The hashes and their places; of equal ones, as blank photographs have, the first alone."""
     ordered = np.sort(hashes)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
+        return hashes, np.arange(len(hashes))
     places = np.flatnonzero(is_any_of(hashes, repeated))
     _, first = np.unique(hashes[places], return_index=True)
     is_kept = np.ones(len(hashes), bool)
@@ -130,9 +139,11 @@ _QUERIES_AT_ONCE = 1 << 17
 """As many as stay in a processor's cache from one step to the next."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """Of 64 bits over the golden ratio: spreads keys over slots (Knuth, TAOCP 3, section 6.4)."""
-_SPARE_BITS = 4
-"""There are 16 to 32 times as many slots as hashes: a query rarely meets one by chance."""
+_SPARE_BITS = 3
+"""There are 8 to 16 times as many slots as hashes: a query rarely meets one by chance."""
 _MOST_BITS = 26
+_EMPTY, _SEVERAL = 0, 255
+"""What a slot holds in the place of 8 further bits of the one hash in it."""
 
 
 def _search(
@@ -236,40 +247,43 @@ def _covering(bits: int, differing: int) -> list[np.uint64]:
 class _Slots:
     """Hashes by some of their bits: which of many queries meet any, told in a few ns each.
 
-    Most queries meet none, so only those that do, and what they meet, are sorted and paired.
+    A slot holds 8 further bits of the hash that is in it, so that a query that comes there by
+    chance is told from it. Most queries meet none: only those that do, and what they meet, are
+    sorted and paired.
     """
 
     def __init__(self, hashes: Hashes) -> None:
         bits = min(len(hashes).bit_length() + _SPARE_BITS, _MOST_BITS)
         self._hashes = hashes
         self._shift = np.uint64(HASH_BITS - bits)
-        self._taken, self._asked = np.zeros(1 << bits, bool), np.zeros(1 << bits, bool)
+        self._marks, self._asked = np.zeros(1 << bits, np.uint8), np.zeros(1 << bits, bool)
         self._mask = np.uint64(0)
         # Written again and again, so that they stay in a processor's cache.
         self._some = np.empty(_QUERIES_AT_ONCE, np.uint64)
-        self._is_taken = np.empty(_QUERIES_AT_ONCE, bool)
+        self._found = np.empty(_QUERIES_AT_ONCE, np.uint8)
         self._slots = np.zeros(0, np.int64)
 
     def fill(self, mask: np.uint64) -> None:
         """Goes by other bits from here on."""
-        self._taken.fill(False)
+        self._marks.fill(_EMPTY)
         self._mask = mask
-        self._slots = self._slot(self._hashes)
-        self._taken[self._slots] = True
+        self._slots, marks = self._slot(self._hashes)
+        self._marks[self._slots] = marks
+        self._marks[self._slots[self._marks.take(self._slots) != marks]] = _SEVERAL
 
     def meeting(self, queries: Hashes) -> Places:
-        """Places of the queries whose slot is taken."""
+        """Places of the queries that may meet any."""
         found = [np.zeros(0, np.int64)]
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
             some = queries[start : start + _QUERIES_AT_ONCE]
-            slots = self._slot(some, self._some[: len(some)])
-            taken = self._taken.take(slots, out=self._is_taken[: len(some)], mode="clip")
-            found.append(np.flatnonzero(taken) + start)
+            slots, marks = self._slot(some, self._some[: len(some)])
+            there = self._marks.take(slots, out=self._found[: len(some)], mode="clip")
+            found.append(np.flatnonzero((there == marks) | (there == _SEVERAL)) + start)
         return np.concatenate(found)
 
     def pairs(self, queries: Hashes) -> Iterator[tuple[Places, Places]]:
         """Places of queries that meet any, each with the places of all hashes in its slot."""
-        asked = self._slot(queries)
+        asked, _ = self._slot(queries)
         self._asked[asked] = True
         members = np.flatnonzero(self._asked.take(self._slots))
         self._asked[asked] = False
@@ -280,10 +294,16 @@ class _Slots:
         for query, place in _pairs(np.repeat(begins, asking), np.repeat(sizes, asking)):
             yield places[query], met[place]
 
-    def _slot(self, hashes: Hashes, out: Hashes | None = None) -> Places:
+    def _slot(
+        self, hashes: Hashes, out: Hashes | None = None
+    ) -> tuple[Places, npt.NDArray[np.uint8]]:
+        """The slot of each, and what it would hold."""
         slots = np.bitwise_and(hashes, self._mask, out=out)
         np.multiply(slots, _MULTIPLIER, out=slots)
-        return np.right_shift(slots, self._shift, out=slots).view(np.int64)
+        np.right_shift(slots, self._shift - np.uint64(8), out=slots)
+        marks = slots.astype(np.uint8)  # the lowest 8 bits
+        np.clip(marks, _EMPTY + 1, _SEVERAL - 1, out=marks)
+        return np.right_shift(slots, np.uint64(8), out=slots).view(np.int64), marks
 
 
 def _by_slot(slots: Places) -> tuple[Places, Places, Places]:

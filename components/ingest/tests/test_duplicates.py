@@ -76,10 +76,10 @@ def find_copies(sightings: Sequence[HashedImage], settings: IngestSettings) -> D
 def nearest_copies(
     ours: Sequence[HashedImage], theirs: Sequence[HashedImage], distance: int
 ) -> list[tuple[int, int]]:
-    places, bits = duplicates.nearest_copies(
+    nearest = duplicates.nearest_copies(
         Compared.of_tables([table_of(ours)]), Compared.of_tables([table_of(theirs)]), distance
     )
-    return list(zip(places.tolist(), bits.tolist(), strict=True))
+    return list(zip(nearest.places.tolist(), nearest.bits.tolist(), strict=True))
 
 
 def sighting(image_id: str, number: int, split: str, label: str = "rose") -> HashedImage:
