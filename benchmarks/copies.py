@@ -95,8 +95,8 @@ def recall(files: Sequence[Path], seed: int = 0) -> dict[str, float]:
         for file in files:
             with Image.open(file) as picture:
                 copies.append(copy_of(picture.convert("RGB"), kind, random))
-        places, _ = nearest_copies(compared(hashed(copies)), originals, distance)
-        found[kind] = float(np.mean(places == np.arange(len(files))))
+        nearest = nearest_copies(compared(hashed(copies)), originals, distance)
+        found[kind] = float(np.mean(nearest.places == np.arange(len(files))))
     return found
 
 
@@ -111,7 +111,7 @@ def pairs(files: Sequence[Path]) -> list[tuple[Path, Path, int]]:
         nearest = nearest_copies(
             compared(hashes.take(ours)), compared(hashes.take(theirs)), distance
         )
-        for one, index, bits in zip(ours, *nearest, strict=True):
+        for one, index, bits in zip(ours, nearest.places, nearest.bits, strict=True):
             if index >= 0:
                 pair = sorted((one, theirs[index]))
                 found[pair[0], pair[1]] = int(bits)

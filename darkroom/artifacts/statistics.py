@@ -114,29 +114,45 @@ class Statistics:
     def add(self, photograph: Measured, split: str, *labels: str) -> None:
         """Counts one photograph with its label, or its labels."""
         measured = {name: np.array([getattr(photograph, name)]) for name in MEASURES}
-        self.add_all(measured, split, dict.fromkeys(labels, 1), 1)
+        members = [0] * len(labels)
+        self.add_all(measured, [split], [1], members, labels, [1] * len(labels))
 
     def add_all(
         self,
         photographs: Mapping[str, npt.NDArray[Any]],
-        split: str,
-        labels: Mapping[str, int],
-        examples: int,
+        splits: Sequence[str],
+        examples: Sequence[int],
+        members: Sequence[int],
+        labels: Sequence[str],
+        numbers: Sequence[int],
     ) -> None:
-        """Counts photographs that have the same labels.
+        """Counts photographs.
 
         Args:
             photographs: What is known of them: an array of each of `MEASURES`, [N].
-            split: The split they are in.
-            labels: Number of examples by label.
-            examples: Number of examples: more than photographs where those are cut into tiles.
+            splits: The split that each is in, [N].
+            examples: The number of examples of each, [N]: several where it is cut into tiles.
+            members: Which photographs have labels, [M]; one that has several comes as often.
+            labels: The label of each of these, [M].
+            numbers: The number of its examples that have that label, [M].
         """
-        self.photographs[split] += examples
+        of_split, split_places = _numbered(splits)
+        of_label, label_places = _numbered(labels)
+        owners = np.asarray(members, int)
+        for split, number in zip(of_split, _summed(split_places, examples), strict=True):
+            self.photographs[split] += number
+        pairs = split_places[owners] * len(of_label) + label_places
+        counts = iter(_summed(pairs, numbers, len(of_split) * len(of_label)))
+        for split in of_split:
+            known = self.counts.setdefault(split, Counter())
+            known.update({label: n for label in of_label if (n := next(counts))})
         self.converted += int(np.count_nonzero(photographs["converted"]))
-        self.counts.setdefault(split, Counter()).update(labels)
-        added = _distributions(photographs)
-        self.overall.merge(added)
-        for label in labels:
+        measured = _Measures(photographs)
+        everyone = np.arange(len(splits))
+        (overall,) = measured.distributions(np.zeros_like(everyone), everyone, 1)
+        self.overall.merge(overall)
+        by_label = measured.distributions(label_places, owners, len(of_label))
+        for label, added in zip(of_label, by_label, strict=True):
             self.by_label.setdefault(label, Distributions()).merge(added)
 
     def merge(self, other: "Statistics") -> None:
@@ -177,16 +193,59 @@ class Statistics:
         )
 
 
-def _distributions(photographs: Mapping[str, npt.NDArray[Any]]) -> Distributions:
-    found = Distributions(Counter(photographs["file_format"].tolist()))
-    for name, edges in EDGES.items():
-        if name == "aspect":
-            values = photographs["width"] / photographs["height"]
-        else:
-            values = photographs[name]
-        places = np.searchsorted(edges, values, "right")
-        found.histograms[name] = np.bincount(places, minlength=len(edges) + 1).tolist()
+_Places = npt.NDArray[np.int64]
+
+
+def _numbered(names: Sequence[str]) -> tuple[list[str], _Places]:
+    """The names that occur, and the place of each one's among them."""
+    places: dict[str, int] = {}
+    found = [places.setdefault(name, len(places)) for name in names]
+    return list(places), np.array(found, np.int64)
+
+
+def _summed(places: _Places, numbers: Sequence[int], count: int = 0) -> list[int]:
+    """The sum of the numbers at each place; exact, as long as it is below 2 to the power of 53."""
+    found: list[int] = np.bincount(places, numbers, count).astype(int).tolist()
     return found
+
+
+class _Measures:
+    """The bins that photographs fall into."""
+
+    def __init__(self, photographs: Mapping[str, npt.NDArray[Any]]) -> None:
+        values = {**photographs, "aspect": photographs["width"] / photographs["height"]}
+        self._bins = {
+            name: np.searchsorted(edges, values[name], "right") for name, edges in EDGES.items()
+        }
+        self._formats, self._format_places = _numbered(photographs["file_format"].tolist())
+
+    def distributions(self, groups: _Places, owners: _Places, count: int) -> list[Distributions]:
+        """The distributions of groups of them.
+
+        Args:
+            groups: Numbers of groups, [M].
+            owners: Which photograph is in each of these, [M].
+            count: Number of groups.
+        """
+
+        def counted(places: _Places, bins: int) -> list[list[int]]:
+            keys = groups * bins + places[owners]
+            found: list[list[int]] = (
+                np.bincount(keys, minlength=count * bins).reshape(count, bins).tolist()
+            )
+            return found
+
+        formats = counted(self._format_places, len(self._formats))
+        histograms = {
+            name: counted(bins, len(EDGES[name]) + 1) for name, bins in self._bins.items()
+        }
+        return [
+            Distributions(
+                Counter({n: c for n, c in zip(self._formats, formats[group], strict=True) if c}),
+                {name: histogram[group] for name, histogram in histograms.items()},
+            )
+            for group in range(count)
+        ]
 
 
 def read_statistics(folder: Path) -> Statistics:

@@ -1,8 +1,8 @@
 """What a run comes to: counts, labels and digests, gathered group by group."""
 
 import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.ingest.images.tiles import tiles_by_label
@@ -67,28 +67,40 @@ def summarize(kept: "pa.Table", settings: IngestSettings) -> Summary:
         settings: The ingest step's settings.
     """
     total = Summary(photographs=kept.num_rows)
-    examples = kept.column("examples").to_pylist()
+    splits, examples = (kept.column(name).to_pylist() for name in ("split", "examples"))
     measures = {name: kept.column(name).to_numpy(zero_copy_only=False) for name in MEASURES}
-
-    def add(places: Sequence[int], split: str, labels: Mapping[str, int]) -> None:
-        chosen = {name: values[list(places)] for name, values in measures.items()}
-        total.statistics.add_all(chosen, split, labels, sum(examples[place] for place in places))
-
-    alike: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
-    splits, values = (kept.column(name).to_pylist() for name in ("split", "tile_values"))
-    for place, labels in enumerate(shown_labels(kept)):
-        total.labels.update(labels)
-        if values[place]:
-            add([place], splits[place], tiles_by_label(values[place], settings.labels or ()))
-        else:
-            alike[splits[place], labels].append(place)
-    for (split, labels), places in alike.items():
-        count = sum(examples[place] for place in places)
-        add(places, split, dict.fromkeys(labels, count))
+    shown = list(_shown(kept, examples, settings))
+    members, labels, numbers = zip(*shown, strict=True) if shown else ((), (), ())
+    total.labels.update(labels)
+    total.statistics.add_all(measures, splits, examples, members, labels, numbers)
     merged = kept.column("merged_labels").to_pylist()
     total.statistics.merged_labels = sum(map(bool, merged))
     total.multi_label = any(kept.column("labels").to_pylist()) or any(merged)
     return total
+
+
+def _shown(
+    kept: "pa.Table", examples: Sequence[int], settings: IngestSettings
+) -> Iterable[tuple[int, str, int]]:
+    """Places of photographs, each with a label and the number of its examples that have it."""
+    import pyarrow.compute as pc
+
+    tiles = kept.column("tile_values").to_pylist()
+    has_lists = any(
+        pc.any(pc.greater(pc.list_value_length(kept.column(name)), 0)).as_py()
+        for name in ("labels", "merged_labels")
+    )
+    if not has_lists and not any(tiles):
+        return zip(range(kept.num_rows), kept.column("label").to_pylist(), examples, strict=True)
+    return (
+        (place, label, number)
+        for place, labels in enumerate(shown_labels(kept))
+        for label, number in (
+            tiles_by_label(tiles[place], settings.labels or ())
+            if tiles[place]
+            else dict.fromkeys(labels, examples[place])
+        ).items()
+    )
 
 
 def shown_labels(entries: "pa.Table") -> Iterator[tuple[str, ...]]:
