@@ -1,5 +1,6 @@
 """Builds the examples: new photographs are read, known ones are kept, copies are rejected."""
 
+import contextlib
 import dataclasses
 import gc
 from collections.abc import Callable, Iterator, Sequence
@@ -65,17 +66,25 @@ def finish_groups(groups: Sequence[Group], settings: IngestSettings, folder: str
     from components.ingest.shards.sightings import GroupSightings
     from components.ingest.splits.duplicates import find_copies
 
-    copies = find_copies(GroupSightings(groups), settings)
-    # Of ten million photographs 100,000 are copies: not to be gone through again at every group.
-    gc.freeze()
     summary = Summary()
     rejections: list[tuple[int, Rejection]] = []
-    try:
+    with _without_collector():
+        copies = find_copies(GroupSightings(groups), settings)
         for group in groups:
             finished = finish_group(group, copies, settings, folder)
             summary.merge(finished.summary)
             rejections += finished.rejections
-    finally:
-        gc.unfreeze()
     rejections.sort(key=lambda each: each[0])
     return BuiltExamples(summary, [rejection for _, rejection in rejections])
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keeps Python from looking for cycles: with every group it would go through all copies."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

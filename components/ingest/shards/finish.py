@@ -85,7 +85,11 @@ def _finish(
     import pyarrow as pa
 
     ordinals = table.column("ordinal").to_pylist()
-    is_kept = [ordinal != GONE and ordinal not in copies.dropped for ordinal in ordinals]
+    is_dropped = [ordinal in copies.dropped for ordinal in ordinals]
+    is_kept = [
+        ordinal != GONE and not dropped
+        for ordinal, dropped in zip(ordinals, is_dropped, strict=True)
+    ]
     due = [
         copies.merged_labels.get(ordinal, ()) if kept else tuple(labels or ())
         for ordinal, kept, labels in zip(
@@ -97,10 +101,14 @@ def _finish(
     field = table.schema.field(place)
     table = table.set_column(place, field, pa.array(due, field.type))
     rejections = read_rejected(group.rejected) if group.rejected else []
-    for part in (table, unstored):
-        rejections += _refused_copies(part, copies)
     kept = table.filter(pa.array(is_kept, pa.bool_()))
-    left = pa.concat_tables([part.filter(_dropped(part, copies)) for part in (table, unstored)])
+    left = pa.concat_tables(
+        [
+            table.filter(pa.array(is_dropped, pa.bool_())),
+            unstored.filter(_dropped(unstored, copies)),
+        ]
+    )
+    rejections += _refused_copies(left, copies)
     with written_to(folder) as local:
         write_part(local, group.number, group.total, kept, left, shards, digests)
     summary = summarize(kept, settings)
@@ -212,7 +220,6 @@ def _refused_copies(table: "pa.Table", copies: Duplicates) -> list[tuple[int, Re
     return [
         (row["ordinal"], _rejection(orjson.loads(row["row"]), copies.dropped[row["ordinal"]]))
         for row in rows
-        if row["ordinal"] in copies.dropped
     ]
 
 
