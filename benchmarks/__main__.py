@@ -20,6 +20,7 @@ NAMES = (
     "dask_workers",
     "transform",
     "memory",
+    "bucket",
     "train",
     "evaluate",
     "orchestrate",

@@ -4,6 +4,7 @@ import http.client
 import http.server
 import itertools
 import json
+import time
 import urllib.parse
 
 
@@ -11,7 +12,7 @@ class FaultyProxy(http.server.ThreadingHTTPServer):
     """Passes requests on. Of `lose_answers` uploads the answer is lost: the object is stored.
 
     Where `busy` is set, every so many-th request is answered 429, 503, or by a closed connection,
-    in turn.
+    in turn. Every answer comes `delay` seconds late.
 
     Args:
         address: The server that it stands before.
@@ -23,6 +24,7 @@ class FaultyProxy(http.server.ThreadingHTTPServer):
         self.lose_answers = 0
         self.refuse = False
         self.busy = 0
+        self.delay = 0.0
         self._requests = itertools.count(1)
 
     def fault(self) -> str:
@@ -43,6 +45,7 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        time.sleep(self.server.delay)
         if self.server.refuse:
             return self._send(403, _error("no storage.objects.create access"))
         if fault := self.server.fault():

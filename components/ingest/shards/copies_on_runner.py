@@ -37,8 +37,9 @@ from darkroom.storage.files import exists, written_to
 _OTHERS_FILE = "others.parquet"
 _PARTITIONS = 64
 """Parts in which equal digests, or equal hashes, are brought together."""
-_GROUPS_COMPARED = 256
-"""Groups whose photographs are compared with the other splits' at once."""
+_FEWEST_COMPARED, _MOST_BATCHES = 256, 64
+"""Groups whose photographs are compared with the other splits' at once, and how many times at most:
+every time, all hashes of the other splits are looked up in those of the batch."""
 
 
 class FindCopies(beam.PTransform):  # type: ignore[misc]
@@ -214,13 +215,23 @@ def _is_leak(pair: tuple[int, Any]) -> bool:
 
 def _ready(pair: tuple[int, Any]) -> Iterator[tuple[int, None]]:
     if isinstance(pair[1], _Ready):
-        for batch in range(pair[1].total // _GROUPS_COMPARED + 1):
+        for batch in range(_batch(pair[1].total - 1, pair[1].total) + 1):
             yield batch, None
 
 
 def _in_batches(pair: tuple[int, Any]) -> tuple[int, Any]:
     joined = {name: list(values) for name, values in pair[1].items()}
-    return pair[0] // _GROUPS_COMPARED, joined
+    (group,) = joined["group"]
+    return _batch(group.number, group.total), joined
+
+
+def _batch(number: int, total: int) -> int:
+    """The batch of a group.
+
+    >>> _batch(300, 1000), _batch(99_999, 100_000)
+    (1, 63)
+    """
+    return number // max(_FEWEST_COMPARED, -(-total // _MOST_BATCHES))
 
 
 def _leaks_of_train(

@@ -8,7 +8,7 @@ whether one process holds all photographs, or workers hold a part each.
 import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -211,12 +211,21 @@ def find_conflicts(sightings: pa.Table) -> dict[int, Copy]:
     bits = np.bitwise_count(hashes)
     low, high = _BITS_OF_A_PICTURE
     pictures = np.flatnonzero((bits >= low) & (bits <= high))
-    groups = _groups(sightings, pictures[repeated(hashes[pictures])], "perceptual_hash")
+    alike = sightings.select(_CONFLICTING).take(pa.array(pictures[repeated(hashes[pictures])]))
+    # As columns: a hash may be that of a million photographs.
+    told = [(name, "distinct") for name in ("label", "tile_values")]
+    groups = alike.group_by("perceptual_hash").aggregate(told).to_pylist()
     found: dict[int, Copy] = {}
-    for group in groups.values():
-        if conflict := _conflict(group):
-            copy = Copy(Reason.CONFLICTING_LABELS, conflict, None)
-            found |= {sighting["ordinal"]: copy for sighting in group}
+    conflicts = {
+        group["perceptual_hash"]: Copy(Reason.CONFLICTING_LABELS, conflict, None)
+        for group in groups
+        if (conflict := _conflict(group["label_distinct"], group["tile_values_distinct"]))
+    }
+    values = pa.array(list(conflicts), pa.uint64())
+    members = alike.filter(pc.is_in(alike.column("perceptual_hash"), values))
+    columns = (members.column(name).to_pylist() for name in ("ordinal", "perceptual_hash"))
+    for ordinal, value in zip(*columns, strict=True):
+        found[ordinal] = conflicts[value]
     return found
 
 
@@ -234,7 +243,10 @@ def find_identical(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
         if len(group) == 1:
             continue
         image_id, rows = digest.hex(), [sighting["ordinal"] for sighting in group]
-        conflict = _conflict(group)
+        conflict = _conflict(
+            {sighting["label"] for sighting in group},
+            {sighting["tile_values"] for sighting in group},
+        )
         if conflict is not None and settings.conflicting_labels == "reject":
             copies |= dict.fromkeys(rows, Copy(Reason.CONFLICTING_LABELS, conflict, None))
         elif conflict is not None:
@@ -257,12 +269,11 @@ def _groups(sightings: pa.Table, places: Places, column: str) -> dict[Any, list[
     return groups
 
 
-def _conflict(copies: Sequence[Mapping[str, Any]]) -> str | None:
+def _conflict(labels: Collection[str], tile_values: Collection[str]) -> str | None:
     """In which way the labels of one photograph differ, if they do."""
-    labels = sorted({sighting["label"] for sighting in copies})
     if len(labels) > 1:
-        return f"the same photograph is labelled {', '.join(labels)}"
-    if len({sighting["tile_values"] for sighting in copies}) > 1:
+        return f"the same photograph is labelled {', '.join(sorted(labels))}"
+    if len(tile_values) > 1:
         return "the same photograph comes with label masks that differ"
     return None
 
