@@ -359,6 +359,9 @@ def _chunks(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, Chunk]]:
     parts = ([each[0] for each in new], [each[1] for each in new])
     for chunk in numbers.chunks_of(*parts, befores[place]):
         yield chunk.number, chunk
+    if not numbers.total and place == min(befores):
+        # Where no row is left to read, an empty chunk still brings the graph to its end.
+        yield 0, Chunk(0, 1, [], [])
 
 
 def _known_rows(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, list[KnownRow]]]:

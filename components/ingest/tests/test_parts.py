@@ -162,6 +162,15 @@ def test_known_rows_by_their_definition(
 
 
 @pytest.mark.slow
+def test_where_every_row_is_refused_workers_say_so(
+    tmp_path: Path, run_ingest: Callable[..., Any]
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"image": "1.jpg"}\n{broken\n')
+    with pytest.raises(StepError, match="no usable image: all 2 rows were rejected"):
+        run_ingest(tmp_path / "rows.jsonl", beam_options=["--runner=DirectRunner"])
+
+
+@pytest.mark.slow
 def test_tables_listed_by_workers(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
