@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 JPEG_SCAN = 0xDA
-_JPEG_MAGIC = b"\xff\xd8\xff"
+JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _GIF_FRAME, _GIF_EXTENSION = 0x2C, 0x21
 
@@ -22,7 +22,7 @@ def image_size(data: bytes) -> tuple[int, int] | None:
         return _little(data[18:22]), abs(_little(data[22:26], signed=True))
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP" and len(data) >= 30:
         return _webp_size(data)
-    if data.startswith(_JPEG_MAGIC):
+    if data.startswith(JPEG_MAGIC):
         for marker, at in jpeg_segments(data):
             if marker in _JPEG_FRAMES:
                 return _big(data[at + 7 : at + 9]), _big(data[at + 5 : at + 7])

@@ -6,17 +6,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from components.ingest.images.headers import (
+    PlainJpeg,
     has_sound_segments,
     has_zero_size,
     is_filled_with_zeros,
 )
 from components.ingest.images.measures import Measures, measure
 from darkroom.artifacts.rejected import Reason, RejectedError
-from darkroom.pixels import as_seen, on_white, orientation
+from darkroom.pixels import as_seen, exif_orientation, on_white, orientation
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
 Image.MAX_IMAGE_PIXELS = None
@@ -51,6 +54,9 @@ _KEPT_MODES = {
 """Formats and Pillow modes that TensorFlow's decoder reads as Pillow does; others are converted.
 
 GIF and BMP are too, though TensorFlow reads most of them: lossless, and then surely all."""
+
+
+_Pixels = npt.NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +102,9 @@ def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
         RejectedError: They hold no whole image, or one beyond the limits.
     """
     with _reasons():
+        plain = _plain_photograph(data, limits)
+        if plain is not None:
+            return plain
         photograph, picture = _decoded(data, limits, in_colour=False)
         if not photograph.converted:
             return photograph
@@ -142,13 +151,36 @@ def _reasons() -> Iterator[None]:
         raise RejectedError(Reason.TRUNCATED if is_cut else Reason.CORRUPT, message) from None
 
 
-def _check_limits(image: Image.Image, limits: Limits) -> None:
+def _check_limits(width: int, height: int, limits: Limits) -> None:
     """Refuses by the header alone, before memory is taken for the pixels."""
-    width, height = image.size
     if width * height > limits.pixels:
         raise RejectedError(Reason.TOO_MANY_PIXELS, f"{width} x {height}, over {limits.pixels:,}")
     if max(width, height) > limits.aspect * min(width, height):
         raise RejectedError(Reason.ABSURD_ASPECT, f"{width} x {height}, over {limits.aspect:g}:1")
+
+
+def _plain_photograph(data: bytes, limits: Limits) -> Photograph | None:
+    """A JPEG as nearly all are, which is kept as it is; None for all else."""
+    header = PlainJpeg.of(data)
+    if header is None or not header.width or not header.height:
+        return None
+    _check_limits(header.width, header.height, limits)
+    if exif_orientation(header.exif) != 1:
+        return None
+    pixels = _checked_jpeg(data, header.mode)
+    return None if pixels is None else _measured(data, pixels, "JPEG", converted=False)
+
+
+def _measured(data: bytes, pixels: _Pixels, file_format: str, *, converted: bool) -> Photograph:
+    height, width = pixels.shape
+    return Photograph(
+        image_bytes=data,
+        height=height,
+        width=width,
+        file_format=file_format,
+        converted=converted,
+        **vars(measure(pixels)),
+    )
 
 
 def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, Image.Image]:
@@ -159,16 +191,16 @@ def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, 
     if data[4:12] in _HEIC:
         raise RejectedError(Reason.UNSUPPORTED, "a HEIC photograph: convert it to JPEG")
     image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    _check_limits(image, limits)
+    _check_limits(*image.size, limits)
     file_format = str(image.format)
     if file_format in _COMPRESSED and is_filled_with_zeros(data):
         raise RejectedError(Reason.TRUNCATED, "the file ends in zeros, as a broken download does")
     keep = image.mode in _KEPT_MODES.get(file_format, ())
-    grey: Image.Image | None = None
+    pixels: _Pixels | None = None
     if file_format == "JPEG":
         keep = keep and has_sound_segments(data) and orientation(image) == 1
-        grey = _checked_jpeg(data, image.mode)
-    if grey is None or in_colour or not keep:
+        pixels = _checked_jpeg(data, image.mode)
+    if pixels is None or in_colour or not keep:
         if keep and file_format == "JPEG" and _holds_ycbcr(image):
             # The very values that the file holds; by way of RGB each would be rounded twice.
             image.draft("YCbCr", image.size)
@@ -178,16 +210,8 @@ def _decoded(data: bytes, limits: Limits, in_colour: bool) -> tuple[Photograph, 
             keep = orientation(image) == 1 and on_white(image) is image
             keep = keep and (file_format != "PNG" or _has_right_checksums(data))
         image = image if keep else _as_seen(image)
-        grey = image.convert("L")
-    photograph = Photograph(
-        image_bytes=data,
-        height=grey.height,
-        width=grey.width,
-        file_format=file_format,
-        converted=not keep,
-        **vars(measure(grey)),
-    )
-    return photograph, image
+        pixels = np.asarray(image.convert("L"))
+    return _measured(data, pixels, file_format, converted=not keep), image
 
 
 def _as_seen(image: Image.Image) -> Image.Image:
@@ -197,15 +221,15 @@ def _as_seen(image: Image.Image) -> Image.Image:
         raise RejectedError(Reason.UNSUPPORTED, str(error)) from None
 
 
-def _checked_jpeg(data: bytes, mode: str) -> Image.Image | None:
-    """The greys of a whole JPEG, of which Pillow would take a part with an end marker too.
+def _checked_jpeg(data: bytes, mode: str) -> _Pixels | None:
+    """The greys of a whole JPEG, uint8 [h, w]; Pillow would take a part with an end marker, too.
 
     None for CMYK, and where libjpeg has other complaints: Pillow may have a reason or none.
     """
     colours = "CMYK" if mode == "CMYK" else "GRAY"
     try:
         pixels = simplejpeg.decode_jpeg(data, colours, strict=True)
-        return Image.fromarray(pixels[..., 0]) if colours == "GRAY" else None
+        return pixels[..., 0] if colours == "GRAY" else None
     except ValueError as error:
         if "premature end" in str(error).lower():
             raise RejectedError(Reason.TRUNCATED, str(error)) from None

@@ -52,7 +52,7 @@ class Chunk:
 
 def joined(parts: Iterable[Chunk]) -> Chunk:
     """A chunk out of the parts of it that blocks of rows gave, in the order of its rows."""
-    parts = sorted(parts, key=lambda part: part.ordinals[:1])
+    parts = sorted(parts, key=lambda part: list(part.ordinals[:1]))
     rows = [row for part in parts for row in part.rows]
     ordinals = [ordinal for part in parts for ordinal in part.ordinals]
     return Chunk(parts[0].number, parts[0].total, rows, ordinals)

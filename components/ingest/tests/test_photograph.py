@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
+from components.ingest.images.headers import PlainJpeg
 from components.ingest.images.photograph import read_photograph
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.artifacts.rejected import Reason, RejectedError
@@ -175,6 +176,33 @@ def test_what_is_accepted_always_decodes() -> None:
         image = tf.io.decode_image(photograph.image_bytes, channels=3, expand_animations=False)
         assert image.shape[:2] == (photograph.height, photograph.width)
     assert min(outcomes.values()) > 30
+
+
+def outcome(data: bytes) -> Any:
+    try:
+        return read_photograph(data)
+    except RejectedError as error:
+        return error.reason
+
+
+@pytest.mark.slow
+def test_plain_jpegs_are_read_as_pillow_reads_them(
+    flowers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without the way that asks Pillow nothing: whole, cut, and turned photographs."""
+    files = sorted(flowers.glob("*/*.jpg"))[::15]
+    data = [file.read_bytes() for file in files]
+    data += [whole[: len(whole) * 2 // 3] for whole in data[:20]]
+    for number in range(1, 10):
+        exif = Image.Exif()
+        exif[0x0112] = number
+        data.append(encoded(gradient(number), "JPEG", exif=exif))
+    data += [encoded(gradient(1).convert(mode), "JPEG") for mode in ("L", "CMYK")]
+    plain = list(map(outcome, data))
+    quickly = sum(PlainJpeg.of(each) is not None for each in data)
+    assert quickly > 0.9 * len(data)
+    monkeypatch.setattr(PlainJpeg, "of", lambda data: None)
+    assert list(map(outcome, data)) == plain
 
 
 def test_brightness_and_sharpness_tell_photographs_apart() -> None:
