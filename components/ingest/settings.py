@@ -176,7 +176,7 @@ class IngestSettings(Settings):
     expectations: ExpectationSettings = ExpectationSettings()
     """What the photographs are compared with, and what follows if they are not as expected."""
     shard_bytes: int = pydantic.Field(default=100_000_000, ge=1_000_000)
-    """Most bytes of photographs that are read into one group of shards, one shard a split. Smaller
+    """About the most bytes of photographs in one group of shards, one shard a split. Smaller
     data are spread over up to 64 groups, so that as many workers can read them."""
     beam_options: tuple[str, ...] = ()
     """Options for Beam in its own spelling, such as `--runner=DataflowRunner`."""

@@ -92,12 +92,13 @@ def list_level(folder: str) -> tuple[list[str], list[str]]:
             system.ls(path.partition("/")[0])
     # Some clients list a folder among what is in it.
     inside = {
-        info["name"].removeprefix(f"{path}/").strip("/"): info["type"]
+        (info["name"].removeprefix(f"{path}/").strip("/"), info["type"])
         for info in found
         if info["name"].rstrip("/") != path
     }
-    folders = sorted(name for name, kind in inside.items() if kind == "directory")
-    return folders, sorted(name for name, kind in inside.items() if kind == "file")
+    folders = sorted(name for name, kind in inside if kind == "directory")
+    # An object may have the name of a folder.
+    return folders, sorted(name for name, kind in inside if kind == "file")
 
 
 def read_bytes(location: str) -> bytes:

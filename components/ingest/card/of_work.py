@@ -1,5 +1,6 @@
 """The data card's pictures, made by the worker that ends the work: no photograph comes here."""
 
+import glob
 import itertools
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def pictures_of_work(
         work: Path or URI of the folder of the files of refused rows.
         settings: The ingest step's settings.
     """
-    files = [file.location for file in list_files(f"{work}/{refused_file('*')}")]
+    files = [file.location for file in list_files(f"{glob.escape(work)}/{refused_file('*')}")]
     # Paths are listed as URIs too.
     files = [file.removeprefix("file://") for file in refused_in_order(files)]
     with read_all(files) as paths:

@@ -68,7 +68,7 @@ class Cut:
 
     @classmethod
     def of(cls, sizes: Sizes, shard_bytes: int) -> "Cut":
-        """How to cut files into parts of about equal bytes, of at most `shard_bytes`."""
+        """How to cut files into parts of about equal bytes, of about `shard_bytes` at most."""
         total = sizes.bytes.total()
         chunk = min(shard_bytes, max(FEWEST_BYTES, total // _CHUNKS_OF_LITTLE))
         return cls(chunk, 1 << (chunk.bit_length() - 1))
@@ -95,6 +95,7 @@ class Cut:
 def cut_rows(
     rows: Sequence[Row],
     ordinals: Sequence[int],
+    sizes: Sequence[int],
     cut: Cut,
     before: int,
     first: int,
@@ -105,12 +106,13 @@ def cut_rows(
     Args:
         rows: The rows.
         ordinals: Their places among all rows.
+        sizes: Bytes that they count as.
         cut: How all rows are cut.
         before: Bytes of the rows before them.
         first: Number of groups before all chunks.
         total: Number of groups.
     """
-    places = cut.places(map(size_of, rows), before)
+    places = cut.places(sizes, before)
     chunks = []
     start = 0
     for place, group in itertools.groupby(places):
@@ -122,10 +124,10 @@ def cut_rows(
 
 def chunks_of(rows: Sequence[Row], settings: IngestSettings) -> list[Chunk]:
     """Divides all rows into chunks of about equal bytes; equal files give equal chunks."""
-    sizes = Sizes()
-    sizes.add(map(size_of, rows))
-    cut = Cut.of(sizes, settings.shard_bytes)
-    return cut_rows(rows, range(len(rows)), cut, 0, 0, cut.count(sizes))
+    sizes, total = list(map(size_of, rows)), Sizes()
+    total.add(sizes)
+    cut = Cut.of(total, settings.shard_bytes)
+    return cut_rows(rows, range(len(rows)), sizes, cut, 0, 0, cut.count(total))
 
 
 def size_of(row: Row) -> int:

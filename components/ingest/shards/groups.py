@@ -4,6 +4,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import Chunk, row_as_json
@@ -13,6 +14,9 @@ from components.ingest.shards.group import Group, numbered
 from components.ingest.shards.index import Index, read_facts, read_part
 from components.ingest.shards.known import Match, find_matches, known_marks, row_marks
 from components.ingest.sources.rows import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +59,18 @@ class Numbers:
         """Number of groups."""
         return len(self.stored) + self.chunks + len(self.unstored)
 
-    def chunks_of(self, rows: Sequence[Row], ordinals: Sequence[int], before: int) -> list[Chunk]:
+    def chunks_of(
+        self, rows: Sequence[Row], ordinals: Sequence[int], sizes: Sequence[int], before: int
+    ) -> list[Chunk]:
         """New rows as chunks, or parts of them.
 
         Args:
             rows: The rows.
             ordinals: Their places among all rows.
+            sizes: Bytes that they count as.
             before: Bytes of the new rows before them.
         """
-        return cut_rows(rows, ordinals, self.cut, before, len(self.stored), self.total)
+        return cut_rows(rows, ordinals, sizes, self.cut, before, len(self.stored), self.total)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,25 +120,25 @@ def known_groups(
         places = [place for place, kept in enumerate(is_kept) if kept]
         own = [by_place.get(place) for place in places]
         entries = folder / numbered("entries", number, numbers.total, "parquet")
-        _write_entries(entries, path, places, own)
+        _write_entries(entries, index.entries, places, own)
         shards, digests = dict(index.shards), dict(index.digests)
         groups.append(Group(number, numbers.total, str(entries), shards, digests))
     if copies:
         number = len(numbers.stored) + numbers.chunks + numbers.unstored.index(part)
         entries = folder / numbered("entries", number, numbers.total, "parquet")
-        _write_entries(entries, path, [known.match.place for known in copies], copies)
+        _write_entries(entries, index.entries, [known.match.place for known in copies], copies)
         unstored = tuple(known.row for known in copies if known.row is not None)
         groups.append(Group(number, numbers.total, str(entries), {}, {}, unstored=unstored))
     return groups
 
 
 def _write_entries(
-    file: Path, path: str, places: Sequence[int], rows: Sequence[KnownRow | None]
+    file: Path, known: "pa.Table", places: Sequence[int], rows: Sequence[KnownRow | None]
 ) -> None:
-    """Writes entries of an earlier index with the ordinals that their rows have now."""
+    """Writes some entries of an earlier index with the ordinals that their rows have now."""
     import pyarrow as pa
 
-    table = read_part(path).entries.select(entry_schema().names).take(pa.array(places, pa.int64()))
+    table = known.select(entry_schema().names).take(pa.array(places, pa.int64()))
     ordinals = [GONE if row is None else row.match.ordinal for row in rows]
     table = table.set_column(0, entry_schema().field(0), pa.array(ordinals, pa.int64()))
     shown = [b"" if row is None else row.text for row in rows]
@@ -169,8 +176,8 @@ def plan_groups(
         known[match.part].append(known_row(match, rows[match.ordinal]))
     seen = {match.ordinal for match in matches}
     new = [ordinal for ordinal in range(len(rows)) if ordinal not in seen]
-    sizes = Sizes()
-    sizes.add(size_of(rows[ordinal]) for ordinal in new)
+    new_sizes, sizes = [size_of(rows[ordinal]) for ordinal in new], Sizes()
+    sizes.add(new_sizes)
     stored = [part for part, path in enumerate(previous) if read_facts(path)["shards"]]
     unstored = {match.part for match in matches if not match.is_stored}
     numbers = Numbers.of(sizes, stored, unstored, settings)
@@ -179,5 +186,5 @@ def plan_groups(
         for part, path in enumerate(previous)
         for group in known_groups(path, part, known[part], numbers, folder)
     ]
-    chunks = numbers.chunks_of([rows[ordinal] for ordinal in new], new, 0)
+    chunks = numbers.chunks_of([rows[ordinal] for ordinal in new], new, new_sizes, 0)
     return Plan(groups, chunks)

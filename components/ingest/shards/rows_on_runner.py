@@ -10,6 +10,7 @@ import pickle
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ from components.ingest.shards.listing import (
     side_file,
     write_side_files,
 )
-from components.ingest.sources.blocks import Block, Facts, Place, list_part
+from components.ingest.sources.blocks import Block, Facts, Place, Repeat, list_part
 from components.ingest.sources.parts import Part, find_parts
-from components.ingest.sources.repeats import Repeat, find_repeats
+from components.ingest.sources.repeats import find_repeats
 from components.ingest.sources.settled import (
     Rows,
     Settled,
@@ -77,13 +78,11 @@ class _Measured:
         place: The block's.
         sizes: Sizes of the new ones.
         unstored: Parts of the earlier index with entries of rows that were left out as copies.
-        reasons: Refused rows by reason.
     """
 
     place: Place
     sizes: Sizes
     unstored: frozenset[int]
-    reasons: Counter[str]
 
 
 class ListRows(beam.PTransform):  # type: ignore[misc]
@@ -108,12 +107,6 @@ class ListRows(beam.PTransform):  # type: ignore[misc]
             | "Spread parts" >> beam.GroupByKey()
         )
         listed = parts | "List" >> beam.FlatMap(_listed, listing, work, code_digest(__name__))
-        settled = (
-            listed
-            | "Facts" >> beam.Map(_facts)
-            | "All facts" >> beam.GroupByKey()
-            | "Settle" >> beam.FlatMap(_settle, listing, work)
-        )
         repeats = (
             listed
             | "Digests of rows" >> beam.FlatMap(_keys)
@@ -121,14 +114,18 @@ class ListRows(beam.PTransform):  # type: ignore[misc]
             | "Repeats" >> beam.FlatMap(_repeats)
         )
         blocks = (
-            {"settled": settled, "repeats": repeats}
+            {"listed": listed | "Blocks" >> beam.Map(_without_keys), "repeats": repeats}
             | "With their repeats" >> beam.CoGroupByKey()
-            | "Settle rows" >> beam.Map(_settle_rows, listing, work)
+            | "Drop repeats" >> beam.Map(_drop_repeats, work)
+            | "All facts" >> beam.GroupByKey()
+            | "Settle" >> beam.FlatMap(_settle, listing, work)
+            | "Settled" >> beam.GroupByKey()
+            | "Settle rows" >> beam.Map(_settle_rows, work)
         )
         matches = self._matches(parts, blocks) if listing.previous else None
         numbers = (
             (
-                _with_matches("Blocks", blocks, matches) | "Measure" >> beam.Map(_measured, work),
+                _with_matches("Measured", blocks, matches) | "Measure" >> beam.Map(_measured, work),
                 parts | "Stored" >> beam.FlatMap(_stored),
             )
             | "All of them" >> beam.Flatten()
@@ -178,18 +175,19 @@ def _as_spread(number: int) -> tuple[str, None]:
 
 
 def _parts(work: str, listing: Listing) -> Iterator[tuple[str, Part | _IndexPart]]:
-    # Archives and digits are unpacked where other workers on this machine find them.
-    scratch = Path(tempfile.mkdtemp()) if is_uri(work) else Path(work) / "source"
-    scratch.mkdir(parents=True, exist_ok=True)
-    for part in find_parts(listing.data, scratch):
-        yield f"part {part.number}", part
+    with tempfile.TemporaryDirectory() as nowhere:
+        # Archives and digits are unpacked where other workers on this machine find them.
+        scratch = Path(nowhere if is_uri(work) else f"{work}/source")
+        scratch.mkdir(parents=True, exist_ok=True)
+        for part in find_parts(listing.data, scratch):
+            yield f"part {part.number}", part
     for number, path in enumerate(listing.previous):
         yield f"index {number}", _IndexPart(number, path)
 
 
 def _listed(
     pair: tuple[str, Iterable[Part | _IndexPart | None]], listing: Listing, work: str, code: str
-) -> Iterator[tuple[Place, tuple[Facts, bytes]]]:
+) -> Iterator[tuple[Place, bytes]]:
     check_same_code(__name__, code)
     for part in pair[1]:
         if part is None or isinstance(part, _IndexPart):
@@ -201,11 +199,19 @@ def _listed(
                 check_reachable([row.mask for row in block.rows], listing.workers)
             block.rows = versions.of(block.rows)
             _write(f"listed-{_named(block.place)}", block, work)
-            yield block.place, (block.facts(), block.keys().tobytes())
+            yield block.place, block.keys().tobytes()
 
 
-def _facts(pair: tuple[Place, tuple[Facts, bytes]]) -> tuple[int, Facts]:
-    return 0, pair[1][0]
+def _without_keys(pair: tuple[Place, bytes]) -> tuple[Place, None]:
+    return pair[0], None
+
+
+def _drop_repeats(pair: tuple[Place, Any], work: str) -> tuple[int, Facts]:
+    place, joined = pair
+    block: Block = _read(f"listed-{_named(place)}", work)
+    block.drop(repeat for some in joined["repeats"] for repeat in some)
+    _write(f"unlike-{_named(place)}", block, work)
+    return 0, block.facts()
 
 
 def _settle(
@@ -218,14 +224,15 @@ def _settle(
     source = Source(0, settled.columns, Counter(), Counter())
     for each in facts:
         source.rows += each.rows + each.refused.total()
+        source.reasons.update(each.refused)
         source.side_files.update(each.side_files)
     _write(SOURCE_FILE, source, work)
     for place in settled.places:
         yield place, None
 
 
-def _keys(pair: tuple[Place, tuple[Facts, bytes]]) -> Iterator[tuple[int, bytes]]:
-    keys = np.frombuffer(pair[1][1], np.uint64).reshape(-1, 4)
+def _keys(pair: tuple[Place, bytes]) -> Iterator[tuple[int, bytes]]:
+    keys = np.frombuffer(pair[1], np.uint64).reshape(-1, 4)
     partitions = keys[:, 0] % _PARTITIONS
     for partition in np.unique(partitions):
         yield int(partition), keys[partitions == partition].tobytes()
@@ -235,21 +242,17 @@ def _repeats(pair: tuple[int, Iterable[bytes]]) -> Iterator[tuple[Place, list[Re
     yield from find_repeats(np.frombuffer(b"".join(pair[1]), np.uint64).reshape(-1, 4)).items()
 
 
-def _settle_rows(
-    pair: tuple[Place, Any], listing: Listing, work: str
-) -> tuple[Place, Counter[str]]:
-    """Writes a block's rows as all rows decide; gives its refused ones by reason."""
-    place, joined = pair
-    block: Block = _read(f"listed-{_named(place)}", work)
-    settled: Settled = _read(_SETTLED, work)
-    repeats = [repeat for some in joined["repeats"] for repeat in some]
-    rows = settled_rows(block, settled, repeats, listing.settings)
-    _write(f"rows-{_named(place)}", rows, work)
+def _settle_rows(pair: tuple[Place, Any], work: str) -> tuple[Place, None]:
+    """Writes a block's rows as all rows decide, each with the bytes that it counts as."""
+    place, _ = pair
+    block: Block = _read(f"unlike-{_named(place)}", work)
+    rows = settled_rows(block, _read(_SETTLED, work))
+    _write(f"rows-{_named(place)}", (rows, list(map(size_of, rows.rows))), work)
     with written_to(work) as local:
         if rows.rejections:
             write_rejections(local / refused_source_file(_named(place)), rows.rejections)
         write_side_files(local / side_file(_named(place)), block.side_files)
-    return place, Counter(rejection.reason for rejection in rows.rejections)
+    return place, None
 
 
 def _known_marks(
@@ -260,8 +263,8 @@ def _known_marks(
             yield from _partitioned(known_marks(part.path, part.number))
 
 
-def _row_marks(pair: tuple[Place, Counter[str]], work: str) -> Iterator[tuple[int, Any]]:
-    rows: Rows = _read(f"rows-{_named(pair[0])}", work)
+def _row_marks(pair: tuple[Place, None], work: str) -> Iterator[tuple[int, Any]]:
+    rows, _ = _rows(pair[0], work)
     yield from _partitioned(row_marks(rows.rows, rows.ordinals))
 
 
@@ -285,14 +288,13 @@ def _matches(pair: tuple[int, Iterable[Any]], work: str) -> Iterator[tuple[Place
 
 def _measured(pair: tuple[Place, Any], work: str) -> tuple[int, _Measured]:
     place, joined = pair
-    (reasons,) = joined["block"]
-    rows: Rows = _read(f"rows-{_named(place)}", work)
+    rows, known_sizes = _rows(place, work)
     matches = _by_ordinal(joined["matches"])
     sizes = Sizes()
-    pairs = zip(rows.rows, rows.ordinals, strict=True)
-    sizes.add(size_of(row) for row, ordinal in pairs if ordinal not in matches)
+    pairs = zip(known_sizes, rows.ordinals, strict=True)
+    sizes.add(size for size, ordinal in pairs if ordinal not in matches)
     unstored = frozenset(match.part for match in matches.values() if not match.is_stored)
-    return 0, _Measured(place, sizes, unstored, reasons)
+    return 0, _Measured(place, sizes, unstored)
 
 
 def _by_ordinal(matches: Iterable[list[Match]]) -> dict[int, Match]:
@@ -316,11 +318,9 @@ def _number(
     measures = [each for each in given if isinstance(each, _Measured)]
     measures.sort(key=lambda each: each.place)
     index = dict(each for each in given if not isinstance(each, _Measured))
-    sizes, source = Sizes(), _read(SOURCE_FILE, work)
-    source.reasons = Counter()
+    sizes = Sizes()
     for each in measures:
         sizes.merge(each.sizes)
-        source.reasons.update(each.reasons)
     stored = [part for part, has_shards in index.items() if has_shards]
     unstored: frozenset[int] = frozenset().union(*(each.unstored for each in measures))
     numbers = Numbers.of(sizes, stored, unstored, listing.settings)
@@ -329,7 +329,6 @@ def _number(
         befores[each.place] = before
         before += each.sizes.within(numbers.cut.file)
     _write(_NUMBERS, (numbers, befores), work)
-    _write(SOURCE_FILE, source, work)
     for each in measures:
         yield each.place, None
     for part in index:
@@ -351,12 +350,11 @@ def _index_part(pair: tuple[Place, None]) -> Iterator[tuple[int, None]]:
 
 def _chunks(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, Chunk]]:
     place, joined = pair
-    rows: Rows = _read(f"rows-{_named(place)}", work)
+    rows, sizes = _rows(place, work)
     numbers, befores = _read(_NUMBERS, work)
     matches = _by_ordinal(joined["matches"])
-    pairs = zip(rows.rows, rows.ordinals, strict=True)
-    new = [(row, ordinal) for row, ordinal in pairs if ordinal not in matches]
-    parts = ([each[0] for each in new], [each[1] for each in new])
+    is_new = [ordinal not in matches for ordinal in rows.ordinals]
+    parts = (list(compress(some, is_new)) for some in (rows.rows, rows.ordinals, sizes))
     for chunk in numbers.chunks_of(*parts, befores[place]):
         yield chunk.number, chunk
     if not numbers.total and place == min(befores):
@@ -367,7 +365,7 @@ def _chunks(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, Chunk]]:
 def _known_rows(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, list[KnownRow]]]:
     place, joined = pair
     matches = _by_ordinal(joined["matches"])
-    rows: Rows = _read(f"rows-{_named(place)}", work)
+    rows, _ = _rows(place, work)
     found: dict[int, list[KnownRow]] = defaultdict(list)
     for row, ordinal in zip(rows.rows, rows.ordinals, strict=True):
         if match := matches.get(ordinal):
@@ -386,6 +384,12 @@ def _known_groups(
     for group in groups:
         entries = moved(group, work).entries
         yield group.number, dataclasses.replace(group, entries=entries)
+
+
+def _rows(place: Place, work: str) -> tuple[Rows, list[int]]:
+    """A block's rows, and the bytes that each counts as: measured once, since files may grow."""
+    rows: tuple[Rows, list[int]] = _read(f"rows-{_named(place)}", work)
+    return rows
 
 
 def _named(place: Place) -> str:

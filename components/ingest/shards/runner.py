@@ -1,5 +1,6 @@
 """Runs the pipeline that builds the examples on a Beam runner, and gathers what it leaves."""
 
+import glob
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -76,7 +77,7 @@ def build_on_runner(
             add_build(graph, listing, settings, target, work, last_look)
         source, (summary, found) = read_listed(work), read_summary(work)
         for pattern in (refused_file("*"), side_file("*")):
-            files = list_files(f"{work}/{pattern}")
+            files = list_files(f"{glob.escape(work)}/{pattern}")
             download([file.location for file in files], refused)
         if workers is not None and target == f"{shared}/examples":
             download_all(target, folder)

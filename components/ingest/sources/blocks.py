@@ -1,11 +1,10 @@
 """Rows as a part of a source lists them, in blocks that bear any size of the whole."""
 
-import array
 import dataclasses
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,8 @@ from components.ingest.sources.folder import files_of, folder_table
 from components.ingest.sources.parts import FolderPart, Part, TablePart
 from components.ingest.sources.rows import Row, ending
 from components.ingest.sources.table import TableReader
-from darkroom.artifacts.rejected import Rejection
+from components.ingest.sources.table_records import Record, is_json_lines
+from darkroom.artifacts.rejected import Reason, Rejection
 
 ROWS_A_BLOCK = 50_000
 """So many rows take some 40 MB."""
@@ -28,8 +28,23 @@ Keys = npt.NDArray[np.uint64]
 
 
 @dataclasses.dataclass(frozen=True)
+class Repeat:
+    """A row that says the same as an earlier one.
+
+    Attributes:
+        line: Its line in its part.
+        part: The earlier one's part.
+        first: The earlier one's line in that part.
+    """
+
+    line: int
+    part: int
+    first: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of a block's rows, in a size that does not grow with them.
+    """What is known of a block's rows, in a size that does not grow with their number.
 
     Attributes:
         place: The block's.
@@ -64,48 +79,70 @@ class Block:
         place: Its part's number, and its own.
         part: Its part.
         rows: The rows.
-        lines: The line of each, counted from 1 at the part's beginning; of folders none.
+        records: Of a table, the record of each, its line counted from 1 at the part's beginning.
         rejections: Rows refused already, each with its line, or 0.
         side_files: Files that are no photographs by their names.
-        types: Types of the extra columns as far as they are known.
-        end: Number of the part's lines up to its end.
+        columns: The extra columns that have been named so far.
         begin: Number of the part's lines before it.
+        end: Number of the part's lines up to its end.
+        repeats: Rows that were dropped, each with its record.
     """
 
     place: Place
     part: Part
     rows: list[Row]
-    lines: Sequence[int] = ()
+    records: list[Record] = dataclasses.field(default_factory=list)
     rejections: list[tuple[int, Rejection]] = dataclasses.field(default_factory=list)
     side_files: list[str] = dataclasses.field(default_factory=list)
-    types: ColumnTypes = dataclasses.field(default_factory=ColumnTypes)
+    columns: ColumnTypes = dataclasses.field(default_factory=ColumnTypes)
     begin: int = 0
     end: int = 0
+    repeats: list[tuple[Repeat, Record]] = dataclasses.field(default_factory=list)
 
-    def facts(self) -> Facts:
-        """What is known of the rows in all."""
-        return Facts(
-            self.place,
-            self.part.file if isinstance(self.part, TablePart) else "",
-            len(self.rows),
-            self.end - self.begin,
-            self.types,
-            any(row.labels for row in self.rows),
-            any(row.mask for row in self.rows),
-            frozenset(row.split for row in self.rows),
-            Counter(rejection.reason for _, rejection in self.rejections),
-            Counter(map(ending, self.side_files)),
-        )
+    @property
+    def file(self) -> str:
+        """The table; empty for folders."""
+        return self.part.file if isinstance(self.part, TablePart) else ""
 
     def keys(self) -> Keys:
         """What says that rows of tables are equal; files of a folder are not."""
-        keys = np.zeros((len(self.lines), 4), np.uint64)
+        keys = np.zeros((len(self.records), 4), np.uint64)
         if len(keys):
             digests = b"".join(map(_digest, self.rows))
             keys[:, :2] = np.frombuffer(digests, np.uint64).reshape(-1, 2)
             keys[:, 2] = self.place[0] << 32 | self.place[1]
-            keys[:, 3] = self.lines
+            keys[:, 3] = [record.line for record in self.records]
         return keys
+
+    def drop(self, repeats: Iterable[Repeat]) -> None:
+        """Takes rows out that say the same as earlier ones."""
+        by_line = {repeat.line: repeat for repeat in repeats}
+        stays = [record.line not in by_line for record in self.records]
+        gone = [record for record in self.records if record.line in by_line]
+        self.repeats = [(by_line[record.line], record) for record in gone]
+        if gone:
+            self.rows = list(itertools.compress(self.rows, stays))
+        self.records = []  # they are needed no more
+
+    def facts(self) -> Facts:
+        """What is known of the rows in all, once repeats are out."""
+        types = self.columns.copy()
+        for row in self.rows:
+            types.add(row.columns, is_json_lines(self.file))
+        refused = Counter[str](rejection.reason for _, rejection in self.rejections)
+        refused[Reason.DUPLICATE_ROW] += len(self.repeats)
+        return Facts(
+            self.place,
+            self.file,
+            len(self.rows),
+            self.end - self.begin,
+            types,
+            any(row.labels for row in self.rows),
+            any(row.mask for row in self.rows),
+            frozenset(row.split for row in self.rows),
+            +refused,
+            Counter(map(ending, self.side_files)),
+        )
 
 
 def _digest(row: Row) -> bytes:
@@ -131,7 +168,9 @@ def list_part(part: Part, settings: IngestSettings) -> Iterator[Block]:
 
 
 def _of_folders(part: FolderPart) -> Iterator[Block]:
-    files = ((place.split, file) for place in part.places for file in files_of(part.root, place))
+    files = (
+        (folder.split, file) for folder in part.folders for file in files_of(part.root, folder)
+    )
     while True:
         block = Block((0, 0), part, [])
         taken = list(itertools.islice(files, ROWS_A_BLOCK))
@@ -151,13 +190,16 @@ def _of_table(part: TablePart, settings: IngestSettings) -> Iterator[Block]:
     begin = 0
     while True:
         taken = list(itertools.islice(outcomes, ROWS_A_BLOCK))
-        rows = [(line, each) for line, each in taken if isinstance(each, Row)]
-        block = Block((0, 0), part, [row for _, row in rows])
-        block.lines = array.array("q", [line for line, _ in rows])
-        block.rejections = [(line, each) for line, each in taken if isinstance(each, Rejection)]
-        block.types = reader.types.copy()
+        block = Block((0, 0), part, [])
+        for record, outcome in taken:
+            if isinstance(outcome, Rejection):
+                block.rejections.append((record.line, outcome))
+            else:
+                block.rows.append(outcome)
+                block.records.append(record._replace(cells={}))
+        block.columns = reader.columns
         is_last = len(taken) < ROWS_A_BLOCK
-        block.begin, block.end = begin, reader.lines if is_last else taken[-1][0]
+        block.begin, block.end = begin, reader.lines if is_last else taken[-1][0].line
         begin = block.end
         yield block
         if is_last:

@@ -46,7 +46,7 @@ _LEFT_BY_SYSTEMS = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ListedFolder:
     """A folder below a data folder.
 
     Attributes:
@@ -60,7 +60,7 @@ class Place:
     split: str | None = None
 
 
-def find_places(root: str) -> list[Place]:
+def find_folders(root: str) -> list[ListedFolder]:
     """The folders that are listed one by one: label folders, and those around them.
 
     Args:
@@ -70,40 +70,40 @@ def find_places(root: str) -> list[Place]:
         SettingsError: Nothing is there, it may not be read, or its folders are splits with no
             label folders in them.
     """
-    folders, files = _level(root, "")
-    if not folders and not files and is_uri(root):
+    names, files = _level(root, "")
+    if not names and not files and is_uri(root):
         raise SettingsError(f"data path {root} does not exist, or is empty")
-    splits = _split_folders(root, folders)
-    places = [Place("", False)]
-    for name in folders:
+    splits = _split_folders(root, names)
+    folders = [ListedFolder("", False)]
+    for name in names:
         if name not in splits:
-            places.append(Place(f"{name}/", True))
+            folders.append(ListedFolder(f"{name}/", True))
             continue
-        places.append(Place(f"{name}/", False, splits[name]))
+        folders.append(ListedFolder(f"{name}/", False, splits[name]))
         inner, _ = _level(root, f"{name}/")
-        places += [Place(f"{name}/{each}/", True, splits[name]) for each in inner]
-    return places
+        folders += [ListedFolder(f"{name}/{each}/", True, splits[name]) for each in inner]
+    return folders
 
 
-def files_of(root: str, place: Place) -> Iterator[tuple[str, StoredFile]]:
+def files_of(root: str, folder: ListedFolder) -> Iterator[tuple[str, StoredFile]]:
     """The files of a folder, sorted, each with its path within the data folder.
 
     Args:
         root: Path or URI of the data folder.
-        place: The folder.
+        folder: The folder.
 
     Raises:
         SettingsError: A folder may not be read.
     """
-    top = f"{root}/{place.prefix}"
+    top = f"{root}/{folder.prefix}"
     if not is_uri(root):
-        names = _names(Path(top), place.prefix, _identities(root, place.prefix))
-        if not place.is_deep:
-            names = (place.prefix + name for name in _level(root, place.prefix)[1])
+        names = _names(Path(top), folder.prefix, _identities(root, folder.prefix))
+        if not folder.is_deep:
+            names = (folder.prefix + name for name in _level(root, folder.prefix)[1])
         # Their sizes and times are asked for when they are needed.
         yield from ((name, StoredFile(f"{root}/{name}", 0, 0.0)) for name in names)
         return
-    for file in listed_files(f"{glob.escape(top)}{'**' if place.is_deep else '*'}"):
+    for file in listed_files(f"{glob.escape(top)}{'**' if folder.is_deep else '*'}"):
         name = file.location.removeprefix(f"{root}/")
         if not is_left_by_systems(name):
             yield name, file
@@ -242,15 +242,15 @@ def _split_folders(root: str, folders: Sequence[str]) -> Mapping[str, str]:
 def _depth(root: str, name: str) -> int:
     """2 where a folder has folders with files, 1 where it has files only, 0 where it has none."""
     inner, files = _level(root, f"{name}/")
-    # A store has no empty folders.
-    places = [Place(f"{name}/{each}/", True) for each in inner]
-    if any(is_uri(root) or _has_files(root, place) for place in places):
+    # A store has no empty folders, and those of splits may hold millions of files.
+    is_known = is_uri(root) and named_split(name) is not None
+    if any(is_known or _has_files(root, ListedFolder(f"{name}/{each}/", True)) for each in inner):
         return 2
     return int(any(not _SIDE_NAME.search(each) for each in files))
 
 
-def _has_files(root: str, place: Place) -> bool:
-    return any(not _SIDE_NAME.search(name) for name, _ in files_of(root, place))
+def _has_files(root: str, folder: ListedFolder) -> bool:
+    return any(not _SIDE_NAME.search(name) for name, _ in files_of(root, folder))
 
 
 def _is_text(name: str) -> bool:

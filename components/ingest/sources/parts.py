@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.ingest.sources.archive import is_archive, unpacked
 from components.ingest.sources.digits import DIGITS, write_digits
-from components.ingest.sources.folder import Place, find_places
+from components.ingest.sources.folder import ListedFolder, find_folders
 from components.ingest.sources.storage import listed_files, local_files
 from components.ingest.sources.table_records import is_json_lines
 from darkroom.errors import SettingsError
@@ -28,12 +28,12 @@ class FolderPart:
     Attributes:
         number: Its place among the parts.
         root: Path or URI of the data folder.
-        places: The folders.
+        folders: The folders.
     """
 
     number: int
     root: str
-    places: tuple[Place, ...]
+    folders: tuple[ListedFolder, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +88,9 @@ def folder_parts(root: str) -> list[Part]:
         SettingsError: Its folders are splits with no label folders in them, or may not be read.
     """
     root = root.rstrip("/") if is_uri(root) else str(Path(root))
-    places = find_places(root)
-    each = -(-len(places) // _MOST_FOLDER_PARTS)
-    runs = [places[first : first + each] for first in range(0, len(places), max(each, 1))]
+    folders = find_folders(root)
+    each = -(-len(folders) // _MOST_FOLDER_PARTS)
+    runs = [folders[first : first + each] for first in range(0, len(folders), max(each, 1))]
     return [FolderPart(number, root, tuple(run)) for number, run in enumerate(runs)]
 
 

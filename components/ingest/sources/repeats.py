@@ -1,28 +1,12 @@
 """Rows of tables that say the same as an earlier one: an image and its label once more."""
 
-import dataclasses
 from collections import defaultdict
 
 import numpy as np
 
-from components.ingest.sources.blocks import Keys, Place
+from components.ingest.sources.blocks import Keys, Place, Repeat
 
 _PLACE, _LINE = 2, 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Repeat:
-    """A row that says the same as an earlier one.
-
-    Attributes:
-        line: Its line in its part.
-        part: The earlier one's part.
-        first: The earlier one's line in that part.
-    """
-
-    line: int
-    part: int
-    first: int
 
 
 def find_repeats(keys: Keys) -> dict[Place, list[Repeat]]:

@@ -5,17 +5,15 @@ import dataclasses
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.blocks import Block, Facts, Place
 from components.ingest.sources.columns import ColumnTypes, convert
-from components.ingest.sources.parts import TablePart
-from components.ingest.sources.repeats import Repeat
 from components.ingest.sources.rows import Row, with_label_lists
-from components.ingest.sources.table import reject_lines
+from components.ingest.sources.table_records import rejection
 from darkroom.artifacts.examples import SPLITS
-from darkroom.artifacts.rejected import Rejection
+from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 
@@ -127,59 +125,44 @@ class Rows:
     """
 
     rows: list[Row]
-    ordinals: list[int]
+    ordinals: Sequence[int]
     rejections: list[Rejection]
 
 
-def settled_rows(
-    block: Block, settled: Settled, repeats: Sequence[Repeat], settings: IngestSettings
-) -> Rows:
+def settled_rows(block: Block, settled: Settled) -> Rows:
     """Makes of a block's rows what all rows have decided.
 
     Args:
         block: The block; its rows' cells are converted in place.
         settled: What all rows decide.
-        repeats: Those of its rows that say the same as earlier ones.
-        settings: The ingest step's settings.
     """
     first = settled.first(block.place)
-    ordinals = list(range(first, first + len(block.rows)))
-    rows, rejections = block.rows, list(block.rejections)
-    if repeats:
-        gone = {repeat.line for repeat in repeats}
-        stays = [line not in gone for line in block.lines]
-        rows = list(itertools.compress(rows, stays))
-        ordinals = list(itertools.compress(ordinals, stays))
-        rejections += _rejected(block, settled, repeats, settings)
-        rejections.sort(key=lambda each: each[0])
+    rows = block.rows
+    rejections = sorted([*block.rejections, *_repeated(block, settled)], key=lambda each: each[0])
     convert(rows, settled.columns)
     if settled.has_lists:
         rows = with_label_lists(rows)
     if settled.splits is not None:
         rows = [_out_of_train(row, settled.splits) for row in rows]
     before = settled.lines[block.place[0]]
-    return Rows(rows, ordinals, [_numbered(rejection, before) for _, rejection in rejections])
+    ordinals = range(first, first + len(rows))
+    return Rows(rows, ordinals, [_numbered(each, before) for _, each in rejections])
 
 
-def _rejected(
-    block: Block, settled: Settled, repeats: Sequence[Repeat], settings: IngestSettings
-) -> Iterable[tuple[int, Rejection]]:
-    assert isinstance(block.part, TablePart)
-    details = {}
-    for repeat in repeats:
+def _repeated(block: Block, settled: Settled) -> Iterator[tuple[int, Rejection]]:
+    for repeat, record in block.repeats:
         line = settled.lines[repeat.part] + repeat.first
-        file = settled.files[repeat.part]
-        details[repeat.line] = f"the same image and label as line {line} of {file}"
-    return reject_lines(block.part.file, block.part.begin, block.part.end, details, settings)
+        detail = f"the same image and label as line {line} of {settled.files[repeat.part]}"
+        yield record.line, rejection(block.file, record, Reason.DUPLICATE_ROW, detail)
 
 
 def _out_of_train(row: Row, splits: tuple[str, ...]) -> Row:
     return dataclasses.replace(row, split=None, splits=splits) if row.split == "train" else row
 
 
-def _numbered(rejection: Rejection, before: int) -> Rejection:
+def _numbered(refused: Rejection, before: int) -> Rejection:
     """A rejection with the number of its line in the whole table."""
-    if not before or "line" not in rejection.row:
-        return rejection
-    row = {**rejection.row, "line": int(str(rejection.row["line"])) + before}
-    return Rejection(row, rejection.reason, rejection.detail, rejection.twin)
+    if not before or "line" not in refused.row:
+        return refused
+    row = {**refused.row, "line": int(str(refused.row["line"])) + before}
+    return Rejection(row, refused.reason, refused.detail, refused.twin)

@@ -42,7 +42,7 @@ def read_source(data: str, scratch: Path, settings: IngestSettings = _DEFAULTS) 
     facts = [block.facts() for block in blocks]
     settled = with_all_splits(settle(facts, settings), facts, settings)
     check_source(data, facts, settled, settings)
-    return _as_one(blocks, settled, settings)
+    return _as_one(blocks, settled)
 
 
 def read_tables(files: Iterable[str], settings: IngestSettings) -> Table:
@@ -72,19 +72,23 @@ def read_folder(root: str) -> Table:
 
 def _read(parts: Sequence[Part], settings: IngestSettings) -> Table:
     blocks = _listed(parts, settings)
-    return _as_one(blocks, settle([block.facts() for block in blocks], settings), settings)
+    return _as_one(blocks, settle([block.facts() for block in blocks], settings))
 
 
 def _listed(parts: Sequence[Part], settings: IngestSettings) -> list[Block]:
-    return [block for part in parts for block in list_part(part, settings)]
-
-
-def _as_one(blocks: Sequence[Block], settled: Settled, settings: IngestSettings) -> Table:
-    table = Table([], [], settled.columns)
+    """The blocks of all parts, without rows that repeat others."""
+    blocks = [block for part in parts for block in list_part(part, settings)]
     keys = [block.keys() for block in blocks]
     repeats = find_repeats(np.concatenate(keys)) if keys else {}
     for block in blocks:
-        found = settled_rows(block, settled, repeats.get(block.place, ()), settings)
+        block.drop(repeats.get(block.place, ()))
+    return blocks
+
+
+def _as_one(blocks: Sequence[Block], settled: Settled) -> Table:
+    table = Table([], [], settled.columns)
+    for block in blocks:
+        found = settled_rows(block, settled)
         table.rows.extend(found.rows)
         table.rejections.extend(found.rejections)
         table.side_files.extend(block.side_files)

@@ -26,7 +26,7 @@ from darkroom.storage.paths import is_uri
 
 _MOST_BYTES = 1 << 30
 """The largest file that is read."""
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 def local_files(pattern: str) -> list[str]:
@@ -105,10 +105,14 @@ def _line_from(file: IO[bytes], position: int) -> int:
     """Where the first line begins that does so at a place or after it."""
     if not position:
         return 0
-    file.seek(position - 1)
-    while (piece := file.readline(_PIECE)) and not piece.endswith(b"\n"):
-        pass
-    return file.tell()
+    begin = position - 1
+    file.seek(begin)
+    while piece := file.read(_PIECE):
+        end = piece.find(b"\n")
+        if end >= 0:
+            return begin + end + 1
+        begin += len(piece)
+    return begin
 
 
 class _Range(io.RawIOBase):

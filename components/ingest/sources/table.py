@@ -13,7 +13,6 @@ from components.ingest.sources.table_records import (
     SPLIT_COLUMN,
     Record,
     Seen,
-    is_json_lines,
     read_records,
     rejection,
 )
@@ -47,53 +46,31 @@ class TableReader:
         self._seen = Seen()
 
     @property
-    def types(self) -> ColumnTypes:
-        """Types of the extra columns in what has been read so far."""
-        return self._seen.types
+    def columns(self) -> ColumnTypes:
+        """The extra columns that have been named so far, without types."""
+        return self._seen.types.copy()
 
     @property
     def lines(self) -> int:
         """Number of lines that have been read so far."""
         return self._seen.lines
 
-    def read(self) -> Iterator[tuple[int, Row | Rejection]]:
-        """Gives every row, or why it is none, with its line in the range, from 1.
+    def read(self) -> Iterator[tuple[Record, Row | Rejection]]:
+        """Gives every record, its line counted from 1 in the range, and its row or why it is none.
 
         Raises:
             SettingsError: The file cannot be read.
             StepError: It is not UTF-8, does not parse as CSV, or lacks a column.
         """
-        is_typed = is_json_lines(self._file)
         folder = self._file.rpartition("/")[0] + "/" if "/" in self._file else ""
         for record in read_records(self._file, self._settings, self._seen, *self._range):
             if isinstance(record, Rejection):
-                yield int(str(record.row["line"])), record
+                yield Record(int(str(record.row["line"])), "", {}), record
                 continue
             try:
-                row = _row(record, folder, self._settings)
+                yield record, _row(record, folder, self._settings)
             except RejectedError as error:
-                yield record.line, rejection(self._file, record, error.reason, error.detail)
-                continue
-            self._seen.types.add(row.columns, is_typed)
-            yield record.line, row
-
-
-def reject_lines(
-    file: str, begin: int, end: int | None, details: Mapping[int, str], settings: IngestSettings
-) -> Iterator[tuple[int, Rejection]]:
-    """Rejects lines of a range that repeat others; they are read again, to be shown.
-
-    Args:
-        file: Path or URI of the table.
-        begin: First byte of the range.
-        end: The byte after its last one; None for the file's end.
-        details: What is said of each, by line.
-        settings: The ingest step's settings.
-    """
-    for record in read_records(file, settings, Seen(), begin, end):
-        if isinstance(record, Record) and record.line in details:
-            detail = details[record.line]
-            yield record.line, rejection(file, record, Reason.DUPLICATE_ROW, detail)
+                yield record, rejection(self._file, record, error.reason, error.detail)
 
 
 def _row(record: Record, folder: str, settings: IngestSettings) -> Row:

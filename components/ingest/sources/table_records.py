@@ -49,7 +49,7 @@ class Seen:
     """What reading a table has shown so far.
 
     Attributes:
-        types: Types of the extra columns, of which some may hold no value at all.
+        types: Names of the extra columns, of which some may hold no value at all.
         lines: Number of lines.
     """
 
@@ -78,7 +78,7 @@ def read_records(
         text = TextIOWrapper(file, encoding="utf-8" if begin else "utf-8-sig", newline="")
         try:
             if is_json_lines(location):
-                yield from _json_records(location, text, settings, seen)
+                yield from _json_records(location, text, settings, seen, begin)
             else:
                 yield from _csv_records(location, text, settings, seen)
         except UnicodeDecodeError:
@@ -110,13 +110,14 @@ def _undecodable_line(location: str) -> int:
     return 0
 
 
-def _lines(location: str, text: TextIO, seen: Seen) -> Iterator[str]:
+def _lines(location: str, text: TextIO, seen: Seen, begin: int = 0) -> Iterator[str]:
+    after = f" after byte {begin:,}" if begin else ""
     while line := text.readline(_MOST_CHARACTERS):
         seen.lines += 1
         if len(line) == _MOST_CHARACTERS:
             raise StepError(
-                f"{location} line {seen.lines} has more than {_MOST_CHARACTERS:,} characters: "
-                "a table has a row in each line"
+                f"{location} line {seen.lines}{after} has more than {_MOST_CHARACTERS:,} "
+                "characters: a table has a row in each line"
             )
         yield line
 
@@ -247,10 +248,10 @@ def _name_columns(
 
 
 def _json_records(
-    location: str, text: TextIO, settings: IngestSettings, seen: Seen
+    location: str, text: TextIO, settings: IngestSettings, seen: Seen, begin: int
 ) -> Iterator[Record | Rejection]:
     names: dict[str, str] = {}
-    for number, line in enumerate(_lines(location, text, seen), start=1):
+    for number, line in enumerate(_lines(location, text, seen, begin), start=1):
         line = line.strip()
         if not line:
             continue

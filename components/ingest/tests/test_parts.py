@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from components.ingest.sources.parts import find_parts
 from components.ingest.sources.repeats import find_repeats
 from components.ingest.sources.rows import Table
 from components.ingest.sources.source import read_source
+from components.ingest.tests.bucket import Bucket
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.errors import StepError
+from darkroom.storage.files import create, upload
+from darkroom.tests.cloud_storage import fake_cloud_storage
 
 FILES = st.integers(0, 6).map(lambda number: f"{number}.jpg")
 CELLS = st.sampled_from([None, "", 1, 7, 2.5, "x", "007", [1], 1 << 70, "ä"])
@@ -32,6 +35,12 @@ LINES = st.one_of(
     ).map(lambda row: json.dumps(row, ensure_ascii=False)),
 )
 TABLES = st.lists(st.lists(LINES, max_size=12), min_size=1, max_size=3)
+
+
+@pytest.fixture
+def bucket() -> Iterator[dict[str, bytes]]:
+    yield Bucket.objects
+    Bucket.objects.clear()
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +168,51 @@ def test_known_rows_by_their_definition(
             match = found[ordinal]
             assert (match.part, match.place) == (owner.part, owner.place)
             assert match.is_stored == (bool(stored) and mark not in rows[:ordinal])
+
+
+def test_rows_that_repeat_others_decide_nothing(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(
+        "image,label,split,iso\na.jpg,x,train,1\na.jpg,x,test,high\nb.jpg,y,train,2\n"
+    )
+    table = read(str(tmp_path / "rows.csv"))
+    assert isinstance(table, Table)
+    assert table.columns == {"iso": "int"}
+    assert {row.splits for row in table.rows} == {("train", "valid", "test")}
+
+
+def test_what_is_beside_folders_in_a_bucket(bucket: dict[str, bytes]) -> None:
+    for name in ("train/rose/1.jpg", "valid/rose/2.jpg", "annotations/xml/1.xml"):
+        bucket[f"shelf://b/d/{name}"] = b""
+    table = read("shelf://b/d")
+    assert isinstance(table, Table)
+    assert [row.split for row in table.rows] == ["train", "valid"]
+
+
+@pytest.mark.slow
+def test_an_object_may_have_the_name_of_a_folder() -> None:
+    with fake_cloud_storage():
+        for name in ("roses", "roses/1.jpg", "tulips/2.jpg"):
+            create(f"gs://bucket/flowers/{name}", b"")
+        table = read("gs://bucket/flowers")
+    assert isinstance(table, Table)
+    assert [row.image for row in table.rows] == ["roses/1.jpg", "tulips/2.jpg"]
+
+
+@pytest.mark.slow
+def test_ranges_of_a_table_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [json.dumps({"image": f"/{n}.jpg", "label": "ä" * (n % 7)}) for n in range(30)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    small(monkeypatch)
+    with fake_cloud_storage():
+        upload([tmp_path / "rows.jsonl"], "gs://bucket/tables")
+        there = read("gs://bucket/tables/rows.jsonl")
+    here = read(str(tmp_path / "rows.jsonl"))
+    assert isinstance(here, Table)
+    assert isinstance(there, Table)
+    assert there.rows == here.rows
+    assert [each.row["line"] for each in there.rejections] == [
+        each.row["line"] for each in here.rejections
+    ]
 
 
 @pytest.mark.slow
