@@ -30,7 +30,7 @@ from darkroom.storage.paths import is_uri
 _OURS = re.compile(r"(examples|transformed_examples|darkroom)-[0-9a-f]{32}")
 """Names of folders of records, and of those that steps share with Beam's workers while they run."""
 _IN_USE = 24 * 3600
-"""Seconds after its last change for which a folder may be part of a run that goes on."""
+"""Seconds after its last change for which a folder may belong to a run in progress."""
 RECORDS = "records"
 """The manifest's entry of where the records are; without one they are beside it."""
 

@@ -18,7 +18,7 @@ from darkroom.storage.paths import is_uri
 _TABLE_NAME = re.compile(r"\.(csv|tsv|jsonl|ndjson)$", re.IGNORECASE)
 _MOST_FOLDER_PARTS = 256
 _RANGE_BYTES = 64_000_000
-"""A worker parses so much JSON in some two seconds."""
+"""So many bytes of JSON Lines are one part."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,8 +29,8 @@ class TableReader:
     """Reads the rows of a table's file, or of a range of it.
 
     An empty cell (or null, or a name that a JSON object lacks) is a missing value: it has no say
-    in its column's type, and the row has no such feature. Cells are as they stand in the table:
-    their types are known when all of it has been read.
+    in its column's type, and the row has no such feature. Cells keep the table's spelling: their
+    types are known when all of it has been read.
 
     Args:
         file: Path or URI.

@@ -265,7 +265,7 @@ def test_tables_listed_by_workers(
     assert {"duplicate_row", "no_label"} <= set(here.reasons.values())
     details = [each["detail"] for each in here.rejected if each["reason"] == "duplicate_row"]
     assert details == [f"the same image and label as line 5 of {folder}/one.jsonl"] * 2
-    # Rows that go, come, change, and stand elsewhere.
+    # Rows that are removed, added, changed and moved.
     (folder / "new.png").write_bytes(encoded(gradient(77), "PNG"))
     os.utime(folder / "6.png", (1, 1))
     write([{"image": "new.png", "label": "a", "split": "train"}, *lines[7:], *lines[:5], lines[6]])
