@@ -28,7 +28,7 @@ def has_sound_segments(jpeg: bytes) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class PlainJpeg:
-    """The header of a JPEG without anything unusual, read in less time than Pillow takes to open it.
+    """The header of a JPEG without anything unusual, read faster than by opening it with Pillow.
 
     Attributes:
         mode: Pillow's name of its kind of pixels.
