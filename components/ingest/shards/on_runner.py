@@ -5,7 +5,6 @@ known of photographs: their digests to find equal ones, their hashes to find con
 hashes of the validation and test splits, which those of train are compared with.
 """
 
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,11 +18,12 @@ from components.ingest.shards.group import Group, moved
 from components.ingest.shards.listing import Listing, refused_file
 from components.ingest.shards.rows_on_runner import ListRows
 from components.ingest.shards.summary import Summary
+from components.ingest.shards.work_files import read_object, write_object
 from components.ingest.splits.duplicates import Duplicates
 from darkroom.artifacts.code_digest import code_digest
 from darkroom.artifacts.rejected import write_rejections
 from darkroom.beam.same_code import check_same_code
-from darkroom.storage.files import read_bytes, written_to
+from darkroom.storage.files import written_to
 
 SUMMARY_FILE = "summary.pickle"
 
@@ -71,7 +71,7 @@ def add_build(
 
 def read_summary(work: str) -> tuple[Summary, Any]:
     """Reads what `add_build` left: the summary, and what the last look gave."""
-    summary, found = pickle.loads(read_bytes(f"{work}/{SUMMARY_FILE}"))
+    summary, found = read_object(SUMMARY_FILE, work)
     assert isinstance(summary, Summary)
     return summary, found
 
@@ -126,5 +126,4 @@ def _write_summary(
     for summary in pair[1]:
         total.merge(summary)
     found = last_look(total, folder, work, settings)
-    with written_to(work) as local:
-        (local / SUMMARY_FILE).write_bytes(pickle.dumps((total, found)))
+    write_object(SUMMARY_FILE, (total, found), work)

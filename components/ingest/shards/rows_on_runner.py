@@ -6,19 +6,16 @@ worker that reads their photographs.
 """
 
 import dataclasses
-import pickle
-import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import compress
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 
+from components.ingest.shards.blocks_on_runner import IndexPart, settled_blocks, spread_parts
 from components.ingest.shards.chunk import Chunk
-from components.ingest.shards.chunks import Sizes, size_of
+from components.ingest.shards.chunks import Sizes
 from components.ingest.shards.group import Group, moved
 from components.ingest.shards.groups import KnownRow, Numbers, known_groups, known_row
 from components.ingest.shards.index import read_facts
@@ -30,44 +27,22 @@ from components.ingest.shards.known import (
     known_marks,
     row_marks,
 )
-from components.ingest.shards.listing import (
-    SOURCE_FILE,
-    Listing,
-    Source,
-    refused_source_file,
-    side_file,
-    write_side_files,
+from components.ingest.shards.listing import Listing
+from components.ingest.shards.work_files import (
+    PARTITIONS,
+    SETTLED,
+    block_rows,
+    read_object,
+    write_object,
 )
-from components.ingest.sources.blocks import Block, Facts, Place, Repeat, list_part
-from components.ingest.sources.parts import Part, find_parts
-from components.ingest.sources.repeats import find_repeats
+from components.ingest.sources.blocks import Place
+from components.ingest.sources.parts import Part
 from components.ingest.sources.settled import (
-    Rows,
     Settled,
-    check_source,
-    settle,
-    settled_rows,
-    with_all_splits,
 )
-from components.ingest.sources.versions import Versions
-from darkroom.artifacts.code_digest import code_digest
-from darkroom.artifacts.rejected import write_rejections
-from darkroom.beam.remote import check_reachable
-from darkroom.beam.same_code import check_same_code
-from darkroom.storage.files import read_bytes, written_to
-from darkroom.storage.paths import is_uri
+from darkroom.storage.files import written_to
 
-_SETTLED, _NUMBERS = "settled.pickle", "numbers.pickle"
-_PARTITIONS = 64
-"""Parts in which equal digests, or equal fingerprints, are brought together."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _IndexPart:
-    """A part of the earlier run's index."""
-
-    number: int
-    path: str
+_NUMBERS = "numbers.pickle"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,29 +74,8 @@ class ListRows(beam.PTransform):  # type: ignore[misc]
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         """Takes the pipeline; gives pairs of a number and a `Chunk` or a `Group`."""
         listing, work = self._listing, self._work
-        # Dask makes as many parts of what is grouped as came in: one, of the list of parts.
-        spread = begin | "Parts" >> beam.Create(range(listing.parts)) | beam.Map(_as_spread)
-        parts = (
-            (begin | beam.Create([work]) | "Find parts" >> beam.FlatMap(_parts, listing), spread)
-            | "Parts and spread" >> beam.Flatten()
-            | "Spread parts" >> beam.GroupByKey()
-        )
-        listed = parts | "List" >> beam.FlatMap(_listed, listing, work, code_digest(__name__))
-        repeats = (
-            listed
-            | "Digests of rows" >> beam.FlatMap(_keys)
-            | "Equal rows" >> beam.GroupByKey()
-            | "Repeats" >> beam.FlatMap(_repeats)
-        )
-        blocks = (
-            {"listed": listed | "Blocks" >> beam.Map(_without_keys), "repeats": repeats}
-            | "With their repeats" >> beam.CoGroupByKey()
-            | "Drop repeats" >> beam.Map(_drop_repeats, work)
-            | "All facts" >> beam.GroupByKey()
-            | "Settle" >> beam.FlatMap(_settle, listing, work)
-            | "Settled" >> beam.GroupByKey()
-            | "Settle rows" >> beam.Map(_settle_rows, work)
-        )
+        parts = spread_parts(begin, listing, work)
+        blocks = settled_blocks(parts, listing, work)
         matches = self._matches(parts, blocks) if listing.previous else None
         numbers = (
             (
@@ -170,108 +124,23 @@ def _without_matches(pair: tuple[Place, Any]) -> tuple[Place, dict[str, list[Any
     return pair[0], {"block": [pair[1]], "matches": []}
 
 
-def _as_spread(number: int) -> tuple[str, None]:
-    return f"spread {number}", None
-
-
-def _parts(work: str, listing: Listing) -> Iterator[tuple[str, Part | _IndexPart]]:
-    with tempfile.TemporaryDirectory() as nowhere:
-        # Archives and digits are unpacked where other workers on this machine find them.
-        scratch = Path(nowhere if is_uri(work) else f"{work}/source")
-        scratch.mkdir(parents=True, exist_ok=True)
-        for part in find_parts(listing.data, scratch):
-            yield f"part {part.number}", part
-    for number, path in enumerate(listing.previous):
-        yield f"index {number}", _IndexPart(number, path)
-
-
-def _listed(
-    pair: tuple[str, Iterable[Part | _IndexPart | None]], listing: Listing, work: str, code: str
-) -> Iterator[tuple[Place, bytes]]:
-    check_same_code(__name__, code)
-    for part in pair[1]:
-        if part is None or isinstance(part, _IndexPart):
-            continue
-        versions = Versions()
-        for block in list_part(part, listing.settings):
-            if listing.workers is not None:
-                check_reachable([row.location for row in block.rows], listing.workers)
-                check_reachable([row.mask for row in block.rows], listing.workers)
-            block.rows = versions.of(block.rows)
-            _write(f"listed-{_named(block.place)}", block, work)
-            yield block.place, block.keys().tobytes()
-
-
-def _without_keys(pair: tuple[Place, bytes]) -> tuple[Place, None]:
-    return pair[0], None
-
-
-def _drop_repeats(pair: tuple[Place, Any], work: str) -> tuple[int, Facts]:
-    place, joined = pair
-    block: Block = _read(f"listed-{_named(place)}", work)
-    block.drop(repeat for some in joined["repeats"] for repeat in some)
-    _write(f"unlike-{_named(place)}", block, work)
-    return 0, block.facts()
-
-
-def _settle(
-    pair: tuple[int, Iterable[Facts]], listing: Listing, work: str
-) -> Iterator[tuple[Place, None]]:
-    facts = list(pair[1])
-    settled = with_all_splits(settle(facts, listing.settings), facts, listing.settings)
-    check_source(listing.data, facts, settled, listing.settings)
-    _write(_SETTLED, settled, work)
-    source = Source(0, settled.columns, Counter(), Counter())
-    for each in facts:
-        source.rows += each.rows + each.refused.total()
-        source.reasons.update(each.refused)
-        source.side_files.update(each.side_files)
-    _write(SOURCE_FILE, source, work)
-    for place in settled.places:
-        yield place, None
-
-
-def _keys(pair: tuple[Place, bytes]) -> Iterator[tuple[int, bytes]]:
-    keys = np.frombuffer(pair[1], np.uint64).reshape(-1, 4)
-    partitions = keys[:, 0] % _PARTITIONS
-    for partition in np.unique(partitions):
-        yield int(partition), keys[partitions == partition].tobytes()
-
-
-def _repeats(pair: tuple[int, Iterable[bytes]]) -> Iterator[tuple[Place, list[Repeat]]]:
-    yield from find_repeats(np.frombuffer(b"".join(pair[1]), np.uint64).reshape(-1, 4)).items()
-
-
-def _settle_rows(pair: tuple[Place, Any], work: str) -> tuple[Place, None]:
-    """Writes a block's rows as all rows decide, each with the bytes that it counts as."""
-    place, _ = pair
-    block: Block = _read(f"unlike-{_named(place)}", work)
-    rows = settled_rows(block, _read(_SETTLED, work))
-    _write(f"rows-{_named(place)}", (rows, list(map(size_of, rows.rows))), work)
-    with written_to(work) as local:
-        if rows.rejections:
-            write_rejections(local / refused_source_file(_named(place)), rows.rejections)
-        write_side_files(local / side_file(_named(place)), block.side_files)
-    return place, None
-
-
 def _known_marks(
-    pair: tuple[str, Iterable[Part | _IndexPart | None]],
+    pair: tuple[str, Iterable[Part | IndexPart | None]],
 ) -> Iterator[tuple[int, Any]]:
     for part in pair[1]:
-        if isinstance(part, _IndexPart):
+        if isinstance(part, IndexPart):
             yield from _partitioned(known_marks(part.path, part.number))
 
 
 def _row_marks(pair: tuple[Place, None], work: str) -> Iterator[tuple[int, Any]]:
-    rows, _ = _rows(pair[0], work)
+    rows, _ = block_rows(pair[0], work)
     yield from _partitioned(row_marks(rows.rows, rows.ordinals))
 
 
 def _partitioned(marks: Iterable[RowMark | KnownMark]) -> Iterator[tuple[int, Any]]:
     partitions: dict[int, list[Any]] = defaultdict(list)
     for mark in marks:
-        partitions[mark.mark[0] % _PARTITIONS].append(mark)
+        partitions[mark.mark[0] % PARTITIONS].append(mark)
     yield from partitions.items()
 
 
@@ -279,7 +148,7 @@ def _matches(pair: tuple[int, Iterable[Any]], work: str) -> Iterator[tuple[Place
     marks = [mark for some in pair[1] for mark in some]
     rows = [mark for mark in marks if isinstance(mark, RowMark)]
     known = [mark for mark in marks if isinstance(mark, KnownMark)]
-    settled: Settled = _read(_SETTLED, work)
+    settled: Settled = read_object(SETTLED, work)
     found: dict[Place, list[Match]] = defaultdict(list)
     for match in find_matches(rows, known):
         found[settled.place(match.ordinal)].append(match)
@@ -288,7 +157,7 @@ def _matches(pair: tuple[int, Iterable[Any]], work: str) -> Iterator[tuple[Place
 
 def _measured(pair: tuple[Place, Any], work: str) -> tuple[int, _Measured]:
     place, joined = pair
-    rows, known_sizes = _rows(place, work)
+    rows, known_sizes = block_rows(place, work)
     matches = _by_ordinal(joined["matches"])
     sizes = Sizes()
     pairs = zip(known_sizes, rows.ordinals, strict=True)
@@ -302,11 +171,11 @@ def _by_ordinal(matches: Iterable[list[Match]]) -> dict[int, Match]:
 
 
 def _stored(
-    pair: tuple[str, Iterable[Part | _IndexPart | None]],
+    pair: tuple[str, Iterable[Part | IndexPart | None]],
 ) -> Iterator[tuple[int, tuple[int, bool]]]:
     """Which parts of the earlier index there are, and whether they have shards."""
     for part in pair[1]:
-        if isinstance(part, _IndexPart):
+        if isinstance(part, IndexPart):
             yield 0, (part.number, bool(read_facts(part.path)["shards"]))
 
 
@@ -328,7 +197,7 @@ def _number(
     for each in measures:
         befores[each.place] = before
         before += each.sizes.within(numbers.cut.file)
-    _write(_NUMBERS, (numbers, befores), work)
+    write_object(_NUMBERS, (numbers, befores), work)
     for each in measures:
         yield each.place, None
     for part in index:
@@ -350,8 +219,8 @@ def _index_part(pair: tuple[Place, None]) -> Iterator[tuple[int, None]]:
 
 def _chunks(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, Chunk]]:
     place, joined = pair
-    rows, sizes = _rows(place, work)
-    numbers, befores = _read(_NUMBERS, work)
+    rows, sizes = block_rows(place, work)
+    numbers, befores = read_object(_NUMBERS, work)
     matches = _by_ordinal(joined["matches"])
     is_new = [ordinal not in matches for ordinal in rows.ordinals]
     parts = (list(compress(some, is_new)) for some in (rows.rows, rows.ordinals, sizes))
@@ -365,7 +234,7 @@ def _chunks(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, Chunk]]:
 def _known_rows(pair: tuple[Place, Any], work: str) -> Iterator[tuple[int, list[KnownRow]]]:
     place, joined = pair
     matches = _by_ordinal(joined["matches"])
-    rows, _ = _rows(place, work)
+    rows, _ = block_rows(place, work)
     found: dict[int, list[KnownRow]] = defaultdict(list)
     for row, ordinal in zip(rows.rows, rows.ordinals, strict=True):
         if match := matches.get(ordinal):
@@ -377,29 +246,10 @@ def _known_groups(
     pair: tuple[int, Any], listing: Listing, work: str
 ) -> Iterator[tuple[int, Group]]:
     part, joined = pair
-    numbers, _ = _read(_NUMBERS, work)
+    numbers, _ = read_object(_NUMBERS, work)
     rows = [row for some in joined["rows"] for row in some]
     with written_to(work) as local:
         groups = known_groups(listing.previous[part], part, rows, numbers, local)
     for group in groups:
         entries = moved(group, work).entries
         yield group.number, dataclasses.replace(group, entries=entries)
-
-
-def _rows(place: Place, work: str) -> tuple[Rows, list[int]]:
-    """A block's rows, and the bytes that each counts as: measured once, since files may grow."""
-    rows: tuple[Rows, list[int]] = _read(f"rows-{_named(place)}", work)
-    return rows
-
-
-def _named(place: Place) -> str:
-    return f"{place[0]:05d}-{place[1]:05d}"
-
-
-def _write(name: str, content: object, work: str) -> None:
-    with written_to(work) as local:
-        (local / name).write_bytes(pickle.dumps(content, pickle.HIGHEST_PROTOCOL))
-
-
-def _read(name: str, work: str) -> Any:
-    return pickle.loads(read_bytes(f"{work}/{name}"))
