@@ -102,7 +102,7 @@ def all_doors(
     export(network, graph, out / "model")
     keras.backend.clear_session()
     images = [parsed_example(record)["image_bytes"][0] for record in records]
-    model = load_model(Version(1, out / "model"))
+    model = load_model(Version(1, str(out / "model")))
     return {
         "training records": from_stored(model, out),
         "evaluation": from_evaluation(out / "model", records),

@@ -46,6 +46,7 @@ PUSH_TARGET = '''
 from pathlib import Path
 
 from components.push.targets.target import PushedVersion
+from darkroom.artifacts.push_log import Entry
 from darkroom.errors import StepError
 
 
@@ -62,7 +63,7 @@ class ToyTarget:
         """By its scheme."""
         return destination.startswith("toy://")
 
-    def publish(self, model, record):
+    def publish(self, model, record, traffic=100):
         """Appends the digest."""
         with self._file.open("a") as file:
             file.write(model.manifest["digest"] + "\\n")
@@ -71,6 +72,10 @@ class ToyTarget:
     def current(self):
         """The last line."""
         return next(iter(self.versions()), None)
+
+    def canary(self):
+        """None: all requests go to the last."""
+        return None
 
     def fetch(self, version, folder):
         """Not to be had."""
@@ -93,12 +98,24 @@ class ToyTarget:
         """None: they are forgotten."""
         return []
 
-    def rollback(self, to=None):
+    def promote(self, traffic=100, reason=""):
+        """There is nothing to promote."""
+        raise StepError("a file of digests has no canary")
+
+    def prune(self, keep):
+        """Keeps all."""
+        return []
+
+    def log(self):
+        """None is kept."""
+        return []
+
+    def rollback(self, to=None, reason=""):
         """Removes the last line."""
         last, before = self.versions()[:2]
         lines = self._file.read_text().split()[:-1]
         self._file.write_text("\\n".join(lines) + "\\n")
-        return [last], before
+        return Entry("rollback", last.number, before.number, rolled_back=[last.number])
 
 
 TARGET = ToyTarget

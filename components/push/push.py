@@ -49,18 +49,26 @@ def push(
         target = target_for(settings.destination or str(temporary))
         if settings.rolled_back == "refuse":
             _refuse_rolled_back(target, checked)
-        published = target.publish(checked, _record(evaluated))
+        published = target.publish(checked, _record(evaluated), settings.traffic)
+        if settings.keep is not None:
+            for number in target.prune(settings.keep):
+                _log.info("version %d removed", number)
         location = published.location
         if settings.destination is None:  # the artifact gets its own name at the end
             location = str(pushed / Path(location).relative_to(temporary))
+        share = target.traffic().get(published.number, 0)
+        where = settings.destination or str(pushed)
         content = {
-            "destination": settings.destination or str(pushed),
+            "destination": where,
             "version": published.number,
             "path": location,
             "digest": published.digest,
+            "traffic": share,
         }
         write_manifest(temporary, "pushed", content)
     _log.info("version %d at %s", published.number, location)
+    if share < 100:
+        _log.info("a canary with %d %% of the requests; then: darkroom promote %s", share, where)
     return location
 
 

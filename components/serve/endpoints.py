@@ -16,6 +16,9 @@ from components.serve.served_model import JsonCall, ServedModel
 from components.serve.v2_request import JSON_LENGTH, parse_v2
 from darkroom.settings import nearest
 
+VERSION_HEADER = "X-Model-Version"
+"""Header of an answer in TF Serving's form: the number of the version that gave it."""
+
 
 def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedModel) -> None:
     """Adds the routes; added before KServe's own, so that they win where paths are the same.
@@ -72,14 +75,16 @@ class _Endpoints:
         self._check_name(name)
         call = JsonCall(await request.body(), version)
         answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
-        return Response(answer, media_type="application/json")
+        headers = {VERSION_HEADER: str(answer.version)}
+        return Response(answer.body, headers=headers, media_type="application/json")
 
     async def infer(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions in KServe's V2 protocol; KServe's own route fails on binary tensors."""
         self._check_name(name)
-        self._model.current(version)
+        self._model.current(version)  # a wrong version is said before a wrong body
         length = request.headers.get(JSON_LENGTH)
         parsed = parse_v2(await request.body(), length, name)
+        parsed.model_version = version
         headers = dict(request.headers)
         response, _ = await self._data_plane.infer(name, parsed, headers)
         content, more = self._data_plane.encode(name, response, headers, {})
@@ -98,11 +103,12 @@ class _Endpoints:
             )
 
     def _states(self) -> list[dict[str, Any]]:
-        """The version that serves first, then the ones that are loading or failed to."""
+        """The version that serves, the canary, then those that are loading or failed to."""
         follower = self._model.follower
         # Read once each: a refresh in another thread may replace them meanwhile.
-        current, loading, errors = follower.current, follower.loading, follower.errors
-        states = [_state(current.version.number, "AVAILABLE")] if current else []
+        served = [model for model in (follower.current, follower.canary) if model is not None]
+        loading, errors = follower.loading, follower.errors
+        states = [_state(model.version.number, "AVAILABLE") for model in served]
         if loading is not None:
             states.append(_state(loading, "LOADING"))
         failed = [(number, why) for number, why in errors.items() if number != loading]

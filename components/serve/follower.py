@@ -1,15 +1,19 @@
 """The versions of a model directory, and the one that serves: the highest that loads."""
 
+import contextlib
+import dataclasses
 import gc
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.serve.errors import reason
 from components.serve.loaded_model import LoadedModel, load_model
 from darkroom.artifacts import model_repository
 from darkroom.artifacts.model_repository import GRAPH_FILE, Version
-from darkroom.errors import SettingsError
+from darkroom.artifacts.traffic import canary_traffic, find_canary
+from darkroom.errors import SettingsError, StepError
 
 _LOG = logging.getLogger("darkroom.serve")
 
@@ -22,8 +26,8 @@ def find_versions(model_dir: Path) -> list[Version]:
             or a model repository, as `darkroom.artifacts.model_repository` describes it.
     """
     if model_repository.is_complete(model_dir):
-        numbered = model_repository.is_version_name(model_dir.name)
-        return [Version(int(model_dir.name) if numbered else 1, model_dir)]
+        parsed = model_repository.parsed_name(model_dir.name)
+        return [Version(parsed[0] if parsed else 1, str(model_dir))]
     return model_repository.find_versions(model_dir)
 
 
@@ -52,7 +56,7 @@ def model_name(model_dir: Path) -> str:
     """
     # A link keeps its own name, which Path.resolve would lose.
     folder = Path(os.path.abspath(model_dir))  # noqa: PTH100
-    if model_repository.is_version_name(folder.name):
+    if model_repository.parsed_name(folder.name):
         folder = folder.parent
     return folder.name or "model"
 
@@ -69,12 +73,16 @@ class VersionFollower:
 
     Attributes:
         current: The version that serves, if any.
+        canary: The version that gets a share of its requests, if any.
+        share: That share, in percent.
         loading: The number of the version that is being loaded, if any.
         errors: Why versions in the directory cannot be loaded, by number.
     """
 
     def __init__(self, model_dir: Path, name: str) -> None:
         self.current: LoadedModel | None = None
+        self.canary: LoadedModel | None = None
+        self.share = 0
         self.loading: int | None = None
         self.errors: dict[int, str] = {}
         self._failed_stamps: dict[int, object] = {}
@@ -82,40 +90,73 @@ class VersionFollower:
         self._name = name
 
     def refresh(self) -> None:
-        """Loads the highest version that loads, unless it is the current one; blocks meanwhile.
+        """Loads the highest version that loads, and the canary; blocks meanwhile.
 
         A version that fails to load is tried again once its files have changed, as they do while
         somebody copies it. Where no version is left, the current one keeps serving.
         """
         versions = find_versions(self._model_dir)
-        present = {version.number for version in versions}
+        canary = find_canary(self._model_dir)
+        present = {version.number for version in (*versions, *([canary] if canary else []))}
         self.errors = {number: why for number, why in self.errors.items() if number in present}
+        self._refresh_current(versions)
+        self._refresh_canary(canary)
+
+    def _refresh_current(self, versions: Sequence[Version]) -> None:
         for version in versions:
             if self.current and self.current.version == version:
                 return
-            if self._has_changed(version) and self._load(version):
+            if self.canary and self.canary.version.number == version.number:
+                # It was promoted: its folder has another name, and what is loaded stays.
+                self._replace_current(dataclasses.replace(self.canary, version=version))
                 return
+            if self._has_changed(version) and (model := self._load(version)):
+                self._replace_current(model)
+                return
+
+    def _refresh_canary(self, version: Version | None) -> None:
+        if version is None or (self.current and self.current.version.number == version.number):
+            self._replace_canary(None, 0)
+            return
+        model = self.canary if self.canary and self.canary.version == version else None
+        if model is None and self._has_changed(version):
+            model = self._load(version)
+        try:
+            share = canary_traffic(self._model_dir)
+        except StepError as error:
+            _LOG.warning("the canary gets no requests: %s", error)
+            share = 0
+        self._replace_canary(model, share if model else 0)
+
+    def _replace_canary(self, model: LoadedModel | None, share: int) -> None:
+        if (model and model.version, share) != (self.canary and self.canary.version, self.share):
+            number = model.version.number if model else 0
+            text = f"version {number} gets {share} % of the requests" if model else "no canary"
+            _LOG.info("%s: %s", self._name, text)
+        # In this order a request that reads both never gives a share to no model.
+        if model is None:
+            self.share, self.canary = 0, None
+        else:
+            self.canary, self.share = model, share
 
     def _has_changed(self, version: Version) -> bool:
         """Whether a version is new, or has other files than when it failed to load."""
-        stamp = version.stamp()
+        stamp = _stamp(version.folder)
         if version.number in self.errors and self._failed_stamps[version.number] == stamp:
             return False
         self._failed_stamps[version.number] = stamp
         return True
 
-    def _load(self, version: Version) -> bool:
+    def _load(self, version: Version) -> LoadedModel | None:
         self.loading = version.number
         try:
-            model = load_model(version)
+            return load_model(version)
         # A broken SavedModel raises any of a dozen types, and none may end the server.
         except Exception as error:
             self._keep_current(version.number, reason(error))
-            return False
+            return None
         finally:
             self.loading = None
-        self._replace_current(model)
-        return True
 
     def _keep_current(self, number: int, why: str) -> None:
         self.errors = {**self.errors, number: why}
@@ -132,3 +173,15 @@ class VersionFollower:
             # A SavedModel has reference cycles: without this its memory would stay in use.
             del previous
             gc.collect()
+
+
+def _stamp(folder: Path) -> frozenset[tuple[Path, int, int]]:
+    """Path, size in bytes and time of change of each of a version's files."""
+    states = []
+    # Somebody may be removing the version, at which Path.rglob fails.
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                states.append((path, stat.st_size, stat.st_mtime_ns))
+    return frozenset(states)

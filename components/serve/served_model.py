@@ -5,6 +5,7 @@ Imported only when a server starts, since KServe's import takes more than a seco
 
 import asyncio
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import kserve
@@ -15,8 +16,9 @@ from components.serve.errors import RequestError
 from components.serve.follower import VersionFollower
 from components.serve.loaded_model import LoadedModel
 from components.serve.prediction import predict_json
+from components.serve.routing import version_for
 from components.serve.settings import ServeSettings
-from components.serve.v2_protocol import input_types, output_types, predict_v2
+from components.serve.v2_protocol import content_of, input_types, output_types, predict_v2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,19 @@ class JsonCall:
 
     body: bytes
     version: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonAnswer:
+    """An answer of TF Serving's predict API.
+
+    Attributes:
+        body: Its body.
+        version: The number of the version that answered.
+    """
+
+    body: bytes
+    version: int
 
 
 class ServedModel(kserve.Model):  # type: ignore[misc]
@@ -47,28 +62,26 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         self.settings = settings
         self.stopping = asyncio.Event()
 
-    def current(self, version: str | None = None) -> LoadedModel:
-        """The version that serves.
+    def current(self, version: str | None = None, content: Iterable[bytes] = ()) -> LoadedModel:
+        """The version that answers a request.
 
         Args:
-            version: The number that it must have, if any.
+            version: The number that was asked for, if any.
+            content: The request's bytes, in parts.
 
         Raises:
-            RequestError: It is another one, or none is loaded yet.
+            RequestError: That version is not served, or none is loaded yet.
         """
-        model = self.follower.current
+        model = version_for(self.follower, content, version)
         if model is None:
             raise RequestError(f"model '{self.name}' is still loading", status=503)
-        if version not in (None, str(model.version.number)):
-            number = model.version.number
-            raise RequestError(f"version {version} is not served; version {number} is", status=404)
         return model
 
     async def predict(
         self,
         payload: JsonCall | kserve.InferRequest,
         _headers: dict[str, str] | None = None,
-    ) -> bytes | kserve.InferResponse:
+    ) -> JsonAnswer | kserve.InferResponse:
         """Answers in a thread, so that other requests and health checks do not wait.
 
         Raises:
@@ -76,10 +89,12 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
             InvalidInput: The same of KServe's V2 protocol.
         """
         if isinstance(payload, JsonCall):
-            model = self.current(payload.version)
-            return await asyncio.to_thread(predict_json, model, payload.body, self.settings)
+            model = self.current(payload.version, [payload.body])
+            body = await asyncio.to_thread(predict_json, model, payload.body, self.settings)
+            return JsonAnswer(body, model.version.number)
         try:
-            return await asyncio.to_thread(predict_v2, self.current(), payload, self.settings)
+            model = self.current(payload.model_version or None, content_of(payload))
+            return await asyncio.to_thread(predict_v2, model, payload, self.settings)
         except RequestError as error:
             # Half a character, which text may quote, cannot be written in any answer.
             text = str(error).encode("utf-8", "backslashreplace").decode()

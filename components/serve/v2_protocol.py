@@ -4,6 +4,7 @@ V2's JSON has no form for bytes that are not text, so send images over gRPC, as 
 over REST, or in TF Serving's JSON.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import kserve
@@ -47,6 +48,14 @@ def predict_v2(
         use_binary_outputs=request.use_binary_outputs,
         requested_outputs=request.request_outputs,
     )
+
+
+def content_of(request: kserve.InferRequest) -> Iterator[bytes]:
+    """A request's values in bytes, to share requests between versions by."""
+    for tensor in request.inputs:
+        # KServe keeps binary values here, and has no public name for them.
+        raw = tensor._raw_data
+        yield repr(tensor.data).encode() if raw is None else bytes(raw)
 
 
 def input_types(model: LoadedModel) -> list[dict[str, Any]]:

@@ -17,14 +17,8 @@ from pathlib import Path
 
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.errors import StepError
-from darkroom.storage.files import (
-    StoredFile,
-    clear_errors,
-    delete_folder,
-    exists,
-    list_files,
-    upload,
-)
+from darkroom.storage.files import StoredFile, clear_errors, exists, list_files, upload
+from darkroom.storage.folders import delete_folder
 from darkroom.storage.paths import is_uri
 
 _OURS = re.compile(r"(examples|transformed_examples|darkroom)-[0-9a-f]{32}")

@@ -18,7 +18,8 @@ from darkroom.beam.options import (
 )
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files as storage
-from darkroom.storage.files import cause, clear_errors, delete_folder
+from darkroom.storage.files import cause, clear_errors
+from darkroom.storage.folders import delete_folder
 from darkroom.storage.paths import is_uri, mounted_uri
 
 _EXAMPLE = "gs://my-bucket/tmp"

@@ -172,14 +172,16 @@ def move_folder(source: Path, target: Path, last: Sequence[str] = ()) -> None:
 
     Args:
         source: The folder.
-        target: Its new name, which nothing has.
+        target: Its new name, which nothing has but a part of the same folder, where it was cut off.
         last: Names of files that readers take for the sign that a folder is complete, in order:
             they are the last to come and the first to go.
 
     Raises:
         OSError: It cannot be renamed.
     """
-    if _rename_folder(source, target, last):
+    if target.exists():
+        _copy_folder(source, target, last)
+    elif _rename_folder(source, target, last):
         return
     for name in reversed(last):
         (source / name).unlink(missing_ok=True)
@@ -195,7 +197,12 @@ def _rename_folder(source: Path, target: Path, last: Sequence[str]) -> bool:
             raise
     else:
         return True
-    # File by file then, so ordered that what readers go by comes last, and comes whole.
+    _copy_folder(source, target, last)
+    return False
+
+
+def _copy_folder(source: Path, target: Path, last: Sequence[str]) -> None:
+    """Copies file by file, so ordered that what readers go by comes last, and comes whole."""
     order = {name: number for number, name in enumerate(last, 1)}
     for file in sorted(source.rglob("*"), key=lambda path: order.get(path.name, 0)):
         if file.is_file():
@@ -203,7 +210,6 @@ def _rename_folder(source: Path, target: Path, last: Sequence[str]) -> bool:
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(copy) as temporary:
                 shutil.copyfile(file, temporary)
-    return False
 
 
 def _sync(path: Path) -> None:

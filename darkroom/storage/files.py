@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import datetime
 import glob
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,7 +51,7 @@ def list_files(pattern: str) -> list[StoredFile]:
     """
     from fsspec.core import has_magic
 
-    system, path = _file_system(pattern)
+    system, path = file_system(pattern)
     # Clients of clouds raise by themselves what others leave out unless they are told to.
     strict = {} if system.async_impl else {"on_error": "raise"}
     try:
@@ -82,7 +81,7 @@ def list_level(folder: str) -> tuple[list[str], list[str]]:
         FileNotFoundError: There is no such bucket.
         OSError: The store refuses, or does not answer; each client has further errors of its own.
     """
-    system, path = _file_system(folder)
+    system, path = file_system(folder)
     path = path.rstrip("/")
     try:
         found = system.ls(path, detail=True)
@@ -108,7 +107,7 @@ def read_bytes(location: str) -> bytes:
         FileNotFoundError: There is none.
         OSError: It cannot be read.
     """
-    system, path = _file_system(location)
+    system, path = file_system(location)
     content: bytes = system.cat_file(path)
     return content
 
@@ -125,7 +124,7 @@ def opened(location: str | Path) -> Iterator[BinaryIO]:
         with Path(location).open("rb") as local:
             yield local
         return
-    system, path = _file_system(str(location))
+    system, path = file_system(str(location))
     with (
         clear_errors(f"cannot read {location}", StepError),
         system.open(path, "rb", block_size=_BLOCK, cache_type="readahead") as file,
@@ -133,9 +132,21 @@ def opened(location: str | Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def size(location: str) -> int | None:
+    """Bytes of a file; None where there is none."""
+    if not is_uri(location):
+        path = Path(location)
+        return path.stat().st_size if path.is_file() else None
+    system, path_there = file_system(location)
+    try:
+        return int(system.size(path_there))
+    except FileNotFoundError:
+        return None
+
+
 def exists(location: str) -> bool:
     """Whether there is a file or folder."""
-    system, path = _file_system(location)
+    system, path = file_system(location)
     return bool(system.exists(path))
 
 
@@ -149,7 +160,7 @@ def create(location: str, content: bytes) -> bool:
         # fsspec asks whether a local file is there, and only then writes it: several could.
         Path(location).parent.mkdir(parents=True, exist_ok=True)
         return create_file(Path(location), content)
-    system, path = _file_system(location)
+    system, path = file_system(location)
     try:
         system.pipe_file(path, content, mode="create")
     except FileExistsError:
@@ -159,7 +170,7 @@ def create(location: str, content: bytes) -> bool:
 
 def put(file: Path, location: str) -> None:
     """Copies a file from here to anywhere, under another name."""
-    system, path = _file_system(location)
+    system, path = file_system(location)
     system.makedirs(path.rpartition("/")[0], exist_ok=True)
     system.put_file(str(file), path)
 
@@ -167,17 +178,9 @@ def put(file: Path, location: str) -> None:
 def upload(files: Sequence[Path], folder: str) -> None:
     """Copies files from here into a folder anywhere, under their own names, several at a time."""
     if files:
-        system, path = _file_system(folder)
+        system, path = file_system(folder)
         system.makedirs(path, exist_ok=True)
         system.put([str(file) for file in files], [f"{path}/{file.name}" for file in files])
-
-
-def upload_folder(source: Path, folder: str) -> None:
-    """Copies all files of a folder here, and of those in it, into one anywhere."""
-    for place, _, names in os.walk(source):
-        below = Path(place).relative_to(source).as_posix()
-        target = folder if below == "." else f"{folder}/{below}"
-        upload([Path(place) / name for name in sorted(names)], target)
 
 
 def download(locations: Sequence[str], folder: Path) -> list[Path]:
@@ -188,16 +191,16 @@ def download(locations: Sequence[str], folder: Path) -> list[Path]:
     """
     if not locations:
         return []
-    system, _ = _file_system(locations[0])
+    system, _ = file_system(locations[0])
     paths = [folder / location.rpartition("/")[2] for location in locations]
-    system.get([_file_system(each)[1] for each in locations], [str(path) for path in paths])
+    system.get([file_system(each)[1] for each in locations], [str(path) for path in paths])
     return paths
 
 
 def copy(source: str, target: str) -> None:
     """Copies a file within one store, which does it itself."""
-    system, path = _file_system(source)
-    system.cp_file(path, _file_system(target)[1])
+    system, path = file_system(source)
+    system.cp_file(path, file_system(target)[1])
 
 
 @contextlib.contextmanager
@@ -233,25 +236,6 @@ def read_from(location: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def read_folder(folder: str) -> Iterator[Path]:
-    """Gives a folder's path here: its own, or that of a copy of it and of those in it.
-
-    Raises:
-        StepError: It cannot be read.
-    """
-    if not is_uri(folder):
-        yield Path(folder)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        with clear_errors(f"cannot read {folder}", StepError):
-            for file in list_files(f"{glob.escape(folder)}/**"):
-                path = Path(temporary) / file.location.removeprefix(f"{folder}/")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                download([file.location], path.parent)
-        yield Path(temporary)
-
-
-@contextlib.contextmanager
 def read_all(locations: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Gives files' paths here: their own, or those of copies while they are used.
 
@@ -271,14 +255,8 @@ def read_all(locations: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def delete(locations: Sequence[str]) -> None:
     """Removes files that are there."""
     if locations:
-        system, _ = _file_system(locations[0])
-        system.rm([_literal(system, _file_system(location)[1]) for location in locations])
-
-
-def delete_folder(location: str) -> None:
-    """Removes a folder, and all that is in it."""
-    system, path = _file_system(location)
-    system.rm(_literal(system, path), recursive=True)
+        system, _ = file_system(locations[0])
+        system.rm([literal(system, file_system(location)[1]) for location in locations])
 
 
 @contextlib.contextmanager
@@ -307,7 +285,8 @@ def cause(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _file_system(location: str) -> tuple[Any, str]:
+def file_system(location: str) -> tuple[Any, str]:
+    """The file system of fsspec that a location is in, and its path there."""
     # Its import takes a while, and most runs have no URI.
     from fsspec.core import url_to_fs
 
@@ -316,7 +295,7 @@ def _file_system(location: str) -> tuple[Any, str]:
     return system, path
 
 
-def _literal(system: Any, path: str) -> str:
+def literal(system: Any, path: str) -> str:
     """A path for `rm`, which the clouds' file systems would read as a pattern."""
     return glob.escape(path) if system.async_impl else path
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from darkroom.errors import SettingsError
-from darkroom.storage import files
+from darkroom.storage import files, folders
 from darkroom.tests.cloud_storage import fake_cloud_storage, fake_s3
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_what_is_uploaded_is_listed_read_and_deleted(root: str, tmp_path: Path) 
     assert [path.read_bytes() for path in copies] == [bytes(number) for number in range(20)]
     files.delete([listed[0].location])
     assert len(files.list_files(f"{root}/a/*")) == 19
-    files.delete_folder(f"{root}/a")
+    folders.delete_folder(f"{root}/a")
     assert files.list_files(f"{root}/**") == []
 
 

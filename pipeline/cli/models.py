@@ -1,4 +1,4 @@
-"""The verbs for a model, and for what was pushed: `serve`, `explain`, `rollback` and `lineage`."""
+"""The verbs for a model: `serve`, `explain` and `lineage`."""
 
 import json
 import sys
@@ -80,28 +80,6 @@ def explain(
     model = model_dir if version is None else version.folder
     explain_files(model, images, validate_settings(ExplainSettings, values, "explain"), out)
     print(out)
-
-
-def rollback(
-    destination: Annotated[str, typer.Argument(metavar="DEST", help="Where models are pushed.")],
-    to: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="The version to serve, one that was rolled back too."),
-    ] = None,
-) -> None:
-    """Make the previous pushed version serve again, or any other.
-
-    Example: darkroom rollback runs/served/flowers
-
-    What is rolled back is not pushed again. To undo a rollback of version 3: --to 3.
-    """
-    from components.push.targets import target_for
-
-    configure_logging()
-    gone, serving = target_for(destination).rollback(to)
-    numbers = ", ".join(str(version.number) for version in gone)
-    said = f"version{'s' if len(gone) > 1 else ''} {numbers} rolled back; " if gone else ""
-    print(f"{said}version {serving.number} serves")
 
 
 def lineage(

@@ -194,7 +194,8 @@ def clean(
 
 def _sweep(data_root: str, keep: int, dry_run: bool) -> None:
     from darkroom.artifacts.data_root import plan_sweep
-    from darkroom.storage.files import clear_errors, delete_folder
+    from darkroom.storage.files import clear_errors
+    from darkroom.storage.folders import delete_folder
 
     folders = plan_sweep(data_root, keep)
     for folder in folders:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from components.push.targets.folder import FolderTarget
+from components.push.targets.repository import RepositoryTarget
 from components.serve.follower import find_versions
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import read_model
@@ -52,7 +52,7 @@ def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -
         "evaluation": {"metrics": {"accuracy": 0.9}, "settings": {}},
         "provenance": read_lineage(model)["provenance"],
     }
-    FolderTarget(str(tmp_path / "served")).publish(read_model(model), record)
+    RepositoryTarget(str(tmp_path / "served")).publish(read_model(model), record)
     moved = tmp_path / "another machine"
     shutil.move(tmp_path / "served", moved)
     shutil.rmtree(tmp_path / "run")
@@ -111,7 +111,7 @@ def test_a_half_copied_version_is_not_what_serves(
 ) -> None:
     """Push, rollback, the server and lineage agree on which version serves."""
     destination = tmp_path / "served"
-    target = FolderTarget(str(destination))
+    target = RepositoryTarget(str(destination))
     record: dict[str, Any] = {"evaluation": {"metrics": {}, "settings": {}}, "provenance": {}}
     target.publish(read_model(model), record)
     (tmp_path / "newer").mkdir()
@@ -126,7 +126,7 @@ def test_a_half_copied_version_is_not_what_serves(
         return [folder.name for folder in seen]
 
     assert serving() == ["2", "2"]
-    monkeypatch.setattr("pipeline.cli.models.configure_logging", lambda: None)
+    monkeypatch.setattr("pipeline.cli.versions.configure_logging", lambda: None)
     result = CliRunner().invoke(application, ["rollback", str(destination)])
     assert result.output == "version 2 rolled back; version 1 serves\n"
     assert serving() == ["1", "1"]

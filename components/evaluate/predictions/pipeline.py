@@ -23,7 +23,8 @@ from darkroom.beam.remote import (
 )
 from darkroom.errors import StepError
 from darkroom.runtime.allocator import keep_freed_memory
-from darkroom.storage.files import clear_errors, upload_folder
+from darkroom.storage.files import clear_errors
+from darkroom.storage.folders import upload_folder
 from darkroom.storage.paths import mounted_uri
 
 

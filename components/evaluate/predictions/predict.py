@@ -21,7 +21,7 @@ from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
 from darkroom.runtime.pace import Pace
-from darkroom.storage.files import read_folder
+from darkroom.storage.folders import read_folder
 
 _log = logging.getLogger("darkroom.evaluate")
 

@@ -21,15 +21,8 @@ from darkroom.artifacts.examples import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
 from darkroom.artifacts.rejected import REJECTED_FILE, write_rejections
 from darkroom.errors import StepError
-from darkroom.storage.files import (
-    clear_errors,
-    delete_folder,
-    download,
-    exists,
-    list_files,
-    read_bytes,
-    upload,
-)
+from darkroom.storage.files import clear_errors, download, exists, list_files, read_bytes, upload
+from darkroom.storage.folders import delete_folder
 
 _LINES = "lines.json"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from darkroom.artifacts.model import Model
+from darkroom.artifacts.push_log import Entry
 
 PUSHED = "pushed"
 """Entry of a pushed model's manifest: its evaluation, and how it was pushed."""
@@ -49,14 +50,16 @@ class PushTarget(Protocol):
     def accepts(cls, destination: str) -> bool:
         """Whether a destination is written in its form."""
 
-    def publish(self, model: Model, record: Mapping[str, Any]) -> PushedVersion:
-        """Makes a model the version that serves, all at once and durably.
+    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+        """Makes a model the version that serves, or a canary, all at once and durably.
 
-        Pushing the model that already serves again, as a retried step does, changes nothing.
+        Pushing the model that already serves again, as a retried step does, changes nothing. Where
+        nothing serves yet, the model gets all requests. A canary that was there is superseded.
 
         Args:
             model: The checked model.
             record: The entry `pushed` of the version's manifest; JSON values.
+            traffic: The share of requests that it gets, in percent; below 100 it is a canary.
 
         Raises:
             StepError: It cannot be written.
@@ -64,6 +67,9 @@ class PushTarget(Protocol):
 
     def current(self) -> PushedVersion | None:
         """The version that serves; None if there is none."""
+
+    def canary(self) -> PushedVersion | None:
+        """The version that gets a share of the requests; None if there is none."""
 
     def fetch(self, version: PushedVersion, folder: Path) -> None:
         """Copies a version's model into a folder that does not exist yet.
@@ -81,17 +87,47 @@ class PushTarget(Protocol):
     def rolled_back(self) -> Sequence[PushedVersion]:
         """The versions that were taken out of service, the newest first."""
 
-    def rollback(self, to: int | None = None) -> tuple[Sequence[PushedVersion], PushedVersion]:
-        """Goes back to an earlier version: takes all above it out of service, for good.
+    def promote(self, traffic: int = 100, reason: str = "") -> Entry:
+        """Makes the canary the version that serves, or gives it another share of requests.
 
         Args:
-            to: The version's number, which may be out of service itself and then serves again; by
-                default the next whole one below the version that serves.
+            traffic: The share, in percent; at 100 the canary serves.
+            reason: Why, for the log.
 
         Returns:
-            The versions taken out of service, and the one that serves now.
+            The log's entry.
+
+        Raises:
+            SettingsError: There is no such destination.
+            StepError: There is no canary.
+        """
+
+    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+        """Takes the canary back, or goes back to an earlier version, for good.
+
+        Args:
+            to: The number of the version that is to serve, which may be out of service itself; all
+                above it are taken out of service. By default the canary is, and without one the
+                version that serves, for the next whole one below it.
+            reason: Why, for the log.
+
+        Returns:
+            The log's entry.
 
         Raises:
             SettingsError: There is no such destination.
             StepError: There is no version to go back to.
         """
+
+    def prune(self, keep: int) -> Sequence[int]:
+        """Removes all but the newest versions; never the one that serves, nor the canary.
+
+        Args:
+            keep: How many stay.
+
+        Returns:
+            The numbers of the removed versions.
+        """
+
+    def log(self) -> Sequence[Entry]:
+        """What was done at the destination, oldest first."""

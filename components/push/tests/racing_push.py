@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from components.push.targets.folder import FolderTarget
+from components.push.targets.repository import RepositoryTarget
 from darkroom.artifacts.model import read_model
 
 
@@ -34,7 +34,7 @@ def main(destination: str, folder: str, start: str, *options: str) -> None:
     model = read_model(Path(folder))
     while time.time() < float(start):
         time.sleep(0.0005)
-    published = FolderTarget(destination).publish(model, {})
+    published = RepositoryTarget(destination).publish(model, {})
     print(json.dumps({"number": published.number, "digest": published.digest}))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.push.push import push
 from components.push.settings import PushSettings
-from components.push.targets.folder import FolderTarget
+from components.push.targets.repository import RepositoryTarget
 from components.push.tests.conftest import Candidate, save_evaluation, save_model
 from darkroom.artifacts.manifest import folder_digest, read_manifest
 from darkroom.errors import StepError
@@ -18,12 +18,13 @@ pytestmark = pytest.mark.slow
 
 
 def served_versions(destination: Path) -> list[int]:
-    return [version.number for version in FolderTarget(str(destination)).versions()]
+    return [version.number for version in RepositoryTarget(str(destination)).versions()]
 
 
 def rolled_back(destination: Path) -> tuple[int, int]:
-    [before], after = FolderTarget(str(destination)).rollback()
-    return before.number, after.number
+    entry = RepositoryTarget(str(destination)).rollback()
+    [before] = entry.rolled_back
+    return before, entry.serving
 
 
 def run_push(candidate: Candidate, destination: Path, out: Path, **settings: Any) -> Path:
@@ -54,7 +55,7 @@ def test_a_blessed_model_becomes_the_newest_version(candidate: Candidate, tmp_pa
     assert read_manifest(tmp_path / "pushed", "pushed")["version"] == 1
     better = another(candidate, tmp_path, sharpness=2.0)
     assert run_push(better, destination, tmp_path).name == "2"
-    assert sorted(path.name for path in destination.iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in destination.iterdir()) == ["1", "2", "push_log"]
 
 
 def test_a_repeated_push_makes_no_new_version(candidate: Candidate, tmp_path: Path) -> None:
@@ -89,13 +90,13 @@ def test_what_was_rolled_back_is_not_pushed_again(candidate: Candidate, tmp_path
     with pytest.raises(StepError, match=message):
         run_push(newer, destination, tmp_path)
     assert served_versions(destination) == [1]
-    gone, serving = FolderTarget(str(destination)).rollback(to=2)
-    assert (gone, serving.number) == ([], 2)
+    entry = RepositoryTarget(str(destination)).rollback(to=2)
+    assert (entry.rolled_back, entry.serving) == ([], 2)
     assert run_push(newer, destination, tmp_path).name == "2"
     with pytest.raises(StepError, match="has no version 9; it has 2, 1"):
-        FolderTarget(str(destination)).rollback(to=9)
-    gone, serving = FolderTarget(str(destination)).rollback(to=1)
-    assert ([version.number for version in gone], serving.number) == ([2], 1)
+        RepositoryTarget(str(destination)).rollback(to=9)
+    entry = RepositoryTarget(str(destination)).rollback(to=1)
+    assert (entry.rolled_back, entry.serving) == ([2], 1)
 
 
 def test_a_rollback_passes_by_what_is_no_model(candidate: Candidate, tmp_path: Path) -> None:
@@ -108,10 +109,10 @@ def test_a_rollback_passes_by_what_is_no_model(candidate: Candidate, tmp_path: P
             tmp_path,
         )
     (destination / "2" / "labels.txt").write_text("changed\n")
-    gone, serving = FolderTarget(str(destination)).rollback()
-    assert ([version.number for version in gone], serving.number) == ([3, 2], 1)
+    entry = RepositoryTarget(str(destination)).rollback()
+    assert (entry.rolled_back, entry.serving) == ([3, 2], 1)
     with pytest.raises(StepError, match=r"\.rolled-back-2 is damaged: it cannot serve"):
-        FolderTarget(str(destination)).rollback(to=2)
+        RepositoryTarget(str(destination)).rollback(to=2)
 
 
 def test_a_half_copied_version_is_none(candidate: Candidate, tmp_path: Path) -> None:

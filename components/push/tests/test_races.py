@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.push.targets.folder import FolderTarget
+from components.push.targets.repository import RepositoryTarget
 from components.push.tests.test_targets import make_model
 from darkroom.artifacts.manifest import folder_digest
 
@@ -54,13 +54,16 @@ def test_none_is_lost_and_none_is_half(setup: str, tmp_path: Path) -> None:
             for model in models
         ]
         said = [json.loads(push.communicate()[0]) for push in pushes]
-        versions = FolderTarget(str(destination)).versions()
+        target = RepositoryTarget(str(destination))
+        versions = target.versions()
         assert {(v.number, v.digest) for v in versions} == {
             (line["number"], line["digest"]) for line in said
         }
         assert len(versions) == AT_ONCE
         assert all(folder_digest(Path(v.location)) == v.digest for v in versions)
-        assert len(list(destination.iterdir())) == AT_ONCE
+        assert len(list(destination.iterdir())) == AT_ONCE + 1  # the push log
+        log = target.log()
+        assert sorted(entry.version for entry in log) == sorted(v.number for v in versions)
 
 
 @pytest.mark.parametrize("option", [[], ["no-rename"]])
@@ -78,9 +81,9 @@ def test_a_killed_push_leaves_no_version(option: list[str], tmp_path: Path) -> N
         time.sleep(wait)
         push.send_signal(signal.SIGKILL)
         push.wait()
-        for version in FolderTarget(str(destination)).versions():
+        for version in RepositoryTarget(str(destination)).versions():
             assert folder_digest(Path(version.location)) == version.digest
             shutil.rmtree(version.location)
     small = make_model(tmp_path / "small", "s")
-    published = FolderTarget(str(destination)).publish(small, {})
-    assert FolderTarget(str(destination)).current() == published
+    published = RepositoryTarget(str(destination)).publish(small, {})
+    assert RepositoryTarget(str(destination)).current() == published

@@ -10,7 +10,7 @@ import pytest
 from components.push import targets
 from components.push.settings import PushSettings
 from components.push.targets import target_for
-from components.push.targets.folder import FolderTarget
+from components.push.targets.repository import RepositoryTarget
 from darkroom.artifacts.manifest import write_manifest
 from darkroom.artifacts.model import Model, read_model
 from darkroom.errors import SettingsError, StepError
@@ -41,12 +41,12 @@ def test_a_new_target_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
     try:
         assert type(target_for("shelf://attic")).__name__ == "Shelf"
-        assert isinstance(target_for("served/flowers"), FolderTarget)
+        assert isinstance(target_for("served/flowers"), RepositoryTarget)
         settings = validate_settings(PushSettings, {"destination": "shelf://attic"}, "push")
         assert settings.destination == "shelf://attic"
         message = (
-            "setting 'push.destination': no push target takes 'shelff://attic', expected a folder, "
-            "such as served/flowers or /gcs/my-bucket/served/flowers or shelf://ROOM; "
+            "setting 'push.destination': no push target takes 'shelff://attic', expected a folder "
+            "or bucket, such as served/flowers or gs://my-bucket/served/flowers or shelf://ROOM; "
             "did you mean 'shelf://'? (got 'shelff://attic')"
         )
         with pytest.raises(SettingsError) as caught:
@@ -56,8 +56,8 @@ def test_a_new_target_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         sys.modules.pop("components.push.targets.shelf", None)
 
 
-@pytest.mark.parametrize("destination", ["gs://bucket/served", "ftp://host/served"])
-def test_a_uri_is_no_folder(destination: str) -> None:
+@pytest.mark.parametrize("destination", ["https://host/served", "ftp://host/served"])
+def test_a_uri_of_no_store_is_no_folder(destination: str) -> None:
     with pytest.raises(SettingsError, match=r"'push\.destination': no push target takes '"):
         validate_settings(PushSettings, {"destination": destination}, "push")
 
@@ -74,10 +74,13 @@ def test_a_folder_target(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     half_copied = tmp_path / "served" / "3"
     half_copied.mkdir()
     with caplog.at_level(logging.WARNING):
-        rolled_back, serving = target.rollback()
+        entry = target.rollback()
     assert caplog.messages == [f"{half_copied} holds no complete model and is ignored"]
-    assert [(each.number, each.digest) for each in rolled_back] == [(2, second.manifest["digest"])]
-    assert target.rolled_back() == rolled_back
+    (gone,) = target.rolled_back()
+    assert (gone.number, gone.digest) == (2, second.manifest["digest"])
+    assert (entry.rolled_back, entry.serving) == ([2], 1)
+    serving = target.current()
+    assert serving is not None
     assert (serving.number, serving.digest) == (1, first.manifest["digest"])
     assert serving.manifest["pushed"] == {"by": "me"}
     assert [version.number for version in target.versions()] == [1]
@@ -90,7 +93,7 @@ def test_a_version_of_another_program_has_no_digest(tmp_path: Path) -> None:
     (tmp_path / "5").mkdir()
     (tmp_path / "5" / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "5" / "manifest.json").write_text(json.dumps({"kind": "other"}))
-    current = FolderTarget(str(tmp_path)).current()
+    current = RepositoryTarget(str(tmp_path)).current()
     assert current is not None
     assert (current.number, current.digest) == (5, None)
-    assert FolderTarget(str(tmp_path)).publish(make_model(tmp_path / "a", "a"), {}).number == 6
+    assert RepositoryTarget(str(tmp_path)).publish(make_model(tmp_path / "a", "a"), {}).number == 6

@@ -213,7 +213,7 @@ def _serves(entry: Mapping[str, Any]) -> bool:
     if current is None or (current.location, current.digest) != (pushed["path"], pushed["digest"]):
         return False
     folder = Path(current.location)
-    return not folder.is_dir() or is_whole(Version(current.number, folder))
+    return not folder.is_dir() or is_whole(Version(current.number, current.location))
 
 
 def _packages() -> list[str]:

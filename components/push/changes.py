@@ -1,0 +1,291 @@
+"""Changes of a model repository: each is logged before it is made, and made once.
+
+A change is planned upon the newest entry of the push log, written as the entry after it, and then
+carried out: folders take other names. Of several commands at once, one writes the entry; the
+others wait until it is carried out, and plan again upon it. A command that was killed after its
+entry is completed by the next one.
+"""
+
+import glob
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from darkroom.artifacts.model_repository import (
+    LAST_FILES,
+    Role,
+    Version,
+    find_folders,
+    find_versions,
+    folder_name,
+    is_version_name,
+    is_whole,
+    listed,
+    serving_version,
+)
+from darkroom.artifacts.push_log import Entry, PushLog, last_entry
+from darkroom.artifacts.traffic import canary_traffic, find_canary
+from darkroom.errors import StepError
+from darkroom.storage import files, folders
+
+_PATIENCE = 30.0
+"""Seconds without any progress after which a command is taken for killed."""
+_POLL = 0.1
+_log = logging.getLogger("darkroom.push")
+
+
+def publish(repository: str, staged: Version, traffic: int, facts: Mapping[str, Any]) -> Entry:
+    """Makes a staged version the one that serves, or a canary beside it.
+
+    A canary that was there is superseded. Where nothing serves yet, the first version gets all
+    requests, whatever share was asked for.
+
+    Args:
+        repository: Path or URI.
+        staged: The version.
+        traffic: The share of requests that it gets, in percent.
+        facts: Further fields of the log's entry.
+    """
+
+    def plan() -> Entry:
+        serving = serving_version(repository)
+        moves = _moves(find_folders(repository, Role.CANARY), Role.SUPERSEDED)
+        if serving is None or traffic >= 100:
+            moves.append((staged.name, folder_name(staged.number, Role.SERVED)))
+            highest = max(staged.number, serving.number if serving else 0)
+            return Entry("push", staged.number, highest, moves=moves, **facts)
+        moves.append((staged.name, folder_name(staged.number, Role.CANARY)))
+        number = staged.number
+        return Entry("canary", number, serving.number, number, traffic, moves=moves, **facts)
+
+    return _changed(repository, plan)
+
+
+def promote(repository: str, traffic: int = 100, reason: str = "") -> Entry:
+    """Makes the canary the version that serves, or gives it another share of requests.
+
+    Args:
+        repository: Path or URI.
+        traffic: The share of requests that it gets, in percent; from 100 on it serves.
+        reason: Why, for the log.
+
+    Raises:
+        StepError: There is no canary, or a higher version serves already.
+    """
+
+    def plan() -> Entry:
+        canary = find_canary(repository)
+        if canary is None:
+            raise StepError(f"{repository} has no canary to promote")
+        serving = serving_version(repository)
+        if serving is not None and serving.number > canary.number:
+            raise StepError(
+                f"version {serving.number} serves at {repository}, above the canary "
+                f"{canary.number}: push the model again"
+            )
+        if traffic < 100 and serving is not None:
+            number = canary.number
+            return Entry("traffic", number, serving.number, number, traffic, reason=reason)
+        moves = [(canary.name, folder_name(canary.number, Role.SERVED))]
+        return Entry("promote", canary.number, canary.number, moves=moves, reason=reason)
+
+    return _changed(repository, plan, completes="promote" if traffic >= 100 else "")
+
+
+def roll_back(repository: str, to: int | None = None, reason: str = "") -> Entry:
+    """Takes the canary back, or goes back to an earlier version, for good.
+
+    Args:
+        repository: Path or URI.
+        to: The number of the version that is to serve, which may have been rolled back itself; all
+            above it are taken out of service. By default the canary is, and where there is none,
+            the version that serves, for the next whole one below it.
+        reason: Why, for the log.
+
+    Raises:
+        StepError: There is no version to go back to.
+    """
+
+    def plan() -> Entry:
+        canary, serving = find_canary(repository), serving_version(repository)
+        if to is None and canary is not None and serving is not None:
+            target, gone = serving, [canary]
+        else:
+            target = _whole_before(repository) if to is None else _wanted(repository, to)
+            versions = [*find_versions(repository), *([canary] if canary else [])]
+            gone = [version for version in versions if version.number > target.number]
+        moves = _moves([target], Role.SERVED) if target.name.startswith(".") else []
+        spellings = [each for version in gone for each in _spellings(repository, version)]
+        stays = canary if canary is not None and canary not in (*gone, target) else None
+        return Entry(
+            action="rollback",
+            version=max(version.number for version in (*gone, target)),
+            serving=target.number,
+            canary=stays.number if stays else None,
+            traffic=canary_traffic(repository) if stays else 0,
+            rolled_back=sorted({version.number for version in gone}, reverse=True),
+            moves=[*moves, *_moves(spellings, Role.ROLLED_BACK)],
+            reason=reason,
+        )
+
+    return _changed(repository, plan, completes="rollback" if to is None else "")
+
+
+def prune(repository: str, keep: int) -> list[int]:
+    """Removes all but the newest versions; never the one that serves, nor the canary.
+
+    Args:
+        repository: Path or URI.
+        keep: How many stay, those out of service counted.
+
+    Returns:
+        The numbers of the removed versions.
+    """
+    removed: list[int] = []
+
+    def plan() -> Entry | None:
+        serving, canary = serving_version(repository), find_canary(repository)
+        kept = {version.number for version in (serving, canary) if version is not None}
+        roles = (Role.SERVED, Role.ROLLED_BACK, Role.SUPERSEDED)
+        found = [version for role in roles for version in find_versions(repository, role)]
+        newest = sorted({version.number for version in found} - kept, reverse=True)
+        kept.update(newest[: max(0, keep - len(kept))])
+        gone = [version for version in found if version.number not in kept]
+        removed[:] = sorted({version.number for version in gone})
+        if serving is None or not gone:
+            return None
+        return Entry(
+            action="prune",
+            version=serving.number,
+            serving=serving.number,
+            canary=canary.number if canary else None,
+            traffic=canary_traffic(repository),
+            moves=_moves(gone, Role.PRUNED),
+        )
+
+    _changed(repository, plan)
+    for version in find_folders(repository, Role.PRUNED):
+        with files.clear_errors(f"cannot remove {version.location}", StepError):
+            folders.delete_folder(version.location)
+    return removed
+
+
+def complete(repository: str) -> Entry | None:
+    """Carries out what a killed command has only logged; gives its entry if there was any."""
+    last = last_entry(repository)
+    return last if last is not None and _take_over(repository, last) else None
+
+
+_Planned = TypeVar("_Planned", Entry, Entry | None)
+
+
+def _changed(repository: str, plan: Callable[[], _Planned], completes: str = "") -> _Planned:
+    """Plans, logs and carries out a change; the entry as it was logged.
+
+    Args:
+        repository: Path or URI.
+        plan: Gives the entry, or None where nothing is to be done.
+        completes: An action that is not done again where a killed command has just been completed
+            that had begun it.
+    """
+    while True:
+        log = PushLog(repository)
+        if log.last and _take_over(repository, log.last) and log.last.action == completes:
+            return log.last
+        entry = _planned(repository, plan)
+        if last_entry(repository) != log.last:
+            continue  # another command changes what the plan was made upon
+        if isinstance(entry, StepError):
+            raise entry
+        if entry is None:
+            return entry
+        with files.clear_errors(f"cannot write {repository}", StepError):
+            is_logged = log.append(entry)
+        if is_logged and log.last:
+            _carry_out(repository, log.last)
+            return log.last
+
+
+def _take_over(repository: str, entry: Entry) -> bool:
+    """Waits until an entry is carried out, or carries it out; whether it did.
+
+    In a bucket a folder is renamed object by object. Of two commands that did so at once, one
+    could bring back what a third has since removed: whoever wrote the entry has its time first.
+    """
+    before, since = None, time.monotonic()
+    while left := _left_to_move(repository, entry):
+        now = [_state(f"{repository}/{name}") for move in left for name in move]
+        if now != before:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since > _PATIENCE:
+            _log.warning("%s by %s was cut off: it is completed", entry.action, entry.who)
+            _carry_out(repository, entry)
+            return True
+        time.sleep(_POLL)
+    return False
+
+
+def _carry_out(repository: str, entry: Entry) -> None:
+    with files.clear_errors(f"cannot rename in {repository}", StepError):
+        for source, target in _left_to_move(repository, entry):
+            folders.move_folder(f"{repository}/{source}", f"{repository}/{target}", LAST_FILES)
+
+
+def _left_to_move(repository: str, entry: Entry) -> list[Sequence[str]]:
+    present = set(listed(repository)[0]) if entry.moves else set()
+    return [move for move in entry.moves if move[0] in present]
+
+
+def _state(folder: str) -> list[str]:
+    with files.clear_errors(f"cannot list {folder}", StepError):
+        return [file.location for file in files.list_files(f"{glob.escape(folder)}/**")]
+
+
+def _planned(repository: str, plan: Callable[[], _Planned]) -> _Planned | StepError:
+    """What a plan gives, or why there is none."""
+    try:
+        entry = plan()
+    except StepError as error:
+        return error
+    taken = {*listed(repository)[0], *listed(repository)[1]} if entry else set()
+    for _, target in entry.moves if entry else ():
+        if target in taken:
+            return StepError(f"{repository}/{target} is in the way: give it another name")
+    return entry
+
+
+def _moves(versions: Iterable[Version], role: Role) -> list[tuple[str, str]]:
+    digits = {version.name: version.name.rpartition("-")[2] for version in versions}
+    return [(name, f".{role}-{number}" if role else number) for name, number in digits.items()]
+
+
+def _spellings(repository: str, version: Version) -> list[Version]:
+    """All folders of a version's number; `07` beside `7` would serve once `7` is renamed."""
+    if not is_version_name(version.name):
+        return [version]
+    names = [name for name in listed(repository)[0] if is_version_name(name)]
+    same = sorted((name for name in names if int(name) == version.number), key=len, reverse=True)
+    return [Version(version.number, f"{repository}/{name}") for name in same]
+
+
+def _whole_before(repository: str) -> Version:
+    versions = find_versions(repository)
+    for version in versions[1:]:
+        if is_whole(version):
+            return version
+        _log.warning("%s is damaged, and is rolled back too", version.location)
+    count = {0: "no complete version", 1: "1 complete version"}.get(len(versions))
+    raise StepError(f"{repository} has {count or 'no other whole version'}: none to go back to")
+
+
+def _wanted(repository: str, number: int) -> Version:
+    roles = (Role.SERVED, Role.CANARY, Role.ROLLED_BACK, Role.SUPERSEDED)
+    known = [version for role in roles for version in find_versions(repository, role)]
+    for version in known:
+        if version.number == number:
+            if not is_whole(version):
+                raise StepError(f"{version.location} is damaged: it cannot serve")
+            return version
+    numbers = ", ".join(str(version.number) for version in known) or "none"
+    raise StepError(f"{repository} has no version {number}; it has {numbers}")

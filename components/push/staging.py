@@ -1,0 +1,132 @@
+"""A version on its way to a model repository: its number claimed, its files there, not yet served.
+
+To make a folder is the one thing that every file system, a mounted bucket too, lets only one of
+several do; of a bucket's objects one is made of a name. What a killed push claimed is never used
+again.
+"""
+
+import contextlib
+import glob
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from darkroom.artifacts.model_repository import (
+    LAST_FILES,
+    Role,
+    Version,
+    find_folders,
+    folder_name,
+    listed,
+    parsed_name,
+)
+from darkroom.artifacts.push_log import PushLog
+from darkroom.errors import StepError
+from darkroom.storage import files, folders
+from darkroom.storage.atomic import atomic_folder, remove_temporary
+from darkroom.storage.paths import is_uri
+
+_HIGHEST = 10**18 - 1
+_LONGEST_COPY = 24 * 3600.0
+"""Seconds after which an unfinished copy is assumed to be of a push that was killed."""
+
+
+@contextlib.contextmanager
+def staged(repository: str, write: Callable[[Path], None]) -> Iterator[Version]:
+    """Brings a version's files to a repository, under a number of its own and a name aside.
+
+    Args:
+        repository: Path or URI; made where it is missing.
+        write: Writes the files into a folder here.
+
+    Yields:
+        The staged version, for its folder to be given another name.
+
+    Raises:
+        StepError: The repository cannot be written.
+    """
+    _sweep(repository)
+    with _claimed_number(repository) as number:
+        location = f"{repository}/{folder_name(number, Role.STAGED)}"
+        if is_uri(repository):
+            with tempfile.TemporaryDirectory() as temporary:
+                write(Path(temporary))
+                with files.clear_errors(f"cannot write {repository}", StepError):
+                    folders.upload_folder(Path(temporary), location, LAST_FILES)
+        else:
+            with atomic_folder(Path(location), replace=False, durable=True) as folder:
+                write(folder)
+        yield Version(number, location)
+
+
+def next_number(repository: str) -> int:
+    """A number above every one that is or was in use, whatever for.
+
+    Raises:
+        StepError: There is no higher number, or the repository cannot be read.
+    """
+    logged = (entry.version for entry in PushLog(repository).entries)
+    highest = max([*_numbers(repository), *logged], default=0)
+    if highest >= _HIGHEST:
+        raise StepError(f"{repository} uses {highest}, the highest number that a version can have")
+    return highest + 1
+
+
+def _numbers(repository: str, without: str = "") -> list[int]:
+    folders_, files_ = listed(repository)
+    parsed = [parsed_name(name) for name in (*folders_, *files_) if name != without]
+    return [number for number, _ in filter(None, parsed)]
+
+
+@contextlib.contextmanager
+def _claimed_number(repository: str) -> Iterator[int]:
+    """Gives a number for a version that no other push has or gets, on this machine or another."""
+    with files.clear_errors(f"cannot write {repository}", StepError):
+        if not is_uri(repository):
+            Path(repository).mkdir(parents=True, exist_ok=True)
+        while True:
+            number = next_number(repository)
+            claim = f"{repository}/{folder_name(number, Role.CLAIMED)}"
+            if not _make(claim):
+                continue
+            # It may have been claimed, published and unclaimed since it was found to be free.
+            others = _numbers(repository, without=folder_name(number, Role.CLAIMED))
+            if max(others, default=0) < number:
+                break
+            _remove(claim)
+    try:
+        yield number
+    finally:
+        _remove(claim)
+
+
+def _make(claim: str) -> bool:
+    if is_uri(claim):
+        return files.create(claim, b"")
+    try:
+        Path(claim).mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _remove(claim: str) -> None:
+    with contextlib.suppress(Exception):  # no later push takes its number for free either way
+        if is_uri(claim):
+            files.delete([claim])
+        else:
+            Path(claim).rmdir()
+
+
+def _sweep(repository: str) -> None:
+    """Removes what killed pushes have left."""
+    if not is_uri(repository):
+        remove_temporary(Path(repository), older_than=_LONGEST_COPY)
+    before = time.time() - _LONGEST_COPY
+    for version in find_folders(repository, Role.STAGED):
+        with files.clear_errors(f"cannot write {repository}", StepError):
+            found = files.list_files(f"{glob.escape(version.location)}/**")
+            # None are left where its own push has just renamed it.
+            if found and max(file.modified for file in found) < before:
+                folders.delete_folder(version.location)

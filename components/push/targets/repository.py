@@ -1,0 +1,146 @@
+"""A folder or bucket of versions that TF Serving, KServe and `darkroom serve` watch."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.push import changes
+from components.push.staging import staged
+from components.push.targets.target import PUSHED, PushedVersion
+from darkroom.artifacts import model_repository
+from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest, read_manifest
+from darkroom.artifacts.model import KIND, Model
+from darkroom.artifacts.model_repository import Role, Version
+from darkroom.artifacts.push_log import Entry, PushLog
+from darkroom.artifacts.traffic import canary_traffic, find_canary
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import write_json
+from darkroom.storage.folders import download_folder
+from darkroom.storage.paths import is_uri
+
+_STORES = ("gs://", "s3://")
+_log = logging.getLogger("darkroom.push")
+
+
+class RepositoryTarget:
+    """A model repository in a folder or a bucket.
+
+    Args:
+        destination: Its path or URI; made where it is missing.
+    """
+
+    FORM = "a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers"
+
+    def __init__(self, destination: str) -> None:
+        self._repository = destination if is_uri(destination) else str(Path(destination))
+
+    @classmethod
+    def accepts(cls, destination: str) -> bool:
+        """Whether a destination is a path, or the URI of a bucket."""
+        return not is_uri(destination) or destination.startswith(_STORES)
+
+    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+        """Makes a model the highest version, or a canary, all at once; see `PushTarget`."""
+        changes.complete(self._repository)
+        self._warn_of_incomplete()
+        digest = model.manifest["digest"]
+        for there in (model_repository.serving_version(self._repository), self._canary()):
+            # If its files have changed since, the model is published again as a new version.
+            if there and _pushed(there).digest == digest and model_repository.is_whole(there):
+                return _pushed(there)
+
+        def write(folder: Path) -> None:
+            shutil.copytree(model.folder, folder, dirs_exist_ok=True)
+            if folder_digest(folder) != digest:
+                raise StepError(
+                    f"the copy of {model.folder} for {self._repository} is damaged; push again"
+                )
+            write_json(folder / MANIFEST, {**model.manifest, PUSHED: record})
+
+        facts = {
+            "digest": digest,
+            "run": record.get(PROVENANCE, {}).get("run"),
+            "metrics": record.get("evaluation", {}).get("metrics", {}),
+        }
+        with staged(self._repository, write) as version:
+            entry = changes.publish(self._repository, version, traffic, facts)
+        role = Role.SERVED if entry.canary is None else Role.CANARY
+        name = model_repository.folder_name(version.number, role)
+        return _pushed(Version(version.number, f"{self._repository}/{name}"))
+
+    def current(self) -> PushedVersion | None:
+        """The highest complete version."""
+        version = model_repository.serving_version(self._repository)
+        return None if version is None else _pushed(version)
+
+    def canary(self) -> PushedVersion | None:
+        """The version in `.canary-N`, which only `darkroom serve` reads."""
+        version = self._canary()
+        return None if version is None else _pushed(version)
+
+    def versions(self) -> Sequence[PushedVersion]:
+        """The complete versions, the highest first."""
+        return [_pushed(version) for version in model_repository.find_versions(self._repository)]
+
+    def rolled_back(self) -> Sequence[PushedVersion]:
+        """The versions out of service, the highest first."""
+        found = model_repository.find_versions(self._repository, Role.ROLLED_BACK)
+        return [_pushed(version) for version in found]
+
+    def traffic(self) -> Mapping[int, int]:
+        """The canary's share, and the highest version's."""
+        current, canary = self.current(), self._canary()
+        if current is None:
+            return {}
+        share = canary_traffic(self._repository)
+        rest = {current.number: 100 - share}
+        return rest if canary is None else {**rest, canary.number: share}
+
+    def fetch(self, version: PushedVersion, folder: Path) -> None:
+        """Copies a version's model into a folder; see `PushTarget`."""
+        download_folder(version.location, folder)
+        if version.digest is not None and folder_digest(folder) != version.digest:
+            raise StepError(f"{version.location} is damaged: its files have changed")
+
+    def promote(self, traffic: int = 100, reason: str = "") -> Entry:
+        """Makes the canary serve, or changes its share; see `PushTarget`."""
+        self._check_exists()
+        return changes.promote(self._repository, traffic, reason)
+
+    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+        """Takes the canary back, or goes back to an earlier version; see `PushTarget`."""
+        self._check_exists()
+        self._warn_of_incomplete()
+        return changes.roll_back(self._repository, to, reason)
+
+    def prune(self, keep: int) -> Sequence[int]:
+        """Removes all but the newest versions; see `PushTarget`."""
+        return changes.prune(self._repository, keep)
+
+    def log(self) -> Sequence[Entry]:
+        """What was done here, oldest first."""
+        return PushLog(self._repository).entries
+
+    def _canary(self) -> Version | None:
+        return find_canary(self._repository)
+
+    def _check_exists(self) -> None:
+        if not any(model_repository.listed(self._repository)):
+            raise SettingsError(f"there is no model at {self._repository}")
+
+    def _warn_of_incomplete(self) -> None:
+        for version in model_repository.find_incomplete(self._repository):
+            _log.warning("%s holds no complete model and is ignored", version.location)
+
+
+def _pushed(version: Version) -> PushedVersion:
+    try:
+        manifest = read_manifest(version.location, KIND)
+    except StepError:  # another program put it there
+        manifest = {}
+    return PushedVersion(version.number, version.location, manifest)
+
+
+TARGET = RepositoryTarget

@@ -1,0 +1,130 @@
+"""The verbs for what was pushed: `versions`, `promote` and `rollback`."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from darkroom.runtime.log import configure_logging
+
+if TYPE_CHECKING:
+    from components.push.targets.target import PushTarget
+    from darkroom.artifacts.push_log import Entry
+
+DestinationArgument = Annotated[
+    str, typer.Argument(metavar="DEST", help="Where models are pushed.")
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for the push log.")
+]
+
+
+def versions(
+    destination: DestinationArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+) -> None:
+    """Show the versions of a model: which serves, who pushed it and when, its metrics.
+
+    Example: darkroom versions runs/served/flowers
+    """
+    from components.push.targets import target_for
+    from darkroom.errors import SettingsError
+
+    target = target_for(destination)
+    rows = _rows(target)
+    if not rows:
+        raise SettingsError(f"there is no model at {destination}")
+    if as_json:
+        log = [dataclasses.asdict(entry) for entry in target.log()]
+        print(json.dumps({"versions": rows, "log": log}, indent=2, ensure_ascii=False))
+        return
+    heads = {name: name for name in rows[0]}
+    texts = [{name: _text(value) for name, value in row.items()} for row in (heads, *rows)]
+    widths = {name: max(len(row[name]) for row in texts) for name in heads}
+    for row in texts:
+        print("  ".join(row[name].ljust(widths[name]) for name in heads).rstrip())
+
+
+def promote(
+    destination: DestinationArgument,
+    traffic: Annotated[
+        int,
+        typer.Option(min=1, max=100, metavar="PERCENT", help="Its share; at 100 it serves."),
+    ] = 100,
+    reason: ReasonOption = "",
+) -> None:
+    """Make the canary the version that serves, or give it another share of requests.
+
+    Example: darkroom promote runs/served/flowers --traffic 50
+    """
+    from components.push.targets import target_for
+
+    configure_logging()
+    _print_outcome(target_for(destination).promote(traffic, reason))
+
+
+def rollback(
+    destination: DestinationArgument,
+    to: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The version to serve, one that was rolled back too."),
+    ] = None,
+    reason: ReasonOption = "",
+) -> None:
+    """Take the canary back, or make the previous pushed version serve again, or any other.
+
+    Example: darkroom rollback runs/served/flowers
+
+    What is rolled back is not pushed again. To undo a rollback of version 3: --to 3.
+    """
+    from components.push.targets import target_for
+
+    configure_logging()
+    _print_outcome(target_for(destination).rollback(to, reason))
+
+
+def _print_outcome(entry: "Entry") -> None:
+    if entry.rolled_back:
+        gone = ", ".join(map(str, entry.rolled_back))
+        plural = "s" if len(entry.rolled_back) > 1 else ""
+        print(f"version{plural} {gone} rolled back; version {entry.serving} serves")
+    elif entry.canary is not None:
+        print(f"version {entry.serving} serves, version {entry.canary} gets {entry.traffic} %")
+    else:
+        print(f"version {entry.serving} serves")
+
+
+def _rows(target: "PushTarget") -> list[dict[str, Any]]:
+    """A row a version, the highest first, with those that only the log still knows."""
+    states = {version.number: "earlier" for version in target.versions()}
+    states |= {version.number: "rolled back" for version in target.rolled_back()}
+    shares = target.traffic()
+    current, canary = target.current(), target.canary()
+    if current is not None:
+        states[current.number] = "serves"
+    if canary is not None:
+        states[canary.number] = "canary"
+    pushed = {entry.version: entry for entry in target.log() if entry.action in ("push", "canary")}
+    rows = []
+    for number in sorted(states.keys() | pushed.keys(), reverse=True):
+        entry = pushed.get(number)
+        rows.append(
+            {
+                "version": number,
+                "state": states.get(number, "removed"),
+                "traffic": shares.get(number, 0),
+                "metrics": dict(entry.metrics) if entry else {},
+                "run": entry.run if entry else None,
+                "pushed": entry.time if entry else None,
+                "by": entry.who if entry else None,
+            }
+        )
+    return rows
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        name = "accuracy" if "accuracy" in value else next(iter(value), None)
+        return "" if name is None else f"{name} {value[name]:.4g}"
+    return "" if value is None else str(value)
