@@ -1,9 +1,10 @@
 """The checks before a push: the model has every signature, and all give the same answers."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.evaluation import Evaluation
@@ -11,6 +12,7 @@ from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, Examples
 from darkroom.artifacts.manifest import folder_digest
 from darkroom.artifacts.model import Decision, Model
 from darkroom.artifacts.predictions import probability_array, read_predictions
+from darkroom.artifacts.proof import TOLERANCE, Proof
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import StepError
 from darkroom.records.example_proto import parsed_example
@@ -18,14 +20,28 @@ from darkroom.records.tfrecord import read_records
 
 SAMPLES = 16
 """Number of test photographs whose answers are compared."""
-TOLERANCE = 1e-5
-"""Largest difference of a probability between two signatures; they run the same graph."""
 
 _log = logging.getLogger("darkroom.push")
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> None:
+
+def check_model(
+    model: Model, evaluation: Evaluation, examples: Examples, *, synthetic: bool = False
+) -> Proof:
     """Checks that the model is the one that was evaluated, is unchanged, and answers the same.
+
+    Args:
+        model: The model.
+        evaluation: Its evaluation.
+        examples: The examples of that evaluation.
+        synthetic: Whether the proof is to hold made images in place of test photographs.
+
+    Returns:
+        Test photographs with the answers that the evaluation kept, or made images with those that
+        the model gives.
 
     Raises:
         StepError: It is not blessed or not the evaluated one, a signature is missing, a
@@ -45,12 +61,22 @@ def check_model(model: Model, evaluation: Evaluation, examples: Examples) -> Non
     _check_signatures(loaded.signatures, expected)
     records = _samples(examples)
     answers = _answers(loaded.signatures, records)
-    _check_probabilities(answers, evaluation, records)
+    expected_probabilities = _expected_probabilities(evaluation, records)
+    _check_probabilities(answers, expected_probabilities)
     if model.thresholds is not None:
         _check_labels(answers, model.labels, model.thresholds)
     if model.decision is not None:
         _check_decision(answers, model.labels, model.decision)
     _log.info("%d photographs: every signature gives the same answers", len(records))
+    if synthetic:
+        return _synthetic_proof(loaded.signatures[model_format.SERVING_DEFAULT], model.labels)
+    parsed = [parsed_example(record) for record in records]
+    return Proof(
+        model.labels,
+        tuple(example[IMAGE_ID][0].decode() for example in parsed),
+        tuple(example[IMAGE_BYTES][0] for example in parsed),
+        expected_probabilities,
+    )
 
 
 def _check_signatures(
@@ -77,9 +103,10 @@ def _samples(examples: Examples) -> list[bytes]:
     return records
 
 
-def _check_probabilities(
-    answers: Mapping[str, Mapping[str, Any]], evaluation: Evaluation, records: list[bytes]
-) -> None:
+def _expected_probabilities(
+    evaluation: Evaluation, records: list[bytes]
+) -> "npt.NDArray[np.float32]":
+    """What the evaluation kept of the records' photographs, [N, K]."""
     import numpy as np
 
     predictions = read_predictions(evaluation.folder)
@@ -89,7 +116,14 @@ def _check_probabilities(
     unknown = [image_id for image_id in image_ids if image_id not in stored]
     if unknown:
         raise StepError(f"{evaluation.folder} has no prediction for test image {unknown[0]}")
-    expected = np.array([stored[image_id] for image_id in image_ids])
+    return np.array([stored[image_id] for image_id in image_ids], np.float32)
+
+
+def _check_probabilities(
+    answers: Mapping[str, Mapping[str, Any]], expected: "npt.NDArray[np.float32]"
+) -> None:
+    import numpy as np
+
     for name, answer in answers.items():
         difference = float(np.abs(answer["probabilities"] - expected).max())
         if not difference <= TOLERANCE:
@@ -97,6 +131,23 @@ def _check_probabilities(
                 f"signature '{name}' differs from the evaluation by {difference:.2g} in a "
                 f"probability (at most {TOLERANCE:g}): training-serving skew, not pushed"
             )
+
+
+def _synthetic_proof(signature: Any, labels: Sequence[str]) -> Proof:
+    """Smooth coloured images, as JPEG, and the model's own answers."""
+    import numpy as np
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    images = []
+    for _ in range(SAMPLES):
+        coarse = random.uniform(0, 255, (5, 5, 3)).astype(np.float32)
+        smooth = tf.image.resize(coarse, [240, 320], method="bicubic")
+        pixels = tf.saturate_cast(smooth, tf.uint8)
+        images.append(tf.io.encode_jpeg(pixels, quality=90).numpy())
+    answer = signature(image_bytes=tf.constant(images))["probabilities"].numpy()
+    ids = tuple(hashlib.sha256(image).hexdigest() for image in images)
+    return Proof(tuple(labels), ids, tuple(images), answer.astype(np.float32), synthetic=True)
 
 
 def _check_labels(

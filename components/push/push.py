@@ -1,6 +1,8 @@
 """The push step: publishes a blessed model at a push target."""
 
+import dataclasses
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,19 @@ def push(
     Raises:
         StepError: The model is refused, or cannot be written.
     """
+    from components.push.candidate import build_candidate
     from components.push.checks import check_model
+    from components.push.validation import validate
 
     checked = read_model(model)
     evaluated = read_evaluation(evaluation)
-    check_model(checked, evaluated, read_examples(examples))
-    with atomic_artifact(pushed) as temporary:
+    proof = check_model(
+        checked, evaluated, read_examples(examples), synthetic=settings.proof == "synthetic"
+    )
+    with tempfile.TemporaryDirectory() as folder, atomic_artifact(pushed) as temporary:
+        build_candidate(checked, proof, _verdict(evaluated), Path(folder))
+        checked = dataclasses.replace(checked, folder=Path(folder))
+        validate(checked.folder, settings.limits, with_server=settings.try_server)
         target = target_for(settings.destination or str(temporary))
         if settings.rolled_back == "refuse":
             _refuse_rolled_back(target, checked)
@@ -84,6 +93,19 @@ def _refuse_rolled_back(target: PushTarget, model: Model) -> None:
                 f"pushed again (to serve it all the same: darkroom rollback --to {version.number}, "
                 "or push.rolled_back: push)"
             )
+
+
+def _verdict(evaluated: Evaluation) -> dict[str, Any]:
+    """What the version's proof says of its evaluation."""
+    return {
+        "blessed": evaluated.blessed,
+        "count": evaluated.count,
+        "metrics": evaluated.metrics,
+        "thresholds": evaluated.manifest["settings"].get("thresholds"),
+        "champion": evaluated.manifest.get("champion"),
+        "evaluation_digest": evaluated.manifest.get("digest"),
+        "model_digest": evaluated.manifest.get("model_digest"),
+    }
 
 
 def _record(evaluated: Evaluation) -> dict[str, Any]:

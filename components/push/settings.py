@@ -9,6 +9,19 @@ from darkroom.errors import SettingsError
 from darkroom.settings import Settings
 
 
+class Limits(Settings):
+    """What the model server may take, on the machine that pushes. Unset: anything."""
+
+    startup_seconds: float | None = pydantic.Field(default=None, gt=0)
+    """Seconds from its start until it is ready."""
+
+    latency_ms: float | None = pydantic.Field(default=None, gt=0)
+    """Milliseconds of an answer to one photograph over REST, the 99th percentile of a hundred."""
+
+    memory_mb: float | None = pydantic.Field(default=None, gt=0)
+    """Peak memory in MB (2**20 bytes)."""
+
+
 class PushSettings(Settings):
     """Where a blessed model goes."""
 
@@ -32,6 +45,17 @@ class PushSettings(Settings):
     """What becomes of a model that is the very one of a version that was rolled back: `refuse`
     ends the push with an error; `push` makes it a new version. `darkroom rollback DEST --to N`
     makes version N itself serve again."""
+
+    proof: Literal["photographs", "synthetic"] = "photographs"
+    """What a version carries as its proof, with the answers to it: photographs of the test split,
+    or made images, where the photographs may not travel."""
+
+    try_server: bool = True
+    """Whether the model server answers the proof too, through all its doors, before the model is
+    pushed; some ten seconds."""
+
+    limits: Limits = Limits()
+    """What it may take then."""
 
     @pydantic.field_validator("destination")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import kserve
 import numpy as np
 import pydantic
+from kserve.protocol.infer_type import RequestedOutput
 from kserve.utils.numpy_codec import to_np_dtype
 
 from components.serve.errors import RequestError
@@ -74,7 +75,7 @@ def parse_v2(body: bytes, json_length: str | None, name: str) -> kserve.InferReq
             tensors.append(_infer_input(tensor, _from_bytes(tensor, raw)))
         else:
             tensors.append(_infer_input(tensor, _from_list(tensor)))
-    outputs = [kserve.RequestedOutput(o.name, o.parameters) for o in request.outputs or ()]
+    outputs = [RequestedOutput(o.name, o.parameters) for o in request.outputs or ()]
     return kserve.InferRequest(
         model_name=name,
         infer_inputs=tensors,

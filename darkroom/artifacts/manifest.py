@@ -27,6 +27,9 @@ CURRENT_PROVENANCE: contextvars.ContextVar[Mapping[str, Any] | None] = contextva
 )
 """That entry, while a step runs; `darkroom.artifacts.provenance` sets it."""
 
+ADDED_BY_PUSH = ("proof", "assets.extra")
+"""Folders that a pushed version has beside the model's own files."""
+
 _LAST = ("saved_model.pb", MANIFEST)
 """Files that a model server, or our own readers, take for the sign that a folder is complete."""
 
@@ -89,12 +92,19 @@ def read_manifest(folder: Path | str, kind: str) -> dict[str, Any]:
 def folder_digest(folder: Path, pattern: str = "*") -> str:
     """SHA-256 over the names and contents of all files below a folder but its manifest.
 
+    What push adds to a model is left out too: a pushed model has the digest of the model.
+
     Args:
         folder: The folder.
         pattern: What the names of the files look like.
     """
     manifest = folder / MANIFEST
-    paths = sorted(path for path in folder.rglob(pattern) if path.is_file() and path != manifest)
+    added = tuple(folder / name for name in ADDED_BY_PUSH)
+    paths = sorted(
+        path
+        for path in folder.rglob(pattern)
+        if path.is_file() and path != manifest and not any(map(path.is_relative_to, added))
+    )
     names = (path.relative_to(folder).as_posix() for path in paths)
     # On all cores: Python's lock is free while a file is read and hashed.
     with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -22,7 +22,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.runs import cancel, clean, compare, report, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules, trigger
-from pipeline.cli.versions import promote, rollback, versions
+from pipeline.cli.versions import promote, rollback, verify, versions
 
 application = typer.Typer(
     name="darkroom",
@@ -226,6 +226,7 @@ for _verb in (
     serve,
     explain,
     versions,
+    verify,
     promote,
     rollback,
     lineage,

@@ -84,6 +84,39 @@ def rollback(
     _print_outcome(target_for(destination).rollback(to, reason))
 
 
+def verify(
+    place: Annotated[
+        str, typer.Argument(metavar="DIR|URL", help="Pushed models, one version, or a server.")
+    ],
+    proof: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where the proof is, if a server is verified."),
+    ] = None,
+) -> None:
+    """Replay a version's proof: on its files, or against a server that serves it.
+
+    Example: darkroom verify http://127.0.0.1:8501/v1/models/flowers --proof runs/served/flowers
+
+    Every photograph of the proof must get the answer that the evaluation kept, through every door:
+    REST, V2 (http://HOST/v2/models/NAME), gRPC (grpc://HOST:PORT/NAME), a Vertex endpoint.
+    """
+    from components.push.doors.addresses import is_address
+    from components.push.verify import verify_files, verify_server
+    from darkroom.errors import SettingsError, StepError
+
+    if not is_address(place):
+        found = list(verify_files(place))
+    elif proof is None:
+        raise SettingsError("a server is verified by a proof: add --proof DIR, where it was pushed")
+    else:
+        found = list(verify_server(place, proof))
+    for comparison in found:
+        print(comparison.in_words())
+    off = [comparison for comparison in found if not comparison.agrees]
+    if off:
+        raise StepError(f"{len(off)} of {len(found)} doors give other answers")
+
+
 def _print_outcome(entry: "Entry") -> None:
     if entry.rolled_back:
         gone = ", ".join(map(str, entry.rolled_back))

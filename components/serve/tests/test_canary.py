@@ -123,3 +123,15 @@ def _head(image: bytes) -> bytes:
 
 def _binary_request(image: bytes) -> bytes:
     return _head(image) + len(image).to_bytes(4, "little") + image
+
+
+def test_v2_gives_the_outputs_that_are_asked_for(server: Server) -> None:
+    image = photograph(1)
+    head = _head(image)[:-1] + b', "outputs": [{"name": "probabilities"}]}'
+    response = server.client.post(
+        "/v2/models/flowers/infer",
+        content=head + len(image).to_bytes(4, "little") + image,
+        headers={"Inference-Header-Content-Length": str(len(head))},
+    )
+    assert response.status_code == 200, response.text
+    assert [output["name"] for output in response.json()["outputs"]] == ["probabilities"]

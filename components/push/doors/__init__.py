@@ -1,0 +1,1 @@
+"""Doors: the ways in which a model is asked; through each it gives the same answers."""

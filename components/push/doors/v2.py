@@ -1,0 +1,110 @@
+"""KServe's V2 protocol (Open Inference), over REST and gRPC; Triton speaks it too."""
+
+import json
+import struct
+from typing import Any
+
+from components.push.doors.door import TIMEOUT, Answer, NoSuchServiceError
+from components.push.doors.numbers import probabilities_of
+from darkroom.errors import StepError
+
+_HEADER = "Inference-Header-Content-Length"
+_INPUT = {"name": "image_bytes", "datatype": "BYTES", "shape": [1]}
+_OUTPUT = "probabilities"
+
+
+class V2RestDoor:
+    """A model's `/infer`, with the photograph as a binary tensor.
+
+    Args:
+        url: The model's address, such as `http://127.0.0.1:8501/v2/models/flowers`.
+    """
+
+    def __init__(self, url: str) -> None:
+        import httpx
+
+        self.name = f"V2 {url}"
+        self._url = f"{url.removesuffix('/infer')}/infer"
+        self._client = httpx.Client(timeout=TIMEOUT)
+
+    def ask(self, image: bytes) -> Answer:
+        """Asks for one photograph; see `Door`."""
+        import httpx
+
+        tensor = {**_INPUT, "parameters": {"binary_data_size": len(image) + 4}}
+        wanted = {"name": _OUTPUT, "parameters": {"binary_data": False}}
+        head = json.dumps({"inputs": [tensor], "outputs": [wanted]}).encode()
+        body = head + struct.pack("<I", len(image)) + image
+        headers = {_HEADER: str(len(head)), "Content-Type": "application/octet-stream"}
+        try:
+            response = self._client.post(self._url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise StepError(f"{self.name} does not answer: {error}") from None
+        if response.status_code != 200:
+            said = response.text[:200]
+            raise StepError(f"{self.name} answers {response.status_code}: {said}")
+        try:
+            answer = response.json()
+            (given,) = [each for each in answer["outputs"] if each["name"] == _OUTPUT]
+            return Answer(probabilities_of(given["data"], self.name), _version(answer))
+        except (ValueError, KeyError, TypeError):
+            raise StepError(f"{self.name} gives no '{_OUTPUT}'") from None
+
+
+class V2GrpcDoor:
+    """A model's ModelInfer.
+
+    Args:
+        address: `HOST:PORT`.
+        model: The model's name.
+    """
+
+    def __init__(self, address: str, model: str) -> None:
+        import grpc
+        from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+
+        self.name = f"V2 grpc://{address}/{model}"
+        self._model = model
+        self._stub = GRPCInferenceServiceStub(grpc.insecure_channel(address))
+
+    def ask(self, image: bytes) -> Answer:
+        """Asks for one photograph; see `Door`."""
+        import grpc
+        import numpy as np
+        from kserve.protocol.grpc import grpc_predict_v2_pb2 as v2
+
+        tensor = v2.ModelInferRequest.InferInputTensor(**_INPUT)
+        request = v2.ModelInferRequest(model_name=self._model, inputs=[tensor])
+        request.raw_input_contents.append(struct.pack("<I", len(image)) + image)
+        try:
+            answer = self._stub.ModelInfer(request, timeout=TIMEOUT)
+        except grpc.RpcError as error:
+            raise grpc_problem(self.name, error) from None
+        names = [output.name for output in answer.outputs]
+        if _OUTPUT not in names:
+            raise StepError(f"{self.name} gives no '{_OUTPUT}'")
+        place = names.index(_OUTPUT)
+        if answer.raw_output_contents:
+            given: Any = np.frombuffer(answer.raw_output_contents[place], np.float32)
+        else:
+            given = list(answer.outputs[place].contents.fp32_contents)
+        return Answer(probabilities_of(given, self.name), _number(answer.model_version))
+
+
+def grpc_problem(door: str, error: Any) -> StepError:
+    """One line of what a gRPC call ended with."""
+    import grpc
+
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return NoSuchServiceError(f"{door} does not speak this protocol")
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return StepError(f"{door} does not answer: {error.details()}")
+    return StepError(f"{door} answers {error.code().name}: {error.details()}")
+
+
+def _version(answer: dict[str, Any]) -> int | None:
+    return _number(str(answer.get("model_version") or ""))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None

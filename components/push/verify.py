@@ -1,0 +1,83 @@
+"""Replays a version's proof: on its own files, and against any server that is to serve it."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from components.push.doors.addresses import doors_of
+from components.push.doors.compare import Comparison, compare
+from components.push.doors.plain_tensorflow import PlainTensorflow
+from components.push.targets import target_for
+from darkroom.artifacts import model_repository, proof
+from darkroom.artifacts.model_repository import Role, Version
+from darkroom.artifacts.proof import Proof
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.folders import read_folder
+
+
+def verify_files(place: str) -> Sequence[Comparison]:
+    """Checks a version's digests, and that plain TensorFlow gives its answers.
+
+    Args:
+        place: A version's folder, or where models are pushed: then the version that serves.
+
+    Raises:
+        SettingsError: There is no version.
+        StepError: It has no proof, or its files are not what they were.
+    """
+    version = _serving(place)
+    with read_folder(version.location) as folder:
+        changed = proof.changed_files(folder)
+        if changed:
+            names = changed[0] + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
+            raise StepError(f"{version.location} was changed since it was pushed: {names}")
+        read = proof.read_proof(folder)
+        with PlainTensorflow(folder) as process:
+            found = [compare(door, lambda _: read, read) for door in process.doors]
+    return [each for each in found if each is not None]
+
+
+def verify_server(address: str, place: str) -> Sequence[Comparison]:
+    """Sends a version's proof to a server, through every door that its address has.
+
+    Args:
+        address: The server's, as `doors_of` takes it.
+        place: Where the proof is: a version's folder, or where models are pushed. There the answers
+            are held to the proof of the version that the server says has given them.
+
+    Raises:
+        SettingsError: The address has no known form, or there is no version.
+        StepError: The version has no proof, or the server speaks none of the protocols.
+    """
+    serving = _serving(place)
+    photographs = proof.read_proof(serving.location)
+
+    @functools.cache
+    def proof_of(number: int | None) -> Proof:
+        if number is None or number == serving.number:
+            return photographs
+        for version in _versions(place):
+            if version.number == number:
+                return proof.read_proof(version.location)
+        raise StepError(f"version {number} answers at {address}, which is not at {place}")
+
+    found = [compare(door, proof_of, photographs) for door in doors_of(address)]
+    present = [each for each in found if each is not None]
+    if not present:
+        raise StepError(f"{address} speaks neither TF Serving's gRPC nor KServe's V2")
+    return present
+
+
+def _serving(place: str) -> Version:
+    if model_repository.is_complete(place):
+        parsed = model_repository.parsed_name(Path(place).name)
+        return Version(parsed[0] if parsed else 1, place.rstrip("/"))
+    current = target_for(place).current()
+    if current is None:
+        raise SettingsError(f"there is no model at {place}")
+    return Version(current.number, current.location)
+
+
+def _versions(place: str) -> Iterator[Version]:
+    for role in (Role.SERVED, Role.CANARY, Role.ROLLED_BACK):
+        yield from model_repository.find_versions(place, role)

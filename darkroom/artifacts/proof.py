@@ -1,0 +1,142 @@
+"""A model's proof: photographs with the answers that it must give, wherever it is served.
+
+It lies in the folder `proof` of a pushed version: the photographs, `answers.json`, the verdict of
+the evaluation, and the digests of all files of the version. `darkroom verify` sends the photographs
+to a server and compares.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from darkroom.artifacts.manifest import MANIFEST
+from darkroom.errors import StepError
+from darkroom.image_headers import JPEG_MAGIC
+from darkroom.storage.atomic import write_json
+from darkroom.storage.folders import read_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+FOLDER = "proof"
+FORMAT_VERSION = 1
+TOLERANCE = 1e-5
+"""Largest difference of a probability from the evaluation's; all doors run the same graph."""
+_ANSWERS, _VERDICT, _DIGESTS = "answers.json", "verdict.json", "digests.json"
+_SIGNED_AFTER = (f"{FOLDER}/{_DIGESTS}", MANIFEST)
+"""Files that the digests cannot hold: they are written after them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """Photographs and the answers they must get.
+
+    Attributes:
+        labels: The labels in the order of `probabilities`.
+        image_ids: Content digests of the photographs' examples.
+        images: Encoded bytes.
+        probabilities: float32 [N, K].
+        tolerance: Largest difference of a probability.
+        synthetic: Whether the images were made, since the photographs may not travel.
+    """
+
+    labels: tuple[str, ...]
+    image_ids: tuple[str, ...]
+    images: tuple[bytes, ...]
+    probabilities: "npt.NDArray[np.float32]"
+    tolerance: float = TOLERANCE
+    synthetic: bool = False
+
+
+def write_proof(version: Path, proof: Proof, verdict: Mapping[str, Any]) -> None:
+    """Writes the folder `proof` of a version, the digests last.
+
+    Args:
+        version: The version's folder, otherwise complete but for its manifest.
+        proof: What it must hold.
+        verdict: What the evaluation said of the model; JSON values.
+    """
+    folder = version / FOLDER
+    (folder / "photographs").mkdir(parents=True)
+    rows = []
+    for number, (image_id, image) in enumerate(zip(proof.image_ids, proof.images, strict=True)):
+        ending = "jpg" if image.startswith(JPEG_MAGIC) else "image"
+        name = f"photographs/{number:03d}.{ending}"
+        (folder / name).write_bytes(image)
+        # As decimal digits of a double, a float32 comes back exactly.
+        probabilities = [float(value) for value in proof.probabilities[number]]
+        rows.append({"file": name, "image_id": image_id, "probabilities": probabilities})
+    answers = {
+        "format_version": FORMAT_VERSION,
+        "labels": list(proof.labels),
+        "tolerance": proof.tolerance,
+        "synthetic": proof.synthetic,
+        "photographs": rows,
+    }
+    write_json(folder / _ANSWERS, answers)
+    write_json(folder / _VERDICT, verdict)
+    write_json(folder / _DIGESTS, _digests(version))
+
+
+def read_proof(version: str | Path) -> Proof:
+    """Reads a version's proof.
+
+    Args:
+        version: Path or URI of the version's folder.
+
+    Raises:
+        StepError: It has none, or one that this release cannot read.
+    """
+    import numpy as np
+
+    with read_folder(f"{version}/{FOLDER}") as folder:
+        try:
+            answers = json.loads((folder / _ANSWERS).read_text(encoding="utf-8"))
+            rows = answers["photographs"]
+            if answers["format_version"] != FORMAT_VERSION:
+                raise StepError(
+                    f"the proof of {version} has format version {answers['format_version']}; "
+                    f"this release reads {FORMAT_VERSION}"
+                )
+            return Proof(
+                labels=tuple(answers["labels"]),
+                image_ids=tuple(row["image_id"] for row in rows),
+                images=tuple((folder / row["file"]).read_bytes() for row in rows),
+                probabilities=np.array([row["probabilities"] for row in rows], np.float32),
+                tolerance=answers["tolerance"],
+                synthetic=answers["synthetic"],
+            )
+        except FileNotFoundError:
+            raise StepError(
+                f"{version} has no proof: it was pushed by an earlier release"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StepError(f"the proof of {version} cannot be read: {error}") from None
+
+
+def changed_files(version: Path) -> list[str]:
+    """Files of a version that are not as its digests say: changed, missing or added.
+
+    Raises:
+        StepError: It has no digests.
+    """
+    try:
+        expected = json.loads((version / FOLDER / _DIGESTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise StepError(f"{version} has no digests in {FOLDER}/") from None
+    found = _digests(version)
+    return sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
+
+
+def _digests(version: Path) -> dict[str, str]:
+    files = sorted(path for path in version.rglob("*") if path.is_file())
+    names = {path.relative_to(version).as_posix(): path for path in files}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in names.items()
+        if name not in _SIGNED_AFTER
+    }
