@@ -49,7 +49,7 @@ def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> Non
         (["compile", "configs/digits.yaml", "--target", "k8s", "-o", "x.yaml"], "--target k8s"),
         (["compile", "configs/digits.yaml", "--target", "kfp", "-o", "x.zip"], ".yaml"),
         (["serve", "/none"], "/none"),
-        (["rollback", "/none"], "/none does not exist"),
+        (["rollback", "/none"], "there is no model at /none"),
         (["labels", "/none", "-o", "x.csv"], "/none"),
     ],
 )

@@ -1,5 +1,6 @@
 """Replays a version's proof: on its own files, and against any server that is to serve it."""
 
+import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,7 +62,10 @@ def verify_server(address: str, place: str) -> Sequence[Comparison]:
                 return proof.read_proof(version.location)
         raise StepError(f"version {number} answers at {address}, which is not at {place}")
 
-    found = [compare(door, proof_of, photographs) for door in doors_of(address)]
+    found = []
+    for door in doors_of(address):
+        with contextlib.closing(door):
+            found.append(compare(door, proof_of, photographs))
     present = [each for each in found if each is not None]
     if not present:
         raise StepError(f"{address} speaks neither TF Serving's gRPC nor KServe's V2")

@@ -15,8 +15,6 @@ from typing import Any
 
 from darkroom.errors import StepError
 from darkroom.storage.atomic import atomic_folder, write_json
-from darkroom.storage.files import clear_errors, exists, read_bytes
-from darkroom.storage.paths import is_uri
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -64,20 +62,39 @@ def write_manifest(folder: Path, kind: str, content: Mapping[str, Any]) -> None:
     write_json(folder / MANIFEST, document)
 
 
-def read_manifest(folder: Path | str, kind: str) -> dict[str, Any]:
-    """Reads the manifest of an artifact, which may be at a URI.
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """Reads the manifest of an artifact.
 
     Raises:
         StepError: The folder is missing, is not complete, is of another kind or of a format
             version that this release cannot read.
     """
     try:
-        document: dict[str, Any] = json.loads(_manifest_bytes(folder))
+        content = (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
-        is_there = is_uri(str(folder)) or Path(folder).is_dir()
-        missing = "has no manifest.json (it is not complete)" if is_there else "does not exist"
+        missing = (
+            "has no manifest.json (it is not complete)" if folder.is_dir() else "does not exist"
+        )
         raise StepError(f"the {kind} artifact {folder} {missing}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StepError(f"cannot read the manifest of {folder}: {error}") from None
+    return parse_manifest(content, str(folder), kind)
+
+
+def parse_manifest(content: bytes, folder: str, kind: str) -> dict[str, Any]:
+    """Reads a manifest's content.
+
+    Args:
+        content: The file's.
+        folder: The artifact's path or URI, for messages.
+        kind: What the artifact must be.
+
+    Raises:
+        StepError: It is of another kind or of a format version that this release cannot read.
+    """
+    try:
+        document: dict[str, Any] = json.loads(content)
+    except ValueError as error:
         raise StepError(f"cannot read the manifest of {folder}: {error}") from None
     if document.get("kind") != kind:
         raise StepError(f"{folder} holds {document.get('kind')}, not {kind}")
@@ -122,16 +139,6 @@ def digest_of(files: Mapping[str, str]) -> str:
         # A file's name may be no text.
         digest.update(os.fsencode(name) + f"\0{files[name]}\n".encode())
     return digest.hexdigest()
-
-
-def _manifest_bytes(folder: Path | str) -> bytes:
-    if not is_uri(str(folder)):
-        return (Path(folder) / MANIFEST).read_bytes()
-    location = f"{folder}/{MANIFEST}"
-    with clear_errors(f"cannot read {location}", StepError):
-        if not exists(location):
-            raise FileNotFoundError(location)
-        return read_bytes(location)
 
 
 def _file_digest(path: Path) -> str:

@@ -104,6 +104,7 @@ def verify(
     from components.push.verify import verify_files, verify_server
     from darkroom.errors import SettingsError, StepError
 
+    configure_logging()
     if not is_address(place):
         found = list(verify_files(place))
     elif proof is None:
@@ -114,7 +115,7 @@ def verify(
         print(comparison.in_words())
     off = [comparison for comparison in found if not comparison.agrees]
     if off:
-        raise StepError(f"{len(off)} of {len(found)} doors give other answers")
+        raise StepError(f"{len(off)} of {len(found)} doors do not give the proof's answers")
 
 
 def _print_outcome(entry: "Entry") -> None:

@@ -41,3 +41,6 @@ class Door(Protocol):
         Raises:
             StepError: There is no answer, or none with probabilities; the message says why.
         """
+
+    def close(self) -> None:
+        """Ends its connection."""

@@ -77,8 +77,13 @@ def model_server(model: Path) -> Iterator[RunningServer]:
                 f"http://127.0.0.1:{port}/v2/models/{_NAME}",
                 f"grpc://127.0.0.1:{grpc_port}/{_NAME}",
             ]
-            doors = [door for address in addresses for door in doors_of(address)]
-            yield RunningServer(doors, time.perf_counter() - started, server.pid)
+            with contextlib.ExitStack() as opened:
+                doors = [
+                    opened.enter_context(contextlib.closing(door))
+                    for address in addresses
+                    for door in doors_of(address)
+                ]
+                yield RunningServer(doors, time.perf_counter() - started, server.pid)
         finally:
             server.send_signal(signal.SIGTERM)
             try:

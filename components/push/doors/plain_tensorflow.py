@@ -126,3 +126,6 @@ class _Signature:
         if isinstance(given, str):
             raise StepError(f"{self.name}: {(given.splitlines() or ['no answer'])[0]}")
         return Answer(probabilities_of(given, self.name), None)
+
+    def close(self) -> None:
+        """The process ends with its `with` statement."""

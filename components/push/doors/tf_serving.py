@@ -21,7 +21,8 @@ class TfServingDoor:
 
         self.name = f"TF Serving grpc://{address}/{model}"
         self._model = model
-        self._stub = PredictionServiceStub(grpc.insecure_channel(address))
+        self._channel = grpc.insecure_channel(address)
+        self._stub = PredictionServiceStub(self._channel)
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -43,3 +44,7 @@ class TfServingDoor:
         version = answer.model_spec.version
         number = version.value if answer.model_spec.HasField("version") else None
         return Answer(probabilities_of(given, self.name), number)
+
+    def close(self) -> None:
+        """Ends its connection."""
+        self._channel.close()

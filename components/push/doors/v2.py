@@ -50,6 +50,10 @@ class V2RestDoor:
         except (ValueError, KeyError, TypeError):
             raise StepError(f"{self.name} gives no '{_OUTPUT}'") from None
 
+    def close(self) -> None:
+        """Ends its connection."""
+        self._client.close()
+
 
 class V2GrpcDoor:
     """A model's ModelInfer.
@@ -65,7 +69,8 @@ class V2GrpcDoor:
 
         self.name = f"V2 grpc://{address}/{model}"
         self._model = model
-        self._stub = GRPCInferenceServiceStub(grpc.insecure_channel(address))
+        self._channel = grpc.insecure_channel(address)
+        self._stub = GRPCInferenceServiceStub(self._channel)
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -89,6 +94,10 @@ class V2GrpcDoor:
         else:
             given = list(answer.outputs[place].contents.fp32_contents)
         return Answer(probabilities_of(given, self.name), _number(answer.model_version))
+
+    def close(self) -> None:
+        """Ends its connection."""
+        self._channel.close()
 
 
 def grpc_problem(door: str, error: Any) -> StepError:

@@ -1,5 +1,6 @@
 """A folder or bucket of versions that TF Serving, KServe and `darkroom serve` watch."""
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,13 @@ from components.push import changes
 from components.push.staging import staged
 from components.push.targets.target import PUSHED, PushedVersion
 from darkroom.artifacts import model_repository
-from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest, read_manifest
+from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest, parse_manifest
 from darkroom.artifacts.model import KIND, Model
 from darkroom.artifacts.model_repository import Role, Version
 from darkroom.artifacts.push_log import Entry, PushLog
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import SettingsError, StepError
+from darkroom.storage import files
 from darkroom.storage.atomic import write_json
 from darkroom.storage.folders import download_folder
 from darkroom.storage.paths import is_uri
@@ -136,10 +138,13 @@ class RepositoryTarget:
 
 
 def _pushed(version: Version) -> PushedVersion:
-    try:
-        manifest = read_manifest(version.location, KIND)
-    except StepError:  # another program put it there
-        manifest = {}
+    location = f"{version.location}/{MANIFEST}"
+    manifest: dict[str, Any] = {}
+    # Without one, another program put it there.
+    with files.clear_errors(f"cannot read {location}", StepError):
+        content = files.read_bytes(location) if files.exists(location) else b""
+    with contextlib.suppress(StepError):
+        manifest = parse_manifest(content, version.location, KIND)
     return PushedVersion(version.number, version.location, manifest)
 
 

@@ -32,7 +32,7 @@ def run_push(candidate: Candidate, destination: Path, out: Path, **settings: Any
         candidate.examples,
         candidate.model,
         candidate.evaluation,
-        PushSettings(destination=str(destination), **settings),
+        PushSettings(destination=str(destination), try_server=False, **settings),
         pushed=out / "pushed",
     )
     return Path(version)
@@ -199,7 +199,7 @@ def test_a_destination_that_cannot_be_written_is_one_line(
 
 
 def test_without_a_destination_the_artifact_is_one(candidate: Candidate, tmp_path: Path) -> None:
-    settings = PushSettings()
+    settings = PushSettings(try_server=False)
     inputs = (candidate.examples, candidate.model, candidate.evaluation)
     version = Path(push(*inputs, settings, pushed=tmp_path / "pushed"))
     assert version == tmp_path / "pushed" / "1"

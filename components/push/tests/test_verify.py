@@ -1,0 +1,191 @@
+"""A version's proof: what it holds, and every door held to it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from components.push.doors.addresses import doors_of
+from components.push.doors.model_server import RunningServer, model_server
+from components.push.push import push
+from components.push.settings import Limits, PushSettings
+from components.push.tests.conftest import Candidate, save_evaluation, save_model
+from components.push.validation import validate
+from components.push.verify import verify_files, verify_server
+from darkroom.artifacts.manifest import folder_digest
+from darkroom.artifacts.proof import changed_files, read_proof
+from darkroom.errors import SettingsError, StepError
+from darkroom.records.tfrecord import read_records
+
+pytestmark = pytest.mark.slow
+
+
+def run_push(candidate: Candidate, folder: Path, **settings: object) -> Path:
+    given = PushSettings.model_validate({"destination": str(folder / "served"), **settings})
+    inputs = (candidate.examples, candidate.model, candidate.evaluation)
+    return Path(push(*inputs, given, pushed=folder / "pushed"))
+
+
+@pytest.fixture(scope="module")
+def version(candidate: Candidate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that was pushed with everything checked, the server too."""
+    return run_push(candidate, tmp_path_factory.mktemp("pushed"))
+
+
+@pytest.fixture(scope="module")
+def server(version: Path) -> Iterator[RunningServer]:
+    with model_server(version) as running:
+        yield running
+
+
+def addresses(server: RunningServer) -> dict[str, str]:
+    names = [door.name.split()[-1] for door in server.doors]
+    return {"rest": names[0], "v2": names[1], "grpc": names[2]}
+
+
+def tampered(version: Path, folder: Path, number: int, shift: float) -> Path:
+    """A copy of a version whose proof wants another answer to one photograph."""
+    copy = folder / "tampered" / version.name
+    shutil.copytree(version, copy)
+    path = copy / "proof" / "answers.json"
+    answers = json.loads(path.read_text())
+    answers["photographs"][number]["probabilities"][0] += shift
+    path.write_text(json.dumps(answers))
+    return copy
+
+
+def test_a_version_carries_test_photographs_and_the_evaluations_answers(
+    version: Path, candidate: Candidate
+) -> None:
+    proof = read_proof(version)
+    assert len(proof.images) == 16
+    assert proof.image_ids[:3] == ("id-0", "id-1", "id-2")
+    assert proof.probabilities.shape == (16, 2)
+    assert proof.probabilities.sum(1) == pytest.approx(np.ones(16), abs=1e-6)
+    assert not proof.synthetic
+    verdict = json.loads((version / "proof" / "verdict.json").read_text())
+    assert (verdict["blessed"], verdict["metrics"]) == (True, {"accuracy": 0.4})
+    assert changed_files(version) == []
+    assert folder_digest(version) == folder_digest(candidate.model)
+
+
+def test_tf_serving_finds_its_warm_up_requests(version: Path) -> None:
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    records = list(read_records(version / "assets.extra" / "tf_serving_warmup_requests"))
+    proof = read_proof(version)
+    for record, image in zip(records, proof.images, strict=True):
+        request = PredictionLog.FromString(record).predict_log.request
+        assert request.model_spec.signature_name == "serving_default"
+        assert list(request.inputs["image_bytes"].string_val) == [image]
+
+
+def test_every_door_of_the_server_gives_the_answers(version: Path, server: RunningServer) -> None:
+    for address in addresses(server).values():
+        for place in (version, version.parent):
+            for comparison in verify_server(address, str(place)):
+                assert comparison.agrees, comparison.in_words()
+                assert comparison.photographs == 16
+
+
+def test_a_door_that_is_off_is_named_with_the_photograph(
+    version: Path, server: RunningServer, tmp_path: Path
+) -> None:
+    place = tampered(version, tmp_path, number=5, shift=1e-3)
+    for address in addresses(server).values():
+        for comparison in verify_server(address, str(place)):
+            assert not comparison.agrees
+            assert comparison.in_words().endswith(
+                "0.001 off in a probability of photograph id-5 (at most 1e-05)"
+            )
+    with pytest.raises(StepError, match=r"plain TensorFlow, serving_default: 0\.001 off .* id-5"):
+        validate(place, Limits(), with_server=False)
+
+
+def test_nothing_is_pushed_where_a_limit_is_passed(candidate: Candidate, tmp_path: Path) -> None:
+    message = r"start-up is .* s, over push\.limits' 0\.01: not pushed"
+    with pytest.raises(StepError, match=message):
+        run_push(candidate, tmp_path, limits={"startup_seconds": 0.01})
+    assert not (tmp_path / "served").exists()
+
+
+def test_servers_that_do_not_answer(version: Path, server: RunningServer) -> None:
+    rest = addresses(server)["rest"]
+    (unknown,) = verify_server(rest.replace("candidate", "other"), str(version))
+    assert "answers 404: unknown model 'other'" in unknown.in_words()
+    (nobody,) = verify_server("http://127.0.0.1:9/v1/models/flowers", str(version))
+    assert "does not answer" in nobody.in_words()
+    (grpc, *_) = verify_server("grpc://127.0.0.1:9/flowers", str(version))
+    assert "does not answer" in grpc.in_words()
+    with pytest.raises(SettingsError, match=r"'http://127\.0\.0\.1:9' is no model's address"):
+        verify_server("http://127.0.0.1:9", str(version))
+
+
+def test_a_changed_file_is_named(version: Path, tmp_path: Path) -> None:
+    assert all(comparison.agrees for comparison in verify_files(str(version)))
+    copy = tmp_path / "served" / "1"
+    shutil.copytree(version, copy)
+    (copy / "labels.txt").write_text("light\ndark\n")
+    (copy / "more.txt").write_text("more")
+    with pytest.raises(StepError, match=r"was changed since it was pushed: labels\.txt and 1 more"):
+        verify_files(str(copy.parent))
+    shutil.rmtree(copy / "proof")
+    with pytest.raises(StepError, match="has no digests"):
+        verify_files(str(copy.parent))
+    with pytest.raises(SettingsError, match="there is no model at"):
+        verify_files(str(tmp_path / "none"))
+
+
+def test_made_images_stand_in_for_photographs_that_may_not_travel(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    version = run_push(candidate, tmp_path, proof="synthetic", try_server=False)
+    proof = read_proof(version)
+    assert proof.synthetic
+    assert all(image.startswith(b"\xff\xd8\xff") for image in proof.images)
+    assert all(comparison.agrees for comparison in verify_files(str(version)))
+
+
+def test_a_canary_is_held_to_its_own_proof(candidate: Candidate, tmp_path: Path) -> None:
+    run_push(candidate, tmp_path, try_server=False)
+    steeper = Candidate(candidate.examples, tmp_path / "model", tmp_path / "evaluation")
+    save_model(steeper.model, sharpness=4.0)
+    save_evaluation(steeper.evaluation, steeper.model, steeper.examples)
+    run_push(steeper, tmp_path, try_server=False, traffic=50)
+    served = tmp_path / "served"
+    with model_server(served) as server:
+        _wait_for_both(addresses(server)["rest"])
+        versions = set()
+        for address in addresses(server).values():
+            for comparison in verify_server(address, str(served)):
+                assert comparison.agrees, comparison.in_words()
+                versions |= set(comparison.versions)
+    assert versions == {1, 2}
+
+
+def _wait_for_both(address: str) -> None:
+    for _ in range(600):
+        states = httpx.get(address).json()["model_version_status"]
+        if [state["state"] for state in states] == ["AVAILABLE"] * 2:
+            return
+    raise AssertionError(states)
+
+
+@pytest.mark.parametrize(
+    ("address", "count"),
+    [
+        ("http://localhost:8501/v1/models/flowers", 1),
+        ("https://models.example.com/team/v1/models/flowers/versions/3", 1),
+        ("http://localhost:8501/v2/models/flowers/", 1),
+        ("grpc://localhost:8500/flowers", 2),
+    ],
+)
+def test_addresses_have_doors(address: str, count: int) -> None:
+    doors = doors_of(address)
+    assert len(doors) == count
+    for door in doors:
+        door.close()
