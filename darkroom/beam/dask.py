@@ -26,7 +26,12 @@ class Runner(DaskRunner):  # type: ignore[misc]
         # A line for each worker that comes and goes.
         logging.getLogger("distributed").setLevel(logging.WARNING)
         bag_options = DaskOptions._extract_bag_kwargs(given)
-        client = dask.distributed.Client(**given)
+        try:
+            client = dask.distributed.Client(**given)
+        except Exception as error:
+            # What answers may be no scheduler, but a dashboard: its bytes lead to any error.
+            address = given.get("address")
+            raise ConnectionError(f"no Dask scheduler at {address}: {error}") from error
         pipeline.replace_all(dask_overrides())
         visitor = self.to_dask_bag_visitor(bag_options)
         pipeline.visit(visitor)

@@ -3,14 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, SettingsError
+from darkroom.settings import nearest
 
 _IN_MEMORY = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _DASK = (
     # Ours stands on Beam's, which Beam knows by no short name.
     "--runner=darkroom.beam.dask.Runner",
     # A scheduler that is not there would be waited for without end.
-    "--dask_connection_timeout=15",
+    "--dask_connection_timeout=10",
     # A part of 128 elements, Beam's default, leaves nothing to spread.
     "--dask_partition_size=1",
 )
@@ -25,6 +26,15 @@ _HERE = frozenset(
     }
 )
 """Runners whose workers are on this machine."""
+_RUNNERS = _HERE | {
+    "DaskRunner",
+    "DataflowRunner",
+    "FlinkRunner",
+    "PortableRunner",
+    "RenderRunner",
+    "SparkRunner",
+    "TestDataflowRunner",
+}
 _LOCAL_MASTERS = {
     "DaskRunner": ("dask_client_address", r"((tcp|tls)://)?((localhost|127\.0\.0\.1)(:\d+)?)?"),
     "FlinkRunner": ("flink_master", r"(\[(auto|local)\])?"),
@@ -45,8 +55,8 @@ def beam_arguments(options: Sequence[str]) -> list[str]:
     >>> beam_arguments(["--runner=DataflowRunner", "--region=europe-west4"])
     ['--runner=DataflowRunner', '--region=europe-west4']
     >>> beam_arguments(["--runner=DaskRunner", "--dask_npartitions=64"])[1:]
-    ['--dask_connection_timeout=15', '--dask_partition_size=1']
-    >>> beam_arguments(["--runner", "DirectRunner"])
+    ['--dask_connection_timeout=10', '--dask_partition_size=1']
+    >>> beam_arguments(["--runner", "direct"])
     ['--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner']
     """
     joined = _joined(options)
@@ -92,7 +102,9 @@ def remote_runner(options: Sequence[str]) -> str | None:
     values, runner = option_values(options), runner_name(options)
     if not runner or runner in _HERE or values.get("environment_type") == "LOOPBACK":
         return None
-    if runner in _LOCAL_MASTERS and "environment_type" not in values:
+    # Who names a folder that workers reach has them elsewhere, if by a tunnel that begins here.
+    named = "environment_type" in values or "temp_location" in values
+    if runner in _LOCAL_MASTERS and not named:
         option, pattern = _LOCAL_MASTERS[runner]
         if re.fullmatch(pattern, values.get(option, "")):
             return None
@@ -109,7 +121,19 @@ def _joined(options: Sequence[str]) -> list[str]:
             joined[-1] += f"={option}"
         else:
             joined.append(option)
-    return joined
+    return [_with_runner(option) for option in joined]
+
+
+def _with_runner(option: str) -> str:
+    """An option, with Beam's own name where it names a runner in short, such as `dask`."""
+    flag, _, name = option.partition("=")
+    if flag != "--runner" or "." in name:
+        return option
+    short = {known.lower().removesuffix("runner"): known for known in _RUNNERS}
+    known = short.get(name.lower().removesuffix("runner"))
+    if known is None:
+        raise SettingsError(f"unknown runner '{name}'{nearest(name, _RUNNERS)}")
+    return f"--runner={known}"
 
 
 _KILLED = ("Channel closed prematurely", "Worker subprocess exited", "KilledWorker")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import glob
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from darkroom.storage.folders import delete_folder
 from darkroom.storage.paths import is_uri, mounted_uri
 
 _EXAMPLE = "gs://my-bucket/tmp"
+_JOB_SERVER = "job server jar"
 _OURS = (
     # Beam would run `pip freeze`, and say in many lines that our environments have no pip.
     "--experiments=disable_logging_submission_environment",
@@ -229,6 +231,8 @@ def _pipeline(
     except (ValueError, ImportError) as error:
         raise SettingsError(f"{named}: {cause(error)}") from error
     yield pipeline
+    # Workers in this process log what they raise with all its places; here it is raised anyway.
+    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
     try:
         with _started(pipeline, runner, refusal) as job:
             job.wait_until_finish()
@@ -251,6 +255,14 @@ def _started(pipeline: Any, runner: str, refusal: type[Exception]) -> Iterator[A
 
     try:
         job = pipeline.run()
+    except RuntimeError as error:
+        if _JOB_SERVER not in str(error):
+            raise
+        option = f"--{runner.removesuffix('Runner').lower()}_job_server_jar"
+        raise StepError(
+            f"{runner} without a master starts its own job server, whose file cannot be fetched "
+            f"here: name a cluster, or {option}=FILE"
+        ) from error
     except ImportError as error:
         fix = ": uv sync --group dask" if runner == "DaskRunner" else f": {cause(error)}"
         raise SettingsError(f"{runner} needs packages that are not installed{fix}") from error

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from darkroom.artifacts.provenance import making
-from darkroom.errors import DarkroomError, StepError
+from darkroom.errors import DarkroomError, SettingsError, StepError
 from darkroom.runtime.log import configure_logging, exit_with
 from darkroom.runtime.signals import exit_on_termination
 from darkroom.runtime.step_record import StepRecord
 from darkroom.settings import Settings, validate_settings
 from darkroom.storage.atomic import is_disk_full, os_reason
+from darkroom.storage.paths import is_uri
 
 GC_THRESHOLD = 50_000
 """New objects after which Python looks for garbage."""
@@ -112,12 +113,22 @@ def _is_path(hint: Any) -> bool:
     return hint is Path or Path in get_args(hint)
 
 
+def _folder(name: str, value: str | Path) -> Path:
+    """An artifact's folder, as an absolute path: workers may be in another working folder."""
+    if is_uri(str(value)):
+        raise SettingsError(
+            f"--{name.replace('_', '-')} {value}: an artifact is a folder of this machine, or a "
+            "bucket that is mounted as one; records go to a bucket by data_root (docs/clusters.md)"
+        )
+    return Path(value).absolute()
+
+
 def _converted(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     hints, models = get_type_hints(function), settings_models(function)
     converted = dict(arguments)
     for name, value in arguments.items():
         if _is_path(hints[name]):
-            converted[name] = Path(value) if value else None
+            converted[name] = _folder(name, value) if value else None
         elif name in models:
             section = "" if name == "settings" else name
             converted[name] = validate_settings(hints[name], value, section)

@@ -171,7 +171,7 @@ def create(location: str, content: bytes) -> bool:
 def put(file: Path, location: str) -> None:
     """Copies a file from here to anywhere, under another name."""
     system, path = file_system(location)
-    system.makedirs(path.rpartition("/")[0], exist_ok=True)
+    _make_folder(system, path.rpartition("/")[0])
     system.put_file(str(file), path)
 
 
@@ -179,7 +179,7 @@ def upload(files: Sequence[Path], folder: str) -> None:
     """Copies files from here into a folder anywhere, under their own names, several at a time."""
     if files:
         system, path = file_system(folder)
-        system.makedirs(path, exist_ok=True)
+        _make_folder(system, path)
         system.put([str(file) for file in files], [f"{path}/{file.name}" for file in files])
 
 
@@ -275,6 +275,12 @@ def clear_errors(what: str, kind: type[DarkroomError]) -> Iterator[None]:
         raise kind(f"{what}: {cause(error)}") from error
 
 
+def _make_folder(system: Any, path: str) -> None:
+    """Makes a folder where a file system wants one; of an object store it would make a bucket."""
+    if not system.async_impl:
+        system.makedirs(path, exist_ok=True)
+
+
 def cause(error: BaseException) -> str:
     """What an error says at its core, in one line."""
     # A package that wraps a client's own error, and that again, in errors that only list others.
@@ -282,6 +288,8 @@ def cause(error: BaseException) -> str:
         error = next(iter(details.values()))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, FileNotFoundError) and " " not in str(error):
+        return f"no such bucket, folder or file ({error})"  # of a client that says where, not what
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.errors import SettingsError
+from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files, folders
 from darkroom.tests.cloud_storage import fake_cloud_storage, fake_s3
 
@@ -125,3 +125,24 @@ def test_a_store_that_cannot_be_read_is_one_line(
         files.read_bytes(uri)
     assert str(raised.value).startswith(f"{what}: ")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("store", ["cloud_storage", "s3"])
+def test_a_bucket_that_is_not_there_is_not_made(
+    store: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A misspelt one was made, and the run succeeded."""
+    missing = request.getfixturevalue(store).replace("bucket", "missing")
+    (tmp_path / "file").write_bytes(b"content")
+    for write in (
+        lambda: files.put(tmp_path / "file", f"{missing}/folder/file"),
+        lambda: files.upload([tmp_path / "file"], f"{missing}/folder"),
+    ):
+        with (
+            pytest.raises(StepError, match=r"^cannot write: .*(no such|does not exist|NoSuchBuck)"),
+            files.clear_errors("cannot write", StepError),
+        ):
+            write()
+    with pytest.raises(Exception, match="no such|does not exist"):
+        with files.clear_errors("cannot list", StepError):
+            files.list_files(f"{missing}/*")

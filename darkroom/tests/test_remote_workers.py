@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.beam.options import remote_runner, worker_message
+from darkroom.beam.options import remote_runner, runner_name, worker_message
 from darkroom.beam.remote import remote_workers, with_staging_location
 from darkroom.errors import SettingsError
 
@@ -88,3 +88,29 @@ def test_a_worker_that_was_killed_is_one_line() -> None:
     assert worker_message(RuntimeError("Channel closed prematurely.")) == killed
     assert worker_message(KilledWorker("task", worker, 3)) == killed
     assert worker_message(RuntimeError("something else")) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "runner"),
+    [
+        ("dask", "DaskRunner"),
+        ("daskrunner", "DaskRunner"),
+        ("Flinkrunner", "FlinkRunner"),
+        ("DIRECT", "DirectRunner"),
+        ("apache_beam.runners.dask.dask_runner.DaskRunner", "DaskRunner"),
+    ],
+)
+def test_a_runner_has_a_short_name(given: str, runner: str) -> None:
+    assert runner_name([f"--runner={given}"]) == runner
+    assert runner_name(["--runner", given]) == runner
+
+
+def test_a_misspelt_runner_is_one_line() -> None:
+    with pytest.raises(SettingsError, match="unknown runner 'DaskRuner'; did you mean 'DaskRunner"):
+        remote_runner(["--runner=DaskRuner"])
+
+
+def test_a_scheduler_behind_a_tunnel_has_its_workers_elsewhere() -> None:
+    local = ["--runner=dask", "--dask_client_address=tcp://localhost:8786"]
+    assert remote_runner(local) is None
+    assert remote_runner([*local, "--temp_location=gs://bucket/tmp"]) == "DaskRunner"

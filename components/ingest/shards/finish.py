@@ -67,6 +67,8 @@ def finish_group(
     ordinals = table.column("ordinal").to_pylist()
     rows = dict(zip(ordinals, group.unstored, strict=True))
     back = [ordinal for ordinal in ordinals if ordinal not in copies.dropped]
+    if not back:
+        return _finish(group, table.slice(0, 0), table, copies, settings, folder)
     chunk = Chunk(group.number, group.total, [rows[ordinal] for ordinal in back], back)
     with tempfile.TemporaryDirectory() as temporary:
         read = write_chunk(chunk, Path(temporary), settings)
