@@ -1,30 +1,62 @@
-"""A version as it will be pushed: the model, its proof and its warm-up requests."""
+"""A version as it will be pushed: the model, its proof, warm-up requests, card and signature."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.push.sbom import bill_of_materials
+from darkroom.artifacts.evaluation import MODEL_CARD_FILE, Evaluation
 from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT, Model
-from darkroom.artifacts.proof import Proof, write_proof
+from darkroom.artifacts.proof import FOLDER as PROOF
+from darkroom.artifacts.proof import Proof, file_digests, write_proof
+from darkroom.artifacts.signature import sign_version
 from darkroom.records.tfrecord import write_record
+from darkroom.storage.atomic import write_text
 
 WARM_UP = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TF Serving looks for requests to send itself before it serves a version."""
 
 
-def build_candidate(model: Model, proof: Proof, verdict: Mapping[str, Any], folder: Path) -> None:
+def build_candidate(
+    model: Model, evaluation: Evaluation, proof: Proof, signing_key: str | None, folder: Path
+) -> None:
     """Writes a version's files, all but its manifest.
 
     Args:
         model: The model.
+        evaluation: Its evaluation.
         proof: What it must answer.
-        verdict: What the evaluation said of it; JSON values.
+        signing_key: File of the private key that signs them, if any does.
         folder: Where they go; empty.
+
+    Raises:
+        SettingsError: The key cannot be read.
     """
     shutil.copytree(model.folder, folder, dirs_exist_ok=True)
     _write_warm_up(folder / WARM_UP, proof)
-    write_proof(folder, proof, verdict)
+    beside = folder / PROOF
+    beside.mkdir()
+    card = evaluation.folder / MODEL_CARD_FILE
+    if card.is_file():
+        shutil.copyfile(card, beside / MODEL_CARD_FILE)
+    bill = bill_of_materials("image classifier", model, file_digests(model.folder))
+    write_text(beside / "sbom.cdx.json", bill)
+    write_proof(folder, proof, _verdict(evaluation))
+    if signing_key is not None:
+        sign_version(folder, Path(signing_key))
+
+
+def _verdict(evaluation: Evaluation) -> dict[str, Any]:
+    """What the version's proof says of its evaluation."""
+    return {
+        "blessed": evaluation.blessed,
+        "count": evaluation.count,
+        "metrics": evaluation.metrics,
+        "thresholds": evaluation.manifest["settings"].get("thresholds"),
+        "champion": evaluation.manifest.get("champion"),
+        "evaluation_digest": evaluation.manifest.get("digest"),
+        "model_digest": evaluation.manifest.get("model_digest"),
+    }
 
 
 def _write_warm_up(path: Path, proof: Proof) -> None:

@@ -52,7 +52,7 @@ def push(
         checked, evaluated, read_examples(examples), synthetic=settings.proof == "synthetic"
     )
     with tempfile.TemporaryDirectory() as folder, atomic_artifact(pushed) as temporary:
-        build_candidate(checked, proof, _verdict(evaluated), Path(folder))
+        build_candidate(checked, evaluated, proof, settings.signing_key, Path(folder))
         checked = dataclasses.replace(checked, folder=Path(folder))
         validate(checked.folder, settings.limits, with_server=settings.try_server)
         target = target_for(settings.destination or str(temporary))
@@ -93,19 +93,6 @@ def _refuse_rolled_back(target: PushTarget, model: Model) -> None:
                 f"pushed again (to serve it all the same: darkroom rollback --to {version.number}, "
                 "or push.rolled_back: push)"
             )
-
-
-def _verdict(evaluated: Evaluation) -> dict[str, Any]:
-    """What the version's proof says of its evaluation."""
-    return {
-        "blessed": evaluated.blessed,
-        "count": evaluated.count,
-        "metrics": evaluated.metrics,
-        "thresholds": evaluated.manifest["settings"].get("thresholds"),
-        "champion": evaluated.manifest.get("champion"),
-        "evaluation_digest": evaluated.manifest.get("digest"),
-        "model_digest": evaluated.manifest.get("model_digest"),
-    }
 
 
 def _record(evaluated: Evaluation) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Settings of the push step."""
 
+from pathlib import Path
 from typing import Literal
 
 import pydantic
@@ -50,12 +51,24 @@ class PushSettings(Settings):
     """What a version carries as its proof, with the answers to it: photographs of the test split,
     or made images, where the photographs may not travel."""
 
+    signing_key: str | None = pydantic.Field(default=None, min_length=1)
+    """File of the private key, an elliptic curve's in PEM, that signs a version's files. Whoever
+    has the public key can check them: `darkroom verify`, the model server, or the OpenSSF's
+    `model_signing`. Unset: versions are not signed."""
+
     try_server: bool = True
     """Whether the model server answers the proof too, through all its doors, before the model is
     pushed; some ten seconds."""
 
     limits: Limits = Limits()
     """What it may take then."""
+
+    @pydantic.field_validator("signing_key")
+    @classmethod
+    def _check_signing_key(cls, signing_key: str | None) -> str | None:
+        if signing_key is not None and not Path(signing_key).is_file():
+            raise ValueError("there is no such file")
+        return signing_key
 
     @pydantic.field_validator("destination")
     @classmethod

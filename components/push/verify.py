@@ -12,15 +12,17 @@ from components.push.targets import target_for
 from darkroom.artifacts import model_repository, proof
 from darkroom.artifacts.model_repository import Role, Version
 from darkroom.artifacts.proof import Proof
+from darkroom.artifacts.signature import check_signature
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.folders import read_folder
 
 
-def verify_files(place: str) -> Sequence[Comparison]:
+def verify_files(place: str, public_key: Path | None = None) -> Sequence[Comparison]:
     """Checks a version's digests, and that plain TensorFlow gives its answers.
 
     Args:
         place: A version's folder, or where models are pushed: then the version that serves.
+        public_key: File of the key that must have signed it, if any must.
 
     Raises:
         SettingsError: There is no version.
@@ -32,6 +34,8 @@ def verify_files(place: str) -> Sequence[Comparison]:
         if changed:
             names = changed[0] + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
             raise StepError(f"{version.location} was changed since it was pushed: {names}")
+        if public_key is not None:
+            check_signature(folder, public_key)
         read = proof.read_proof(folder)
         with PlainTensorflow(folder) as process:
             found = [compare(door, lambda _: read, read) for door in process.doors]

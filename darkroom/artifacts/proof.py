@@ -1,8 +1,8 @@
 """A model's proof: photographs with the answers that it must give, wherever it is served.
 
 It lies in the folder `proof` of a pushed version: the photographs, `answers.json`, the verdict of
-the evaluation, and the digests of all files of the version. `darkroom verify` sends the photographs
-to a server and compares.
+the evaluation, the model card, the bill of materials, and the digests of all files of the version.
+`darkroom verify` sends the photographs to a server and compares.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.artifacts.manifest import MANIFEST
+from darkroom.artifacts.signature import SIGNATURE
 from darkroom.errors import StepError
 from darkroom.image_headers import JPEG_MAGIC
 from darkroom.storage.atomic import write_json
@@ -27,8 +28,8 @@ FORMAT_VERSION = 1
 TOLERANCE = 1e-5
 """Largest difference of a probability from the evaluation's; all doors run the same graph."""
 _ANSWERS, _VERDICT, _DIGESTS = "answers.json", "verdict.json", "digests.json"
-_SIGNED_AFTER = (f"{FOLDER}/{_DIGESTS}", MANIFEST)
-"""Files that the digests cannot hold: they are written after them."""
+_WRITTEN_AFTER = (f"{FOLDER}/{_DIGESTS}", SIGNATURE, MANIFEST)
+"""Files that the digests cannot hold."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ def write_proof(version: Path, proof: Proof, verdict: Mapping[str, Any]) -> None
         verdict: What the evaluation said of the model; JSON values.
     """
     folder = version / FOLDER
-    (folder / "photographs").mkdir(parents=True)
+    (folder / "photographs").mkdir(parents=True, exist_ok=True)
     rows = []
     for number, (image_id, image) in enumerate(zip(proof.image_ids, proof.images, strict=True)):
         ending = "jpg" if image.startswith(JPEG_MAGIC) else "image"
@@ -79,7 +80,7 @@ def write_proof(version: Path, proof: Proof, verdict: Mapping[str, Any]) -> None
     }
     write_json(folder / _ANSWERS, answers)
     write_json(folder / _VERDICT, verdict)
-    write_json(folder / _DIGESTS, _digests(version))
+    write_json(folder / _DIGESTS, file_digests(version))
 
 
 def read_proof(version: str | Path) -> Proof:
@@ -128,15 +129,16 @@ def changed_files(version: Path) -> list[str]:
         expected = json.loads((version / FOLDER / _DIGESTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise StepError(f"{version} has no digests in {FOLDER}/") from None
-    found = _digests(version)
+    found = file_digests(version)
     return sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
 
 
-def _digests(version: Path) -> dict[str, str]:
+def file_digests(version: Path) -> dict[str, str]:
+    """SHA-256 of a version's files by path, all but those that are written after its digests."""
     files = sorted(path for path in version.rglob("*") if path.is_file())
     names = {path.relative_to(version).as_posix(): path for path in files}
     return {
         name: hashlib.sha256(path.read_bytes()).hexdigest()
         for name, path in names.items()
-        if name not in _SIGNED_AFTER
+        if name not in _WRITTEN_AFTER
     }

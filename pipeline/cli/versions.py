@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -92,6 +93,9 @@ def verify(
         str | None,
         typer.Option(metavar="DIR", help="Where the proof is, if a server is verified."),
     ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key that must have signed the files.")
+    ] = None,
 ) -> None:
     """Replay a version's proof: on its files, or against a server that serves it.
 
@@ -106,7 +110,7 @@ def verify(
 
     configure_logging()
     if not is_address(place):
-        found = list(verify_files(place))
+        found = list(verify_files(place, public_key))
     elif proof is None:
         raise SettingsError("a server is verified by a proof: add --proof DIR, where it was pushed")
     else:

@@ -1,5 +1,6 @@
 """A version's proof: what it holds, and every door held to it."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -189,3 +190,63 @@ def test_addresses_have_doors(address: str, count: int) -> None:
     assert len(doors) == count
     for door in doors:
         door.close()
+
+
+def make_keys(folder: Path) -> tuple[Path, Path]:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    folder.mkdir(exist_ok=True)
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "private.pem").write_bytes(
+        private.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
+    )
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    (folder / "public.pem").write_bytes(private.public_key().public_bytes(pem, form))
+    return folder / "private.pem", folder / "public.pem"
+
+
+def test_a_signed_version_is_checked(candidate: Candidate, version: Path, tmp_path: Path) -> None:
+    private, public = make_keys(tmp_path / "keys")
+    _, other = make_keys(tmp_path / "others")
+    signed = run_push(candidate, tmp_path, signing_key=str(private), try_server=False)
+    assert all(comparison.agrees for comparison in verify_files(str(signed), public))
+    with pytest.raises(StepError, match=r"is not what .*public\.pem has signed"):
+        verify_files(str(signed), other)
+    with pytest.raises(StepError, match="is not signed"):
+        verify_files(str(version), public)
+    with pytest.raises(SettingsError, match="is no public key"):
+        verify_files(str(signed), tmp_path / "none.pem")
+    # Whoever changes a file and the digests beside it has not got the key.
+    (signed / "labels.txt").write_text("light\ndark\n")
+    digests = signed / "proof" / "digests.json"
+    changed = json.loads(digests.read_text()) | {
+        "labels.txt": hashlib.sha256(b"light\ndark\n").hexdigest()
+    }
+    digests.write_text(json.dumps(changed))
+    with pytest.raises(StepError, match=r"is not what .*public\.pem has signed"):
+        verify_files(str(signed), public)
+
+
+def test_a_key_that_is_none_ends_the_push_early(candidate: Candidate, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no such file"):
+        PushSettings(signing_key=str(tmp_path / "none.pem"))
+    (tmp_path / "key.pem").write_text("no key")
+    with pytest.raises(SettingsError, match=r"push\.signing_key .*key\.pem is no private key"):
+        run_push(candidate, tmp_path, signing_key=str(tmp_path / "key.pem"), try_server=False)
+    assert not (tmp_path / "served").exists()
+
+
+def test_a_version_has_its_bill_of_materials(version: Path) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    text = (version / "proof" / "sbom.cdx.json").read_text()
+    bill = json.loads(text)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    model = bill["metadata"]["component"]
+    assert (model["type"], model["version"]) == ("machine-learning-model", folder_digest(version))
+    parts = {part["name"]: part for part in bill["components"]}
+    assert parts["saved_model.pb"]["hashes"][0]["alg"] == "SHA-256"
+    assert parts["tensorflow"]["purl"].startswith("pkg:pypi/tensorflow@2.21")

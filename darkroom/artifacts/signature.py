@@ -1,0 +1,65 @@
+"""The signature of a pushed version, by the OpenSSF's model signing: of all files but two.
+
+Anybody can check it without Darkroom: `model_signing verify key VERSION --signature
+VERSION/proof/model.sig --public-key KEY --ignore-paths VERSION/manifest.json`.
+"""
+
+from pathlib import Path
+
+from darkroom.artifacts.manifest import MANIFEST
+from darkroom.errors import SettingsError, StepError
+
+SIGNATURE = "proof/model.sig"
+"""The signature's file within a version."""
+
+
+def sign_version(version: Path, private_key: Path) -> None:
+    """Signs a version's files, all but its manifest, which is written afterwards.
+
+    Args:
+        version: Its folder.
+        private_key: File of an elliptic curve's private key, in PEM.
+
+    Raises:
+        SettingsError: The key cannot be read.
+    """
+    from model_signing import signing
+
+    try:
+        config = signing.Config().use_elliptic_key_signer(private_key=private_key)
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"push.signing_key {private_key} is no private key: {error}") from None
+    config.set_hashing_config(_hashing(version)).sign(version, version / SIGNATURE)
+
+
+def check_signature(version: Path, public_key: Path) -> None:
+    """Checks that a version is signed by a key, and that no file has changed since.
+
+    Args:
+        version: Its folder.
+        public_key: File of the public key, in PEM.
+
+    Raises:
+        SettingsError: The key cannot be read.
+        StepError: It is not signed, by another key, or was changed.
+    """
+    from model_signing import verifying
+
+    if not (version / SIGNATURE).is_file():
+        raise StepError(f"{version} is not signed")
+    try:
+        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"{public_key} is no public key: {error}") from None
+    try:
+        config.set_hashing_config(_hashing(version)).verify(version, version / SIGNATURE)
+    except Exception as error:  # the library raises what it likes for a file that is no signature
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise StepError(f"{version} is not what {public_key} has signed: {reason}") from None
+
+
+def _hashing(version: Path) -> object:
+    from model_signing import hashing
+
+    left_out = [version / MANIFEST, version / SIGNATURE]
+    return hashing.Config().set_ignored_paths(paths=left_out, ignore_git_paths=False)
