@@ -16,8 +16,8 @@ class PushSettings(Settings):
     """Where models are pushed; its form chooses the push target. A path, or a URI with `gs://`
     or `s3://`, is the folder of a model server's versions,
     `<destination>/<version>/saved_model.pb`. `vertex://PROJECT/LOCATION/NAME?storage=gs://...` is
-    a model and an endpoint of Vertex AI, [docs/serving.md](serving.md#vertex-ai). Unset:
-    `served/<name>` in the folder of runs for a local run, the step's own artifact on a cluster."""
+    a model and an endpoint of Vertex AI, docs/serving.md has its options. Unset: `served/<name>` in
+    the folder of runs for a local run, the step's own artifact on a cluster."""
 
     traffic: int = pydantic.Field(default=100, ge=1, le=100)
     """The share of requests that a new version gets, in percent. Below 100 it is a canary:

@@ -1,8 +1,12 @@
 """Keys of a server and of an account that stand-ins for Google's services take."""
 
 import datetime
+import functools
 import json
+from collections.abc import Iterator
 from typing import NamedTuple
+
+import pytest
 
 
 class Keys(NamedTuple):
@@ -10,6 +14,23 @@ class Keys(NamedTuple):
 
     key: bytes
     certificate: bytes
+
+
+@pytest.fixture(scope="session")
+def tls_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
+    """The stand-ins' TLS key, whose certificate gRPC trusts for as long as the tests run."""
+    keys = _tls_keys()
+    roots = tmp_path_factory.mktemp("tls") / "roots.pem"
+    roots.write_bytes(keys.certificate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(roots))
+        yield keys
+
+
+@functools.cache
+def _tls_keys() -> Keys:
+    # One key a process, whichever rooms' tests run in it: gRPC reads what it trusts once.
+    return made_keys()
 
 
 def made_keys() -> Keys:

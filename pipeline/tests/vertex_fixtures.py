@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def tls_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
-    """The stand-in's TLS key, whose certificate gRPC trusts for as long as the tests run."""
-    keys = made_keys()
-    roots = tmp_path_factory.mktemp("tls") / "roots.pem"
-    roots.write_bytes(keys.certificate)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(roots))
-        yield keys
-
-
-@pytest.fixture(scope="session")
 def account_keys() -> Keys:
     """The key of the account that calls."""
     return made_keys()

@@ -62,6 +62,18 @@ class VertexEndpoints:
         """The traffic of the only endpoint by version id, of all that is deployed."""
         return _split(self.only)
 
+    def add(self, endpoint_id: str, display_name: str, model: str) -> None:
+        """Puts an endpoint there where somebody else has deployed a model."""
+        deployed = DeployedModel(id="5", model=model, model_version_id="1", display_name="other")
+        name = f"{NUMBERED}/endpoints/{endpoint_id}"
+        self.endpoints[name] = Endpoint(
+            name=name,
+            display_name=display_name,
+            etag="1",
+            deployed_models=[deployed],
+            traffic_split={"5": 100},
+        )
+
     def _create(self, request: Any) -> Any:
         check_parent(request.parent)
         require(request.endpoint.display_name, "endpoint.display_name")

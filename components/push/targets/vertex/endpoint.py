@@ -1,6 +1,7 @@
 """The endpoint of a destination's name: what is deployed there, and who gets how much traffic.
 
-Deployed versions are told apart by the version of Model Registry that they are of.
+Deployed versions are told apart by their key: the model and version of Model Registry that they are
+of, such as `flowers@2`. What others have deployed there stays, but gets no requests.
 """
 
 import logging
@@ -11,6 +12,7 @@ from google.api_core import exceptions
 from google.cloud.aiplatform_v1.types import AcceleratorType, DeployedModel, Endpoint
 
 from components.push.targets.vertex.api import CALL_SECONDS, Api
+from components.push.targets.vertex.registry import version_key, version_name
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 
@@ -43,15 +45,14 @@ class ServingEndpoint:
             )
 
     def shares(self) -> dict[str, int]:
-        """The traffic of each version of Model Registry that is deployed, in percent, by its id."""
+        """The traffic of each version that is deployed, in percent, by its key."""
         endpoint = self._api.call(self._find)
         if endpoint is None:
             return {}
         shares: dict[str, int] = {}
         for deployed in endpoint.deployed_models:
             share = endpoint.traffic_split.get(deployed.id, 0)
-            version = deployed.model_version_id
-            shares[version] = shares.get(version, 0) + share
+            shares[_key(deployed)] = shares.get(_key(deployed), 0) + share
         return shares
 
     def ensure_deployed(self, version: Any, number: int) -> bool:
@@ -66,7 +67,7 @@ class ServingEndpoint:
 
         def begin() -> Any | None:
             endpoint = self._api.endpoints.get_endpoint(name=name, timeout=CALL_SECONDS)
-            if _deployed(endpoint, version.version_id):
+            if _deployed(endpoint, version_key(version)):
                 return None
             return self._api.endpoints.deploy_model(
                 # Without a traffic split, that of the endpoint stays as it is.
@@ -81,7 +82,7 @@ class ServingEndpoint:
         """Gives versions, which are deployed, their shares of the requests, all at once.
 
         Args:
-            shares: In percent, by id of the version of Model Registry; 100 together.
+            shares: In percent, by key; 100 together.
 
         Returns:
             Whether they had others.
@@ -111,14 +112,24 @@ class ServingEndpoint:
         return self._api.call(work)
 
     def undeploy_others(self, kept: Collection[str]) -> bool:
-        """Undeploys what gets no traffic, save for some versions; whether there was anything."""
+        """Undeploys versions that get no traffic, of the models of some that stay.
+
+        Args:
+            kept: The keys of those that stay.
+
+        Returns:
+            Whether there was anything to undeploy.
+        """
         name = self._name()
+        models = {key.partition("@")[0] for key in kept}
 
         def begin() -> Any | None:
             endpoint = self._found()
             first = {deployed for version in kept for deployed in _deployed(endpoint, version)[:1]}
             for deployed in endpoint.deployed_models:
-                if deployed.id not in first and not endpoint.traffic_split.get(deployed.id):
+                if _key(deployed).partition("@")[0] not in models or deployed.id in first:
+                    continue
+                if not endpoint.traffic_split.get(deployed.id):
                     _log.info("%s is undeployed", deployed.display_name)
                     return self._undeploy(name, deployed.id)
             return None
@@ -165,7 +176,7 @@ class ServingEndpoint:
             machine["accelerator_type"] = destination.accelerator
             machine["accelerator_count"] = destination.accelerators
         return DeployedModel(
-            model=f"{version.name.partition('@')[0]}@{version.version_id}",
+            model=version_name(version),
             display_name=f"{destination.name}-v{number}",
             dedicated_resources={
                 "machine_spec": machine,
@@ -197,8 +208,13 @@ class ServingEndpoint:
         return found[0] if found else None
 
 
-def _deployed(endpoint: Any, version_id: str) -> list[str]:
+def _deployed(endpoint: Any, key: str) -> list[str]:
     """Ids of the deployments of a version, the first first."""
-    found = [each for each in endpoint.deployed_models if each.model_version_id == version_id]
+    found = [each for each in endpoint.deployed_models if _key(each) == key]
     found.sort(key=lambda each: each.create_time.timestamp() if each.create_time else 0.0)
     return [each.id for each in found]
+
+
+def _key(deployed: Any) -> str:
+    model = deployed.model.partition("@")[0].rpartition("/")[2]
+    return f"{model}@{deployed.model_version_id}"

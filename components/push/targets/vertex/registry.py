@@ -111,7 +111,7 @@ class Registry:
                 if version is None or DEFAULT in version.version_aliases:
                     return None
                 return self._api.models.delete_model_version(
-                    name=_name(version), timeout=CALL_SECONDS
+                    name=version_name(version), timeout=CALL_SECONDS
                 )
 
             self._api.ensure(
@@ -140,7 +140,7 @@ class Registry:
             return
 
         def work() -> None:
-            name = _name(found)
+            name = version_name(found)
             there = self._api.models.list_model_evaluations(parent=name, timeout=CALL_SECONDS)
             if all(each.display_name != wanted.display_name for each in there):
                 self._api.models.import_model_evaluation(
@@ -154,7 +154,7 @@ class Registry:
             return False
         self._api.call(
             lambda: self._api.models.merge_version_aliases(
-                name=_name(version), version_aliases=sorted(aliases), timeout=CALL_SECONDS
+                name=version_name(version), version_aliases=sorted(aliases), timeout=CALL_SECONDS
             )
         )
         return True
@@ -187,7 +187,7 @@ class Registry:
         return found or f"{self._destination.parent}/models/{self._destination.name}"
 
 
-def _name(version: Any) -> str:
+def version_name(version: Any) -> str:
     """Resource name of a version, which lists give without it."""
     return f"{_parent(version)}@{version.version_id}"
 
@@ -195,3 +195,8 @@ def _name(version: Any) -> str:
 def _parent(version: Any) -> str:
     """Resource name of a version's model."""
     return str(version.name.partition("@")[0])
+
+
+def version_key(version: Any) -> str:
+    """A version's model and its own id, such as `flowers@2`."""
+    return version_name(version).rpartition("/")[2]

@@ -75,7 +75,7 @@ class VertexTarget:
         """What the endpoint gives each version; without an endpoint, what the log says."""
         if self._destination.registry_only:
             return self._repository.traffic()
-        from components.push.targets.vertex.registry import digest_label
+        from components.push.targets.vertex.registry import digest_label, version_key
 
         registered = self._registry.versions()
         shares = self._endpoint.shares()
@@ -86,7 +86,7 @@ class VertexTarget:
                 continue
             found = registered.get(digest_label(version.digest))
             # A digest counts once, for the version that serves by the log.
-            share = shares.pop(found.version_id, 0) if found else 0
+            share = shares.pop(version_key(found), 0) if found else 0
             if share:
                 traffic[version.number] = share
         return traffic
@@ -108,7 +108,6 @@ class VertexTarget:
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions, from Model Registry too; see `PushTarget`."""
         removed = self._repository.prune(keep)
-        self._follow_log()
         self._registry.prune(set(filter(None, map(_digest, self._folders()))))
         return removed
 
@@ -119,7 +118,7 @@ class VertexTarget:
     def _changed(self, completes: str, change: Callable[[], Entry]) -> Entry:
         """Makes a change, unless it is the one that Vertex has not followed yet."""
         before = last_entry(self._destination.storage)
-        if self._follow_log() and before is not None and before.action == completes:
+        if before is not None and before.action == completes and self._follow_log():
             _log.warning("%s by %s was cut off: it is completed", before.action, before.who)
             return before
         entry = change()
@@ -154,6 +153,8 @@ class VertexTarget:
                 return was_elsewhere
 
     def _follow(self) -> bool:
+        from components.push.targets.vertex.registry import version_key
+
         serving, canary = self.current(), self.canary()
         if serving is None:
             return False
@@ -166,7 +167,7 @@ class VertexTarget:
                 was_elsewhere |= self._endpoint.ensure_deployed(
                     registered[version.number], version.number
                 )
-            wanted = {registered[number].version_id: share for number, share in shares.items()}
+            wanted = {version_key(registered[number]): share for number, share in shares.items()}
             was_elsewhere |= self._endpoint.ensure_split(wanted)
             was_elsewhere |= self._endpoint.undeploy_others(wanted)
         number = canary.number if canary else None
