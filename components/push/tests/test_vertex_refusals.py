@@ -208,6 +208,7 @@ def test_a_killed_command_is_completed_by_the_same_one(
     assert target.traffic() == {number: 100}
     assert len(vertex_server.endpoints.only.deployed_models) == 1
     assert len(version_ids(vertex_server)) == (1 if command == "push" else 3)
+    assert vertex_server.calls["UploadModel"] == (1 if command == "push" else 3)
     assert vertex_server.calls["DeployModel"] == (1 if command == "push" else 4)
     assert vertex_server.registry.version_at("default") is vertex_server.registry.version_at(
         f"v{number}"
