@@ -84,14 +84,14 @@ def _kubeflow(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
 @contextmanager
 def _vertex(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     """The same of Vertex."""
+    from darkroom.tests.google_account import account_file, made_keys
     from pipeline.tests.vertex_checks import ACCOUNT, LOCATION, PROJECT
-    from pipeline.tests.vertex_fixtures import account_file, made_keys
     from pipeline.tests.vertex_server import VertexServer
 
     served, account = made_keys(), made_keys()
     roots, key_file = folder / "roots.pem", folder / "account.json"
     roots.write_bytes(served.certificate)
-    key_file.write_text(account_file(account))
+    key_file.write_text(account_file(account, PROJECT))
     environment = {
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(roots),
         "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),

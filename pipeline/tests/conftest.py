@@ -1,3 +1,4 @@
+from darkroom.tests.google_account import tls_keys  # noqa: F401
 from pipeline.tests.kubeflow_fixtures import (  # noqa: F401
     kfp_package,
     kubeflow,
@@ -11,7 +12,6 @@ from pipeline.tests.trigger_fixtures import (  # noqa: F401
 )
 from pipeline.tests.vertex_fixtures import (  # noqa: F401
     account_keys,
-    tls_keys,
     vertex,
     vertex_server,
     vertex_settings,

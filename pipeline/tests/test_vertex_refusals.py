@@ -14,13 +14,13 @@ import grpc
 import pytest
 
 from darkroom.errors import StepError
+from darkroom.tests.google_account import Keys
 from pipeline.settings.cluster import VertexSettings
 from pipeline.target import TransientError
 from pipeline.targets.vertex import api
 from pipeline.targets.vertex.client import Vertex
 from pipeline.targets.vertex.errors import explained
 from pipeline.tests.test_vertex import submitted
-from pipeline.tests.vertex_fixtures import Keys
 
 if TYPE_CHECKING:
     from pipeline.tests.vertex_server import VertexServer

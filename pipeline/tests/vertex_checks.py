@@ -8,6 +8,8 @@ from google.cloud.aiplatform_v1.types import PipelineJob, Schedule
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from darkroom.tests.google_server import RefusedError, require
+
 PROJECT = "my-project"
 LOCATION = "europe-west4"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
@@ -18,24 +20,6 @@ _TYPES: dict[Any, Any] = {
     str: pipeline_spec_pb2.ParameterType.STRING,
     dict: pipeline_spec_pb2.ParameterType.STRUCT,
 }
-
-
-class RefusedError(Exception):
-    """What a call is answered with instead of a result."""
-
-    def __init__(self, code: grpc.StatusCode, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.code, self.message, self.reason = code, message, reason
-
-
-def require(met: Any, field: str) -> None:
-    """Refuses a request whose field is not as it must be."""
-    if not met:
-        raise RefusedError(
-            grpc.StatusCode.INVALID_ARGUMENT,
-            f"List of found errors:\t1.Field: {field}; Message: Required field is not set or "
-            "wrong.\t",
-        )
 
 
 def check_parent(name: str) -> None:

@@ -23,19 +23,15 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2, status_pb2
 
+from darkroom.tests.google_server import Method, RefusedError, require, under
 from pipeline.tests.vertex_checks import (
     LOCATION,
     PARENT,
-    RefusedError,
     check_job,
     check_parent,
     check_schedule,
     condition,
-    require,
 )
-
-Method = tuple[Any, Callable[[Any], Any]]
-"""What a method takes, and what does it."""
 
 _PAGE = 2
 _ENDED = (
@@ -72,14 +68,14 @@ class VertexServices:
         """What is called by which path."""
         runs, schedules, metadata = pipeline_service, schedule_service, metadata_service
         return {
-            **_under(
+            **under(
                 "google.cloud.aiplatform.v1.PipelineService",
                 CreatePipelineJob=(runs.CreatePipelineJobRequest, self._create_job),
                 GetPipelineJob=(runs.GetPipelineJobRequest, self._get_job),
                 ListPipelineJobs=(runs.ListPipelineJobsRequest, self._list_jobs),
                 CancelPipelineJob=(runs.CancelPipelineJobRequest, self._cancel_job),
             ),
-            **_under(
+            **under(
                 "google.cloud.aiplatform.v1.ScheduleService",
                 CreateSchedule=(schedules.CreateScheduleRequest, self._create_schedule),
                 UpdateSchedule=(schedules.UpdateScheduleRequest, self._update_schedule),
@@ -88,13 +84,13 @@ class VertexServices:
                 ResumeSchedule=(schedules.ResumeScheduleRequest, self._resume_schedule),
                 DeleteSchedule=(schedules.DeleteScheduleRequest, self._delete_schedule),
             ),
-            **_under(
+            **under(
                 "google.cloud.aiplatform.v1.MetadataService",
                 GetContext=(metadata.GetContextRequest, self._get_context),
                 CreateContext=(metadata.CreateContextRequest, self._create_context),
                 AddContextChildren=(metadata.AddContextChildrenRequest, self._add_children),
             ),
-            **_under(
+            **under(
                 "google.longrunning.Operations",
                 GetOperation=(operations_pb2.GetOperationRequest, self._get_operation),
             ),
@@ -281,7 +277,3 @@ def _page(found: list[Any], request: Any) -> tuple[list[Any], str]:
     end = min(start + _PAGE, len(found))
     token = base64.b64encode(str(end).encode()).decode() if end < len(found) else ""
     return found[start:end], token
-
-
-def _under(service: str, **methods: Method) -> dict[str, Method]:
-    return {f"/{service}/{name}": method for name, method in methods.items()}

@@ -9,11 +9,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.push.tests.vertex_fixtures import (  # noqa: F401
+    account_keys,
+    bucket,
+    models,
+    vertex,
+    vertex_server,
+)
 from darkroom.artifacts.evaluation import KIND as EVALUATION_KIND
 from darkroom.artifacts.manifest import folder_digest, write_manifest
 from darkroom.artifacts.predictions import prediction_schema
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
+from darkroom.tests.google_account import tls_keys  # noqa: F401
 
 LABELS = ["dark", "light"]
 

@@ -46,7 +46,8 @@ def test_a_new_target_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert settings.destination == "shelf://attic"
         message = (
             "setting 'push.destination': no push target takes 'shelff://attic', expected a folder "
-            "or bucket, such as served/flowers or gs://my-bucket/served/flowers or shelf://ROOM; "
+            "or bucket, such as served/flowers or gs://my-bucket/served/flowers or shelf://ROOM "
+            "or vertex://PROJECT/LOCATION/NAME?storage=gs://my-bucket/served/flowers; "
             "did you mean 'shelf://'? (got 'shelff://attic')"
         )
         with pytest.raises(SettingsError) as caught:

@@ -1,0 +1,3 @@
+from components.push.targets.vertex.target import VertexTarget
+
+TARGET = VertexTarget
