@@ -64,8 +64,12 @@ class RepositoryTarget:
         digest = model.manifest["digest"]
         for there in (model_repository.serving_version(self._repository), self._canary()):
             # If its files have changed since, the model is published again as a new version.
-            if there and _pushed(there).digest == digest and model_repository.is_whole(there):
-                return _pushed(there)
+            if (
+                there
+                and pushed_version(there).digest == digest
+                and model_repository.is_whole(there)
+            ):
+                return pushed_version(there)
 
         def write(folder: Path) -> None:
             shutil.copytree(model.folder, folder, dirs_exist_ok=True)
@@ -82,30 +86,32 @@ class RepositoryTarget:
         }
         with staged(self._repository, write) as version:
             if prepare is not None:
-                prepare(_pushed(version))
+                prepare(pushed_version(version))
             entry = changes.publish(self._repository, version, traffic, facts)
         role = Role.SERVED if entry.canary is None else Role.CANARY
         name = model_repository.folder_name(version.number, role)
-        return _pushed(Version(version.number, f"{self._repository}/{name}"))
+        return pushed_version(Version(version.number, f"{self._repository}/{name}"))
 
     def current(self) -> PushedVersion | None:
         """The highest complete version."""
         version = model_repository.serving_version(self._repository)
-        return None if version is None else _pushed(version)
+        return None if version is None else pushed_version(version)
 
     def canary(self) -> PushedVersion | None:
         """The version in `.canary-N`, which only `darkroom serve` reads."""
         version = self._canary()
-        return None if version is None else _pushed(version)
+        return None if version is None else pushed_version(version)
 
     def versions(self) -> Sequence[PushedVersion]:
         """The complete versions, the highest first."""
-        return [_pushed(version) for version in model_repository.find_versions(self._repository)]
+        return [
+            pushed_version(version) for version in model_repository.find_versions(self._repository)
+        ]
 
     def rolled_back(self) -> Sequence[PushedVersion]:
         """The versions out of service, the highest first."""
         found = model_repository.find_versions(self._repository, Role.ROLLED_BACK)
-        return [_pushed(version) for version in found]
+        return [pushed_version(version) for version in found]
 
     def traffic(self) -> Mapping[int, int]:
         """The canary's share, and the highest version's."""
@@ -153,7 +159,12 @@ class RepositoryTarget:
             _log.warning("%s holds no complete model and is ignored", version.location)
 
 
-def _pushed(version: Version) -> PushedVersion:
+def pushed_version(version: Version) -> PushedVersion:
+    """A version of a repository, with its manifest.
+
+    Raises:
+        StepError: Its store does not answer.
+    """
     location = f"{version.location}/{MANIFEST}"
     manifest: dict[str, Any] = {}
     # Without one, another program put it there.

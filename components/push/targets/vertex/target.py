@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.push.targets.repository import RepositoryTarget
+from components.push.targets.repository import RepositoryTarget, pushed_version
 from components.push.targets.target import PushedVersion
 from components.push.targets.vertex.destination import FORM, SCHEME, parsed_destination
-from darkroom.artifacts.manifest import read_manifest
-from darkroom.artifacts.model import KIND, Model
+from darkroom.artifacts.model import Model
 from darkroom.artifacts.model_repository import Role, Version, find_versions
 from darkroom.artifacts.push_log import Entry, last_entry
 from darkroom.errors import StepError
@@ -108,7 +107,8 @@ class VertexTarget:
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions, from Model Registry too; see `PushTarget`."""
         removed = self._repository.prune(keep)
-        self._registry.prune(set(filter(None, map(_digest, self._folders()))))
+        digests = (pushed_version(version).digest for version in self._folders())
+        self._registry.prune(set(filter(None, digests)))
         return removed
 
     def log(self) -> Sequence[Entry]:
@@ -201,11 +201,3 @@ class VertexTarget:
         from components.push.targets.vertex.endpoint import ServingEndpoint
 
         return ServingEndpoint(self._api)
-
-
-def _digest(version: Version) -> str | None:
-    """The digest of a version's model; None if another program put it there."""
-    try:
-        return read_manifest(version.location, KIND).get("digest")
-    except StepError:
-        return None
