@@ -15,7 +15,8 @@ class PushSettings(Settings):
     destination: str | None = pydantic.Field(default=None, min_length=1)
     """Where models are pushed; its form chooses the push target. A path, or a URI with `gs://`
     or `s3://`, is the folder of a model server's versions,
-    `<destination>/<version>/saved_model.pb`. Unset: `served/<name>` in the
+    `<destination>/<version>/saved_model.pb`; `kserve://NAMESPACE/NAME?storage=URI` an
+    InferenceService of KServe, whose versions are in that bucket. Unset: `served/<name>` in the
     folder of runs for a local run, the step's own artifact on a cluster."""
 
     traffic: int = pydantic.Field(default=100, ge=1, le=100)

@@ -29,12 +29,15 @@ class RepositoryTarget:
 
     Args:
         destination: Its path or URI; made where it is missing.
+        before: What is done before a change of what serves is logged and made here, by a target
+            whose server does not watch the repository.
     """
 
     FORM = "a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers"
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, before: changes.Before | None = None) -> None:
         self._repository = destination if is_uri(destination) else str(Path(destination))
+        self._before = before
 
     @classmethod
     def accepts(cls, destination: str) -> bool:
@@ -48,8 +51,12 @@ class RepositoryTarget:
         digest = model.manifest["digest"]
         for there in (model_repository.serving_version(self._repository), self._canary()):
             # If its files have changed since, the model is published again as a new version.
-            if there and _pushed(there).digest == digest and model_repository.is_whole(there):
-                return _pushed(there)
+            if (
+                there
+                and pushed_version(there).digest == digest
+                and model_repository.is_whole(there)
+            ):
+                return pushed_version(there)
 
         def write(folder: Path) -> None:
             shutil.copytree(model.folder, folder, dirs_exist_ok=True)
@@ -65,29 +72,31 @@ class RepositoryTarget:
             "metrics": record.get("evaluation", {}).get("metrics", {}),
         }
         with staged(self._repository, write) as version:
-            entry = changes.publish(self._repository, version, traffic, facts)
+            entry = changes.publish(self._repository, version, traffic, facts, self._before)
         role = Role.SERVED if entry.canary is None else Role.CANARY
         name = model_repository.folder_name(version.number, role)
-        return _pushed(Version(version.number, f"{self._repository}/{name}"))
+        return pushed_version(Version(version.number, f"{self._repository}/{name}"))
 
     def current(self) -> PushedVersion | None:
         """The highest complete version."""
         version = model_repository.serving_version(self._repository)
-        return None if version is None else _pushed(version)
+        return None if version is None else pushed_version(version)
 
     def canary(self) -> PushedVersion | None:
         """The version in `.canary-N`, which only `darkroom serve` reads."""
         version = self._canary()
-        return None if version is None else _pushed(version)
+        return None if version is None else pushed_version(version)
 
     def versions(self) -> Sequence[PushedVersion]:
         """The complete versions, the highest first."""
-        return [_pushed(version) for version in model_repository.find_versions(self._repository)]
+        return [
+            pushed_version(version) for version in model_repository.find_versions(self._repository)
+        ]
 
     def rolled_back(self) -> Sequence[PushedVersion]:
         """The versions out of service, the highest first."""
         found = model_repository.find_versions(self._repository, Role.ROLLED_BACK)
-        return [_pushed(version) for version in found]
+        return [pushed_version(version) for version in found]
 
     def traffic(self) -> Mapping[int, int]:
         """The canary's share, and the highest version's."""
@@ -107,13 +116,13 @@ class RepositoryTarget:
     def promote(self, traffic: int = 100, reason: str = "") -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""
         self._check_exists()
-        return changes.promote(self._repository, traffic, reason)
+        return changes.promote(self._repository, traffic, reason, self._before)
 
     def rollback(self, to: int | None = None, reason: str = "") -> Entry:
         """Takes the canary back, or goes back to an earlier version; see `PushTarget`."""
         self._check_exists()
         self._warn_of_incomplete()
-        return changes.roll_back(self._repository, to, reason)
+        return changes.roll_back(self._repository, to, reason, self._before)
 
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions; see `PushTarget`."""
@@ -135,7 +144,8 @@ class RepositoryTarget:
             _log.warning("%s holds no complete model and is ignored", version.location)
 
 
-def _pushed(version: Version) -> PushedVersion:
+def pushed_version(version: Version) -> PushedVersion:
+    """A version of a repository with its manifest."""
     try:
         manifest = read_manifest(version.location, KIND)
     except StepError:  # another program put it there
