@@ -363,7 +363,7 @@ def test_a_field_that_somebody_else_sets_is_named(
     assert str(caught.value) == (
         ".spec.predictor.model.storageUri of the InferenceService is set by "
         "kubectl-client-side-apply: take it out of what kubectl-client-side-apply applies, and "
-        "push again"
+        "try again"
     )
     assert cluster.predictor["model"]["storageUri"] == theirs_uri
 
@@ -424,8 +424,8 @@ def test_another_command_at_the_same_time_is_noticed(
 ) -> None:
     target.publish(models(1), {})
     cluster.never_ready = {2}
-    destination = f"kserve://vision/flowers?storage={storage}&timeout=60"
-    slow, quick = target_for(destination), target_for(destination)
+    place = f"kserve://vision/flowers?storage={storage}&timeout=60"
+    slow, quick = target_for(place), target_for(place)
     second, third = models(2), models(3)
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -433,7 +433,7 @@ def test_another_command_at_the_same_time_is_noticed(
         while number_of(cluster.predictor["model"]["storageUri"]) == 1:
             time.sleep(0.01)
         quick.publish(third, {})
-        with pytest.raises(StepError, match=r"another command has changed .* meanwhile: push aga"):
+        with pytest.raises(StepError, match=r"another command has changed .* meanwhile: try aga"):
             push.result()
     current = target.current()
     assert current is not None
@@ -509,7 +509,7 @@ def write_broken(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("destination", "message"),
+    ("place", "message"),
     [
         ("kserve://vision", "names no InferenceService, expected a KServe InferenceService, such"),
         ("kserve:///flowers?storage=gs://b/c", "names no InferenceService"),
@@ -524,6 +524,6 @@ def write_broken(folder: Path) -> Path:
         ("kserv://vision/flowers?storage=gs://b/c", "did you mean 'kserve://'"),
     ],
 )
-def test_destinations_of_another_form(destination: str, message: str) -> None:
+def test_destinations_of_another_form(place: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        validate_settings(PushSettings, {"destination": destination}, "push")
+        validate_settings(PushSettings, {"destination": place}, "push")

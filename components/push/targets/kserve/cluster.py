@@ -189,7 +189,7 @@ def _conflict(status: Mapping[str, Any], message: str) -> StepError:
     who = " and ".join(sorted({str(cause.get("message")).split('"')[1] for cause in owned}))
     return RefusedError(
         f"{fields} of the InferenceService {'is' if len(owned) == 1 else 'are'} set by {who}: take "
-        f"{'it' if len(owned) == 1 else 'them'} out of what {who} applies, and push again"
+        f"{'it' if len(owned) == 1 else 'them'} out of what {who} applies, and try again"
     )
 
 

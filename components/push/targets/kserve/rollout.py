@@ -92,7 +92,7 @@ class Rollout:
         if owner := other_owner(service, fields):
             raise StepError(
                 f"the shares of {self._title} are set by {owner}: take canaryTrafficPercent and "
-                f"canary out of what {owner} applies, and push again"
+                f"canary out of what {owner} applies, and try again"
             )
 
     def _awaited(
@@ -104,7 +104,7 @@ class Rollout:
                 found = self._cluster.service(self._destination.name)
                 if found is None or not _is_as_applied(found, fields):
                     raise _OvertakenError(
-                        f"another command has changed {self._title} meanwhile: push again"
+                        f"another command has changed {self._title} meanwhile: try again"
                     )
                 service = found
                 if is_ready(self._cluster, service, fields, older):
