@@ -4,6 +4,9 @@ A change is planned upon the newest entry of the push log, written as the entry 
 carried out: folders take other names. Of several commands at once, one writes the entry; the
 others wait until it is carried out, and plan again upon it. A command that was killed after its
 entry is completed by the next one.
+
+Where something else serves the versions, a change is first made there (`before`), and logged only
+if that succeeds: the log never says that a version serves that does not.
 """
 
 import glob
@@ -34,8 +37,17 @@ _PATIENCE = 30.0
 _POLL = 0.1
 _log = logging.getLogger("darkroom.push")
 
+Before = Callable[[Entry], None]
+"""Makes a planned change where the versions are served; called again where the plan changes."""
 
-def publish(repository: str, staged: Version, traffic: int, facts: Mapping[str, Any]) -> Entry:
+
+def publish(
+    repository: str,
+    staged: Version,
+    traffic: int,
+    facts: Mapping[str, Any],
+    before: Before | None = None,
+) -> Entry:
     """Makes a staged version the one that serves, or a canary beside it.
 
     A canary that was there is superseded. Where nothing serves yet, the first version gets all
@@ -46,6 +58,7 @@ def publish(repository: str, staged: Version, traffic: int, facts: Mapping[str, 
         staged: The version.
         traffic: The share of requests that it gets, in percent.
         facts: Further fields of the log's entry.
+        before: What is done before the change is logged.
     """
 
     def plan() -> Entry:
@@ -59,16 +72,19 @@ def publish(repository: str, staged: Version, traffic: int, facts: Mapping[str, 
         number = staged.number
         return Entry("canary", number, serving.number, number, traffic, moves=moves, **facts)
 
-    return _changed(repository, plan)
+    return _changed(repository, plan, before)
 
 
-def promote(repository: str, traffic: int = 100, reason: str = "") -> Entry:
+def promote(
+    repository: str, traffic: int = 100, reason: str = "", before: Before | None = None
+) -> Entry:
     """Makes the canary the version that serves, or gives it another share of requests.
 
     Args:
         repository: Path or URI.
         traffic: The share of requests that it gets, in percent; from 100 on it serves.
         reason: Why, for the log.
+        before: What is done before the change is logged.
 
     Raises:
         StepError: There is no canary, or a higher version serves already.
@@ -90,10 +106,12 @@ def promote(repository: str, traffic: int = 100, reason: str = "") -> Entry:
         moves = [(canary.name, folder_name(canary.number, Role.SERVED))]
         return Entry("promote", canary.number, canary.number, moves=moves, reason=reason)
 
-    return _changed(repository, plan, completes="promote" if traffic >= 100 else "")
+    return _changed(repository, plan, before, completes="promote" if traffic >= 100 else "")
 
 
-def roll_back(repository: str, to: int | None = None, reason: str = "") -> Entry:
+def roll_back(
+    repository: str, to: int | None = None, reason: str = "", before: Before | None = None
+) -> Entry:
     """Takes the canary back, or goes back to an earlier version, for good.
 
     Args:
@@ -102,6 +120,7 @@ def roll_back(repository: str, to: int | None = None, reason: str = "") -> Entry
             above it are taken out of service. By default the canary is, and where there is none,
             the version that serves, for the next whole one below it.
         reason: Why, for the log.
+        before: What is done before the change is logged.
 
     Raises:
         StepError: There is no version to go back to.
@@ -129,7 +148,7 @@ def roll_back(repository: str, to: int | None = None, reason: str = "") -> Entry
             reason=reason,
         )
 
-    return _changed(repository, plan, completes="rollback" if to is None else "")
+    return _changed(repository, plan, before, completes="rollback" if to is None else "")
 
 
 def prune(repository: str, keep: int) -> list[int]:
@@ -180,12 +199,18 @@ def complete(repository: str) -> Entry | None:
 _Planned = TypeVar("_Planned", Entry, Entry | None)
 
 
-def _changed(repository: str, plan: Callable[[], _Planned], completes: str = "") -> _Planned:
+def _changed(
+    repository: str,
+    plan: Callable[[], _Planned],
+    before: Before | None = None,
+    completes: str = "",
+) -> _Planned:
     """Plans, logs and carries out a change; the entry as it was logged.
 
     Args:
         repository: Path or URI.
         plan: Gives the entry, or None where nothing is to be done.
+        before: What is done before the entry is logged; where it fails, nothing changes.
         completes: An action that is not done again where a killed command has just been completed
             that had begun it.
     """
@@ -200,6 +225,8 @@ def _changed(repository: str, plan: Callable[[], _Planned], completes: str = "")
             raise entry
         if entry is None:
             return entry
+        if before is not None:
+            before(entry)
         with files.clear_errors(f"cannot write {repository}", StepError):
             is_logged = log.append(entry)
         if is_logged and log.last:

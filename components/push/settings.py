@@ -29,9 +29,11 @@ class PushSettings(Settings):
     destination: str | None = pydantic.Field(default=None, min_length=1)
     """Where models are pushed; its form chooses the push target. A path, or a URI with `gs://`
     or `s3://`, is the folder of a model server's versions,
-    `<destination>/<version>/saved_model.pb`. `vertex://PROJECT/LOCATION/NAME?storage=gs://...` is
-    a model and an endpoint of Vertex AI, docs/serving.md has its options. Unset: `served/<name>` in
-    the folder of runs for a local run, the step's own artifact on a cluster."""
+    `<destination>/<version>/saved_model.pb`; `kserve://NAMESPACE/NAME?storage=gs://...` an
+    InferenceService of KServe, `vertex://PROJECT/LOCATION/NAME?storage=gs://...` a model and an
+    endpoint of Vertex AI, whose versions' files are in that bucket (docs/serving.md has their
+    options). Unset: `served/<name>` in the folder of runs for a local run, the step's own artifact
+    on a cluster."""
 
     traffic: int = pydantic.Field(default=100, ge=1, le=100)
     """The share of requests that a new version gets, in percent. Below 100 it is a canary:

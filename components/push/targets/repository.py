@@ -31,12 +31,15 @@ class RepositoryTarget:
 
     Args:
         destination: Its path or URI; made where it is missing.
+        before: What is done before a change of what serves is logged and made here, by a target
+            whose server does not watch the repository.
     """
 
     FORM = "a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers"
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, before: changes.Before | None = None) -> None:
         self._repository = destination if is_uri(destination) else str(Path(destination))
+        self._before = before
 
     @classmethod
     def accepts(cls, destination: str) -> bool:
@@ -87,7 +90,7 @@ class RepositoryTarget:
         with staged(self._repository, write) as version:
             if prepare is not None:
                 prepare(pushed_version(version))
-            entry = changes.publish(self._repository, version, traffic, facts)
+            entry = changes.publish(self._repository, version, traffic, facts, self._before)
         role = Role.SERVED if entry.canary is None else Role.CANARY
         name = model_repository.folder_name(version.number, role)
         return pushed_version(Version(version.number, f"{self._repository}/{name}"))
@@ -131,13 +134,13 @@ class RepositoryTarget:
     def promote(self, traffic: int = 100, reason: str = "") -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""
         self._check_exists()
-        return changes.promote(self._repository, traffic, reason)
+        return changes.promote(self._repository, traffic, reason, self._before)
 
     def rollback(self, to: int | None = None, reason: str = "") -> Entry:
         """Takes the canary back, or goes back to an earlier version; see `PushTarget`."""
         self._check_exists()
         self._warn_of_incomplete()
-        return changes.roll_back(self._repository, to, reason)
+        return changes.roll_back(self._repository, to, reason, self._before)
 
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions; see `PushTarget`."""
