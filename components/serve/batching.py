@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from components.serve.settings import ServeSettings
 from components.serve.signature_call import call, outputs_of
 
 Outputs = dict[str, Array]
+
+_PAUSE = 0.0005
+"""Seconds between two looks whether others have come."""
 
 
 class _Request:
@@ -46,6 +49,18 @@ class Batches:
         self._lock = threading.Lock()
         self._queues: dict[Hashable, deque[_Request]] = {}
         """By signature; one that is here has a request that leads."""
+        self._expected = 0
+
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Counts a request that others may wait for, as long as the block lasts."""
+        with self._lock:
+            self._expected += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._expected -= 1
 
     def call(self, signature: Any, inputs: dict[str, Array]) -> Outputs:
         """Calls a signature; blocks until the answer is there.
@@ -112,9 +127,16 @@ class Batches:
         return batch
 
     def _wait(self, key: Hashable) -> None:
-        """Lets others join, as long as `batch_wait_ms` says."""
-        if self._settings.batch_wait_ms:
-            time.sleep(self._settings.batch_wait_ms / 1000)
+        """Lets others join for `batch_wait_ms`, as long as there are any that might."""
+        end = time.monotonic() + self._settings.batch_wait_ms / 1000
+        while time.monotonic() < end and self._may_grow(key):
+            time.sleep(_PAUSE)
+
+    def _may_grow(self, key: Hashable) -> bool:
+        with self._lock:
+            queue = self._queues[key]
+            rows = sum(each.rows for each in queue)
+            return len(queue) < self._expected and rows < self._settings.batch_size
 
 
 def _instances(signature: Any, inputs: Mapping[str, Array]) -> int | None:

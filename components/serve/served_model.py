@@ -132,7 +132,8 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
     async def _answer(self, call: Call) -> Answer:
         model = self.current(call.version, call.content, call.label)
         loop = asyncio.get_running_loop()
-        content = await loop.run_in_executor(self._threads, call.answer, model, self._batches)
+        with self._batches.expecting():
+            content = await loop.run_in_executor(self._threads, call.answer, model, self._batches)
         return Answer(content, model.version.number)
 
     def get_input_types(self) -> list[dict[str, Any]]:

@@ -49,9 +49,9 @@ class ServeSettings(Settings):
     """Instances of several requests that share one call of the model, at most; 1: each request is
     called alone."""
 
-    batch_wait_ms: float = pydantic.Field(default=0.0, ge=0, le=1000)
-    """Milliseconds that a call waits for others to join; 0: it takes those that came while the one
-    before it ran."""
+    batch_wait_ms: float = pydantic.Field(default=2.0, ge=0, le=1000)
+    """Milliseconds that a call waits for other requests that the server is reading; 0: it takes
+    those that came while the one before it ran."""
 
     allow_files: tuple[str, ...] = ()
     """Folders, or URIs such as `gs://bucket/inbox`, below which the signature `from_filenames` may

@@ -94,7 +94,7 @@ def test_it_is_promoted_and_rolled_back_under_load(
         while not done:
             number = (worker + count) % 20
             version, given = answer(server, REQUESTS[number])
-            assert given == expected[version][number]
+            assert_near(given, expected[version][number])
             count += 1
         return count
 
@@ -110,6 +110,13 @@ def test_it_is_promoted_and_rolled_back_under_load(
         finally:
             done = True
     assert all(worker.result() > 5 for worker in workers)
+
+
+def assert_near(given: Any, expected: Any) -> None:
+    """In a call with others, the last digits may differ."""
+    for row, wanted in zip(given["predictions"], expected["predictions"], strict=True):
+        assert row["label"] == wanted["label"]
+        assert row["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
 
 
 def _head(image: bytes) -> bytes:
