@@ -5,13 +5,16 @@ import threading
 import time
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
 from components.serve.batching import Batches
 from components.serve.errors import RequestError
 from components.serve.settings import ServeSettings
-from components.serve.tests.small_model import photograph
+from components.serve.tests.small_model import b64, photograph
+from components.serve.tests.test_status import infer
+from components.serve.tests.tf_serving_client import arrays, predict, request
 
 pytestmark = pytest.mark.slow
 
@@ -134,12 +137,12 @@ def test_a_call_waits_for_those_that_are_on_their_way_only(signatures):
         batches.call(signature, image)
         assert time.monotonic() - began < 0.9
     assert signature.sizes == [1, 1]
-    with batches.expecting(), batches.expecting():
-        with concurrent.futures.ThreadPoolExecutor(1) as threads:
-            first = threads.submit(batches.call, signature, image)
-            time.sleep(0.1)
-            batches.call(signature, image)
-            first.result()
+    threads = concurrent.futures.ThreadPoolExecutor(1)
+    with batches.expecting(), batches.expecting(), threads:
+        first = threads.submit(batches.call, signature, image)
+        time.sleep(0.1)
+        batches.call(signature, image)
+        first.result()
     assert signature.sizes == [1, 1, 2]
 
 
@@ -174,3 +177,38 @@ def test_an_error_of_our_own_leaves_nobody_waiting(signatures):
         errors = [each.exception(30) for each in asked]
     assert sum(isinstance(error, MemoryError) for error in errors) == 1
     assert sum(error is None for error in errors) == 4
+
+
+def test_all_doors_answer_together_as_alone(server, direct):
+    """One of 16 requests has a bad image; the doors take turns."""
+    bad = IMAGES[3][:300]
+
+    def over_grpc(image: bytes) -> Any:
+        response = predict(server, request("flowers", image_bytes=[image]))
+        return arrays(response)["probabilities"]
+
+    def over_rest(image: bytes) -> Any:
+        response = server.predict({"instances": [b64(image)]})
+        assert response.status_code == 200, response.json()["error"]
+        return [response.json()["predictions"][0]["probabilities"]]
+
+    def over_v2(image: bytes) -> Any:
+        response = infer(server, "image_bytes", [image])
+        return next(o for o in response.outputs if o.name == "probabilities").as_numpy()
+
+    doors = [over_grpc, over_rest, over_v2]
+
+    def ask(number: int) -> Any:
+        try:
+            return doors[number % 3](bad if number % 16 == 3 else IMAGES[number % 16])
+        except (grpc.RpcError, AssertionError) as error:
+            return str(error)
+
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(ask, range(96)))
+    for number, answer in enumerate(answers):
+        if number % 16 == 3:
+            assert "instance 0: jpeg::Uncompress failed" in answer
+        else:
+            expected = direct(image_bytes=[IMAGES[number % 16]])["probabilities"]
+            np.testing.assert_allclose(answer, expected, atol=1e-5)
