@@ -138,12 +138,13 @@ def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
 
 
 def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:
+    from components.serve.batching import Batches
     from components.serve.prediction import predict_json
     from components.serve.settings import ServeSettings
 
     rows = [{"b64": base64.b64encode(image).decode()} for image in images]
     body = json.dumps({"instances": rows}).encode()
-    answer = json.loads(predict_json(model, body, ServeSettings()))
+    answer = json.loads(predict_json(model, body, Batches(ServeSettings())))
     return np.array([row["probabilities"] for row in answer["predictions"]])
 
 

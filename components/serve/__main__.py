@@ -25,7 +25,7 @@ def command(
     port: Annotated[int | None, typer.Option(help="Port of the REST API.")] = None,
     grpc_port: Annotated[
         int | None,
-        typer.Option(help="Port of the gRPC API (KServe's V2 protocol); off if not given."),
+        typer.Option(help="Port of the gRPC APIs, TF Serving's and V2; off if not given."),
     ] = None,
     poll_seconds: Annotated[
         float | None, typer.Option(help="Seconds between two checks for another version.")

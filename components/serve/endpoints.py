@@ -12,9 +12,10 @@ from kserve.protocol.dataplane import DataPlane
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.serve.errors import RequestError
-from components.serve.served_model import JsonCall, ServedModel
+from components.serve.prediction import PREDICT_ONLY, predict_json
+from components.serve.served_model import Call, ServedModel
 from components.serve.v2_request import JSON_LENGTH, parse_v2
-from darkroom.settings import nearest
+from components.serve.version_states import version_states
 
 VERSION_HEADER = "X-Model-Version"
 """Header of an answer in TF Serving's form: the number of the version that gave it."""
@@ -52,18 +53,14 @@ class _Endpoints:
 
     async def status(self, name: str, version: str | None = None) -> Response:
         """Status of the model's versions; 503, which probes understand, until one serves."""
-        self._check_name(name)
-        states = self._states()
-        if version is not None:
-            states = [state for state in states if state["version"] == version]
-            if not states:
-                raise RequestError(f"model '{name}' has no version {version}", status=404)
+        self._model.check_name(name)
+        states = version_states(self._model, version)
         available = any(state["state"] == "AVAILABLE" for state in states)
         return _json({"model_version_status": states}, 200 if available else 503)
 
     async def metadata(self, name: str, version: str | None = None) -> Response:
         """The model's signatures."""
-        self._check_name(name)
+        self._model.check_name(name)
         model = self._model.current(version)
         number = str(model.version.number)
         signatures = {"signature_def": {"signature_def": model.signature_defs}}
@@ -72,15 +69,16 @@ class _Endpoints:
 
     async def predict(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions; `Content-Type` is ignored, as in TF Serving."""
-        self._check_name(name)
-        call = JsonCall(await request.body(), version)
+        self._model.check_name(name)
+        body = await request.body()
+        call = Call(lambda model, batches: predict_json(model, body, batches), [body], version)
         answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
         headers = {VERSION_HEADER: str(answer.version)}
-        return Response(answer.body, headers=headers, media_type="application/json")
+        return Response(answer.content, headers=headers, media_type="application/json")
 
     async def infer(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions in KServe's V2 protocol; KServe's own route fails on binary tensors."""
-        self._check_name(name)
+        self._model.check_name(name)
         self._model.current(version)  # a wrong version is said before a wrong body
         length = request.headers.get(JSON_LENGTH)
         parsed = parse_v2(await request.body(), length, name)
@@ -93,35 +91,12 @@ class _Endpoints:
         return _json(content)
 
     async def ready(self) -> Response:
-        """Whether a model serves; KServe's own route says yes while the model loads."""
-        return _json({"ready": self._model.ready}, 200 if self._model.ready else 503)
-
-    def _check_name(self, name: str) -> None:
-        if name != self._model.name:
-            raise RequestError(
-                f"unknown model '{name}'{nearest(name, [self._model.name])}", status=404
-            )
-
-    def _states(self) -> list[dict[str, Any]]:
-        """The version that serves, the canary, then those that are loading or failed to."""
-        follower = self._model.follower
-        # Read once each: a refresh in another thread may replace them meanwhile.
-        served = [model for model in (follower.current, follower.canary) if model is not None]
-        loading, errors = follower.loading, follower.errors
-        states = [_state(model.version.number, "AVAILABLE") for model in served]
-        if loading is not None:
-            states.append(_state(loading, "LOADING"))
-        failed = [(number, why) for number, why in errors.items() if number != loading]
-        return states + [_state(number, "END", why) for number, why in failed]
-
-
-def _state(number: int, state: str, error: str = "") -> dict[str, Any]:
-    status = {"error_code": "UNKNOWN" if error else "OK", "error_message": error}
-    return {"version": str(number), "state": state, "status": status}
+        """Whether a model serves; KServe's own route says yes while it loads or the server ends."""
+        return _json({"ready": self._model.serving}, 200 if self._model.serving else 503)
 
 
 async def _predict_only() -> Response:
-    raise RequestError("the model's signatures are for predict, not for classify or regress")
+    raise RequestError(PREDICT_ONLY)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

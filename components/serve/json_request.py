@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.serve.errors import RequestError
+from components.serve.signature_inputs import check_counts, check_names
 from darkroom.artifacts.model import SERVING_DEFAULT
-from darkroom.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,15 +68,7 @@ def inputs_of(request: JsonRequest, specs: Mapping[str, Any]) -> dict[str, Any]:
     else:
         columns = _by_name(request.values, specs, "'inputs'")
     inputs = {name: tensor_of(name, columns[name], spec) for name, spec in specs.items()}
-    # An input of a fixed length does not hold one value an instance.
-    sizes = {
-        name: len(inputs[name])
-        for name, spec in specs.items()
-        if spec.shape.rank and spec.shape[0] is None
-    }
-    if len(set(sizes.values())) > 1:
-        counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise RequestError(f"the inputs hold different numbers of values: {counts}")
+    check_counts(inputs, specs)
     return inputs
 
 
@@ -93,12 +85,7 @@ def _by_name(value: Any, specs: Mapping[str, Any], where: str) -> dict[str, Any]
         if len(specs) != 1:
             raise RequestError(f"{where} must be an object with the inputs {', '.join(specs)}")
         return {next(iter(specs)): value}
-    for name in value:
-        if name not in specs:
-            raise RequestError(f"{where}: unknown input '{name}'{nearest(name, specs)}")
-    for name in specs:
-        if name not in value:
-            raise RequestError(f"{where}: input '{name}' is missing")
+    check_names(value, specs, f"{where}: ")
     return value
 
 

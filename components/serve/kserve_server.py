@@ -4,59 +4,53 @@ KServe listens at all addresses and waits half a minute for open requests, and h
 neither in this form.
 """
 
+import asyncio
 from typing import Any
 
 import kserve
-from kserve.protocol.grpc import server as grpc_server
 
+from components.serve.served_model import ServedModel
 from components.serve.settings import ServeSettings
 
-_GRACE_SECONDS = 15
+GRACE_SECONDS = 15
 """Time for requests that have begun; Kubernetes kills a pod 30 seconds after SIGTERM."""
 
 
-def model_server(settings: ServeSettings, models: kserve.ModelRepository) -> Any:
-    """A server that is not started yet.
+def model_server(settings: ServeSettings, model: ServedModel) -> Any:
+    """A server of REST that is not started yet.
 
     Args:
-        settings: Host and ports.
-        models: What it serves.
+        settings: Host and port.
+        model: What it serves.
     """
+    models = kserve.ModelRepository()
+    models.update(model)
     server = _Server(
         http_port=settings.port,
-        grpc_port=settings.grpc_port,
-        enable_grpc=settings.grpc_port is not None,
+        enable_grpc=False,  # KServe's could serve no other protocol than its own
         registered_models=models,
         enable_latency_logging=False,
-        grace_period=_GRACE_SECONDS,
+        grace_period=GRACE_SECONDS,
     )
-    server.host = settings.host
-    # The port is all that its address is made of.
-    grpc_server.aio = _Aio(settings.host)
+    server.host, server.model = settings.host, model
     return server
 
 
 class _Server(kserve.ModelServer):  # type: ignore[misc]
     host: str
+    model: ServedModel
 
     def setup_event_loop(self) -> None:
         """Called when the REST server is made, and not yet started."""
         self._rest_server.config.host = self.host
+        uvicorn = self._rest_server._server
+        end = uvicorn.handle_exit
+
+        def drain_and_end(*signal_and_frame: Any) -> None:
+            # KServe tells the model once REST has answered its last request: too late for gRPC
+            # and for health checks.
+            asyncio.get_running_loop().call_soon_threadsafe(self.model.drain)
+            end(*signal_and_frame)
+
+        uvicorn.handle_exit = drain_and_end
         super().setup_event_loop()
-
-
-class _Aio:
-    """grpc.aio, whose servers listen at one host."""
-
-    def __init__(self, host: str) -> None:
-        self._host = f"[{host}]" if ":" in host else host
-
-    def server(self, *arguments: Any, **options: Any) -> Any:
-        """A server whose ports are of the host."""
-        from grpc import aio
-
-        server = aio.server(*arguments, **options)
-        add = server.add_insecure_port
-        host = self._host
-        server.add_insecure_port = lambda address: add(f"{host}:{address.rpartition(':')[2]}")
-        return server

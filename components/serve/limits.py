@@ -1,10 +1,12 @@
 """Limits of what one client may take: bytes, time, and a share of the server."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
+from components.serve.errors import RequestError
 from components.serve.settings import ServeSettings
 
 Message = MutableMapping[str, Any]
@@ -13,10 +15,35 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-class _RefusedError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+class OpenRequests:
+    """Counts the requests that are read, wait or are answered, at all doors of the server.
+
+    Args:
+        most: How many there may be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+
+    @contextlib.contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Counts a request as long as the block lasts.
+
+        Raises:
+            RequestError: There are as many as there may be.
+        """
+        if self._count >= self._most:
+            raise RequestError("the server is busy: try again in a second", status=429)
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+
+def no_answer(settings: ServeSettings) -> str:
+    """What is wrong with a request whose answer takes too long."""
+    return f"no answer within {settings.answer_seconds:g} seconds: send fewer photographs"
 
 
 class Limits:
@@ -27,29 +54,28 @@ class Limits:
     Args:
         application: The application.
         settings: The limits.
+        open_requests: Counts the requests.
     """
 
-    def __init__(self, application: Application, settings: ServeSettings) -> None:
+    def __init__(
+        self, application: Application, settings: ServeSettings, open_requests: OpenRequests
+    ) -> None:
         self._application, self._settings = application, settings
-        self._requests = 0
+        self._open_requests = open_requests
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handles a request."""
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._application(scope, receive, send)
             return
-        self._requests += 1
         try:
-            await self._within_limits(scope, receive, send)
-        except _RefusedError as refused:
+            with self._open_requests.one_more():
+                await self._within_limits(scope, receive, send)
+        except RequestError as refused:
             await _answer(send, refused)
-        finally:
-            self._requests -= 1
 
     async def _within_limits(self, scope: Message, receive: Receive, send: Send) -> None:
         settings = self._settings
-        if self._requests > settings.max_requests:
-            raise _RefusedError(429, "the server is busy: try again in a second")
         body = await self._body(scope, receive)
         begun, given = False, False
 
@@ -71,9 +97,7 @@ class Limits:
         except TimeoutError:
             if begun:
                 raise
-            raise _RefusedError(
-                503, f"no answer within {settings.answer_seconds:g} seconds: send fewer photographs"
-            ) from None
+            raise RequestError(no_answer(settings), status=503) from None
 
     async def _body(self, scope: Message, receive: Receive) -> bytes:
         """The body, read to its end or to a limit."""
@@ -88,7 +112,7 @@ class Limits:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _RefusedError(400, "the client has gone")
+                        raise RequestError("the client has gone")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     if size > limit:
@@ -97,14 +121,17 @@ class Limits:
                         return b"".join(parts)
         except TimeoutError:
             seconds = settings.body_seconds
-            raise _RefusedError(408, f"the body did not come within {seconds:g} seconds") from None
+            raise RequestError(
+                f"the body did not come within {seconds:g} seconds", status=408
+            ) from None
 
 
-def _too_large(limit: int) -> _RefusedError:
-    return _RefusedError(413, f"the body is over {limit:,} bytes: send fewer photographs")
+def _too_large(limit: int) -> RequestError:
+    message = f"the body is over {limit:,} bytes: send fewer photographs"
+    return RequestError(message, status=413)
 
 
-async def _answer(send: Send, refused: _RefusedError) -> None:
+async def _answer(send: Send, refused: RequestError) -> None:
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     if refused.status == 429:
         headers.append((b"retry-after", b"1"))

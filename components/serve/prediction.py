@@ -3,22 +3,21 @@
 import json
 from typing import Any
 
-import numpy as np
-
-from components.serve.errors import RequestError, graph_errors, reason
+from components.serve.batching import Batches
+from components.serve.errors import RequestError
 from components.serve.json_request import Array, inputs_of, json_of, parse_request
 from components.serve.loaded_model import LoadedModel, input_specs
-from components.serve.request_checks import check_values
-from components.serve.settings import ServeSettings
+
+PREDICT_ONLY = "the model's signatures are for predict, not for classify or regress"
 
 
-def predict_json(model: LoadedModel, body: bytes, settings: ServeSettings) -> bytes:
+def predict_json(model: LoadedModel, body: bytes, batches: Batches) -> bytes:
     """Answers TF Serving's JSON predict request.
 
     Args:
         model: The model.
         body: The request's body.
-        settings: The server's limits.
+        batches: What calls signatures.
 
     Returns:
         The answer's body: `predictions` for a request of `instances`, `outputs` for `inputs`.
@@ -32,55 +31,11 @@ def predict_json(model: LoadedModel, body: bytes, settings: ServeSettings) -> by
         inputs = inputs_of(request, input_specs(signature))
     except RecursionError:
         raise RequestError("the values are lists in lists, far too deep") from None
-    check_values(inputs, settings)
-    outputs = call(signature, inputs)
+    outputs = batches.call(signature, inputs)
     columns = {name: json_of(name, array) for name, array in outputs.items()}
     values = _rows(columns, outputs) if request.by_row else _bare_if_single(columns)
     answer = {"predictions" if request.by_row else "outputs": values}
     return json.dumps(answer, ensure_ascii=False).encode()
-
-
-def call(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Calls a signature.
-
-    Args:
-        signature: A SavedModel's signature.
-        inputs: An array for each of its inputs.
-
-    Returns:
-        An array for each of its outputs, strings as objects.
-
-    Raises:
-        RequestError: The graph refused the inputs, as it does for an image that it cannot decode.
-    """
-    try:
-        return _outputs(signature, inputs)
-    except graph_errors() as error:
-        raise RequestError(_named_instance(signature, inputs, error)) from None
-
-
-def _outputs(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
-    import tensorflow as tf
-
-    tensors = {name: tf.constant(array) for name, array in inputs.items()}
-    outputs = {name: output.numpy() for name, output in sorted(signature(**tensors).items())}
-    # A scalar string comes as bytes, not as an array.
-    return {
-        name: np.asarray(output, dtype=object) if isinstance(output, bytes) else output
-        for name, output in outputs.items()
-    }
-
-
-def _named_instance(signature: Any, inputs: dict[str, Array], error: Exception) -> str:
-    """The graph's reason, with the first instance that it refuses alone."""
-    if all(array.ndim for array in inputs.values()):
-        for index in range(min(len(array) for array in inputs.values())):
-            instance = {name: array[index : index + 1] for name, array in inputs.items()}
-            try:
-                _outputs(signature, instance)
-            except graph_errors() as alone:
-                return f"instance {index}: {reason(alone)}"
-    return reason(error)
 
 
 def _rows(columns: dict[str, Any], outputs: dict[str, Array]) -> list[Any]:

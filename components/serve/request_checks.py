@@ -14,7 +14,7 @@ from darkroom.storage.paths import is_uri
 _FILENAMES, _EXAMPLES = "filenames", "examples"
 
 
-def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> None:
+def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
     """Checks what a request asks for against the server's limits.
 
     A photograph of a megabyte may be one of gigabytes once it is decoded: its header says so.
@@ -22,6 +22,9 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> None:
     Args:
         inputs: An array for each of the signature's inputs.
         settings: The limits.
+
+    Returns:
+        The pixels of all its photographs.
 
     Raises:
         RequestError: There are too many instances or pixels (413), or a file is asked for that is
@@ -46,6 +49,7 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> None:
                 "or fewer",
                 status=413,
             )
+    return pixels
 
 
 def _images(inputs: Mapping[str, Array]) -> Iterator[bytes]:

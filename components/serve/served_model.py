@@ -4,46 +4,52 @@ Imported only when a server starts, since KServe's import takes more than a seco
 """
 
 import asyncio
+import concurrent.futures
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import kserve
 from kserve.errors import InvalidInput, ModelNotReady
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
+from components.serve.batching import Batches
 from components.serve.errors import RequestError
 from components.serve.follower import VersionFollower
 from components.serve.loaded_model import LoadedModel
-from components.serve.prediction import predict_json
 from components.serve.routing import version_for
 from components.serve.settings import ServeSettings
 from components.serve.v2_protocol import content_of, input_types, output_types, predict_v2
+from darkroom.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)
-class JsonCall:
-    """A call of TF Serving's predict API.
+class Call:
+    """A predict request of TF Serving's API, of either protocol.
 
     Attributes:
-        body: The request's body.
-        version: The version asked for, as the URL has it; any where None.
+        answer: Gives the answer of a version, in the protocol's form.
+        content: The request's bytes, in parts, to share requests between versions by.
+        version: The version asked for; any where None.
+        label: Its label instead, `stable` or `canary`.
     """
 
-    body: bytes
+    answer: Callable[[LoadedModel, Batches], Any]
+    content: Iterable[bytes]
     version: str | None
+    label: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class JsonAnswer:
-    """An answer of TF Serving's predict API.
+class Answer:
+    """The answer to a `Call`.
 
     Attributes:
-        body: Its body.
+        content: What `Call.answer` gave.
         version: The number of the version that answered.
     """
 
-    body: bytes
+    content: Any
     version: int
 
 
@@ -54,51 +60,81 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         name: The model's name.
         follower: What holds the current version.
         settings: The server's limits.
+
+    Attributes:
+        changed: Set, and replaced by another, once the model serves and once it stops to.
+        stopping: Set from SIGTERM on.
     """
 
     def __init__(self, name: str, follower: VersionFollower, settings: ServeSettings) -> None:
         super().__init__(name)
         self.follower = follower
-        self.settings = settings
+        self.changed = asyncio.Event()
         self.stopping = asyncio.Event()
+        self._batches = Batches(settings)
+        # A thread a request: those that wait for a joint call must not keep others from joining.
+        self._threads = concurrent.futures.ThreadPoolExecutor(settings.max_requests, "predict")
 
-    def current(self, version: str | None = None, content: Iterable[bytes] = ()) -> LoadedModel:
+    @property
+    def serving(self) -> bool:
+        """Whether a version is loaded and the server is not about to end."""
+        return bool(self.ready) and not self.stopping.is_set()
+
+    def begin(self) -> None:
+        """Serves from now on: a version is loaded."""
+        self.ready = True
+        self._note_change()
+
+    def drain(self) -> None:
+        """Answers what has begun, and tells health checks that the server ends."""
+        self.stopping.set()
+        self._note_change()
+
+    def check_name(self, name: str) -> None:
+        """Checks the name that a request has for the model.
+
+        Raises:
+            RequestError: It is another.
+        """
+        if name != self.name:
+            raise RequestError(f"unknown model '{name}'{nearest(name, [self.name])}", status=404)
+
+    def current(
+        self, version: str | None = None, content: Iterable[bytes] = (), label: str | None = None
+    ) -> LoadedModel:
         """The version that answers a request.
 
         Args:
             version: The number that was asked for, if any.
             content: The request's bytes, in parts.
+            label: The label that was asked for, if any.
 
         Raises:
             RequestError: That version is not served, or none is loaded yet.
         """
-        model = version_for(self.follower, content, version)
+        model = version_for(self.follower, content, version, label)
         if model is None:
             raise RequestError(f"model '{self.name}' is still loading", status=503)
         return model
 
     async def predict(
-        self,
-        payload: JsonCall | kserve.InferRequest,
-        _headers: dict[str, str] | None = None,
-    ) -> JsonAnswer | kserve.InferResponse:
+        self, payload: Call | kserve.InferRequest, _headers: dict[str, str] | None = None
+    ) -> Answer | kserve.InferResponse:
         """Answers in a thread, so that other requests and health checks do not wait.
 
         Raises:
-            RequestError: A `JsonCall` that cannot be answered.
-            InvalidInput: The same of KServe's V2 protocol.
+            RequestError: The request is wrong, or its version is not served.
         """
-        if isinstance(payload, JsonCall):
-            model = self.current(payload.version, [payload.body])
-            body = await asyncio.to_thread(predict_json, model, payload.body, self.settings)
-            return JsonAnswer(body, model.version.number)
-        try:
-            model = self.current(payload.model_version or None, content_of(payload))
-            return await asyncio.to_thread(predict_v2, model, payload, self.settings)
-        except RequestError as error:
-            # Half a character, which text may quote, cannot be written in any answer.
-            text = str(error).encode("utf-8", "backslashreplace").decode()
-            raise InvalidInput(text) from None
+        if not isinstance(payload, Call):
+            return (await self._answer(_v2_call(payload))).content
+        return await self._answer(payload)
+
+    async def _answer(self, call: Call) -> Answer:
+        model = self.current(call.version, call.content, call.label)
+        loop = asyncio.get_running_loop()
+        with self._batches.expecting():
+            content = await loop.run_in_executor(self._threads, call.answer, model, self._batches)
+        return Answer(content, model.version.number)
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The inputs in KServe's V2 metadata."""
@@ -115,12 +151,24 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
     def stop(self) -> None:
         """Called by KServe when the server has answered its last request."""
         super().stop()
-        self.stopping.set()
+        self.drain()
 
     def _current_or_not_ready(self) -> LoadedModel:
         if self.follower.current is None:
             raise ModelNotReady(self.name)
         return self.follower.current
+
+    def _note_change(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+def _v2_call(request: kserve.InferRequest) -> Call:
+    return Call(
+        lambda model, batches: predict_v2(model, request, batches),
+        content_of(request),
+        request.model_version or None,
+    )
 
 
 class ReadOnlyRepository(ModelRepositoryExtension):  # type: ignore[misc]

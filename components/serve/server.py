@@ -1,7 +1,7 @@
-"""The model server: TF Serving's REST API, on the KServe SDK.
+"""The model server: TF Serving's APIs, on the KServe SDK.
 
-KServe adds its V2 protocol over REST (`/v2`) and, where `grpc_port`
-is set, over gRPC; liveness at `/`, readiness at `/v2/health/ready`, Prometheus at `/metrics`.
+KServe adds its V2 protocol, over REST (`/v2`) and, where `grpc_port` is set, over gRPC; liveness
+at `/`, readiness at `/v2/health/ready`, Prometheus at `/metrics`.
 """
 
 import asyncio
@@ -49,13 +49,13 @@ def serve(model_dir: Path, settings: ServeSettings) -> None:
 
 
 def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
-    import kserve
     from fastapi.exceptions import FastAPIDeprecationWarning
     from kserve.model_server import app
 
     from components.serve.endpoints import add_endpoints
+    from components.serve.grpc_server import serve_grpc
     from components.serve.kserve_server import model_server
-    from components.serve.limits import Limits
+    from components.serve.limits import Limits, OpenRequests
     from components.serve.served_model import ReadOnlyRepository, ServedModel
 
     # With a handler there, KServe adds none of its own, which would write four lines a request.
@@ -63,13 +63,14 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     # KServe's own routes cause it on every start.
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)
     model = ServedModel(name, follower, settings)
-    models = kserve.ModelRepository()
-    models.update(model)
-    server = model_server(settings, models)
-    server.model_repository_extension = ReadOnlyRepository(models)
+    server = model_server(settings, model)
+    server.model_repository_extension = ReadOnlyRepository(server.registered_models)
     add_endpoints(app, server.dataplane, model)
-    app.add_middleware(Limits, settings=settings)
+    open_requests = OpenRequests(settings.max_requests)
+    app.add_middleware(Limits, settings=settings, open_requests=open_requests)
     server.servers.append(_follow(model, settings))
+    if settings.grpc_port is not None:
+        server.servers.append(serve_grpc(server, model, settings, open_requests))
     # No models given: KServe would wait for them to be loaded before it opens the port.
     # KServe takes the thread's event loop, which is closed once another has run in the thread.
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -87,11 +88,11 @@ async def _follow(model: "ServedModel", settings: ServeSettings) -> None:
         # The way to stop KServe's servers, whose own `stop` leaves the REST one running.
         signal.raise_signal(signal.SIGTERM)
         return
-    model.ready = True
+    model.begin()
     url = f"http://{settings.host}:{settings.port}/v1/models/{quote(model.name)}:predict"
     _LOG.info("%s version %d on %s", model.name, follower.current.version.number, url)
     if settings.grpc_port is not None:
-        _LOG.info("gRPC (KServe's V2 protocol) on port %d", settings.grpc_port)
+        _LOG.info("gRPC (TF Serving's and KServe's V2) on port %d", settings.grpc_port)
     while not await _stops_within(model, settings.poll_seconds):
         await asyncio.to_thread(follower.refresh)
 

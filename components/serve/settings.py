@@ -21,7 +21,7 @@ class ServeSettings(Settings):
     """The port of the REST API."""
 
     grpc_port: int | None = pydantic.Field(default=None, ge=1, le=65535)
-    """The port of the gRPC API (KServe's V2 protocol); no gRPC if unset."""
+    """The port of the gRPC APIs, TF Serving's and KServe's V2; no gRPC if unset."""
 
     poll_seconds: float = pydantic.Field(default=2.0, gt=0)
     """Seconds between two checks for versions that were pushed or rolled back."""
@@ -44,6 +44,14 @@ class ServeSettings(Settings):
 
     answer_seconds: float = pydantic.Field(default=60.0, gt=0)
     """Seconds in which an answer must be there; else 503."""
+
+    batch_size: int = pydantic.Field(default=32, ge=1)
+    """Instances of several requests that share one call of the model, at most; 1: each request is
+    called alone."""
+
+    batch_wait_ms: float = pydantic.Field(default=2.0, ge=0, le=1000)
+    """Milliseconds that a call waits for other requests that the server is reading; 0: it takes
+    those that came while the one before it ran."""
 
     allow_files: tuple[str, ...] = ()
     """Folders, or URIs such as `gs://bucket/inbox`, below which the signature `from_filenames` may

@@ -12,14 +12,12 @@ import numpy as np
 from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
+from components.serve.batching import Batches
 from components.serve.errors import RequestError
 from components.serve.json_request import Array
 from components.serve.loaded_model import LoadedModel, input_specs
-from components.serve.prediction import call
-from components.serve.request_checks import check_values
-from components.serve.settings import ServeSettings
+from components.serve.signature_inputs import check_counts, check_names
 from darkroom.artifacts.model import SERVING_DEFAULT
-from darkroom.settings import nearest
 
 
 def _first_line(error: Exception) -> str:
@@ -27,7 +25,7 @@ def _first_line(error: Exception) -> str:
 
 
 def predict_v2(
-    model: LoadedModel, request: kserve.InferRequest, settings: ServeSettings
+    model: LoadedModel, request: kserve.InferRequest, batches: Batches
 ) -> kserve.InferResponse:
     """Answers a V2 inference request.
 
@@ -36,8 +34,7 @@ def predict_v2(
     """
     signature = model.signature(SERVING_DEFAULT)
     inputs = _inputs(request, input_specs(signature))
-    check_values(inputs, settings)
-    outputs = call(signature, inputs)
+    outputs = batches.call(signature, inputs)
     return kserve.InferResponse(
         response_id=request.id or generate_uuid(),
         model_name=request.model_name,
@@ -80,14 +77,10 @@ def _types(specs: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _inputs(request: kserve.InferRequest, specs: dict[str, Any]) -> dict[str, Array]:
-    inputs = {}
-    for tensor in request.inputs:
-        if tensor.name not in specs:
-            raise RequestError(f"unknown input '{tensor.name}'{nearest(tensor.name, specs)}")
-        inputs[tensor.name] = _array(tensor, specs[tensor.name])
-    for name in specs:
-        if name not in inputs:
-            raise RequestError(f"input '{name}' is missing")
+    tensors = {tensor.name: tensor for tensor in request.inputs}
+    check_names(tensors, specs)
+    inputs = {name: _array(tensor, specs[name]) for name, tensor in tensors.items()}
+    check_counts(inputs, specs)
     return inputs
 
 

@@ -18,7 +18,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port of the REST API.")] = 8501,
     grpc_port: Annotated[
         int | None,
-        typer.Option(help="Port of the gRPC API, KServe's V2 protocol; off if not given."),
+        typer.Option(help="Port of the gRPC APIs, TF Serving's and V2; off if not given."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in URLs.")] = None,
     host: Annotated[

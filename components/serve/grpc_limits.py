@@ -1,0 +1,87 @@
+"""What a gRPC request may take, and the status of one that is refused."""
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc
+from grpc import StatusCode
+from grpc_interceptor.server import AsyncServerInterceptor
+from kserve import errors as kserve_errors
+
+from components.serve.errors import RequestError
+from components.serve.limits import OpenRequests, no_answer
+from components.serve.settings import ServeSettings
+
+_LOG = logging.getLogger("darkroom.serve")
+
+_PREDICT = frozenset(
+    {"/tensorflow.serving.PredictionService/Predict", "/inference.GRPCInferenceService/ModelInfer"}
+)
+"""The methods that count; the others take next to nothing and are always answered."""
+
+_LONGEST = 500
+"""Characters of a message: it travels in a header, and may quote a name of any length."""
+
+_OF_HTTP = {
+    400: StatusCode.INVALID_ARGUMENT,
+    403: StatusCode.PERMISSION_DENIED,
+    404: StatusCode.NOT_FOUND,
+    413: StatusCode.RESOURCE_EXHAUSTED,  # as gRPC's own for a message that is too large
+    429: StatusCode.RESOURCE_EXHAUSTED,
+    503: StatusCode.UNAVAILABLE,
+}
+
+_OF_KSERVE = {
+    kserve_errors.InferenceError: StatusCode.INVALID_ARGUMENT,
+    kserve_errors.InvalidInput: StatusCode.INVALID_ARGUMENT,
+    kserve_errors.UnsupportedProtocol: StatusCode.INVALID_ARGUMENT,
+    kserve_errors.ModelNotFound: StatusCode.NOT_FOUND,
+    kserve_errors.ModelNotReady: StatusCode.UNAVAILABLE,
+    kserve_errors.ServerNotLive: StatusCode.UNAVAILABLE,
+    kserve_errors.ServerNotReady: StatusCode.UNAVAILABLE,
+}
+
+
+class GrpcLimits(AsyncServerInterceptor):  # type: ignore[misc]
+    """Counts and times predictions, and gives each refusal its status and one line.
+
+    Args:
+        settings: The limits.
+        open_requests: Counts the requests.
+    """
+
+    def __init__(self, settings: ServeSettings, open_requests: OpenRequests) -> None:
+        self._settings, self._open_requests = settings, open_requests
+
+    async def intercept(
+        self, method: Any, request_or_iterator: Any, context: Any, method_name: str
+    ) -> Any:
+        """Handles a request."""
+        try:
+            if method_name in _PREDICT:
+                with self._open_requests.one_more():
+                    async with asyncio.timeout(self._settings.answer_seconds):
+                        return await method(request_or_iterator, context)
+            answer = method(request_or_iterator, context)
+            return answer if hasattr(answer, "__aiter__") else await answer
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            code, message = self._refusal(error, method_name)
+            await context.abort(code, message[:_LONGEST])
+
+    def _refusal(self, error: Exception, method_name: str) -> tuple[StatusCode, str]:
+        if isinstance(error, RequestError):
+            # Half a character, which a message may quote, cannot be written in a header.
+            text = str(error).encode("utf-8", "backslashreplace").decode()
+            return _OF_HTTP.get(error.status, StatusCode.UNKNOWN), text
+        if isinstance(error, TimeoutError):
+            return StatusCode.DEADLINE_EXCEEDED, no_answer(self._settings)
+        if isinstance(error, NotImplementedError):
+            return StatusCode.UNIMPLEMENTED, str(error)
+        for kind, code in _OF_KSERVE.items():
+            if isinstance(error, kind):
+                return code, str(error)
+        _LOG.error("%s failed", method_name, exc_info=error)
+        return StatusCode.INTERNAL, "the server failed; its log says why"

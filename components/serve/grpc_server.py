@@ -1,0 +1,74 @@
+"""The gRPC port: TF Serving's services, KServe's V2, health checks and reflection."""
+
+import asyncio
+import importlib
+from typing import Any
+
+from components.serve.grpc_limits import GrpcLimits
+from components.serve.kserve_server import GRACE_SECONDS
+from components.serve.limits import OpenRequests
+from components.serve.served_model import ServedModel
+from components.serve.settings import ServeSettings
+
+
+async def serve_grpc(
+    kserve_server: Any, model: ServedModel, settings: ServeSettings, open_requests: OpenRequests
+) -> None:
+    """Serves until the model stops; requests that have begun are still answered.
+
+    Args:
+        kserve_server: KServe's server, whose V2 protocol is served too.
+        model: The model.
+        settings: Host, port and limits.
+        open_requests: Counts the requests.
+    """
+    from grpc import aio
+
+    # The messages of TF Serving import TensorFlow: REST answers meanwhile. Nothing below it, for
+    # Python lets that see it half imported while another thread imports it too.
+    await asyncio.to_thread(importlib.import_module, "tensorflow")
+    server = aio.server(
+        interceptors=[GrpcLimits(settings, open_requests)],
+        options=[
+            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            ("grpc.max_send_message_length", -1),
+        ],
+    )
+    _add_services(server, kserve_server, model, settings)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    await server.start()
+    await model.stopping.wait()
+    await server.stop(GRACE_SECONDS)
+
+
+def _add_services(
+    server: Any, kserve_server: Any, model: ServedModel, settings: ServeSettings
+) -> None:
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha import reflection
+    from kserve.protocol.grpc import grpc_predict_v2_pb2, grpc_predict_v2_pb2_grpc
+    from kserve.protocol.grpc.servicer import InferenceServicer
+    from tensorflow_serving.apis import (
+        model_service_pb2,
+        model_service_pb2_grpc,
+        prediction_service_pb2,
+        prediction_service_pb2_grpc,
+    )
+
+    from components.serve.grpc_health import Health
+    from components.serve.tf_serving_grpc import ModelService, PredictionService
+
+    data_plane = kserve_server.dataplane
+    v2 = InferenceServicer(data_plane, kserve_server.model_repository_extension)
+    grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(v2, server)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        PredictionService(data_plane, model, settings), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
+    files = (grpc_predict_v2_pb2, prediction_service_pb2, model_service_pb2, health_pb2)
+    names = [
+        service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
+    ]
+    health_pb2_grpc.add_HealthServicer_to_server(Health(model, names), server)
+    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
