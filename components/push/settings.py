@@ -31,7 +31,7 @@ class PushSettings(Settings):
     or `s3://`, is the folder of a model server's versions,
     `<destination>/<version>/saved_model.pb`; `kserve://NAMESPACE/NAME?storage=gs://...` an
     InferenceService of KServe, `vertex://PROJECT/LOCATION/NAME?storage=gs://...` a model and an
-    endpoint of Vertex AI, whose versions' files are in that bucket (docs/serving.md has their
+    endpoint of Vertex AI, whose versions' files are in that bucket (docs/pushing.md has their
     options). Unset: `served/<name>` in the folder of runs for a local run, the step's own artifact
     on a cluster."""
 
