@@ -12,8 +12,8 @@ import yaml
 from PIL import Image
 
 from components.serve.batching import Batches
-from components.serve.follower import find_versions
 from components.serve.loaded_model import LoadedModel, load_model
+from components.serve.model_directory import find_versions
 from components.serve.prediction import predict_json
 from components.serve.settings import ServeSettings
 from darkroom.artifacts.evaluation import read_evaluation

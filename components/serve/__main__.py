@@ -1,6 +1,5 @@
 """The model server from a shell or a container: `python -m components.serve MODEL_DIR`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from darkroom.settings import read_yaml, validate_settings
 
 def command(
     model_dir: Annotated[
-        Path, typer.Argument(help="A SavedModel directory, or a folder of numbered ones.")
+        str, typer.Argument(help="A SavedModel directory, or a folder of numbered ones.")
     ],
     name: Annotated[
         str | None, typer.Option(help="The model's name; the directory's own if not given.")

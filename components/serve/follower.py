@@ -1,64 +1,19 @@
 """The versions of a model directory, and the one that serves: the highest that loads."""
 
-import contextlib
 import dataclasses
 import gc
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from components.serve.errors import reason
 from components.serve.loaded_model import LoadedModel, load_model
-from darkroom.artifacts import model_repository
-from darkroom.artifacts.model_repository import GRAPH_FILE, Version
+from components.serve.model_directory import find_versions, stamp_of
+from darkroom.artifacts.model_repository import Version
 from darkroom.artifacts.traffic import canary_traffic, find_canary
-from darkroom.errors import SettingsError, StepError
+from darkroom.errors import StepError
 
 _LOG = logging.getLogger("darkroom.serve")
-
-
-def find_versions(model_dir: Path) -> list[Version]:
-    """The versions in a model directory, the highest first.
-
-    Args:
-        model_dir: A SavedModel directory (version 1, or its own number where it is named by one),
-            or a model repository, as `darkroom.artifacts.model_repository` describes it.
-    """
-    if model_repository.is_complete(model_dir):
-        parsed = model_repository.parsed_name(model_dir.name)
-        return [Version(parsed[0] if parsed else 1, str(model_dir))]
-    return model_repository.find_versions(model_dir)
-
-
-def check_model_directory(model_dir: Path) -> None:
-    """Checks, before the slow imports, that a directory has something to serve.
-
-    Raises:
-        SettingsError: There is no such directory, or no model in it.
-    """
-    if not model_dir.is_dir():
-        raise SettingsError(f"the model directory {model_dir} does not exist")
-    if not find_versions(model_dir):
-        raise SettingsError(
-            f"{model_dir} holds no model: {GRAPH_FILE} must be in it, "
-            "or in a folder in it that is named by a version's number, such as 1"
-        )
-
-
-def model_name(model_dir: Path) -> str:
-    """The name of a directory's model: the folder's, or its parent's where that is a version.
-
-    >>> model_name(Path("/models/flowers"))
-    'flowers'
-    >>> model_name(Path("/models/flowers/3"))
-    'flowers'
-    """
-    # A link keeps its own name, which Path.resolve would lose.
-    folder = Path(os.path.abspath(model_dir))  # noqa: PTH100
-    if model_repository.parsed_name(folder.name):
-        folder = folder.parent
-    return folder.name or "model"
 
 
 class VersionFollower:
@@ -70,6 +25,7 @@ class VersionFollower:
     Args:
         model_dir: The model directory, as `find_versions` takes it.
         name: The model's name, for the log.
+        public_key: File of the key that must have signed each version, if any must.
 
     Attributes:
         current: The version that serves, if any.
@@ -79,7 +35,7 @@ class VersionFollower:
         errors: Why versions in the directory cannot be loaded, by number.
     """
 
-    def __init__(self, model_dir: Path, name: str) -> None:
+    def __init__(self, model_dir: str | Path, name: str, public_key: str | None = None) -> None:
         self.current: LoadedModel | None = None
         self.canary: LoadedModel | None = None
         self.share = 0
@@ -88,6 +44,7 @@ class VersionFollower:
         self._failed_stamps: dict[int, object] = {}
         self._model_dir = model_dir
         self._name = name
+        self._public_key = public_key
 
     def refresh(self) -> None:
         """Loads the highest version that loads, and the canary; blocks meanwhile.
@@ -141,7 +98,7 @@ class VersionFollower:
 
     def _has_changed(self, version: Version) -> bool:
         """Whether a version is new, or has other files than when it failed to load."""
-        stamp = _stamp(version.folder)
+        stamp = stamp_of(version)
         if version.number in self.errors and self._failed_stamps[version.number] == stamp:
             return False
         self._failed_stamps[version.number] = stamp
@@ -150,7 +107,7 @@ class VersionFollower:
     def _load(self, version: Version) -> LoadedModel | None:
         self.loading = version.number
         try:
-            return load_model(version)
+            return load_model(version, self._public_key)
         # A broken SavedModel raises any of a dozen types, and none may end the server.
         except Exception as error:
             self._keep_current(version.number, reason(error))
@@ -173,15 +130,3 @@ class VersionFollower:
             # A SavedModel has reference cycles: without this its memory would stay in use.
             del previous
             gc.collect()
-
-
-def _stamp(folder: Path) -> frozenset[tuple[Path, int, int]]:
-    """Path, size in bytes and time of change of each of a version's files."""
-    states = []
-    # Somebody may be removing the version, at which Path.rglob fails.
-    for parent, folders, files in os.walk(folder):
-        for path in (Path(parent, name) for name in (*folders, *files)):
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                states.append((path, stat.st_size, stat.st_mtime_ns))
-    return frozenset(states)

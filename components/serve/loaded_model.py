@@ -1,11 +1,13 @@
 """A SavedModel in memory, loaded with plain TensorFlow."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from components.serve.errors import RequestError
+from components.serve.model_directory import LocalFiles
 from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT
-from darkroom.artifacts.model_repository import Version
+from darkroom.artifacts.model_repository import GRAPH_FILE, Version
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.settings import nearest
 
@@ -19,12 +21,14 @@ class LoadedModel:
         signatures: Its TensorFlow functions by signature name.
         signature_defs: The signatures as `saved_model.pb` describes them, in protobuf's JSON form.
         saved_model: The SavedModel object, which owns the variables that the signatures use.
+        files: Its files, which stay as long as it does.
     """
 
     version: Version
     signatures: dict[str, Any]
     signature_defs: dict[str, Any]
     saved_model: Any
+    files: LocalFiles
 
     def signature(self, name: str) -> Any:
         """The signature of that name.
@@ -37,18 +41,26 @@ class LoadedModel:
         return self.signatures[name]
 
 
-def load_model(version: Version) -> LoadedModel:
+def load_model(version: Version, public_key: str | None = None) -> LoadedModel:
     """Loads a version and calls it once, so that no request waits for the first call.
 
+    Args:
+        version: The version.
+        public_key: File of the key that must have signed it, if any must.
+
     Raises:
+        StepError: Its files cannot be read, or are not those that were pushed.
         Exception: Whatever TensorFlow raises for a SavedModel that is broken, or that cannot
             classify an image.
     """
-    saved_model = load_saved_model(version.folder)
+    files = LocalFiles(version)
+    files.check(public_key)
+    saved_model = load_saved_model(files.folder)
     signatures = dict(saved_model.signatures)
     if not signatures:
         raise ValueError("the SavedModel has no signatures")
-    model = LoadedModel(version, signatures, _signature_defs(version), saved_model)
+    definitions = _signature_defs(files.folder)
+    model = LoadedModel(version, signatures, definitions, saved_model, files)
     _warm_up(model)
     return model
 
@@ -67,12 +79,12 @@ def _warm_up(model: LoadedModel) -> None:
         signature(image_bytes=image[tf.newaxis])
 
 
-def _signature_defs(version: Version) -> dict[str, Any]:
+def _signature_defs(folder: Path) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
     from tensorflow.core.protobuf import saved_model_pb2
 
-    graph_file = version.folder / "saved_model.pb"
-    saved_model = saved_model_pb2.SavedModel.FromString(graph_file.read_bytes())
+    graph = (folder / GRAPH_FILE).read_bytes()
+    saved_model = saved_model_pb2.SavedModel.FromString(graph)
     signature_defs = saved_model.meta_graphs[0].signature_def
     return {
         name: MessageToDict(

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from components.serve.follower import VersionFollower, check_model_directory, model_name
+from components.serve.follower import VersionFollower
+from components.serve.model_directory import check_model_directory, model_name
 from components.serve.settings import ServeSettings
 from darkroom.errors import StepError
 from darkroom.storage.atomic import os_reason
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("darkroom.serve")
 
 
-def serve(model_dir: Path, settings: ServeSettings) -> None:
+def serve(model_dir: str | Path, settings: ServeSettings) -> None:
     """Serves a model until SIGTERM or Ctrl-C; requests that have begun are still answered.
 
     Args:
-        model_dir: A SavedModel directory, or a TF Serving base directory of numbered versions, of
-            which the highest serves; versions that are pushed or rolled back are picked up.
+        model_dir: Path or URI of a SavedModel directory, or of a TF Serving base directory of
+            numbered versions, of which the highest serves; versions that are pushed or rolled back
+            are picked up.
         settings: The name and the ports.
 
     Raises:
@@ -41,7 +43,7 @@ def serve(model_dir: Path, settings: ServeSettings) -> None:
         if port is not None:
             _check_port(settings.host, port)
     name = settings.name or model_name(model_dir)
-    follower = VersionFollower(model_dir, name)
+    follower = VersionFollower(model_dir, name, settings.public_key)
     _run(name, follower, settings)
     if follower.current is None:
         raise StepError(f"no version of the model in {model_dir} can be loaded")

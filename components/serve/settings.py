@@ -26,6 +26,10 @@ class ServeSettings(Settings):
     poll_seconds: float = pydantic.Field(default=2.0, gt=0)
     """Seconds between two checks for versions that were pushed or rolled back."""
 
+    public_key: str | None = pydantic.Field(default=None, min_length=1)
+    """File of the public key, in PEM, that must have signed a version (`push.signing_key`); others
+    are not loaded. Unset: versions need no signature."""
+
     max_body_bytes: int = pydantic.Field(default=100 * 2**20, ge=1)
     """Bytes of a request's body, at most; else 413."""
 

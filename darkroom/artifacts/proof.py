@@ -119,6 +119,11 @@ def read_proof(version: str | Path) -> Proof:
             raise StepError(f"the proof of {version} cannot be read: {error}") from None
 
 
+def has_digests(version: Path) -> bool:
+    """Whether a version says what its files are."""
+    return (version / FOLDER / _DIGESTS).is_file()
+
+
 def changed_files(version: Path) -> list[str]:
     """Files of a version that are not as its digests say: changed, missing or added.
 

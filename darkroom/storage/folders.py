@@ -11,6 +11,7 @@ from pathlib import Path
 from darkroom.errors import StepError
 from darkroom.storage import atomic
 from darkroom.storage.files import (
+    StoredFile,
     clear_errors,
     copy,
     delete,
@@ -68,7 +69,7 @@ def download_folder(folder: str, target: Path) -> None:
         if not is_uri(folder):
             shutil.copytree(folder, target, dirs_exist_ok=True)
             return
-        for location in _files_below(folder):
+        for location in (file.location for file in files_below(folder)):
             path = target / location.removeprefix(f"{folder}/")
             path.parent.mkdir(parents=True, exist_ok=True)
             download([location], path.parent)
@@ -92,7 +93,8 @@ def move_folder(source: str, target: str, last: Sequence[str] = ()) -> None:
         atomic.move_folder(Path(source), Path(target), last)
         return
     order = {f"{source}/{name}": number for number, name in enumerate(last, 1)}
-    locations = sorted(_files_below(source), key=lambda location: order.get(location, 0))
+    found = [file.location for file in files_below(source)]
+    locations = sorted(found, key=lambda location: order.get(location, 0))
     for location in locations:
         moved = target + location.removeprefix(source)
         try:
@@ -112,5 +114,6 @@ def delete_folder(location: str) -> None:
     system.rm(literal(system, path), recursive=True)
 
 
-def _files_below(folder: str) -> list[str]:
-    return [file.location for file in list_files(f"{glob.escape(folder)}/**")]
+def files_below(folder: str) -> list[StoredFile]:
+    """All files of a folder, and of those in it, sorted by location."""
+    return list_files(f"{glob.escape(folder)}/**")

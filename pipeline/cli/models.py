@@ -13,7 +13,7 @@ from pipeline.cli.options import SetOption
 
 def serve(
     model_dir: Annotated[
-        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+        str, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
     ],
     port: Annotated[int, typer.Option(help="Port of the REST API.")] = 8501,
     grpc_port: Annotated[

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,22 +46,8 @@ class RepositoryTarget:
         """Whether a destination is a path, or the URI of a bucket."""
         return not is_uri(destination) or destination.startswith(_STORES)
 
-    def publish(
-        self,
-        model: Model,
-        record: Mapping[str, Any],
-        traffic: int = 100,
-        prepare: Callable[[PushedVersion], None] | None = None,
-    ) -> PushedVersion:
-        """Makes a model the highest version, or a canary, all at once; see `PushTarget`.
-
-        Args:
-            model: The checked model.
-            record: The entry `pushed` of the version's manifest.
-            traffic: The share of requests that it gets, in percent.
-            prepare: Called with a new version once its files are there, before it serves; where it
-                fails, nothing has changed.
-        """
+    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+        """Makes a model the highest version, or a canary, all at once; see `PushTarget`."""
         changes.complete(self._repository)
         self._warn_of_incomplete()
         digest = model.manifest["digest"]
@@ -88,8 +74,6 @@ class RepositoryTarget:
             "metrics": record.get("evaluation", {}).get("metrics", {}),
         }
         with staged(self._repository, write) as version:
-            if prepare is not None:
-                prepare(pushed_version(version))
             entry = changes.publish(self._repository, version, traffic, facts, self._before)
         role = Role.SERVED if entry.canary is None else Role.CANARY
         name = model_repository.folder_name(version.number, role)

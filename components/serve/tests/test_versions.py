@@ -6,12 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.serve.follower import (
-    VersionFollower,
-    check_model_directory,
-    find_versions,
-    model_name,
-)
+from components.serve.follower import VersionFollower
+from components.serve.model_directory import check_model_directory, find_versions, model_name
 from components.serve.tests.server_process import push
 from components.serve.tests.small_model import b64, photograph
 from darkroom.errors import SettingsError

@@ -40,7 +40,7 @@ class VertexTarget:
 
     def __init__(self, destination: str) -> None:
         self._destination = parsed_destination(destination)
-        self._repository = RepositoryTarget(self._destination.storage)
+        self._repository = RepositoryTarget(self._destination.storage, before=self._prepare)
 
     @classmethod
     def accepts(cls, destination: str) -> bool:
@@ -50,7 +50,7 @@ class VertexTarget:
     def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
         """Uploads and deploys a model, and then gives it requests; see `PushTarget`."""
         self._connect()
-        published = self._repository.publish(model, record, traffic, self._prepare)
+        published = self._repository.publish(model, record, traffic)
         self._follow_log()
         return published
 
@@ -125,11 +125,13 @@ class VertexTarget:
         self._follow_log()
         return entry
 
-    def _prepare(self, version: PushedVersion) -> None:
-        """Brings a version to Vertex, before the log says that it gets requests."""
-        registered = self._registry.ensure(version)
-        if not self._destination.registry_only:
-            self._endpoint.ensure_deployed(registered, version.number)
+    def _prepare(self, entry: Entry) -> None:
+        """Brings a new version to Vertex, before the log says that it gets requests."""
+        for version in find_versions(self._destination.storage, Role.STAGED):
+            if version.number == entry.version:
+                registered = self._registry.ensure(pushed_version(version))
+                if not self._destination.registry_only:
+                    self._endpoint.ensure_deployed(registered, version.number)
 
     def _follow_log(self) -> bool:
         """Brings Vertex to what the log says; whether it was anywhere else."""
