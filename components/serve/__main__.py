@@ -13,7 +13,11 @@ from darkroom.settings import read_yaml, validate_settings
 
 def command(
     model_dir: Annotated[
-        str, typer.Argument(help="A SavedModel directory, or a folder of numbered ones.")
+        str,
+        typer.Argument(
+            envvar="AIP_STORAGE_URI",
+            help="Path or URI of a SavedModel directory, or of a folder of numbered ones.",
+        ),
     ],
     name: Annotated[
         str | None, typer.Option(help="The model's name; the directory's own if not given.")
@@ -21,7 +25,9 @@ def command(
     host: Annotated[
         str | None, typer.Option(help="Address to listen at; 0.0.0.0: all of the network.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the REST API.")] = None,
+    port: Annotated[
+        int | None, typer.Option(envvar="AIP_HTTP_PORT", help="Port of the REST API.")
+    ] = None,
     grpc_port: Annotated[
         int | None,
         typer.Option(help="Port of the gRPC APIs, TF Serving's and V2; off if not given."),
@@ -33,6 +39,13 @@ def command(
         list[str] | None,
         typer.Option(metavar="PREFIX", help="Where from_filenames may read; may be repeated."),
     ] = None,
+    predict_route: Annotated[
+        str | None,
+        typer.Option(envvar="AIP_PREDICT_ROUTE", help="A further path for predictions."),
+    ] = None,
+    health_route: Annotated[
+        str | None, typer.Option(envvar="AIP_HEALTH_ROUTE", help="A further path for readiness.")
+    ] = None,
     settings: Annotated[
         str, typer.Option(help="All settings: a YAML or JSON file, or a JSON object.")
     ] = "{}",
@@ -40,6 +53,8 @@ def command(
     """Serves a model over REST with TF Serving's predict and status API.
 
     Example: python -m components.serve models/flowers --port 8501
+
+    On Vertex AI the variables that it gives to a container stand in for the arguments.
     """
     configure_logging()
     given = {
@@ -49,6 +64,8 @@ def command(
         "grpc_port": grpc_port,
         "poll_seconds": poll_seconds,
         "allow_files": allow_files,
+        "predict_route": predict_route,
+        "health_route": health_route,
     }
     try:
         values = read_yaml(settings) | {key: v for key, v in given.items() if v is not None}

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from components.serve.errors import RequestError
 from components.serve.prediction import PREDICT_ONLY, predict_json
 from components.serve.served_model import Call, ServedModel
+from components.serve.settings import ServeSettings
 from components.serve.v2_request import JSON_LENGTH, parse_v2
 from components.serve.version_states import version_states
 
@@ -21,13 +22,16 @@ VERSION_HEADER = "X-Model-Version"
 """Header of an answer in TF Serving's form: the number of the version that gave it."""
 
 
-def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedModel) -> None:
+def add_endpoints(
+    application: FastAPI, data_plane: DataPlane, model: ServedModel, settings: ServeSettings
+) -> None:
     """Adds the routes; added before KServe's own, so that they win where paths are the same.
 
     Args:
         application: KServe's application.
         data_plane: What passes requests on to the model, counting and timing them.
         model: The model.
+        settings: Further paths.
     """
     endpoints = _Endpoints(data_plane, model)
     router = APIRouter()
@@ -37,7 +41,10 @@ def add_endpoints(application: FastAPI, data_plane: DataPlane, model: ServedMode
         router.add_api_route(f"{path}:predict", endpoints.predict, methods=["POST"])
         for other in ("classify", "regress"):
             router.add_api_route(f"{path}:{other}", _predict_only, methods=["POST"])
-    router.add_api_route("/v2/health/ready", endpoints.ready, methods=["GET"])
+    if settings.predict_route is not None:
+        router.add_api_route(settings.predict_route, endpoints.predict_any, methods=["POST"])
+    for path in filter(None, ("/v2/health/ready", settings.health_route)):
+        router.add_api_route(path, endpoints.ready, methods=["GET"])
     for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
         router.add_api_route(path, endpoints.infer, methods=["POST"])
     application.include_router(router)
@@ -75,6 +82,10 @@ class _Endpoints:
         answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
         headers = {VERSION_HEADER: str(answer.version)}
         return Response(answer.content, headers=headers, media_type="application/json")
+
+    async def predict_any(self, request: Request) -> Response:
+        """The same at a path without the model's name."""
+        return await self.predict(self._model.name, request)
 
     async def infer(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions in KServe's V2 protocol; KServe's own route fails on binary tensors."""

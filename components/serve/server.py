@@ -67,7 +67,7 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     model = ServedModel(name, follower, settings)
     server = model_server(settings, model)
     server.model_repository_extension = ReadOnlyRepository(server.registered_models)
-    add_endpoints(app, server.dataplane, model)
+    add_endpoints(app, server.dataplane, model, settings)
     open_requests = OpenRequests(settings.max_requests)
     app.add_middleware(Limits, settings=settings, open_requests=open_requests)
     server.servers.append(_follow(model, settings))

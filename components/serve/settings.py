@@ -20,6 +20,12 @@ class ServeSettings(Settings):
     port: int = pydantic.Field(default=8501, ge=1, le=65535)
     """The port of the REST API."""
 
+    predict_route: str | None = pydantic.Field(default=None, pattern="^/")
+    """A further path for predictions, such as the one that Vertex AI calls."""
+
+    health_route: str | None = pydantic.Field(default=None, pattern="^/")
+    """A further path that says whether a model serves."""
+
     grpc_port: int | None = pydantic.Field(default=None, ge=1, le=65535)
     """The port of the gRPC APIs, TF Serving's and KServe's V2; no gRPC if unset."""
 

@@ -1,6 +1,7 @@
 """The server as a process: how it starts, what stops it, and what it says then."""
 
 import concurrent.futures
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from components.serve.tests.server_process import ROOT, Server, free_port, start
 from components.serve.tests.small_model import b64, photograph
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
+from darkroom.storage.folders import upload_folder
+from darkroom.tests.cloud_storage import fake_cloud_storage
 
 pytestmark = pytest.mark.slow
 
@@ -126,3 +129,36 @@ def test_settings_are_checked(values, message):
     with pytest.raises(SettingsError) as caught:
         validate_settings(ServeSettings, values)
     assert message in str(caught.value)
+
+
+def test_vertex_starts_it_by_its_variables(model, tmp_path):
+    """As a custom container: the model in a bucket, the port and the paths are Vertex's."""
+    route = "/v1/endpoints/1/deployedModels/2:predict"
+    with fake_cloud_storage():
+        upload_folder(model, "gs://bucket/uploaded/model", ("saved_model.pb",))
+        port = free_port()
+        environment = os.environ | {
+            "AIP_STORAGE_URI": "gs://bucket/uploaded/model",
+            "AIP_HTTP_PORT": str(port),
+            "AIP_PREDICT_ROUTE": route,
+            "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",
+        }
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "components.serve"],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        server = Server(process, port, "model", tmp_path / "log")
+        try:
+            server.wait_until(lambda: server.state() == (200, "AVAILABLE"))
+            assert server.client.get("/v1/endpoints/1/deployedModels/2").status_code == 200
+            image = {"instances": [{"image_bytes": b64(photograph(1))}]}
+            response = server.client.post(route, json=image)
+            assert response.status_code == 200
+            assert response.json() == server.predict(image).json()
+        finally:
+            process.terminate()
+            process.wait(30)
