@@ -9,7 +9,7 @@ Where something else serves the versions, a change is first made there (`before`
 if that succeeds: the log never says that a version serves that does not.
 """
 
-import glob
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,12 +22,19 @@ from darkroom.artifacts.model_repository import (
     find_folders,
     find_versions,
     folder_name,
+    is_complete,
     is_version_name,
     is_whole,
     listed,
     serving_version,
 )
-from darkroom.artifacts.push_log import Entry, PushLog, last_entry
+from darkroom.artifacts.push_log import (
+    Entry,
+    PushLog,
+    is_carried_out,
+    last_entry,
+    mark_as_carried_out,
+)
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import StepError
 from darkroom.storage import files, folders
@@ -64,6 +71,10 @@ def publish(
     def plan() -> Entry:
         serving = serving_version(repository)
         moves = _moves(find_folders(repository, Role.CANARY), Role.SUPERSEDED)
+        if serving is not None and traffic < 100 and serving.number > staged.number:
+            raise StepError(
+                f"version {serving.number} was pushed to {repository} meanwhile: push again"
+            )
         if serving is None or traffic >= 100:
             moves.append((staged.name, folder_name(staged.number, Role.SERVED)))
             highest = max(staged.number, serving.number if serving else 0)
@@ -134,6 +145,8 @@ def roll_back(
             target = _whole_before(repository) if to is None else _wanted(repository, to)
             versions = [*find_versions(repository), *([canary] if canary else [])]
             gone = [version for version in versions if version.number > target.number]
+        # The highest goes last: until then it serves, and none that is on its way out.
+        gone.sort(key=lambda version: (version != canary, version.number))
         moves = _moves([target], Role.SERVED) if target.name.startswith(".") else []
         spellings = [each for version in gone for each in _spellings(repository, version)]
         stays = canary if canary is not None and canary not in (*gone, target) else None
@@ -171,9 +184,9 @@ def prune(repository: str, keep: int) -> list[int]:
         newest = sorted({version.number for version in found} - kept, reverse=True)
         kept.update(newest[: max(0, keep - len(kept))])
         gone = [version for version in found if version.number not in kept]
-        removed[:] = sorted({version.number for version in gone})
         if serving is None or not gone:
             return None
+        removed[:] = sorted({version.number for version in gone})
         return Entry(
             action="prune",
             version=serving.number,
@@ -184,10 +197,18 @@ def prune(repository: str, keep: int) -> list[int]:
         )
 
     _changed(repository, plan)
-    for version in find_folders(repository, Role.PRUNED):
-        with files.clear_errors(f"cannot remove {version.location}", StepError):
-            folders.delete_folder(version.location)
+    remove_pruned(repository)
     return removed
+
+
+def remove_pruned(repository: str) -> None:
+    """Removes folders that are on their way out, also those that a killed command has left."""
+    for version in find_folders(repository, Role.PRUNED):
+        with (
+            files.clear_errors(f"cannot remove {version.location}", StepError),
+            contextlib.suppress(FileNotFoundError),  # another command removes it too
+        ):
+            folders.delete_folder(version.location)
 
 
 def complete(repository: str) -> Entry | None:
@@ -241,32 +262,42 @@ def _take_over(repository: str, entry: Entry) -> bool:
     could bring back what a third has since removed: whoever wrote the entry has its time first.
     """
     before, since = None, time.monotonic()
-    while left := _left_to_move(repository, entry):
-        now = [_state(f"{repository}/{name}") for move in left for name in move]
-        if now != before:
-            before, since = now, time.monotonic()
-        elif time.monotonic() - since > _PATIENCE:
-            _log.warning("%s by %s was cut off: it is completed", entry.action, entry.who)
-            _carry_out(repository, entry)
-            return True
-        time.sleep(_POLL)
+    with files.clear_errors(f"cannot read {repository}", StepError):
+        while not is_carried_out(repository, entry):
+            left = _left_to_move(repository, entry)
+            now = [folders.files_below(f"{repository}/{name}") for move in left for name in move]
+            if not left:
+                mark_as_carried_out(repository, entry)
+            elif now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > _PATIENCE:
+                _log.warning("%s by %s was cut off: it is completed", entry.action, entry.who)
+                _carry_out(repository, entry)
+                return True
+            time.sleep(_POLL)
     return False
 
 
 def _carry_out(repository: str, entry: Entry) -> None:
     with files.clear_errors(f"cannot rename in {repository}", StepError):
         for source, target in _left_to_move(repository, entry):
-            folders.move_folder(f"{repository}/{source}", f"{repository}/{target}", LAST_FILES)
+            try:
+                folders.move_folder(f"{repository}/{source}", f"{repository}/{target}", LAST_FILES)
+            except FileNotFoundError:
+                # It was slow, was taken for killed, and another command has made the move.
+                if not is_complete(f"{repository}/{target}"):
+                    raise
+        mark_as_carried_out(repository, entry)
 
 
 def _left_to_move(repository: str, entry: Entry) -> list[Sequence[str]]:
     present = set(listed(repository)[0]) if entry.moves else set()
-    return [move for move in entry.moves if move[0] in present]
-
-
-def _state(folder: str) -> list[str]:
-    with files.clear_errors(f"cannot list {folder}", StepError):
-        return [file.location for file in files.list_files(f"{glob.escape(folder)}/**")]
+    # In a bucket an object may stand for a folder in which nothing is left.
+    return [
+        move
+        for move in entry.moves
+        if move[0] in present and folders.files_below(f"{repository}/{move[0]}")
+    ]
 
 
 def _planned(repository: str, plan: Callable[[], _Planned]) -> _Planned | StepError:

@@ -60,12 +60,12 @@ def push(
             _refuse_rolled_back(target, checked)
         published = target.publish(checked, _record(evaluated), settings.traffic)
         if settings.keep is not None:
-            for number in target.prune(settings.keep):
-                _log.info("version %d removed", number)
+            _prune(target, settings.keep)
         location = published.location
         if settings.destination is None:  # the artifact gets its own name at the end
             location = str(pushed / Path(location).relative_to(temporary))
-        share = target.traffic().get(published.number, 0)
+        share, canary = target.traffic().get(published.number, 0), target.canary()
+        is_canary = canary is not None and canary.number == published.number
         where = settings.destination or str(pushed)
         content = {
             "destination": where,
@@ -76,23 +76,45 @@ def push(
         }
         write_manifest(temporary, "pushed", content)
     _log.info("version %d at %s", published.number, location)
-    if share < 100:
+    if is_canary:
         _log.info("a canary with %d %% of the requests; then: darkroom promote %s", share, where)
     return location
 
 
+def _prune(target: PushTarget, keep: int) -> None:
+    """Removes old versions; the model is pushed, whether that succeeds or not."""
+    try:
+        for number in target.prune(keep):
+            _log.info("version %d removed", number)
+    except StepError as error:
+        _log.warning("old versions stay: %s", error)
+
+
 def _refuse_rolled_back(target: PushTarget, model: Model) -> None:
     """Refuses the very model that somebody has taken out of service."""
+    digest = model.manifest["digest"]
     serves = target.current()
-    if serves is not None and serves.digest == model.manifest["digest"]:
+    if serves is not None and serves.digest == digest:
         return
-    for version in target.rolled_back():
-        if version.digest == model.manifest["digest"]:
+    there = {version.number: version.digest for version in target.rolled_back()}
+    for number, other in (_rolled_back_by_log(target) | there).items():
+        if other == digest:
             raise StepError(
-                f"this is the model of version {version.number}, which was rolled back: it is not "
-                f"pushed again (to serve it all the same: darkroom rollback --to {version.number}, "
-                "or push.rolled_back: push)"
+                f"this is the model of version {number}, which was rolled back: it is not pushed "
+                f"again (to serve it all the same: darkroom rollback --to {number}, or "
+                "push.rolled_back: push)"
             )
+
+
+def _rolled_back_by_log(target: PushTarget) -> dict[int, str | None]:
+    """Digests of the versions that were rolled back, those that were removed since too."""
+    digests: dict[int, str | None] = {}
+    out: set[int] = set()
+    for entry in target.log():
+        if entry.action in ("push", "canary"):
+            digests[entry.version] = entry.digest
+        out = (out | set(entry.rolled_back)) - {entry.serving}
+    return {number: digests[number] for number in sorted(out) if digests.get(number)}
 
 
 def _record(evaluated: Evaluation) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Settings of the push step."""
 
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
@@ -66,12 +65,11 @@ class PushSettings(Settings):
     limits: Limits = Limits()
     """What it may take then."""
 
-    @pydantic.field_validator("signing_key")
-    @classmethod
-    def _check_signing_key(cls, signing_key: str | None) -> str | None:
-        if signing_key is not None and not Path(signing_key).is_file():
-            raise ValueError("there is no such file")
-        return signing_key
+    @pydantic.model_validator(mode="after")
+    def _limits_need_the_server(self) -> Self:
+        if not self.try_server and self.limits != Limits():
+            raise ValueError("limits are those of the server: with try_server false none is held")
+        return self
 
     @pydantic.field_validator("destination")
     @classmethod

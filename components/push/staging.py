@@ -6,7 +6,6 @@ again.
 """
 
 import contextlib
-import glob
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +56,20 @@ def staged(repository: str, write: Callable[[Path], None]) -> Iterator[Version]:
         else:
             with atomic_folder(Path(location), replace=False, durable=True) as folder:
                 write(folder)
-        yield Version(number, location)
+        try:
+            yield Version(number, location)
+        except BaseException:
+            _drop(repository, location)
+            raise
+
+
+def _drop(repository: str, location: str) -> None:
+    """Removes a staged version that no entry of the log names."""
+    with contextlib.suppress(Exception):  # the first error is the one to tell
+        name = location.rpartition("/")[2]
+        moved = [move[0] for entry in PushLog(repository).entries for move in entry.moves]
+        if name not in moved:
+            folders.delete_folder(location)
 
 
 def next_number(repository: str) -> int:
@@ -73,10 +85,11 @@ def next_number(repository: str) -> int:
     return highest + 1
 
 
-def _numbers(repository: str, without: str = "") -> list[int]:
+def _numbers(repository: str, claimed: bool = True) -> list[int]:
+    """The numbers that are in use, those that are only claimed too unless told otherwise."""
     folders_, files_ = listed(repository)
-    parsed = [parsed_name(name) for name in (*folders_, *files_) if name != without]
-    return [number for number, _ in filter(None, parsed)]
+    parsed = filter(None, map(parsed_name, (*folders_, *files_)))
+    return [number for number, role in parsed if claimed or role is not Role.CLAIMED]
 
 
 @contextlib.contextmanager
@@ -91,8 +104,7 @@ def _claimed_number(repository: str) -> Iterator[int]:
             if not _make(claim):
                 continue
             # It may have been claimed, published and unclaimed since it was found to be free.
-            others = _numbers(repository, without=folder_name(number, Role.CLAIMED))
-            if max(others, default=0) < number:
+            if max(_numbers(repository, claimed=False), default=0) < number:
                 break
             _remove(claim)
     try:
@@ -126,7 +138,7 @@ def _sweep(repository: str) -> None:
     before = time.time() - _LONGEST_COPY
     for version in find_folders(repository, Role.STAGED):
         with files.clear_errors(f"cannot write {repository}", StepError):
-            found = files.list_files(f"{glob.escape(version.location)}/**")
+            found = folders.files_below(version.location)
             # None are left where its own push has just renamed it.
             if found and max(file.modified for file in found) < before:
                 folders.delete_folder(version.location)

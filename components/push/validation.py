@@ -57,6 +57,8 @@ def _check(door: Door, proof: Proof) -> None:
     comparison = compare(door, lambda _: proof, proof)
     if comparison is None:
         return
+    if comparison.problem:
+        raise StepError(f"{comparison.problem}: not pushed")
     if not comparison.agrees:
         raise StepError(f"{comparison.in_words()}: training-serving skew, not pushed")
     _log.info("%s", comparison.in_words())

@@ -9,8 +9,10 @@ from components.push.doors.addresses import doors_of
 from components.push.doors.compare import Comparison, compare
 from components.push.doors.plain_tensorflow import PlainTensorflow
 from components.push.targets import target_for
+from components.push.targets.repository import RepositoryTarget
+from components.push.targets.target import PushedVersion
 from darkroom.artifacts import model_repository, proof
-from darkroom.artifacts.model_repository import Role, Version
+from darkroom.artifacts.model_repository import Version
 from darkroom.artifacts.proof import Proof
 from darkroom.artifacts.signature import check_signature
 from darkroom.errors import SettingsError, StepError
@@ -42,19 +44,23 @@ def verify_files(place: str, public_key: Path | None = None) -> Sequence[Compari
     return [each for each in found if each is not None]
 
 
-def verify_server(address: str, place: str) -> Sequence[Comparison]:
+def verify_server(address: str, place: str, public_key: Path | None = None) -> Sequence[Comparison]:
     """Sends a version's proof to a server, through every door that its address has.
 
     Args:
         address: The server's, as `doors_of` takes it.
         place: Where the proof is: a version's folder, or where models are pushed. There the answers
             are held to the proof of the version that the server says has given them.
+        public_key: File of the key that must have signed the version with the proof, if any must.
 
     Raises:
         SettingsError: The address has no known form, or there is no version.
         StepError: The version has no proof, or the server speaks none of the protocols.
     """
     serving = _serving(place)
+    if public_key is not None:
+        with read_folder(serving.location) as folder:
+            check_signature(folder, public_key)
     photographs = proof.read_proof(serving.location)
 
     @functools.cache
@@ -77,15 +83,18 @@ def verify_server(address: str, place: str) -> Sequence[Comparison]:
 
 
 def _serving(place: str) -> Version:
-    if model_repository.is_complete(place):
+    place = place.rstrip("/") or place
+    if RepositoryTarget.accepts(place) and model_repository.is_complete(place):
         parsed = model_repository.parsed_name(Path(place).name)
-        return Version(parsed[0] if parsed else 1, place.rstrip("/"))
+        return Version(parsed[0] if parsed else 1, place)
     current = target_for(place).current()
     if current is None:
         raise SettingsError(f"there is no model at {place}")
     return Version(current.number, current.location)
 
 
-def _versions(place: str) -> Iterator[Version]:
-    for role in (Role.SERVED, Role.CANARY, Role.ROLLED_BACK):
-        yield from model_repository.find_versions(place, role)
+def _versions(place: str) -> Iterator[PushedVersion]:
+    """All versions that may answer where a place's are served."""
+    target = target_for(place)
+    canary = target.canary()
+    yield from (*target.versions(), *([canary] if canary else []), *target.rolled_back())

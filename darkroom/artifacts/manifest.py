@@ -125,7 +125,7 @@ def folder_digest(folder: Path, pattern: str = "*") -> str:
     names = (path.relative_to(folder).as_posix() for path in paths)
     # On all cores: Python's lock is free while a file is read and hashed.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return digest_of(dict(zip(names, threads.map(_file_digest, paths), strict=True)))
+        return digest_of(dict(zip(names, threads.map(file_digest, paths), strict=True)))
 
 
 def digest_of(files: Mapping[str, str]) -> str:
@@ -141,7 +141,8 @@ def digest_of(files: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

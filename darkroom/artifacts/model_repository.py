@@ -14,6 +14,7 @@ from pathlib import Path
 from darkroom.artifacts.manifest import MANIFEST, artifact_digest, folder_digest
 from darkroom.errors import StepError
 from darkroom.storage import files
+from darkroom.storage.atomic import os_reason
 from darkroom.storage.folders import read_folder
 from darkroom.storage.paths import is_uri
 
@@ -117,7 +118,8 @@ def serving_version(repository: str | Path) -> Version | None:
 
 def is_complete(location: str | Path) -> bool:
     """Whether a SavedModel in a folder is complete, by the file that is written last."""
-    return bool(files.size(f"{location}/{GRAPH_FILE}"))
+    with files.clear_errors(f"cannot read {location}", StepError):
+        return bool(files.size(f"{location}/{GRAPH_FILE}"))
 
 
 def is_whole(version: Version) -> bool:
@@ -169,7 +171,10 @@ def _listed_here(repository: Path) -> tuple[list[str], list[str]]:
     # A server asks every few seconds: without fsspec, whose import takes a while.
     try:
         paths = sorted(repository.iterdir())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return [], []
+    except OSError as error:
+        # It is not empty, and nothing may be done as if it were.
+        raise StepError(f"cannot list {repository}: {os_reason(error)}") from error
     names = [path.name for path in paths if path.is_dir()]
     return names, [path.name for path in paths if path.name not in set(names)]

@@ -6,13 +6,13 @@ the evaluation, the model card, the bill of materials, and the digests of all fi
 """
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from darkroom.artifacts.manifest import MANIFEST
+import pydantic
+
+from darkroom.artifacts.manifest import MANIFEST, file_digest
 from darkroom.artifacts.signature import SIGNATURE
 from darkroom.errors import StepError
 from darkroom.image_headers import JPEG_MAGIC
@@ -51,6 +51,22 @@ class Proof:
     probabilities: "npt.NDArray[np.float32]"
     tolerance: float = TOLERANCE
     synthetic: bool = False
+
+
+class _Row(pydantic.BaseModel):
+    """A photograph in `answers.json`; who gives a proof names no other file by it."""
+
+    file: str = pydantic.Field(pattern=r"^photographs/[0-9]+\.[a-z]+$")
+    image_id: str
+    probabilities: list[float] = pydantic.Field(min_length=1)
+
+
+class _Answers(pydantic.BaseModel):
+    format_version: Literal[1]
+    labels: list[str]
+    tolerance: float = pydantic.Field(gt=0, le=1e-3)
+    synthetic: bool
+    photographs: list[_Row] = pydantic.Field(min_length=1)
 
 
 def write_proof(version: Path, proof: Proof, verdict: Mapping[str, Any]) -> None:
@@ -96,26 +112,24 @@ def read_proof(version: str | Path) -> Proof:
 
     with read_folder(f"{version}/{FOLDER}") as folder:
         try:
-            answers = json.loads((folder / _ANSWERS).read_text(encoding="utf-8"))
-            rows = answers["photographs"]
-            if answers["format_version"] != FORMAT_VERSION:
-                raise StepError(
-                    f"the proof of {version} has format version {answers['format_version']}; "
-                    f"this release reads {FORMAT_VERSION}"
-                )
+            answers = _Answers.model_validate_json((folder / _ANSWERS).read_bytes())
+            rows = answers.photographs
             return Proof(
-                labels=tuple(answers["labels"]),
-                image_ids=tuple(row["image_id"] for row in rows),
-                images=tuple((folder / row["file"]).read_bytes() for row in rows),
-                probabilities=np.array([row["probabilities"] for row in rows], np.float32),
-                tolerance=answers["tolerance"],
-                synthetic=answers["synthetic"],
+                labels=tuple(answers.labels),
+                image_ids=tuple(row.image_id for row in rows),
+                images=tuple((folder / row.file).read_bytes() for row in rows),
+                probabilities=np.array([row.probabilities for row in rows], np.float32),
+                tolerance=answers.tolerance,
+                synthetic=answers.synthetic,
             )
         except FileNotFoundError:
-            raise StepError(
-                f"{version} has no proof: it was pushed by an earlier release"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StepError(f"{version} has no proof; push the model again") from None
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or _ANSWERS
+            message = f"the proof of {version} cannot be read: {place}: {first['msg']}"
+            raise StepError(message) from None
+        except (OSError, ValueError) as error:
             raise StepError(f"the proof of {version} cannot be read: {error}") from None
 
 
@@ -131,7 +145,8 @@ def changed_files(version: Path) -> list[str]:
         StepError: It has no digests.
     """
     try:
-        expected = json.loads((version / FOLDER / _DIGESTS).read_text(encoding="utf-8"))
+        content = (version / FOLDER / _DIGESTS).read_bytes()
+        expected = pydantic.TypeAdapter(dict[str, str]).validate_json(content)
     except (OSError, ValueError):
         raise StepError(f"{version} has no digests in {FOLDER}/") from None
     found = file_digests(version)
@@ -142,8 +157,4 @@ def file_digests(version: Path) -> dict[str, str]:
     """SHA-256 of a version's files by path, all but those that are written after its digests."""
     files = sorted(path for path in version.rglob("*") if path.is_file())
     names = {path.relative_to(version).as_posix(): path for path in files}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in names.items()
-        if name not in _WRITTEN_AFTER
-    }
+    return {name: file_digest(path) for name, path in names.items() if name not in _WRITTEN_AFTER}

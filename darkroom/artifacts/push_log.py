@@ -5,8 +5,9 @@ push_log/*` is JSON Lines. An entry's number is its file's name; of several writ
 machines, one makes the file of a number, so that no entry is lost and every change is made upon
 the one before it. Each entry holds the digest of the file before: a changed or removed one shows.
 
-An entry says which folders take another name (`moves`) and is written before they do. What a
-killed command has left undone, the next one does first.
+An entry says which folders take another name (`moves`) and is written before they do; once they
+have, a file `.done` stands beside it. What a killed command has left undone, the next one does
+first. The newest entry alone could be changed without a trace.
 """
 
 import dataclasses
@@ -14,8 +15,10 @@ import datetime
 import getpass
 import hashlib
 import json
+import math
 import re
 import socket
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,8 @@ class Entry:
         time: When, in UTC, as ISO 8601.
         who: The person and machine.
         previous: SHA-256 of the entry before it; empty of the first.
+        id: Random, so that no two entries are equal.
+        number: Its place in the log, from 1.
     """
 
     action: str
@@ -64,6 +69,8 @@ class Entry:
     time: str = ""
     who: str = ""
     previous: str = ""
+    id: str = ""
+    number: int = 0
 
 
 class PushLog:
@@ -112,13 +119,28 @@ class PushLog:
             time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             who=f"{_user()}@{socket.gethostname()}",
             previous=self._last_digest,
+            id=uuid.uuid4().hex,
+            number=len(self.entries) + 1,
         )
-        content = json.dumps(dataclasses.asdict(complete), ensure_ascii=False).encode() + b"\n"
-        name = _name(len(self.entries) + 1)
-        if not files.create(f"{self._folder}/{name}", content):
+        text = json.dumps(_without_nan(dataclasses.asdict(complete)), ensure_ascii=False)
+        content, name = text.encode() + b"\n", _name(complete.number)
+        location = f"{self._folder}/{name}"
+        # A client that tries again, since an answer was lost, finds its own file there.
+        if not files.create(location, content) and _read(location) != content:
             return False
         self._add(name, content)
         return True
+
+
+def is_carried_out(repository: str, entry: Entry) -> bool:
+    """Whether all that an entry says has been done."""
+    return not entry.moves or files.exists(f"{repository}/{FOLDER}/{_done_name(entry)}")
+
+
+def mark_as_carried_out(repository: str, entry: Entry) -> None:
+    """Notes that all that an entry says has been done."""
+    if entry.moves:
+        files.create(f"{repository}/{FOLDER}/{_done_name(entry)}", b"")
 
 
 def last_entry(repository: str) -> Entry | None:
@@ -152,6 +174,17 @@ def _parsed(content: bytes, location: str) -> Entry:
 
 def _name(number: int) -> str:
     return f"{number:06d}.json"
+
+
+def _done_name(entry: Entry) -> str:
+    return f"{entry.number:06d}.done"
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON values, with None for what is not a number."""
+    if isinstance(value, Mapping):
+        return {name: _without_nan(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _user() -> str:

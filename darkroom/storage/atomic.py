@@ -24,6 +24,8 @@ _CANNOT_RENAME_FOLDERS = (
     errno.EINVAL,
 )
 """What a bucket mounted as a folder answers, as on Vertex; gcsfuse says EMFILE."""
+_CANNOT_LINK = (errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EMLINK, errno.EXDEV)
+"""What it answers to a second name for a file."""
 
 
 def os_reason(error: OSError) -> str:
@@ -162,8 +164,22 @@ def create_file(path: Path, content: bytes) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        return _create_exclusively(path, content)
     finally:
         temporary.unlink(missing_ok=True)
+    return True
+
+
+def _create_exclusively(path: Path, content: bytes) -> bool:
+    """The same on a mounted bucket, which shows a file only once it is closed."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
     return True
 
 

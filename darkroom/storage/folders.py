@@ -115,5 +115,9 @@ def delete_folder(location: str) -> None:
 
 
 def files_below(folder: str) -> list[StoredFile]:
-    """All files of a folder, and of those in it, sorted by location."""
-    return list_files(f"{glob.escape(folder)}/**")
+    """All files of a folder, and of those in it, sorted by location.
+
+    An object that some tools leave in a bucket to stand for a folder is none.
+    """
+    found = list_files(f"{glob.escape(folder)}/**")
+    return [file for file in found if file.location != folder and not file.location.endswith("/")]

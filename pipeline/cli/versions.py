@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,7 +115,7 @@ def verify(
     elif proof is None:
         raise SettingsError("a server is verified by a proof: add --proof DIR, where it was pushed")
     else:
-        found = list(verify_server(place, proof))
+        found = list(verify_server(place, proof, public_key))
     for comparison in found:
         print(comparison.in_words())
     off = [comparison for comparison in found if not comparison.agrees]
@@ -143,14 +144,16 @@ def _rows(target: "PushTarget") -> list[dict[str, Any]]:
         states[current.number] = "serves"
     if canary is not None:
         states[canary.number] = "canary"
-    pushed = {entry.version: entry for entry in target.log() if entry.action in ("push", "canary")}
+    log = target.log()
+    pushed = {entry.version: entry for entry in log if entry.action in ("push", "canary")}
+    pruned = {move[0] for entry in log if entry.action == "prune" for move in entry.moves}
     rows = []
     for number in sorted(states.keys() | pushed.keys(), reverse=True):
         entry = pushed.get(number)
         rows.append(
             {
                 "version": number,
-                "state": states.get(number, "removed"),
+                "state": states.get(number, _gone(number, pruned)),
                 "traffic": shares.get(number, 0),
                 "metrics": dict(entry.metrics) if entry else {},
                 "run": entry.run if entry else None,
@@ -161,8 +164,15 @@ def _rows(target: "PushTarget") -> list[dict[str, Any]]:
     return rows
 
 
+def _gone(number: int, pruned: Collection[str]) -> str:
+    """What became of a version that neither serves nor was rolled back."""
+    names = (str(number), f".rolled-back-{number}", f".superseded-{number}")
+    return "removed" if any(name in pruned for name in names) else "superseded"
+
+
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         name = "accuracy" if "accuracy" in value else next(iter(value), None)
-        return "" if name is None else f"{name} {value[name]:.4g}"
+        known = name is not None and value[name] is not None
+        return f"{name} {value[name]:.4g}" if known else ""
     return "" if value is None else str(value)

@@ -1,6 +1,7 @@
 """A door's answers beside those of a proof."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -77,7 +78,8 @@ def compare(
         except NoSuchServiceError:
             return None
         except StepError as error:
-            return Comparison(door.name, len(photographs.images), problem=str(error))
+            problem = f"photograph {image_id[:12]}: {error}"
+            return Comparison(door.name, len(photographs.images), problem=problem)
         taken.append(time.perf_counter() - started)
         if answer.version is not None:
             versions.add(answer.version)
@@ -85,7 +87,9 @@ def compare(
             furthest, where = float("inf"), image_id
             continue
         difference = float(np.abs(answer.probabilities - expected).max())
-        if not difference <= furthest:  # what is no number is off, too
+        if math.isnan(difference):
+            difference = math.inf
+        if difference >= furthest:
             furthest, where = difference, image_id
     return Comparison(
         door.name,

@@ -72,6 +72,8 @@ def model_server(model: Path) -> Iterator[RunningServer]:
                 if server.poll() is not None or time.perf_counter() - started > _LONGEST_START:
                     raise StepError(f"the model server does not start on the model: {_last(log)}")
                 time.sleep(_POLL)
+            if server.poll() is not None:  # another program answers at its port
+                raise StepError(f"the model server does not start on the model: {_last(log)}")
             addresses = [
                 f"http://127.0.0.1:{port}/v1/models/{_NAME}",
                 f"http://127.0.0.1:{port}/v2/models/{_NAME}",
@@ -97,7 +99,7 @@ def _is_ready(url: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

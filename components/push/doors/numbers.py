@@ -1,5 +1,6 @@
-"""Probabilities out of what a door gave."""
+"""Numbers out of what a door gave, and whether it is a door of this machine."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import StepError
@@ -25,3 +26,13 @@ def probabilities_of(given: Any, door: str) -> "npt.NDArray[np.float32]":
         return np.asarray(given, np.float32).reshape(-1)
     except (TypeError, ValueError):
         raise StepError(f"{door} gives probabilities that are no numbers") from None
+
+
+def version_number(text: str | None) -> int | None:
+    """A version's number; None where a server says none, or calls its versions otherwise."""
+    return int(text) if text and text.isdecimal() else None
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is of this machine, to which no proxy leads."""
+    return re.match(r"(\w+://)?(localhost|127\.[\d.]+|\[::1\])(:|/|$)", address) is not None

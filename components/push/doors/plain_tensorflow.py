@@ -1,12 +1,14 @@
 """A model loaded by plain TensorFlow, in a fresh process that imports nothing of ours."""
 
 import base64
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +21,13 @@ from darkroom.artifacts.saved_model import plain_path
 from darkroom.errors import StepError
 
 _PROGRAM = """
-import base64, json, sys
+import base64, json, os, sys
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what libraries print is no answer
 import tensorflow as tf
 
 signatures = tf.saved_model.load(sys.argv[1]).signatures
-print(json.dumps("ready"), flush=True)
+print(json.dumps("ready"), file=answers, flush=True)
 for line in sys.stdin:
     name, value = json.loads(line)
     try:
@@ -32,8 +36,10 @@ for line in sys.stdin:
         answer = signatures[name](**{argument: tensor})["probabilities"].numpy()[0].tolist()
     except Exception as error:
         answer = str(error)
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(answer), file=answers, flush=True)
 """
+_LONGEST_LOAD, _LONGEST_ANSWER = 600.0, 120.0
+"""Seconds after which the process is ended."""
 
 
 class PlainTensorflow:
@@ -64,8 +70,8 @@ class PlainTensorflow:
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         try:
-            self._read()
-        except StepError:
+            self._read("does not load", _LONGEST_LOAD)
+        except BaseException:
             self.__exit__(None, None, None)
             raise
         self.startup_seconds = time.perf_counter() - started
@@ -85,13 +91,19 @@ class PlainTensorflow:
         """What a signature gives for one value: numbers, or why there are none."""
         assert self._process.stdin is not None
         line = json.dumps([signature, base64.b64encode(value).decode()])
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._read()
+        with contextlib.suppress(BrokenPipeError):  # why it has ended is read below
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        return self._read("does not answer with", _LONGEST_ANSWER)
 
-    def _read(self) -> object:
+    def _read(self, failure: str, seconds: float) -> object:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        watch = threading.Timer(seconds, self._process.kill)
+        watch.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            watch.cancel()
         if line:
             answer: object = json.loads(line)
             return answer
@@ -99,7 +111,7 @@ class PlainTensorflow:
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()
         why = said[-1] if said else "killed"
-        raise StepError(f"plain TensorFlow does not load {self._model}: {why}")
+        raise StepError(f"plain TensorFlow {failure} {self._model}: {why}")
 
 
 @dataclasses.dataclass

@@ -4,10 +4,10 @@ import base64
 from typing import Any
 
 from components.push.doors.door import TIMEOUT, Answer
-from components.push.doors.numbers import probabilities_of
+from components.push.doors.numbers import is_here, probabilities_of, version_number
 from darkroom.errors import StepError
 
-_VERTEX = ".googleapis.com"
+_VERTEX = (".googleapis.com", ".vertexai.goog")
 _VERSION_HEADER = "X-Model-Version"
 """What `darkroom serve` names its answers' version by."""
 
@@ -25,7 +25,9 @@ class RestDoor:
 
         self.name = f"REST {url}"
         self._url = f"{url.removesuffix(':predict')}:predict"
-        self._client = httpx.Client(timeout=TIMEOUT, headers=_credentials(url))
+        self._client = httpx.Client(
+            timeout=TIMEOUT, headers=_credentials(url), trust_env=not is_here(url)
+        )
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -45,7 +47,7 @@ class RestDoor:
         except (KeyError, IndexError, TypeError):
             raise StepError(f"{self.name} gives no 'probabilities'") from None
         version = response.headers.get(_VERSION_HEADER) or answer.get("modelVersionId")
-        return Answer(probabilities_of(given, self.name), int(version) if version else None)
+        return Answer(probabilities_of(given, self.name), version_number(version))
 
     def close(self) -> None:
         """Ends its connection."""
@@ -64,7 +66,8 @@ def _credentials(url: str) -> dict[str, str]:
     """The header that Google's own endpoints want, from the credentials of this machine."""
     import httpx
 
-    if not httpx.URL(url).host.endswith(_VERTEX):
+    parsed = httpx.URL(url)
+    if parsed.scheme != "https" or not parsed.host.endswith(_VERTEX):
         return {}
     import google.auth
     import google.auth.transport.requests

@@ -2,7 +2,7 @@
 
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.numbers import probabilities_of
-from components.push.doors.v2 import grpc_problem
+from components.push.doors.v2 import grpc_channel, grpc_problem
 from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT
 from darkroom.errors import StepError
 
@@ -16,12 +16,11 @@ class TfServingDoor:
     """
 
     def __init__(self, address: str, model: str) -> None:
-        import grpc
         from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
         self.name = f"TF Serving grpc://{address}/{model}"
         self._model = model
-        self._channel = grpc.insecure_channel(address)
+        self._channel = grpc_channel(address)
         self._stub = PredictionServiceStub(self._channel)
 
     def ask(self, image: bytes) -> Answer:

@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 from components.push.doors.door import TIMEOUT, Answer, NoSuchServiceError
-from components.push.doors.numbers import probabilities_of
+from components.push.doors.numbers import is_here, probabilities_of, version_number
 from darkroom.errors import StepError
 
 _HEADER = "Inference-Header-Content-Length"
@@ -25,7 +25,7 @@ class V2RestDoor:
 
         self.name = f"V2 {url}"
         self._url = f"{url.removesuffix('/infer')}/infer"
-        self._client = httpx.Client(timeout=TIMEOUT)
+        self._client = httpx.Client(timeout=TIMEOUT, trust_env=not is_here(url))
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -64,12 +64,11 @@ class V2GrpcDoor:
     """
 
     def __init__(self, address: str, model: str) -> None:
-        import grpc
         from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
         self.name = f"V2 grpc://{address}/{model}"
         self._model = model
-        self._channel = grpc.insecure_channel(address)
+        self._channel = grpc_channel(address)
         self._stub = GRPCInferenceServiceStub(self._channel)
 
     def ask(self, image: bytes) -> Answer:
@@ -89,11 +88,17 @@ class V2GrpcDoor:
         if _OUTPUT not in names:
             raise StepError(f"{self.name} gives no '{_OUTPUT}'")
         place = names.index(_OUTPUT)
-        if answer.raw_output_contents:
-            given: Any = np.frombuffer(answer.raw_output_contents[place], np.float32)
-        else:
-            given = list(answer.outputs[place].contents.fp32_contents)
-        return Answer(probabilities_of(given, self.name), _number(answer.model_version))
+        datatype = answer.outputs[place].datatype
+        if datatype != "FP32":
+            raise StepError(f"{self.name} gives probabilities as {datatype}, not FP32")
+        try:
+            if answer.raw_output_contents:
+                given: Any = np.frombuffer(answer.raw_output_contents[place], np.float32)
+            else:
+                given = list(answer.outputs[place].contents.fp32_contents)
+        except (ValueError, IndexError) as error:
+            raise StepError(f"{self.name} gives no whole answer: {error}") from None
+        return Answer(probabilities_of(given, self.name), version_number(answer.model_version))
 
     def close(self) -> None:
         """Ends its connection."""
@@ -112,8 +117,12 @@ def grpc_problem(door: str, error: Any) -> StepError:
 
 
 def _version(answer: dict[str, Any]) -> int | None:
-    return _number(str(answer.get("model_version") or ""))
+    return version_number(str(answer.get("model_version") or ""))
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+def grpc_channel(address: str) -> Any:
+    """A channel to a server; to one of this machine by no proxy."""
+    import grpc
+
+    options = [("grpc.enable_http_proxy", 0)] if is_here(address) else []
+    return grpc.insecure_channel(address, options)

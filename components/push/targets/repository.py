@@ -14,12 +14,14 @@ from darkroom.artifacts import model_repository
 from darkroom.artifacts.manifest import MANIFEST, PROVENANCE, folder_digest, parse_manifest
 from darkroom.artifacts.model import KIND, Model
 from darkroom.artifacts.model_repository import Role, Version
+from darkroom.artifacts.proof import changed_files, has_digests
 from darkroom.artifacts.push_log import Entry, PushLog
+from darkroom.artifacts.signature import SIGNATURE
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files
 from darkroom.storage.atomic import write_json
-from darkroom.storage.folders import download_folder
+from darkroom.storage.folders import download_folder, read_folder
 from darkroom.storage.paths import is_uri
 
 _STORES = ("gs://", "s3://")
@@ -38,7 +40,9 @@ class RepositoryTarget:
     FORM = "a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers"
 
     def __init__(self, destination: str, before: changes.Before | None = None) -> None:
-        self._repository = destination if is_uri(destination) else str(Path(destination))
+        self._repository = (
+            destination.rstrip("/") if is_uri(destination) else str(Path(destination))
+        )
         self._before = before
 
     @classmethod
@@ -48,17 +52,21 @@ class RepositoryTarget:
 
     def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
         """Makes a model the highest version, or a canary, all at once; see `PushTarget`."""
+        self._check_is_no_version()
         changes.complete(self._repository)
         self._warn_of_incomplete()
         digest = model.manifest["digest"]
-        for there in (model_repository.serving_version(self._repository), self._canary()):
-            # If its files have changed since, the model is published again as a new version.
-            if (
-                there
-                and pushed_version(there).digest == digest
-                and model_repository.is_whole(there)
-            ):
-                return pushed_version(there)
+        serving = model_repository.serving_version(self._repository)
+        if serving is not None and _is_same(serving, model):
+            return pushed_version(serving)
+        canary = self._canary()
+        if canary is not None and _is_same(canary, model):
+            # It is there; only its share of requests may be another now.
+            if traffic != canary_traffic(self._repository):
+                self.promote(traffic)
+            role = Role.CANARY if traffic < 100 else Role.SERVED
+            name = model_repository.folder_name(canary.number, role)
+            return pushed_version(Version(canary.number, f"{self._repository}/{name}"))
 
         def write(folder: Path) -> None:
             shutil.copytree(model.folder, folder, dirs_exist_ok=True)
@@ -137,7 +145,12 @@ class RepositoryTarget:
     def _canary(self) -> Version | None:
         return find_canary(self._repository)
 
+    def _check_is_no_version(self) -> None:
+        if model_repository.is_complete(self._repository):
+            raise SettingsError(f"{self._repository} is a model itself: name the folder above it")
+
     def _check_exists(self) -> None:
+        self._check_is_no_version()
         if not any(model_repository.listed(self._repository)):
             raise SettingsError(f"there is no model at {self._repository}")
 
@@ -160,6 +173,22 @@ def pushed_version(version: Version) -> PushedVersion:
     with contextlib.suppress(StepError):
         manifest = parse_manifest(content, version.location, KIND)
     return PushedVersion(version.number, version.location, manifest)
+
+
+def _is_same(version: Version, model: Model) -> bool:
+    """Whether a version is a model with its proof, unchanged, and signed if the model is.
+
+    If its files have changed since, the model is published again as a new version.
+    """
+    if pushed_version(version).digest != model.manifest["digest"]:
+        return False
+    with read_folder(version.location) as folder:
+        if folder_digest(folder) != model.manifest["digest"]:
+            return False
+        is_signed = [(place / SIGNATURE).is_file() for place in (folder, model.folder)]
+        if has_digests(folder) and changed_files(folder):
+            return False
+        return is_signed[0] == is_signed[1]
 
 
 TARGET = RepositoryTarget

@@ -24,7 +24,11 @@ def refuse_to_rename_folders() -> None:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(source))
         rename(source, target, **options)
 
+    def no_links(source: Any, target: Any, **_: Any) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(source))
+
     os.rename = refusing  # type: ignore[assignment]
+    os.link = no_links  # type: ignore[assignment]
 
 
 def main(destination: str, folder: str, start: str, *options: str) -> None:

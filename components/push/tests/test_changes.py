@@ -4,7 +4,7 @@ import json
 import random
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -188,6 +188,71 @@ def test_of_racing_commands_each_is_made_upon_the_one_before(place: str) -> None
     assert len(set(published)) == len(published)
     names = [*repository.listed(place)[0], *repository.listed(place)[1]]
     assert not [name for name in names if name.startswith((".staged", ".claimed", ".partial"))]
+
+
+def test_a_folder_that_somebody_puts_back_is_not_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later command took the last rollback for cut off, and mixed the files of both."""
+    place = str(tmp_path)
+    push(place)
+    push(place)
+    changes.roll_back(place)
+    save(tmp_path, "2")
+    (tmp_path / "2" / "foreign").write_bytes(b"foreign")
+    monkeypatch.setattr(changes, "_PATIENCE", 0.2)
+    assert changes.complete(place) is None
+    assert (tmp_path / "2" / "foreign").is_file()
+    assert not (tmp_path / ".rolled-back-2" / "foreign").exists()
+    with pytest.raises(StepError, match=r"\.rolled-back-2 is in the way"):
+        changes.roll_back(place)
+
+
+def test_the_version_that_serves_goes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else TF Serving would load those on their way out, one after the other."""
+    place = str(tmp_path)
+    for _ in range(4):
+        push(place)
+    seen = []
+    move = folders.move_folder
+
+    def watched(source: str, target: str, last: Sequence[str] = ()) -> None:
+        seen.append(numbers(place)[0])
+        move(source, target, last)
+
+    monkeypatch.setattr(folders, "move_folder", watched)
+    changes.roll_back(place, to=1)
+    assert seen == [4, 4, 4]
+    assert numbers(place) == [1]
+
+
+def test_a_push_that_fails_leaves_nothing_staged(tmp_path: Path) -> None:
+    place = str(tmp_path)
+    push(place)
+
+    def refuse(_: Entry) -> None:
+        raise StepError("the cluster refuses")
+
+    with (
+        pytest.raises(StepError, match="the cluster refuses"),
+        staged(place, write_model) as version,
+    ):
+        changes.publish(place, version, 100, {}, refuse)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "push_log"]
+
+
+def test_an_object_that_stands_for_a_folder_is_none() -> None:
+    """The S3 console makes such ones; a rollback failed at it for ever."""
+    import boto3
+
+    with fake_s3():
+        place = "s3://bucket/marked"
+        push(place)
+        push(place)
+        boto3.client("s3").put_object(Bucket="bucket", Key="marked/2/")
+        assert changes.roll_back(place).serving == 1
+        assert numbers(place) == [1]
+        assert push(place).serving == 3
 
 
 def test_a_changed_log_is_named(tmp_path: Path) -> None:

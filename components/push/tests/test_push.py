@@ -99,6 +99,20 @@ def test_what_was_rolled_back_is_not_pushed_again(candidate: Candidate, tmp_path
     assert (entry.rolled_back, entry.serving) == ([2], 1)
 
 
+def test_what_was_rolled_back_stays_so_once_it_is_removed(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    destination = tmp_path / "served"
+    run_push(candidate, destination, tmp_path)
+    newer = another(candidate, tmp_path, sharpness=3.0)
+    run_push(newer, destination, tmp_path)
+    rolled_back(destination)
+    RepositoryTarget(str(destination)).prune(1)
+    assert not (destination / ".rolled-back-2").exists()
+    with pytest.raises(StepError, match="the model of version 2, which was rolled back"):
+        run_push(newer, destination, tmp_path)
+
+
 def test_a_rollback_passes_by_what_is_no_model(candidate: Candidate, tmp_path: Path) -> None:
     destination = tmp_path / "served"
     run_push(candidate, destination, tmp_path)

@@ -15,6 +15,7 @@ from darkroom.artifacts.manifest import write_manifest
 from darkroom.artifacts.model import Model, read_model
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
+from darkroom.tests.cloud_storage import fake_cloud_storage
 
 SHELF = """
 class Shelf:
@@ -99,3 +100,36 @@ def test_a_version_of_another_program_has_no_digest(tmp_path: Path) -> None:
     assert current is not None
     assert (current.number, current.digest) == (5, None)
     assert RepositoryTarget(str(tmp_path)).publish(make_model(tmp_path / "a", "a"), {}).number == 6
+
+
+def test_a_canary_that_is_pushed_again_gets_the_share_that_is_asked_for(tmp_path: Path) -> None:
+    target = target_for(str(tmp_path / "served"))
+    target.publish(make_model(tmp_path / "a", "a"), {})
+    model = make_model(tmp_path / "b", "b")
+    assert target.publish(model, {}, 10).number == 2
+    assert target.publish(model, {}, 10).number == 2
+    assert target.traffic() == {1: 90, 2: 10}
+    assert target.publish(model, {}, 30).location.endswith("/.canary-2")
+    assert target.traffic() == {1: 70, 2: 30}
+    published = target.publish(model, {})
+    assert (published, target.traffic()) == (target.current(), {2: 100})
+    assert [entry.action for entry in target.log()] == ["push", "canary", "traffic", "promote"]
+
+
+def test_a_version_is_no_destination(tmp_path: Path) -> None:
+    target_for(str(tmp_path / "served")).publish(make_model(tmp_path / "a", "a"), {})
+    inside = target_for(str(tmp_path / "served" / "1"))
+    with pytest.raises(SettingsError, match="served/1 is a model itself: name the folder above"):
+        inside.publish(make_model(tmp_path / "b", "b"), {})
+    with pytest.raises(SettingsError, match="is a model itself"):
+        inside.rollback()
+
+
+@pytest.mark.slow
+def test_a_bucket_may_be_written_with_a_slash_at_its_end(tmp_path: Path) -> None:
+    with fake_cloud_storage():
+        target = target_for("gs://bucket/served/")
+        target.publish(make_model(tmp_path / "a", "a"), {})
+        current = target.current()
+        assert current is not None
+        assert current.location == "gs://bucket/served/1"

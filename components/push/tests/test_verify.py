@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from components.push.doors.addresses import doors_of
+from components.push.doors.compare import compare
+from components.push.doors.door import Answer
 from components.push.doors.model_server import RunningServer, model_server
 from components.push.push import push
 from components.push.settings import Limits, PushSettings
@@ -18,7 +21,7 @@ from components.push.tests.conftest import Candidate, save_evaluation, save_mode
 from components.push.validation import validate
 from components.push.verify import verify_files, verify_server
 from darkroom.artifacts.manifest import folder_digest
-from darkroom.artifacts.proof import changed_files, read_proof
+from darkroom.artifacts.proof import Proof, changed_files, read_proof
 from darkroom.errors import SettingsError, StepError
 from darkroom.records.tfrecord import read_records
 
@@ -71,6 +74,8 @@ def test_a_version_carries_test_photographs_and_the_evaluations_answers(
     verdict = json.loads((version / "proof" / "verdict.json").read_text())
     assert (verdict["blessed"], verdict["metrics"]) == (True, {"accuracy": 0.4})
     assert changed_files(version) == []
+    with pytest.raises(ValueError, match="with try_server false none is held"):
+        PushSettings(try_server=False, limits=Limits(memory_mb=10))
     assert folder_digest(version) == folder_digest(candidate.model)
 
 
@@ -105,6 +110,63 @@ def test_a_door_that_is_off_is_named_with_the_photograph(
             )
     with pytest.raises(StepError, match=r"plain TensorFlow, serving_default: 0\.001 off .* id-5"):
         validate(place, Limits(), with_server=False)
+
+
+def changed_answers(version: Path, folder: Path, **values: object) -> Path:
+    copy = folder / "changed" / version.name
+    shutil.copytree(version, copy)
+    path = copy / "proof" / "answers.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"photographs": []}, "photographs: List should have at least 1 item"),
+        ({"tolerance": 1e9}, "tolerance: Input should be less than or equal to 0.001"),
+        ({"format_version": 2}, "format_version: Input should be 1"),
+        (
+            {"photographs": [{"file": "/etc/hostname", "image_id": "a", "probabilities": [1]}]},
+            "photographs.0.file: String should match pattern",
+        ),
+        (
+            {"photographs": [{"file": "../1/x.jpg", "image_id": "a", "probabilities": [1]}]},
+            "photographs.0.file: String should match pattern",
+        ),
+    ],
+)
+def test_a_proof_that_proves_nothing_is_refused(
+    values: dict[str, object], message: str, version: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StepError, match=re.escape(message)):
+        read_proof(changed_answers(version, tmp_path, **values))
+
+
+class Mumbling:
+    """A door that gives no number for one photograph."""
+
+    name = "mumbling"
+
+    def __init__(self, proof: Proof) -> None:
+        self._answers = list(proof.probabilities)
+        self._asked = 0
+
+    def ask(self, _: bytes) -> Answer:
+        self._asked += 1
+        given = self._answers[self._asked - 1]
+        return Answer(given * np.float32("nan") if self._asked == 4 else given, None)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_no_number_is_off(version: Path) -> None:
+    proof = read_proof(version)
+    comparison = compare(Mumbling(proof), lambda _: proof, proof)
+    assert comparison is not None
+    assert not comparison.agrees
+    assert comparison.image_id == "id-3"
 
 
 def test_nothing_is_pushed_where_a_limit_is_passed(candidate: Candidate, tmp_path: Path) -> None:
@@ -230,8 +292,6 @@ def test_a_signed_version_is_checked(candidate: Candidate, version: Path, tmp_pa
 
 
 def test_a_key_that_is_none_ends_the_push_early(candidate: Candidate, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no such file"):
-        PushSettings(signing_key=str(tmp_path / "none.pem"))
     (tmp_path / "key.pem").write_text("no key")
     with pytest.raises(SettingsError, match=r"push\.signing_key .*key\.pem is no private key"):
         run_push(candidate, tmp_path, signing_key=str(tmp_path / "key.pem"), try_server=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.manifest import MANIFEST, PROVENANCE
-from darkroom.artifacts.model_repository import find_versions
+from darkroom.artifacts.model_repository import Role, find_versions
 from pipeline.targets.local.run_folder import RUNNING, read_runs
 
 CACHE, SERVED = ".cache", "served"
@@ -64,7 +64,7 @@ def clean(plan: Plan) -> None:
 def _runs_of_versions(served: Path) -> Iterable[str]:
     """The runs that made the models which serve, or were rolled back: lineage leads to them."""
     for repository in served.glob("*"):
-        for version in find_versions(repository):
+        for version in (each for role in Role for each in find_versions(repository, role)):
             try:
                 manifest = json.loads((version.folder / MANIFEST).read_text(encoding="utf-8"))
                 yield str(manifest[PROVENANCE]["run"])
