@@ -98,6 +98,9 @@ def _model_at(model: type[pydantic.BaseModel], location: list[Any]) -> type[pyda
     return model
 
 
+_LONGEST_NAME = 200
+
+
 def nearest(name: str, valid: Any) -> str:
     """The end of an error message that offers the valid name nearest to `name`.
 
@@ -107,6 +110,8 @@ def nearest(name: str, valid: Any) -> str:
     '; valid: epochs, seed'
     """
     names = sorted(valid)
+    if len(name) > _LONGEST_NAME:  # nobody's slip of the pen, and slow to compare
+        return ""
     if not names:
         return "; there is none"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

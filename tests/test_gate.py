@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from darkroom.artifacts.manifest import read_manifest
+from darkroom.artifacts.model_repository import find_versions
 from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE, read_step_records
 from tests.conftest import Finished
 
@@ -59,11 +60,11 @@ def test_only_a_model_that_is_no_worse_takes_the_champions_place_here(
 
     def run(*changes: str) -> Finished:
         options = [part for change in changes for part in ("--set", change)]
-        no_bound = ("--set", "evaluate.thresholds={accuracy: 0.1}")
+        no_bound = ("--set", "evaluate.thresholds={accuracy: 0.1}", "--set", "push.try_server=no")
         return command("run", "configs/digits.yaml", *no_bound, *options, out=out)
 
     def served() -> list[str]:
-        return sorted(path.name for path in (out / "served" / "digits").iterdir())
+        return sorted(version.name for version in find_versions(out / "served" / "digits"))
 
     first = run("train.epochs=1")
     assert first.code == 0, first.error
@@ -104,14 +105,14 @@ def test_a_compiled_file_runs_with_other_settings_and_keeps_the_gate(
         arguments = compiled_arguments(file)
         arguments["train"] |= train
         arguments["evaluate"]["thresholds"] = {"accuracy": 0.1}
-        arguments["push"]["destination"] = str(tmp_path / "served")
+        arguments["push"] |= {"destination": str(tmp_path / "served"), "try_server": False}
         for record in journal.iterdir():
             record.unlink()
         pipeline(**arguments)
         return {entry["name"]: entry for entry in read_step_records(journal)}
 
     def served() -> list[str]:
-        return sorted(path.name for path in (tmp_path / "served").iterdir())
+        return sorted(version.name for version in find_versions(tmp_path / "served"))
 
     first = run(epochs=2)
     assert (

@@ -3,6 +3,7 @@
 Format: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
+import asyncio
 import json
 from typing import Any
 
@@ -92,7 +93,8 @@ class _Endpoints:
         self._model.check_name(name)
         self._model.current(version)  # a wrong version is said before a wrong body
         length = request.headers.get(JSON_LENGTH)
-        parsed = parse_v2(await request.body(), length, name)
+        # In a thread: a body may be large, and the others are not to wait.
+        parsed = await asyncio.to_thread(parse_v2, await request.body(), length, name)
         parsed.model_version = version
         headers = dict(request.headers)
         response, _ = await self._data_plane.infer(name, parsed, headers)

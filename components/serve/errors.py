@@ -9,7 +9,8 @@ _POSITION = re.compile(r"$|Graph execution error|Detected at node|<stack traces|
 _NODES = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]|^ *\(\d+\) [A-Z_]+:", re.MULTILINE)
 """The names of graph nodes within a line."""
 
-_LENGTH = 200
+_LENGTH, _LONGEST = 200, 1000
+"""Characters of a graph's reason, and of a whole message."""
 
 
 class RequestError(Exception):
@@ -20,7 +21,8 @@ class RequestError(Exception):
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
+        # It may quote a name of any length.
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}...")
         self.status = status
 
 
@@ -32,6 +34,21 @@ def graph_errors() -> tuple[type[Exception], ...]:
     import tensorflow as tf
 
     return tf.errors.OpError, UnicodeDecodeError
+
+
+def is_servers_fault(error: Exception) -> bool:
+    """Whether a graph failed for want of memory, a store or time, not for what it was given."""
+    from tensorflow import errors
+
+    return isinstance(
+        error,
+        errors.ResourceExhaustedError
+        | errors.InternalError
+        | errors.UnavailableError
+        | errors.DeadlineExceededError
+        | errors.AbortedError
+        | errors.CancelledError,
+    )
 
 
 def reason(error: Any) -> str:

@@ -92,7 +92,12 @@ class VersionFollower:
             _LOG.info("%s: %s", self._name, text)
         # In this order a request that reads both never gives a share to no model.
         if model is None:
+            is_gone = self.canary is not None and self.canary.saved_model is not (
+                self.current and self.current.saved_model
+            )
             self.share, self.canary = 0, None
+            if is_gone:
+                gc.collect()  # as for a version that is replaced
         else:
             self.canary, self.share = model, share
 

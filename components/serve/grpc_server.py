@@ -4,11 +4,15 @@ import asyncio
 import importlib
 from typing import Any
 
+from components.serve.deadline import GRACE_SECONDS
 from components.serve.grpc_limits import GrpcLimits
-from components.serve.kserve_server import GRACE_SECONDS
 from components.serve.limits import OpenRequests
 from components.serve.served_model import ServedModel
 from components.serve.settings import ServeSettings
+from darkroom.errors import StepError
+
+_FURTHER_CALLS = 64
+"""Calls beside predictions that may be open: health watches, reflection, status."""
 
 
 async def serve_grpc(
@@ -32,11 +36,19 @@ async def serve_grpc(
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
+            # Else a second server at the same port would get a part of the requests.
+            ("grpc.so_reuseport", 0),
         ],
+        maximum_concurrent_rpcs=settings.max_requests + _FURTHER_CALLS,
     )
     _add_services(server, kserve_server, model, settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    try:
+        server.add_insecure_port(f"{host}:{settings.grpc_port}")
+    except RuntimeError:
+        raise StepError(
+            f"port {settings.grpc_port} of {settings.host} cannot be used; choose another"
+        ) from None
     await server.start()
     await model.stopping.wait()
     await server.stop(GRACE_SECONDS)

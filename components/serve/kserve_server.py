@@ -9,11 +9,9 @@ from typing import Any
 
 import kserve
 
+from components.serve.deadline import GRACE_SECONDS, begin_to_end
 from components.serve.served_model import ServedModel
 from components.serve.settings import ServeSettings
-
-GRACE_SECONDS = 15
-"""Time for requests that have begun; Kubernetes kills a pod 30 seconds after SIGTERM."""
 
 
 def model_server(settings: ServeSettings, model: ServedModel) -> Any:
@@ -33,6 +31,12 @@ def model_server(settings: ServeSettings, model: ServedModel) -> Any:
         grace_period=GRACE_SECONDS,
     )
     server.host, server.model = settings.host, model
+
+    async def ready() -> bool:
+        return model.serving
+
+    # KServe's own says yes while the model loads, and while the server ends.
+    server.dataplane.ready = ready
     return server
 
 
@@ -49,6 +53,7 @@ class _Server(kserve.ModelServer):  # type: ignore[misc]
         def drain_and_end(*signal_and_frame: Any) -> None:
             # KServe tells the model once REST has answered its last request: too late for gRPC
             # and for health checks.
+            begin_to_end()
             asyncio.get_running_loop().call_soon_threadsafe(self.model.drain)
             end(*signal_and_frame)
 

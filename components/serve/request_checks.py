@@ -86,6 +86,8 @@ def _check_files(names: Array, settings: ServeSettings) -> None:
 def _is_below(path: str, prefix: str) -> bool:
     if is_uri(path) or is_uri(prefix):
         return path.startswith(f"{prefix.rstrip('/')}/") and ".." not in path.split("/")
+    if "\0" in path:
+        return False
     real, folder = os.path.realpath(path), os.path.realpath(prefix)
     is_special = os.path.exists(real) and not os.path.isfile(real)  # noqa: PTH110, PTH113
     return real.startswith(f"{folder.rstrip('/')}/") and not is_special

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from components.serve.deadline import end_at_last
 from components.serve.follower import VersionFollower
 from components.serve.model_directory import check_model_directory, model_name
 from components.serve.settings import ServeSettings
@@ -44,7 +45,8 @@ def serve(model_dir: str | Path, settings: ServeSettings) -> None:
             _check_port(settings.host, port)
     name = settings.name or model_name(model_dir)
     follower = VersionFollower(model_dir, name, settings.public_key)
-    _run(name, follower, settings)
+    with end_at_last():
+        _run(name, follower, settings)
     if follower.current is None:
         raise StepError(f"no version of the model in {model_dir} can be loaded")
     _LOG.info("stopped")
@@ -96,7 +98,11 @@ async def _follow(model: "ServedModel", settings: ServeSettings) -> None:
     if settings.grpc_port is not None:
         _LOG.info("gRPC (TF Serving's and KServe's V2) on port %d", settings.grpc_port)
     while not await _stops_within(model, settings.poll_seconds):
-        await asyncio.to_thread(follower.refresh)
+        try:
+            await asyncio.to_thread(follower.refresh)
+        except Exception as error:
+            # A store that does not answer once is no reason to stop serving.
+            _LOG.warning("%s cannot be looked at: %s; what serves keeps serving", model.name, error)
 
 
 async def _stops_within(model: "ServedModel", seconds: float) -> bool:

@@ -36,7 +36,7 @@ class ServeSettings(Settings):
     """File of the public key, in PEM, that must have signed a version (`push.signing_key`); others
     are not loaded. Unset: versions need no signature."""
 
-    max_body_bytes: int = pydantic.Field(default=100 * 2**20, ge=1)
+    max_body_bytes: int = pydantic.Field(default=100 * 2**20, ge=1, le=2**31 - 1)
     """Bytes of a request's body, at most; else 413."""
 
     max_pixels: int = pydantic.Field(default=100_000_000, ge=1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from components.serve.errors import RequestError, graph_errors, reason
+from components.serve.errors import RequestError, graph_errors, is_servers_fault, reason
 from components.serve.json_request import Array
 
 
@@ -24,6 +24,8 @@ def call(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
     try:
         return outputs_of(signature, inputs)
     except graph_errors() as error:
+        if is_servers_fault(error):
+            raise RequestError(f"the model cannot answer now: {reason(error)}", 503) from None
         raise RequestError(_named_instance(signature, inputs, error)) from None
 
 
@@ -42,11 +44,23 @@ def outputs_of(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
 
 def _named_instance(signature: Any, inputs: dict[str, Array], error: Exception) -> str:
     """The graph's reason, with the first instance that it refuses alone."""
-    if all(array.ndim for array in inputs.values()):
-        for index in range(min(len(array) for array in inputs.values())):
-            instance = {name: array[index : index + 1] for name, array in inputs.items()}
-            try:
-                outputs_of(signature, instance)
-            except graph_errors() as alone:
-                return f"instance {index}: {reason(alone)}"
-    return reason(error)
+    if not all(array.ndim for array in inputs.values()):
+        return reason(error)
+    # Halved, since one call for each instance could take a hundred times as long as all at once.
+    first, end = 0, min(len(array) for array in inputs.values())
+    found: Exception | None = None
+    while end - first > 1:
+        middle = (first + end) // 2
+        found = _failure(signature, inputs, first, middle)
+        first, end = (middle, end) if found is None else (first, middle)
+    found = _failure(signature, inputs, first, end)
+    return reason(error) if found is None else f"instance {first}: {reason(found)}"
+
+
+def _failure(signature: Any, inputs: dict[str, Array], first: int, end: int) -> Exception | None:
+    """What the graph refuses of some instances; None where it takes them."""
+    try:
+        outputs_of(signature, {name: array[first:end] for name, array in inputs.items()})
+    except graph_errors() as error:
+        return error
+    return None

@@ -38,6 +38,8 @@ def check_counts(inputs: Mapping[str, Any], specs: Mapping[str, Any]) -> None:
         for name, spec in specs.items()
         if spec.shape.rank and spec.shape[0] is None
     }
+    if 0 in sizes.values():
+        raise RequestError("the request holds no values")
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise RequestError(f"the inputs hold different numbers of values: {counts}")

@@ -85,12 +85,10 @@ def fill(tensor: Any, array: Array) -> None:
 
 
 def _strings(tensor: Any, size: int) -> Array:
-    """The strings of a message; TensorFlow's own conversion makes text of what is left out."""
-    values = list(tensor.string_val) or [b""]
-    if tensor.tensor_content or len(values) > size:
+    """The strings of a message, each its own: repeated ones could take any memory."""
+    if tensor.tensor_content or len(tensor.string_val) != size:
         raise ValueError("other values than its shape says")
-    values += [values[-1]] * (size - len(values))
-    return np.array(values, dtype=object)
+    return np.array([*tensor.string_val, None], dtype=object)[:-1]
 
 
 def _dtype_name(number: int) -> str:

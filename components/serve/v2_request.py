@@ -140,8 +140,9 @@ def _from_list(tensor: _Tensor) -> Array:
         if not all(isinstance(value, str) for value in values):
             raise RequestError(f"input '{tensor.name}': BYTES in JSON are text")
         values = [value.encode("utf-8", "surrogatepass") for value in values]
-        return np.array([*values, None], dtype=object)[:-1].reshape(tensor.shape)
     try:
+        if dtype.kind == "O":
+            return np.array([*values, None], dtype=object)[:-1].reshape(tensor.shape)
         array: Array = np.array(values, dtype).reshape(tensor.shape)
     except (ValueError, TypeError, OverflowError):
         raise RequestError(f"input '{tensor.name}': a value is not of {tensor.datatype}") from None
