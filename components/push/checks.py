@@ -134,17 +134,18 @@ def _check_probabilities(
 
 
 def _synthetic_proof(signature: Any, labels: Sequence[str]) -> Proof:
-    """Smooth coloured images, as JPEG, and the model's own answers."""
+    """Coloured waves, as JPEG, and the model's own answers to them."""
     import numpy as np
     import tensorflow as tf
 
     random = np.random.default_rng(0)
+    rows, columns = (axis[..., None, None] / 12 for axis in np.mgrid[:240, :320])
     images = []
     for _ in range(SAMPLES):
-        coarse = random.uniform(0, 255, (5, 5, 3)).astype(np.float32)
-        smooth = tf.image.resize(coarse, [240, 320], method="bicubic")
-        pixels = tf.saturate_cast(smooth, tf.uint8)
-        images.append(tf.io.encode_jpeg(pixels, quality=90).numpy())
+        waves = random.uniform(-1, 1, (4, 3, 3))  # four a channel: two frequencies and a phase
+        angles = waves[..., 0] * rows + waves[..., 1] * columns + 3 * waves[..., 2]
+        pixels = 127.5 + 30 * np.sin(angles).sum(-2)
+        images.append(tf.io.encode_jpeg(pixels.astype(np.uint8), quality=90).numpy())
     answer = signature(image_bytes=tf.constant(images))["probabilities"].numpy()
     ids = tuple(hashlib.sha256(image).hexdigest() for image in images)
     return Proof(tuple(labels), ids, tuple(images), answer.astype(np.float32), synthetic=True)
