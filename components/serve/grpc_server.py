@@ -2,8 +2,10 @@
 
 import asyncio
 import importlib
+from pathlib import Path
 from typing import Any
 
+from components.serve.api_keys import ApiKeys, grpc_interceptor
 from components.serve.deadline import GRACE_SECONDS
 from components.serve.grpc_limits import GrpcLimits
 from components.serve.limits import OpenRequests
@@ -16,7 +18,11 @@ _FURTHER_CALLS = 64
 
 
 async def serve_grpc(
-    kserve_server: Any, model: ServedModel, settings: ServeSettings, open_requests: OpenRequests
+    kserve_server: Any,
+    model: ServedModel,
+    settings: ServeSettings,
+    open_requests: OpenRequests,
+    keys: ApiKeys | None,
 ) -> None:
     """Serves until the model stops; requests that have begun are still answered.
 
@@ -25,6 +31,7 @@ async def serve_grpc(
         model: The model.
         settings: Host, port and limits.
         open_requests: Counts the requests.
+        keys: What callers must name one of, if any.
     """
     from grpc import aio
 
@@ -32,7 +39,10 @@ async def serve_grpc(
     # Python lets that see it half imported while another thread imports it too.
     await asyncio.to_thread(importlib.import_module, "tensorflow")
     server = aio.server(
-        interceptors=[GrpcLimits(settings, open_requests)],
+        interceptors=[
+            *([] if keys is None else [grpc_interceptor(keys)]),
+            GrpcLimits(settings, open_requests),
+        ],
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
@@ -44,7 +54,7 @@ async def serve_grpc(
     _add_services(server, kserve_server, model, settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
-        server.add_insecure_port(f"{host}:{settings.grpc_port}")
+        _add_port(server, f"{host}:{settings.grpc_port}", settings)
     except RuntimeError:
         raise StepError(
             f"port {settings.grpc_port} of {settings.host} cannot be used; choose another"
@@ -52,6 +62,16 @@ async def serve_grpc(
     await server.start()
     await model.stopping.wait()
     await server.stop(GRACE_SECONDS)
+
+
+def _add_port(server: Any, address: str, settings: ServeSettings) -> None:
+    if settings.tls_key is None or settings.tls_certificate is None:
+        server.add_insecure_port(address)
+        return
+    import grpc
+
+    pair = (Path(settings.tls_key).read_bytes(), Path(settings.tls_certificate).read_bytes())
+    server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
 
 
 def _add_services(

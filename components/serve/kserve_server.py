@@ -30,7 +30,7 @@ def model_server(settings: ServeSettings, model: ServedModel) -> Any:
         enable_latency_logging=False,
         grace_period=GRACE_SECONDS,
     )
-    server.host, server.model = settings.host, model
+    server.host, server.model, server.settings = settings.host, model, settings
 
     async def ready() -> bool:
         return model.serving
@@ -43,10 +43,16 @@ def model_server(settings: ServeSettings, model: ServedModel) -> Any:
 class _Server(kserve.ModelServer):  # type: ignore[misc]
     host: str
     model: ServedModel
+    settings: ServeSettings
 
     def setup_event_loop(self) -> None:
         """Called when the REST server is made, and not yet started."""
-        self._rest_server.config.host = self.host
+        config = self._rest_server.config
+        config.host = self.host
+        config.ssl_certfile, config.ssl_keyfile = (
+            self.settings.tls_certificate,
+            self.settings.tls_key,
+        )
         uvicorn = self._rest_server._server
         end = uvicorn.handle_exit
 

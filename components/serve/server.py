@@ -56,6 +56,7 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     from fastapi.exceptions import FastAPIDeprecationWarning
     from kserve.model_server import app
 
+    from components.serve.api_keys import ApiKeys, RequireKey
     from components.serve.endpoints import add_endpoints
     from components.serve.grpc_server import serve_grpc
     from components.serve.kserve_server import model_server
@@ -66,15 +67,18 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     logging.getLogger("kserve").addHandler(logging.NullHandler())
     # KServe's own routes cause it on every start.
     warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)
+    keys = None if settings.api_keys is None else ApiKeys(settings.api_keys)
     model = ServedModel(name, follower, settings)
     server = model_server(settings, model)
     server.model_repository_extension = ReadOnlyRepository(server.registered_models)
     add_endpoints(app, server.dataplane, model, settings)
     open_requests = OpenRequests(settings.max_requests)
     app.add_middleware(Limits, settings=settings, open_requests=open_requests)
+    if keys is not None:  # the last that is added sees a request first
+        app.add_middleware(RequireKey, keys=keys, health_route=settings.health_route)
     server.servers.append(_follow(model, settings))
     if settings.grpc_port is not None:
-        server.servers.append(serve_grpc(server, model, settings, open_requests))
+        server.servers.append(serve_grpc(server, model, settings, open_requests, keys))
     # No models given: KServe would wait for them to be loaded before it opens the port.
     # KServe takes the thread's event loop, which is closed once another has run in the thread.
     asyncio.set_event_loop(asyncio.new_event_loop())
@@ -93,7 +97,8 @@ async def _follow(model: "ServedModel", settings: ServeSettings) -> None:
         signal.raise_signal(signal.SIGTERM)
         return
     model.begin()
-    url = f"http://{settings.host}:{settings.port}/v1/models/{quote(model.name)}:predict"
+    scheme = "http" if settings.tls_key is None else "https"
+    url = f"{scheme}://{settings.host}:{settings.port}/v1/models/{quote(model.name)}:predict"
     _LOG.info("%s version %d on %s", model.name, follower.current.version.number, url)
     if settings.grpc_port is not None:
         _LOG.info("gRPC (TF Serving's and KServe's V2) on port %d", settings.grpc_port)

@@ -1,5 +1,6 @@
 """Settings of the model server."""
 
+from pathlib import Path
 from typing import Self
 
 import pydantic
@@ -36,6 +37,16 @@ class ServeSettings(Settings):
     """File of the public key, in PEM, that must have signed a version (`push.signing_key`); others
     are not loaded. Unset: versions need no signature."""
 
+    api_keys: str | None = pydantic.Field(default=None, min_length=1)
+    """File of keys, a line each: who asks for an answer sends one as `Authorization: Bearer KEY` or
+    `X-API-Key`. It is read again when it changes. Unset: anybody is answered."""
+
+    tls_certificate: str | None = pydantic.Field(default=None, min_length=1)
+    """File of the certificate chain, in PEM, for HTTPS and gRPC over TLS; with `tls_key`."""
+
+    tls_key: str | None = pydantic.Field(default=None, min_length=1)
+    """File of its private key, in PEM."""
+
     max_body_bytes: int = pydantic.Field(default=100 * 2**20, ge=1, le=2**31 - 1)
     """Bytes of a request's body, at most; else 413."""
 
@@ -71,4 +82,13 @@ class ServeSettings(Settings):
     def _ports_differ(self) -> Self:
         if self.port == self.grpc_port:
             raise ValueError("port and grpc_port must differ")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        for file in filter(None, (self.tls_certificate, self.tls_key)):
+            if not Path(file).is_file():
+                raise ValueError(f"there is no file {file}")
         return self
