@@ -37,7 +37,6 @@ def add_endpoints(
     """
     endpoints = _Endpoints(data_plane, model)
     router = APIRouter()
-    router.add_api_route("/", Page(model.name, data_plane.live).answer, methods=["GET"])
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         router.add_api_route(path, endpoints.status, methods=["GET"])
         router.add_api_route(f"{path}/metadata", endpoints.metadata, methods=["GET"])
@@ -50,6 +49,7 @@ def add_endpoints(
         router.add_api_route(path, endpoints.ready, methods=["GET"])
     for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
         router.add_api_route(path, endpoints.infer, methods=["POST"])
+    router.add_api_route("/", Page(model.name, data_plane.live).answer, methods=["GET"])
     application.include_router(router)
     application.add_exception_handler(RequestError, _refused)
     application.add_exception_handler(StarletteHTTPException, _refused)
