@@ -1,9 +1,11 @@
-"""What the tests of every room share: the photographs and weights laid beside the project."""
+"""What the tests of every room share: photographs and weights beside the project, a browser."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +86,20 @@ def flowers() -> Path:
 def mobilenet_weights() -> Path:
     """ImageNet weights of MobileNetV2 without top, alpha 0.35."""
     return _shared("weights/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5")
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+# Not for the session: while it is open, no other test could run an event loop.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, as Playwright drives it."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()

@@ -13,11 +13,13 @@ from kserve.protocol.dataplane import DataPlane
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from components.serve.errors import RequestError
+from components.serve.page.page import Page
 from components.serve.prediction import PREDICT_ONLY, predict_json
 from components.serve.served_model import Call, ServedModel
 from components.serve.settings import ServeSettings
 from components.serve.v2_request import JSON_LENGTH, parse_v2
 from components.serve.version_states import version_states
+from darkroom.artifacts.model import labels_separator
 
 VERSION_HEADER = "X-Model-Version"
 """Header of an answer in TF Serving's form: the number of the version that gave it."""
@@ -48,6 +50,7 @@ def add_endpoints(
         router.add_api_route(path, endpoints.ready, methods=["GET"])
     for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
         router.add_api_route(path, endpoints.infer, methods=["POST"])
+    router.add_api_route("/", Page(model.name, data_plane.live).answer, methods=["GET"])
     application.include_router(router)
     application.add_exception_handler(RequestError, _refused)
     application.add_exception_handler(StarletteHTTPException, _refused)
@@ -67,13 +70,16 @@ class _Endpoints:
         return _json({"model_version_status": states}, 200 if available else 503)
 
     async def metadata(self, name: str, version: str | None = None) -> Response:
-        """The model's signatures."""
+        """The model's signatures and, beyond TF Serving's answer, the names of its labels."""
         self._model.check_name(name)
         model = self._model.current(version)
         number = str(model.version.number)
-        signatures = {"signature_def": {"signature_def": model.signature_defs}}
+        found: dict[str, Any] = {"signature_def": {"signature_def": model.signature_defs}}
+        if model.labels:
+            separator = labels_separator(model.labels)
+            found["labels"] = {"names": model.labels, "separator": separator}
         spec = {"name": name, "signature_name": "", "version": number}
-        return _json({"model_spec": spec, "metadata": signatures})
+        return _json({"model_spec": spec, "metadata": found})
 
     async def predict(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions; `Content-Type` is ignored, as in TF Serving."""

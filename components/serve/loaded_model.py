@@ -6,7 +6,7 @@ from typing import Any
 
 from components.serve.errors import RequestError
 from components.serve.model_directory import LocalFiles
-from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT
+from darkroom.artifacts.model import IMAGE_BYTES, LABELS_FILE, SERVING_DEFAULT
 from darkroom.artifacts.model_repository import GRAPH_FILE, Version
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.settings import nearest
@@ -20,6 +20,7 @@ class LoadedModel:
         version: What was loaded.
         signatures: Its TensorFlow functions by signature name.
         signature_defs: The signatures as `saved_model.pb` describes them, in protobuf's JSON form.
+        labels: The labels in the order of `probabilities`; none where the model does not say them.
         saved_model: The SavedModel object, which owns the variables that the signatures use.
         files: Its files, which stay as long as it does.
     """
@@ -27,6 +28,7 @@ class LoadedModel:
     version: Version
     signatures: dict[str, Any]
     signature_defs: dict[str, Any]
+    labels: tuple[str, ...]
     saved_model: Any
     files: LocalFiles
 
@@ -60,7 +62,8 @@ def load_model(version: Version, public_key: str | None = None) -> LoadedModel:
     if not signatures:
         raise ValueError("the SavedModel has no signatures")
     definitions = _signature_defs(files.folder)
-    model = LoadedModel(version, signatures, definitions, saved_model, files)
+    labels = _labels(files.folder)
+    model = LoadedModel(version, signatures, definitions, labels, saved_model, files)
     _warm_up(model)
     return model
 
@@ -77,6 +80,14 @@ def _warm_up(model: LoadedModel) -> None:
     if signature is not None and list(input_specs(signature)) == [IMAGE_BYTES]:
         image = tf.io.encode_jpeg(tf.zeros([32, 32, 3], tf.uint8))
         signature(image_bytes=image[tf.newaxis])
+
+
+def _labels(folder: Path) -> tuple[str, ...]:
+    """The labels beside a SavedModel, which another trainer's need not have."""
+    file = folder / LABELS_FILE
+    if not file.is_file():
+        return ()
+    return tuple(file.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
 
 
 def _signature_defs(folder: Path) -> dict[str, Any]:

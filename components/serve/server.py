@@ -1,7 +1,8 @@
 """The model server: TF Serving's APIs, on the KServe SDK.
 
 KServe adds its V2 protocol, over REST (`/v2`) and, where `grpc_port` is set, over gRPC; liveness
-at `/`, readiness at `/v2/health/ready`, Prometheus at `/metrics`.
+at `/` (for browsers a page to try the model at), readiness at `/v2/health/ready`, Prometheus at
+`/metrics`.
 """
 
 import asyncio

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from darkroom.artifacts.model import LABELS_FILE
+
 LABELS = ["daisy", "rose", "Löwenzahn"]
 SIZE = 8
+THRESHOLD = 0.3
+"""Of the model of several labels an image."""
 
 
 def photograph(seed: int, form: str = "JPEG") -> bytes:
@@ -23,7 +27,7 @@ def b64(data: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(data).decode()}
 
 
-def build_model(folder: Path, seed: int) -> Path:
+def build_model(folder: Path, seed: int, multi_label: bool = False) -> Path:
     import tensorflow as tf
 
     strings = tf.TensorSpec([None], tf.string)
@@ -51,7 +55,10 @@ def build_model(folder: Path, seed: int) -> Path:
         def classify(self, images: Any) -> dict[str, Any]:
             probabilities = tf.nn.softmax(self.embed(images) @ self.head)
             index = tf.argmax(probabilities, -1)
+            names = tf.where(probabilities >= THRESHOLD, self.labels + " ", "")
+            joined = tf.strings.strip(tf.strings.reduce_join(names, -1))
             return {
+                **({"labels": joined} if multi_label else {}),
                 "label": tf.gather(self.labels, index),
                 "label_index": index,
                 "probability": tf.reduce_max(probabilities, -1),
@@ -113,4 +120,6 @@ def build_model(folder: Path, seed: int) -> Path:
         *["xai_preprocess", "xai_model", "thumbnail", "busy"],
     ]
     tf.saved_model.save(module, folder, {name: getattr(module, name) for name in names})
+    labels = "".join(f"{label}\n" for label in LABELS)
+    (folder / LABELS_FILE).write_text(labels, encoding="utf-8")
     return folder

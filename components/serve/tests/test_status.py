@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from components.serve.tests.small_model import photograph
+from components.serve.tests.small_model import LABELS, photograph
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +52,13 @@ def test_metadata_describes_the_signatures(server, path):
         "unknown_rank": False,
     }
     assert default["outputs"]["probabilities"]["tensor_shape"]["dim"][1]["size"] == "3"
+    assert document["metadata"]["labels"] == {"names": LABELS, "separator": " "}
 
 
 def test_health_and_metrics(server):
     assert server.client.get("/").json() == {"status": "alive"}
+    page = server.client.get("/", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert server.client.get("/v2/health/ready").json() == {"ready": True}
     assert server.client.get("/v2/models/flowers/ready").status_code == 200
     server.predict({"signature_name": "busy", "instances": [1]})
