@@ -11,11 +11,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from components.serve.batching import Batches
-from components.serve.loaded_model import LoadedModel, load_model
-from components.serve.model_directory import find_versions
-from components.serve.prediction import predict_json
+from components.serve.calls.batching import Batches
+from components.serve.protocols.prediction import predict_json
 from components.serve.settings import ServeSettings
+from components.serve.versions.loaded_model import LoadedModel, load_model
+from components.serve.versions.model_directory import find_versions
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.examples import read_examples
 from darkroom.artifacts.model import read_model

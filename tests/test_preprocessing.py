@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from components.serve.loaded_model import LoadedModel, load_model
+from components.serve.versions.loaded_model import LoadedModel, load_model
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
 from darkroom.artifacts.manifest import write_manifest
@@ -138,8 +138,8 @@ def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
 
 
 def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:
-    from components.serve.batching import Batches
-    from components.serve.prediction import predict_json
+    from components.serve.calls.batching import Batches
+    from components.serve.protocols.prediction import predict_json
     from components.serve.settings import ServeSettings
 
     rows = [{"b64": base64.b64encode(image).decode()} for image in images]

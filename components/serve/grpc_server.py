@@ -5,12 +5,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from components.serve.api_keys import ApiKeys, grpc_interceptor
 from components.serve.deadline import GRACE_SECONDS
-from components.serve.grpc_limits import GrpcLimits
-from components.serve.limits import OpenRequests
-from components.serve.served_model import ServedModel
+from components.serve.limits.api_keys import ApiKeys, grpc_interceptor
+from components.serve.limits.grpc_limits import GrpcLimits
+from components.serve.limits.rest_limits import OpenRequests
 from components.serve.settings import ServeSettings
+from components.serve.versions.served_model import ServedModel
 from darkroom.errors import StepError
 
 _FURTHER_CALLS = 64
@@ -88,8 +88,8 @@ def _add_services(
         prediction_service_pb2_grpc,
     )
 
-    from components.serve.grpc_health import Health
-    from components.serve.tf_serving_grpc import ModelService, PredictionService
+    from components.serve.protocols.grpc_health import Health
+    from components.serve.protocols.tf_serving_grpc import ModelService, PredictionService
 
     data_plane = kserve_server.dataplane
     v2 = InferenceServicer(data_plane, kserve_server.model_repository_extension)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from components.serve.deadline import end_at_last
-from components.serve.follower import VersionFollower
-from components.serve.model_directory import check_model_directory, model_name
 from components.serve.settings import ServeSettings
+from components.serve.versions.follower import VersionFollower
+from components.serve.versions.model_directory import check_model_directory, model_name
 from darkroom.errors import StepError
 from darkroom.storage.atomic import os_reason
 
 if TYPE_CHECKING:
-    from components.serve.served_model import ServedModel
+    from components.serve.versions.served_model import ServedModel
 
 _LOG = logging.getLogger("darkroom.serve")
 
@@ -57,12 +57,12 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     from fastapi.exceptions import FastAPIDeprecationWarning
     from kserve.model_server import app
 
-    from components.serve.api_keys import ApiKeys, RequireKey
-    from components.serve.endpoints import add_endpoints
     from components.serve.grpc_server import serve_grpc
     from components.serve.kserve_server import model_server
-    from components.serve.limits import Limits, OpenRequests
-    from components.serve.served_model import ReadOnlyRepository, ServedModel
+    from components.serve.limits.api_keys import ApiKeys, RequireKey
+    from components.serve.limits.rest_limits import Limits, OpenRequests
+    from components.serve.protocols.rest import add_endpoints
+    from components.serve.versions.served_model import ReadOnlyRepository, ServedModel
 
     # With a handler there, KServe adds none of its own, which would write four lines a request.
     logging.getLogger("kserve").addHandler(logging.NullHandler())

@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from components.push.targets.repository import RepositoryTarget
-from components.serve.model_directory import find_versions
+from components.serve.versions.model_directory import find_versions
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.model import read_model
 from darkroom.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making

@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 
-from components.serve.api_keys import ApiKeys
+from components.serve.limits.api_keys import ApiKeys
 from components.serve.settings import ServeSettings
 from components.serve.tests.server_process import Server, free_port, start_server
 from components.serve.tests.small_model import b64, photograph

@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
-from components.serve.batching import Batches
+from components.serve.calls.batching import Batches
 from components.serve.errors import RequestError
 from components.serve.settings import ServeSettings
 from components.serve.tests.small_model import b64, photograph

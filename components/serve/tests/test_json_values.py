@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.serve.errors import RequestError
-from components.serve.json_request import json_of, tensor_of
+from components.serve.protocols.json_request import json_of, tensor_of
 
 pytestmark = pytest.mark.slow
 

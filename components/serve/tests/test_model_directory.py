@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.serve.follower import VersionFollower
-from components.serve.model_directory import (
+from components.serve.versions.follower import VersionFollower
+from components.serve.versions.model_directory import (
     LocalFiles,
     check_model_directory,
     find_versions,

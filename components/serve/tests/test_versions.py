@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from components.serve.follower import VersionFollower
-from components.serve.model_directory import check_model_directory, find_versions, model_name
 from components.serve.tests.server_process import push
 from components.serve.tests.small_model import b64, photograph
+from components.serve.versions.follower import VersionFollower
+from components.serve.versions.model_directory import (
+    check_model_directory,
+    find_versions,
+    model_name,
+)
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from components.serve.calls.signature_call import call, outputs_of
 from components.serve.errors import graph_errors
-from components.serve.json_request import Array
-from components.serve.loaded_model import input_specs
-from components.serve.request_checks import check_values
+from components.serve.limits.request_checks import check_values
+from components.serve.protocols.json_request import Array
 from components.serve.settings import ServeSettings
-from components.serve.signature_call import call, outputs_of
+from components.serve.versions.loaded_model import input_specs
 
 Outputs = dict[str, Array]
 

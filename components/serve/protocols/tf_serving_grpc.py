@@ -24,11 +24,11 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceServicer
 
 from components.serve.errors import RequestError
-from components.serve.prediction import PREDICT_ONLY
-from components.serve.served_model import Call, ServedModel
+from components.serve.protocols.prediction import PREDICT_ONLY
+from components.serve.protocols.tensor_request import predict_tensors
 from components.serve.settings import ServeSettings
-from components.serve.tensor_request import predict_tensors
-from components.serve.version_states import version_states
+from components.serve.versions.served_model import Call, ServedModel
+from components.serve.versions.version_states import version_states
 
 _SIGNATURES = "signature_def"
 """The only kind of metadata that TF Serving has."""

@@ -4,8 +4,8 @@ import zlib
 from collections.abc import Iterable
 
 from components.serve.errors import RequestError
-from components.serve.follower import VersionFollower
-from components.serve.loaded_model import LoadedModel
+from components.serve.versions.follower import VersionFollower
+from components.serve.versions.loaded_model import LoadedModel
 from darkroom.settings import nearest
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.serve.errors import reason
-from components.serve.loaded_model import LoadedModel, load_model
-from components.serve.model_directory import find_versions, stamp_of
+from components.serve.versions.loaded_model import LoadedModel, load_model
+from components.serve.versions.model_directory import find_versions, stamp_of
 from darkroom.artifacts.model_repository import Version
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import StepError

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from components.serve.errors import RequestError, graph_errors, is_servers_fault, reason
-from components.serve.json_request import Array
+from components.serve.protocols.json_request import Array
 
 
 def call(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:

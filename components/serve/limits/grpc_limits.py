@@ -10,7 +10,7 @@ from grpc_interceptor.server import AsyncServerInterceptor
 from kserve import errors as kserve_errors
 
 from components.serve.errors import RequestError
-from components.serve.limits import OpenRequests, no_answer
+from components.serve.limits.rest_limits import OpenRequests, no_answer
 from components.serve.settings import ServeSettings
 
 _LOG = logging.getLogger("darkroom.serve")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from components.serve.errors import RequestError
-from components.serve.json_request import Array
+from components.serve.protocols.json_request import Array
 from components.serve.settings import ServeSettings
 from darkroom.artifacts.model import IMAGE_BYTES
 from darkroom.image_headers import image_size

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from components.serve.errors import RequestError
-from components.serve.json_request import Array
+from components.serve.protocols.json_request import Array
 
 _FIELDS = {
     "float32": "float_val",

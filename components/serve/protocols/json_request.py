@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
-from components.serve.signature_inputs import check_counts, check_names
 from darkroom.artifacts.model import SERVING_DEFAULT
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
-from components.serve.batching import Batches
+from components.serve.calls.batching import Batches
+from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
-from components.serve.json_request import Array
-from components.serve.loaded_model import LoadedModel, input_specs
-from components.serve.signature_inputs import check_counts, check_names
+from components.serve.protocols.json_request import Array
+from components.serve.versions.loaded_model import LoadedModel, input_specs
 from darkroom.artifacts.model import SERVING_DEFAULT
 
 

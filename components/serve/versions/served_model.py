@@ -13,13 +13,13 @@ import kserve
 from kserve.errors import InvalidInput, ModelNotReady
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
-from components.serve.batching import Batches
+from components.serve.calls.batching import Batches
 from components.serve.errors import RequestError
-from components.serve.follower import VersionFollower
-from components.serve.loaded_model import LoadedModel
-from components.serve.routing import version_for
+from components.serve.protocols.v2_protocol import content_of, input_types, output_types, predict_v2
 from components.serve.settings import ServeSettings
-from components.serve.v2_protocol import content_of, input_types, output_types, predict_v2
+from components.serve.versions.follower import VersionFollower
+from components.serve.versions.loaded_model import LoadedModel
+from components.serve.versions.routing import version_for
 from darkroom.settings import nearest
 
 

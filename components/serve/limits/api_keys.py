@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.serve.limits import Application, Message, Receive, Send
+from components.serve.limits.rest_limits import Application, Message, Receive, Send
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 

@@ -16,7 +16,7 @@ from kserve.protocol.infer_type import RequestedOutput
 from kserve.utils.numpy_codec import to_np_dtype
 
 from components.serve.errors import RequestError
-from components.serve.json_request import Array
+from components.serve.protocols.json_request import Array
 
 JSON_LENGTH = "inference-header-content-length"
 """The header that states the length of the JSON part; without it all is JSON."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from components.serve.errors import RequestError
-from components.serve.model_directory import LocalFiles
+from components.serve.versions.model_directory import LocalFiles
 from darkroom.artifacts.model import IMAGE_BYTES, LABELS_FILE, SERVING_DEFAULT
 from darkroom.artifacts.model_repository import GRAPH_FILE, Version
 from darkroom.artifacts.saved_model import load_saved_model

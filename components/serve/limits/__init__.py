@@ -1,0 +1,1 @@
+"""What one client may take, and who may ask."""

@@ -1,0 +1,1 @@
+"""The versions of a model: followed, loaded, and which of them answers."""
