@@ -9,8 +9,8 @@ from components.serve.deadline import GRACE_SECONDS
 from components.serve.limits.api_keys import ApiKeys, grpc_interceptor
 from components.serve.limits.grpc_limits import GrpcLimits
 from components.serve.limits.rest_limits import OpenRequests
+from components.serve.protocols.served_model import ServedModel
 from components.serve.settings import ServeSettings
-from components.serve.versions.served_model import ServedModel
 from darkroom.errors import StepError
 
 _FURTHER_CALLS = 64

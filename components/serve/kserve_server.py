@@ -10,8 +10,8 @@ from typing import Any
 import kserve
 
 from components.serve.deadline import GRACE_SECONDS, begin_to_end
+from components.serve.protocols.served_model import ServedModel
 from components.serve.settings import ServeSettings
-from components.serve.versions.served_model import ServedModel
 
 
 def model_server(settings: ServeSettings, model: ServedModel) -> Any:

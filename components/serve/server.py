@@ -22,7 +22,7 @@ from darkroom.errors import StepError
 from darkroom.storage.atomic import os_reason
 
 if TYPE_CHECKING:
-    from components.serve.versions.served_model import ServedModel
+    from components.serve.protocols.served_model import ServedModel
 
 _LOG = logging.getLogger("darkroom.serve")
 
@@ -62,7 +62,7 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     from components.serve.limits.api_keys import ApiKeys, RequireKey
     from components.serve.limits.rest_limits import Limits, OpenRequests
     from components.serve.protocols.rest import add_endpoints
-    from components.serve.versions.served_model import ReadOnlyRepository, ServedModel
+    from components.serve.protocols.served_model import ReadOnlyRepository, ServedModel
 
     # With a handler there, KServe adds none of its own, which would write four lines a request.
     logging.getLogger("kserve").addHandler(logging.NullHandler())

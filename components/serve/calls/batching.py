@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from components.serve.calls.signature_call import call, outputs_of
+from components.serve.calls.request_checks import check_values
+from components.serve.calls.signature_call import Array, call, input_specs, outputs_of
 from components.serve.errors import graph_errors
-from components.serve.limits.request_checks import check_values
-from components.serve.protocols.json_request import Array
 from components.serve.settings import ServeSettings
-from components.serve.versions.loaded_model import input_specs
 
 Outputs = dict[str, Array]
 

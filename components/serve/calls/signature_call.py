@@ -3,9 +3,17 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from components.serve.errors import RequestError, graph_errors, is_servers_fault, reason
-from components.serve.protocols.json_request import Array
+
+Array = npt.NDArray[Any]
+"""Values of an input or output; strings are objects of bytes."""
+
+
+def input_specs(signature: Any) -> dict[str, Any]:
+    """The `tf.TensorSpec` of each input of a signature, by name."""
+    return dict(signature.structured_input_signature[1])
 
 
 def call(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:

@@ -7,7 +7,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 from components.serve.errors import RequestError
-from components.serve.versions.served_model import ServedModel
+from components.serve.protocols.served_model import ServedModel
 
 
 class Health(HealthServicer):  # type: ignore[misc]

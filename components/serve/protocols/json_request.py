@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from components.serve.calls.signature_call import Array
 from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
 from darkroom.artifacts.model import SERVING_DEFAULT
@@ -88,8 +88,6 @@ def _by_name(value: Any, specs: Mapping[str, Any], where: str) -> dict[str, Any]
     check_names(value, specs, f"{where}: ")
     return value
 
-
-Array = npt.NDArray[Any]
 
 _BYTES_SUFFIX = "_bytes"
 """Inputs and outputs whose names end so hold bytes, not text."""

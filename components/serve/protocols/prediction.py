@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 from components.serve.calls.batching import Batches
+from components.serve.calls.signature_call import Array, input_specs
 from components.serve.errors import RequestError
-from components.serve.protocols.json_request import Array, inputs_of, json_of, parse_request
-from components.serve.versions.loaded_model import LoadedModel, input_specs
+from components.serve.protocols.json_request import inputs_of, json_of, parse_request
+from components.serve.versions.loaded_model import LoadedModel
 
 PREDICT_ONLY = "the model's signatures are for predict, not for classify or regress"
 

@@ -15,10 +15,10 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from components.serve.errors import RequestError
 from components.serve.page.page import Page
 from components.serve.protocols.prediction import PREDICT_ONLY, predict_json
+from components.serve.protocols.served_model import Call, ServedModel
 from components.serve.protocols.v2_request import JSON_LENGTH, parse_v2
+from components.serve.protocols.version_states import version_states
 from components.serve.settings import ServeSettings
-from components.serve.versions.served_model import Call, ServedModel
-from components.serve.versions.version_states import version_states
 from darkroom.artifacts.model import labels_separator
 
 VERSION_HEADER = "X-Model-Version"

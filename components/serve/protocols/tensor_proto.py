@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from components.serve.calls.signature_call import Array
 from components.serve.errors import RequestError
-from components.serve.protocols.json_request import Array
 
 _FIELDS = {
     "float32": "float_val",

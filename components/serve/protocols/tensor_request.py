@@ -9,11 +9,11 @@ from typing import Any
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from components.serve.calls.batching import Batches
+from components.serve.calls.signature_call import Array, input_specs
 from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
-from components.serve.protocols.json_request import Array
 from components.serve.protocols.tensor_proto import array_of, fill
-from components.serve.versions.loaded_model import LoadedModel, input_specs
+from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import SERVING_DEFAULT
 from darkroom.settings import nearest
 

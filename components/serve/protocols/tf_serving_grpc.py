@@ -25,10 +25,10 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from components.serve.errors import RequestError
 from components.serve.protocols.prediction import PREDICT_ONLY
+from components.serve.protocols.served_model import Call, ServedModel
 from components.serve.protocols.tensor_request import predict_tensors
+from components.serve.protocols.version_states import version_states
 from components.serve.settings import ServeSettings
-from components.serve.versions.served_model import Call, ServedModel
-from components.serve.versions.version_states import version_states
 
 _SIGNATURES = "signature_def"
 """The only kind of metadata that TF Serving has."""

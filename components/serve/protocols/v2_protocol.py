@@ -13,10 +13,10 @@ from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
 from components.serve.calls.batching import Batches
+from components.serve.calls.signature_call import Array, input_specs
 from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
-from components.serve.protocols.json_request import Array
-from components.serve.versions.loaded_model import LoadedModel, input_specs
+from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import SERVING_DEFAULT
 
 

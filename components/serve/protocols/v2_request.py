@@ -15,8 +15,8 @@ import pydantic
 from kserve.protocol.infer_type import RequestedOutput
 from kserve.utils.numpy_codec import to_np_dtype
 
+from components.serve.calls.signature_call import Array
 from components.serve.errors import RequestError
-from components.serve.protocols.json_request import Array
 
 JSON_LENGTH = "inference-header-content-length"
 """The header that states the length of the JSON part; without it all is JSON."""

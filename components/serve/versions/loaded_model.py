@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from components.serve.calls.signature_call import input_specs
 from components.serve.errors import RequestError
 from components.serve.versions.model_directory import LocalFiles
 from darkroom.artifacts.model import IMAGE_BYTES, LABELS_FILE, SERVING_DEFAULT
@@ -66,11 +67,6 @@ def load_model(version: Version, public_key: str | None = None) -> LoadedModel:
     model = LoadedModel(version, signatures, definitions, labels, saved_model, files)
     _warm_up(model)
     return model
-
-
-def input_specs(signature: Any) -> dict[str, Any]:
-    """The `tf.TensorSpec` of each input of a signature, by name."""
-    return dict(signature.structured_input_signature[1])
 
 
 def _warm_up(model: LoadedModel) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.serve.errors import RequestError
-from components.serve.versions.served_model import ServedModel
+from components.serve.protocols.served_model import ServedModel
 
 
 def version_states(model: ServedModel, version: str | None = None) -> list[dict[str, Any]]:

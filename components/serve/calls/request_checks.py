@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator, Mapping
 
+from components.serve.calls.signature_call import Array
 from components.serve.errors import RequestError
-from components.serve.protocols.json_request import Array
 from components.serve.settings import ServeSettings
 from darkroom.artifacts.model import IMAGE_BYTES
 from darkroom.image_headers import image_size
