@@ -84,6 +84,7 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     # KServe takes the thread's event loop, which is closed once another has run in the thread.
     asyncio.set_event_loop(asyncio.new_event_loop())
     server.start([])
+    model.keep_samples()
 
 
 async def _follow(model: "ServedModel", settings: ServeSettings) -> None:

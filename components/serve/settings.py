@@ -8,6 +8,25 @@ import pydantic
 from darkroom.settings import Settings
 
 
+class SampleSettings(Settings):
+    """A share of the answers, kept in files for monitoring."""
+
+    folder: str | None = pydantic.Field(default=None, min_length=1)
+    """Where the files go: `samples.jsonl`, and older ones. Unset: nothing is kept."""
+
+    rate: float = pydantic.Field(default=0.01, gt=0, le=1)
+    """The share of the photographs."""
+
+    images: bool = False
+    """Whether the photographs are kept too, not their digests alone."""
+
+    file_mb: int = pydantic.Field(default=64, ge=1)
+    """MB (2**20 bytes) of a file; then another is begun."""
+
+    files: int = pydantic.Field(default=20, ge=2)
+    """How many files stay; older ones are removed."""
+
+
 class ServeSettings(Settings):
     """The served model's name and the ports."""
 
@@ -73,6 +92,9 @@ class ServeSettings(Settings):
     batch_wait_ms: float = pydantic.Field(default=2.0, ge=0, le=1000)
     """Milliseconds that a call waits for other requests that the server is reading; 0: it takes
     those that came while the one before it ran."""
+
+    sample: SampleSettings = SampleSettings()
+    """A share of the answers, kept for monitoring."""
 
     allow_files: tuple[str, ...] = ()
     """Folders, or URIs such as `gs://bucket/inbox`, below which the signature `from_filenames` may

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,13 @@ Outputs = dict[str, Array]
 
 _PAUSE = 0.0005
 """Seconds between two looks whether others have come."""
+
+
+class Calls(Protocol):
+    """What calls signatures."""
+
+    def call(self, signature: Any, inputs: dict[str, Array]) -> Outputs:
+        """Calls a signature; see `Batches.call`."""
 
 
 class _Request:

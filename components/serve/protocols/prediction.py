@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from components.serve.calls.batching import Batches
+from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, input_specs
 from components.serve.errors import RequestError
 from components.serve.protocols.json_request import inputs_of, json_of, parse_request
@@ -12,7 +12,7 @@ from components.serve.versions.loaded_model import LoadedModel
 PREDICT_ONLY = "the model's signatures are for predict, not for classify or regress"
 
 
-def predict_json(model: LoadedModel, body: bytes, batches: Batches) -> bytes:
+def predict_json(model: LoadedModel, body: bytes, batches: Calls) -> bytes:
     """Answers TF Serving's JSON predict request.
 
     Args:

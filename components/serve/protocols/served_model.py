@@ -13,9 +13,10 @@ import kserve
 from kserve.errors import InvalidInput, ModelNotReady
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
-from components.serve.calls.batching import Batches
+from components.serve.calls.batching import Batches, Calls
 from components.serve.errors import RequestError
 from components.serve.protocols.v2_protocol import content_of, input_types, output_types, predict_v2
+from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import ServeSettings
 from components.serve.versions.follower import VersionFollower
 from components.serve.versions.loaded_model import LoadedModel
@@ -34,7 +35,7 @@ class Call:
         label: Its label instead, `stable` or `canary`.
     """
 
-    answer: Callable[[LoadedModel, Batches], Any]
+    answer: Callable[[LoadedModel, Calls], Any]
     content: Iterable[bytes]
     version: str | None
     label: str | None = None
@@ -72,6 +73,7 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         self.changed = asyncio.Event()
         self.stopping = asyncio.Event()
         self._batches = Batches(settings)
+        self._samples = None if settings.sample.folder is None else Samples(settings.sample, name)
         # A thread a request: those that wait for a joint call must not keep others from joining.
         self._threads = concurrent.futures.ThreadPoolExecutor(settings.max_requests, "predict")
 
@@ -133,8 +135,15 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         model = self.current(call.version, call.content, call.label)
         loop = asyncio.get_running_loop()
         with self._batches.expecting():
-            content = await loop.run_in_executor(self._threads, call.answer, model, self._batches)
+            content = await loop.run_in_executor(
+                self._threads, call.answer, model, self._calls(model)
+            )
         return Answer(content, model.version.number)
+
+    def _calls(self, model: LoadedModel) -> Calls:
+        if self._samples is None:
+            return self._batches
+        return SampledCalls(self._batches, self._samples, model.version.number)
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The inputs in KServe's V2 metadata."""
@@ -152,6 +161,11 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         """Called by KServe when the server has answered its last request."""
         super().stop()
         self.drain()
+
+    def keep_samples(self) -> None:
+        """Writes the samples that wait to be written; called last."""
+        if self._samples is not None:
+            self._samples.close()
 
     def _current_or_not_ready(self) -> LoadedModel:
         if self.follower.current is None:

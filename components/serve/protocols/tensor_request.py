@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
-from components.serve.calls.batching import Batches
+from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, input_specs
 from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
@@ -19,7 +19,7 @@ from darkroom.settings import nearest
 
 
 def predict_tensors(
-    model: LoadedModel, request: PredictRequest, batches: Batches, max_bytes: int
+    model: LoadedModel, request: PredictRequest, batches: Calls, max_bytes: int
 ) -> PredictResponse:
     """Answers a predict request.
 

@@ -12,7 +12,7 @@ import numpy as np
 from kserve.utils.numpy_codec import from_np_dtype
 from kserve.utils.utils import generate_uuid
 
-from components.serve.calls.batching import Batches
+from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, input_specs
 from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
@@ -25,7 +25,7 @@ def _first_line(error: Exception) -> str:
 
 
 def predict_v2(
-    model: LoadedModel, request: kserve.InferRequest, batches: Batches
+    model: LoadedModel, request: kserve.InferRequest, batches: Calls
 ) -> kserve.InferResponse:
     """Answers a V2 inference request.
 
