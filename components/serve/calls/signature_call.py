@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.serve.errors import RequestError, graph_errors, is_servers_fault, reason
+from components.serve.metrics import note_call
 
 Array = npt.NDArray[Any]
 """Values of an input or output; strings are objects of bytes."""
@@ -41,6 +42,7 @@ def outputs_of(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
     """Calls a signature, as `call` does, and lets its graph's errors through."""
     import tensorflow as tf
 
+    note_call(max((len(array) for array in inputs.values() if array.ndim), default=1))
     tensors = {name: tf.constant(array) for name, array in inputs.items()}
     outputs = {name: output.numpy() for name, output in sorted(signature(**tensors).items())}
     # A scalar string comes as bytes, not as an array.

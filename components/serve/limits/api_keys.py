@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.serve.limits.rest_limits import Application, Message, Receive, Send
+from components.serve.metrics import note_refusal
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 
@@ -89,6 +90,7 @@ class RequireKey:
         if self._keys.accepts(scope["headers"]):
             await self._application(scope, receive, send)
             return
+        note_refusal(401)
         headers = [
             (b"content-type", b"application/json"),
             (b"www-authenticate", b"Bearer"),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from components.serve.errors import RequestError
+from components.serve.metrics import note_refusal
 from components.serve.settings import ServeSettings
 
 Message = MutableMapping[str, Any]
@@ -132,6 +133,7 @@ def _too_large(limit: int) -> RequestError:
 
 
 async def _answer(send: Send, refused: RequestError) -> None:
+    note_refusal(refused.status)
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     if refused.status == 429:
         headers.append((b"retry-after", b"1"))

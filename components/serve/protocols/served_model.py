@@ -15,6 +15,7 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from components.serve.calls.batching import Batches, Calls
 from components.serve.errors import RequestError
+from components.serve.metrics import observed
 from components.serve.protocols.v2_protocol import content_of, input_types, output_types, predict_v2
 from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import ServeSettings
@@ -134,7 +135,7 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
     async def _answer(self, call: Call) -> Answer:
         model = self.current(call.version, call.content, call.label)
         loop = asyncio.get_running_loop()
-        with self._batches.expecting():
+        with observed(self.name, model.version.number), self._batches.expecting():
             content = await loop.run_in_executor(
                 self._threads, call.answer, model, self._calls(model)
             )

@@ -153,3 +153,27 @@ def test_v2_gives_the_outputs_that_are_asked_for(server: Server) -> None:
     )
     assert response.status_code == 200, response.text
     assert [output["name"] for output in response.json()["outputs"]] == ["probabilities"]
+
+
+def test_metrics_tell_versions_and_statuses_apart(server: Server, canary: None) -> None:
+    before = _metrics(server)
+    answers = [answer(server, request)[0] for request in REQUESTS[:30]]
+    assert server.predict({"instances": [b64(b"no image")]}, "/versions/4").status_code == 400
+    after = _metrics(server)
+
+    def more(name: str) -> float:
+        return after.get(name, 0) - before.get(name, 0)
+
+    labels = 'model="flowers",status="{}",version="{}"'
+    for version in ("3", "4"):
+        name = f"darkroom_requests_total{{{labels.format(200, version)}}}"
+        assert more(name) == answers.count(version)
+    assert more(f"darkroom_requests_total{{{labels.format(400, 4)}}}") == 1
+    assert more('darkroom_answer_seconds_count{model="flowers",version="4"}') > 0
+    assert more("darkroom_call_instances_count") >= 30
+
+
+def _metrics(server: Server) -> dict[str, float]:
+    lines = server.client.get("/metrics").text.splitlines()
+    pairs = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, _, value in pairs}
