@@ -404,7 +404,7 @@ def test_an_earlier_kserve_has_no_canary_of_a_raw_deployment(
         target.publish(models(2), {}, traffic=10)
     assert target.traffic() == {1: 100}
     target.publish(models(3), {})
-    assert cluster.shares == [{1: 100}, {3: 100}]
+    assert cluster.shares == [{1: 100}, {2: 100}]
 
 
 @pytest.mark.parametrize("mode", ["Standard"])
