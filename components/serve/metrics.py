@@ -12,6 +12,12 @@ _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _INSTANCES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
+def register() -> None:
+    """Makes the metrics, before several threads could do so at once."""
+    for make in (_requests, _answer_seconds, _refused_requests, _call_instances):
+        make()
+
+
 @contextlib.contextmanager
 def observed(model: str, version: int) -> Iterator[None]:
     """Counts and times a request that a version answers as long as the block lasts."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from components.serve import metrics
 from components.serve.deadline import end_at_last
 from components.serve.settings import ServeSettings
 from components.serve.versions.follower import VersionFollower
@@ -64,6 +65,7 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
     from components.serve.protocols.rest import add_endpoints
     from components.serve.protocols.served_model import ReadOnlyRepository, ServedModel
 
+    metrics.register()
     # With a handler there, KServe adds none of its own, which would write four lines a request.
     logging.getLogger("kserve").addHandler(logging.NullHandler())
     # KServe's own routes cause it on every start.
