@@ -85,12 +85,12 @@ def test_a_push_and_a_rollback_are_picked_up(server, base_dir, next_model, reque
 
 def test_a_request_finishes_on_the_version_it_began_on(server, base_dir, next_model, request):
     with concurrent.futures.ThreadPoolExecutor() as threads:
-        busy = {"signature_name": "busy", "instances": [200]}
+        busy = {"signature_name": "busy", "instances": [500]}
         slow = threads.submit(server.predict, busy, "/versions/3")
         server.wait_until(lambda: slow.running())
         request.getfixturevalue("pushed")
         assert not slow.done()
-    assert slow.result().json() == {"predictions": [{"rounds": 200, "total": 64.0}]}
+    assert slow.result().json() == {"predictions": [{"rounds": 500, "total": 64.0}]}
 
 
 def test_a_broken_push_leaves_the_old_version_serving(server, base_dir):
