@@ -23,6 +23,7 @@ NAMES = (
     "bucket",
     "train",
     "evaluate",
+    "serve",
     "orchestrate",
 )
 

@@ -21,7 +21,7 @@ ONLY_TEST = {"split": {"train": 0, "valid": 0, "test": 1}}
 def measure() -> str:
     """Runs all sides in turn over the same test photographs."""
     with tempfile.TemporaryDirectory() as folder:
-        model = _model(Path(folder) / "model")
+        model = exported_model(Path(folder) / "model")
         commands = {}
         for count in (FEW, MANY):
             out = f"{folder}/{count}"
@@ -36,7 +36,7 @@ def measure() -> str:
     return f"{_bounds(costs)}\n\n{_after_inference()}"
 
 
-def _model(folder: Path) -> Path:
+def exported_model(folder: Path) -> Path:
     """A network that has learned nothing, exported as train exports one."""
     made = folder.parent / "made"
     settings = {"backbone": "MobileNetV2", "alpha": ALPHA, "weights": "none", "epochs": 1}
