@@ -292,7 +292,7 @@ def _carry_out(repository: str, entry: Entry) -> None:
 
 def _left_to_move(repository: str, entry: Entry) -> list[Sequence[str]]:
     present = set(listed(repository)[0]) if entry.moves else set()
-    # In a bucket an object may stand for a folder in which nothing is left.
+    # A bucket may hold an empty object that marks a folder.
     return [
         move
         for move in entry.moves

@@ -33,14 +33,14 @@ _LONGEST_COPY = 24 * 3600.0
 
 @contextlib.contextmanager
 def staged(repository: str, write: Callable[[Path], None]) -> Iterator[Version]:
-    """Brings a version's files to a repository, under a number of its own and a name aside.
+    """Brings a version's files to a repository, under a new number and a temporary name.
 
     Args:
         repository: Path or URI; made where it is missing.
         write: Writes the files into a folder here.
 
     Yields:
-        The staged version, for its folder to be given another name.
+        The staged version; its folder is then renamed.
 
     Raises:
         StepError: The repository cannot be written.

@@ -16,6 +16,8 @@ from components.push.settings import Limits
 from darkroom.artifacts.proof import Proof, read_proof
 from darkroom.errors import StepError
 
+_ANSWERS = 100
+"""Answers that the latencies are taken from."""
 _log = logging.getLogger("darkroom.push")
 
 
@@ -64,12 +66,9 @@ def _check(door: Door, proof: Proof) -> None:
     _log.info("%s", comparison.in_words())
 
 
-_ROUNDS = 100
-
-
 def _latencies(door: Door, proof: Proof) -> Iterator[float]:
     """Seconds of a hundred answers, once the server is warm."""
-    for _ in range(-(-_ROUNDS // len(proof.images))):
+    for _ in range(-(-_ANSWERS // len(proof.images))):
         for image in proof.images:
             started = time.perf_counter()
             door.ask(image)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ class Comparison:
         furthest: Largest difference of a probability; infinite where it gave none to compare.
         image_id: The photograph of that difference.
         tolerance: The largest difference that is allowed.
-        seconds: What each answer took.
         versions: The numbers of the versions that answered, where the door says so.
         problem: Why there is no answer; empty where there is.
     """
@@ -35,7 +33,6 @@ class Comparison:
     furthest: float = float("inf")
     image_id: str = ""
     tolerance: float = 0.0
-    seconds: tuple[float, ...] = ()
     versions: tuple[int, ...] = ()
     problem: str = ""
 
@@ -69,9 +66,8 @@ def compare(
     """
     import numpy as np
 
-    furthest, where, taken, versions = 0.0, "", [], set()
+    furthest, where, versions = 0.0, "", set()
     for image_id, image in zip(photographs.image_ids, photographs.images, strict=True):
-        started = time.perf_counter()
         try:
             answer = door.ask(image)
             expected = _expected(proof_of(answer.version), image_id)
@@ -80,7 +76,6 @@ def compare(
         except StepError as error:
             problem = f"photograph {image_id[:12]}: {error}"
             return Comparison(door.name, len(photographs.images), problem=problem)
-        taken.append(time.perf_counter() - started)
         if answer.version is not None:
             versions.add(answer.version)
         if answer.probabilities.shape != expected.shape:
@@ -97,7 +92,6 @@ def compare(
         furthest,
         where,
         photographs.tolerance,
-        tuple(taken),
         tuple(sorted(versions)),
     )
 

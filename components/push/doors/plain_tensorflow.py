@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,16 +49,13 @@ class PlainTensorflow:
 
     Attributes:
         doors: Its signatures that take photographs, or their names.
-        startup_seconds: From the start of the process until the model was loaded.
     """
 
     def __init__(self, model: Path) -> None:
         self.doors = [_Signature(self, name) for name in (SERVING_DEFAULT, FROM_FILENAMES)]
-        self.startup_seconds = 0.0
         self._model = model
 
     def __enter__(self) -> Self:
-        started = time.perf_counter()
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(plain_path(self._model))],
@@ -74,7 +70,6 @@ class PlainTensorflow:
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        self.startup_seconds = time.perf_counter() - started
         return self
 
     def __exit__(

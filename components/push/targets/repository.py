@@ -59,7 +59,7 @@ class RepositoryTarget:
         serving = model_repository.serving_version(self._repository)
         if serving is not None and _is_same(serving, model):
             return pushed_version(serving)
-        canary = self._canary()
+        canary = find_canary(self._repository)
         if canary is not None and _is_same(canary, model):
             # It is there; only its share of requests may be another now.
             if traffic != canary_traffic(self._repository):
@@ -94,7 +94,7 @@ class RepositoryTarget:
 
     def canary(self) -> PushedVersion | None:
         """The version in `.canary-N`, which only `darkroom serve` reads."""
-        version = self._canary()
+        version = find_canary(self._repository)
         return None if version is None else pushed_version(version)
 
     def versions(self) -> Sequence[PushedVersion]:
@@ -110,7 +110,7 @@ class RepositoryTarget:
 
     def traffic(self) -> Mapping[int, int]:
         """The canary's share, and the highest version's."""
-        current, canary = self.current(), self._canary()
+        current, canary = self.current(), find_canary(self._repository)
         if current is None:
             return {}
         share = canary_traffic(self._repository)
@@ -141,9 +141,6 @@ class RepositoryTarget:
     def log(self) -> Sequence[Entry]:
         """What was done here, oldest first."""
         return PushLog(self._repository).entries
-
-    def _canary(self) -> Version | None:
-        return find_canary(self._repository)
 
     def _check_is_no_version(self) -> None:
         if model_repository.is_complete(self._repository):

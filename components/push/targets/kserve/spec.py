@@ -5,7 +5,8 @@ KServe has two ways to share requests between two versions, by how it deploys a 
 - As a Knative service, the predictor itself is the canary: `canaryTrafficPercent` of the requests
   go to its newest revision, the others to the one that had all of them last.
 - As a raw deployment (`Standard`), from KServe 0.20 on, canaries are listed in `spec.canary`,
-  beside the predictor. Promoted, a canary gives the predictor its name: its pods go on.
+  beside the predictor. When a canary is promoted, the predictor takes its name, and
+  its pods keep running.
 """
 
 import dataclasses

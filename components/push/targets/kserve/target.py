@@ -6,7 +6,7 @@ once its pods are ready, and a rollback, too, is made in the cluster and then in
 a command that fails leaves both as they were, and one that was killed in between is done again.
 
 The repository's folders take other names as a version is promoted or rolled back, but a pod that
-starts anew must find what its InferenceService names. It reads a copy that is never renamed, and
+restarts must find what its InferenceService names. It reads a copy that is never renamed, and
 that only `prune` removes: `kserve/5-0e1f2a3b4c5d/5/saved_model.pb`. A base path of one version is
 also what TF Serving wants, which would take the highest of a whole repository, whatever had been
 applied. The digest is in the name, since the number of a push that failed is given again; and no

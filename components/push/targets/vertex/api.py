@@ -80,7 +80,7 @@ class Api:
     ) -> bool:
         """Has Vertex do what takes it minutes, unless that is done, or being done already.
 
-        What a killed command has begun goes on at Vertex: it is waited for, and not begun twice.
+        An operation that a killed command started still runs at Vertex: it is awaited instead.
 
         Args:
             what: What it does, for messages: `the deployment of version 3`.

@@ -1,6 +1,6 @@
 """The endpoint of a destination's name: what is deployed there, and who gets how much traffic.
 
-Deployed versions are told apart by their key: the model and version of Model Registry that they are
+Deployed versions are identified by their key: the model and version of Model Registry that they are
 of, such as `flowers@2`. What others have deployed there stays, but gets no requests.
 """
 

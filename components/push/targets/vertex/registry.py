@@ -88,7 +88,7 @@ class Registry:
             canary: The canary's.
 
         Returns:
-            Whether any of them pointed elsewhere.
+            Whether any alias was moved.
         """
         was_elsewhere = False
         for number, version in wanted.items():
