@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# A test's first example may import TensorFlow, on a machine that others use too.
+hypothesis.settings.register_profile("darkroom", deadline=None)
+hypothesis.settings.load_profile("darkroom")
 
 # Before any test imports TensorFlow, as the steps themselves set it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -102,7 +102,7 @@ def _own_processes(
 
 def _sample(pid: int, done: threading.Event, peaks: list[int]) -> None:
     while not done.wait(_SAMPLE_SECONDS):
-        peaks[0] = max(peaks[0], sum(map(_resident, _descendants(pid))))
+        peaks[0] = max(peaks[0], sum(map(resident, _descendants(pid))))
 
 
 def _descendants(pid: int) -> list[int]:
@@ -115,7 +115,8 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Resident bytes of a process; 0 if it is gone."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):

@@ -1,4 +1,4 @@
-"""The model server beside calls of the model in a process: latency, throughput and start."""
+"""The model server beside the model in a process and a peer: latency, throughput, start."""
 
 import base64
 import contextlib
@@ -9,19 +9,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT
+from benchmarks.clients import PHOTOGRAPHS, answers
 from benchmarks.evaluate import exported_model
 from benchmarks.photographs import FLOWERS
 from benchmarks.processes import RUNS, spread, table, verdict
 
-PORT, GRPC_PORT = 18501, 18500
-PHOTOGRAPHS, CLIENTS, SECONDS = 200, 16, 10.0
-_ADDRESS = f"http://127.0.0.1:{PORT}"
+PORT, GRPC_PORT, PEER_PORT = 18501, 18500, 18502
+CLIENTS, SECONDS = 16, 10.0
 _BARE_START = "import sys, tensorflow as tf; tf.saved_model.load(sys.argv[1])"
+_PEER = ROOT / "benchmarks" / "peers" / "fastapi_server.py"
 
 
 def measure() -> str:
@@ -30,16 +30,19 @@ def measure() -> str:
     with tempfile.TemporaryDirectory() as folder:
         model = exported_model(Path(folder) / "model")
         starts = [(_seconds_to_ready(model), _seconds_to_load(model)) for _ in range(RUNS)]
-        with _server(model), _doors(model) as doors:
+        with server(model), _peer(model), _doors(model) as doors:
             for door in doors.values():
                 _median(door, images[:20])  # warm
+            for port in (PORT, PEER_PORT):
+                answers(port, CLIENTS, 2)
             latencies: dict[str, list[float]] = {name: [] for name in doors}
-            rates: dict[str, list[float]] = {"16 clients": [], "bare, batches of 16": []}
+            rates: dict[str, list[float]] = {"ours": [], "FastAPI": [], "bare": []}
             for _ in range(RUNS):
                 for name, door in doors.items():
                     latencies[name].append(_median(door, images) * 1000)
-                rates["16 clients"].append(_rate_of_clients(images))
-                rates["bare, batches of 16"].append(_rate_of_batches(model, images))
+                rates["ours"].append(answers(PORT, CLIENTS, SECONDS).rate)
+                rates["FastAPI"].append(answers(PEER_PORT, CLIENTS, SECONDS).rate)
+                rates["bare"].append(_rate_of_batches(model, images))
     return _report(latencies, rates, starts)
 
 
@@ -48,52 +51,60 @@ def _report(
     rates: dict[str, list[float]],
     starts: Sequence[tuple[float, float]],
 ) -> str:
-    bare, rest, grpc = (latencies[name] for name in ("bare", "REST", "gRPC"))
+    bare, rest, grpc, peer = (latencies[name] for name in ("bare", "REST", "gRPC", "FastAPI"))
     over = [r - 1.3 * b for r, b in zip(rest, bare, strict=True)]
-    clients, batches = rates.values()
-    share = [c / b for c, b in zip(clients, batches, strict=True)]
-    beside = [g / r for g, r in zip(grpc, rest, strict=True)]
-    ratios = [ready / load for ready, load in starts]
     rows = [
         *([f"one photograph, {name}: ms", spread(each), ""] for name, each in latencies.items()),
-        [
-            "REST less 1.3 times the bare call: ms",
-            spread(over),
-            verdict(statistics.median(over), 2, False),
-        ],
-        ["gRPC / REST", spread(beside), verdict(statistics.median(beside), 1, False)],
-        *([f"{name}: photographs/s", spread(each, 0), ""] for name, each in rates.items()),
-        [
-            "16 clients / batches of 16 in a process",
-            spread(share),
-            verdict(statistics.median(share), 0.85, True),
-        ],
-        [
-            "start to ready / TensorFlow imported and the model loaded",
-            spread(ratios),
-            verdict(statistics.median(ratios), 1.5, False),
-        ],
+        _row("REST less 1.3 times the bare call: ms", over, 2, False),
+        _row("gRPC / REST", _ratios(grpc, rest), 1, False),
+        _row("REST / FastAPI, one client", _ratios(rest, peer), 1, False),
+        *(
+            [f"photographs/s, {CLIENTS} {what}, {name}", spread(rates[name], 0), ""]
+            for name, what in (("ours", "clients"), ("FastAPI", "clients"), ("bare", "a batch"))
+        ),
+        _row("clients / batches in a process", _ratios(rates["ours"], rates["bare"]), 0.85, True),
+        _row("clients / FastAPI", _ratios(rates["ours"], rates["FastAPI"]), 1, True),
+        _row("start to ready / TensorFlow and the model", [a / b for a, b in starts], 1.5, False),
     ]
     return table(["serve", "median (least to most)", "must be"], rows)
 
 
+def _row(name: str, values: Sequence[float], bound: float, at_least: bool) -> list[str]:
+    return [name, spread(values), verdict(statistics.median(values), bound, at_least)]
+
+
+def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
 @contextlib.contextmanager
-def _server(model: Path) -> Iterator[None]:
+def server(model: Path) -> Iterator[int]:
+    """The model server, ready, with its settings as they are by default; gives its process's id."""
+    ports = ["--port", str(PORT), "--grpc-port", str(GRPC_PORT)]
+    command = [sys.executable, "-m", "components.serve", str(model), "--name", "model", *ports]
+    with _running(command, PORT) as pid:
+        yield pid
+
+
+def _peer(model: Path) -> contextlib.AbstractContextManager[int]:
+    return _running([sys.executable, str(_PEER), str(model), str(PEER_PORT)], PEER_PORT)
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], port: int) -> Iterator[int]:
     import httpx
 
-    command = [sys.executable, "-m", "components.serve", str(model), "--name", "model"]
-    ports = ["--port", str(PORT), "--grpc-port", str(GRPC_PORT)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([*command, *ports], cwd=ROOT, **quiet)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, cwd=ROOT, **quiet)  # type: ignore[call-overload]
     try:
         while True:
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{_ADDRESS}/v2/health/ready").status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{port}/v2/health/ready").status_code == 200:
                     break
             if process.poll() is not None:
                 raise RuntimeError("the server ended")
             time.sleep(0.02)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(30)
@@ -101,7 +112,7 @@ def _server(model: Path) -> Iterator[None]:
 
 def _seconds_to_ready(model: Path) -> float:
     started = time.perf_counter()
-    with _server(model):
+    with server(model):
         return time.perf_counter() - started
 
 
@@ -123,7 +134,8 @@ def _doors(model: Path) -> Iterator[dict[str, Callable[[bytes], Any]]]:
 
     signature = tf.saved_model.load(str(model)).signatures["serving_default"]
     with (
-        httpx.Client(base_url=_ADDRESS) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{PORT}") as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{PEER_PORT}") as peer,
         grpc.insecure_channel(f"127.0.0.1:{GRPC_PORT}") as channel,
     ):
         stub = PredictionServiceStub(channel)
@@ -138,6 +150,7 @@ def _doors(model: Path) -> Iterator[dict[str, Callable[[bytes], Any]]]:
             "bare": lambda image: signature(image_bytes=tf.constant([image])),
             "REST": lambda image: _by_rest(client, image),
             "gRPC": by_grpc,
+            "FastAPI": lambda image: _by_rest(peer, image),
         }
 
 
@@ -153,26 +166,6 @@ def _median(door: Callable[[bytes], Any], images: Sequence[bytes]) -> float:
         door(image)
         taken.append(time.perf_counter() - started)
     return statistics.median(taken)
-
-
-def _rate_of_clients(images: Sequence[bytes]) -> float:
-    """Photographs a second that clients get answers to, all at once, each one at a time."""
-    import httpx
-
-    until = time.perf_counter() + SECONDS
-
-    def client(number: int) -> int:
-        count = 0
-        with httpx.Client(base_url=_ADDRESS) as opened:
-            while time.perf_counter() < until:
-                _by_rest(opened, images[(number + count) % len(images)])
-                count += 1
-        return count
-
-    started = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as threads:
-        total = sum(threads.map(client, range(CLIENTS)))
-    return total / (time.perf_counter() - started)
 
 
 def _rate_of_batches(model: Path, images: Sequence[bytes]) -> float:

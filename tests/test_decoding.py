@@ -186,7 +186,7 @@ def _turned_by_exif() -> Any:
     )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     value=st.integers(0, 300),
     place=st.integers(0, 60),

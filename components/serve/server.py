@@ -55,6 +55,7 @@ def serve(model_dir: str | Path, settings: ServeSettings) -> None:
 
 
 def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
+    import uvloop
     from fastapi.exceptions import FastAPIDeprecationWarning
     from kserve.model_server import app
 
@@ -84,6 +85,7 @@ def _run(name: str, follower: VersionFollower, settings: ServeSettings) -> None:
         server.servers.append(serve_grpc(server, model, settings, open_requests, keys))
     # No models given: KServe would wait for them to be loaded before it opens the port.
     # KServe takes the thread's event loop, which is closed once another has run in the thread.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.set_event_loop(asyncio.new_event_loop())
     server.start([])
     model.keep_samples()

@@ -46,7 +46,7 @@ def values_of(answers: Any) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(single_label())
 def test_one_label_each(answers: SingleLabelAnswers) -> None:
     true, probabilities = answers.indices, answers.probabilities
@@ -99,7 +99,7 @@ def multi_label(draw: st.DrawFn) -> MultiLabelAnswers:
     return MultiLabelAnswers(names, probabilities, having, thresholds, 0.5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(multi_label())
 def test_several_labels_each(answers: MultiLabelAnswers) -> None:
     has, says, scores = answers.having, answers.predicted, answers.probabilities
@@ -135,7 +135,7 @@ def test_several_labels_each(answers: MultiLabelAnswers) -> None:
     assert found == pytest.approx(expected, rel=TOLERANCE, abs=TOLERANCE)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(single_label())
 def test_curves_are_scikit_learns(answers: SingleLabelAnswers) -> None:
     positive, scores = answers.has(0), answers.probabilities[:, 0]
@@ -170,7 +170,7 @@ def test_what_is_undefined_is_left_out_and_never_0() -> None:
     assert math.isnan(values_of(broken)["log_loss"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 1), st.floats(0.05, 0.95))
 def test_a_positive_label(seed: int, rows: int, place: int, threshold: float) -> None:
     generator = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=6, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(EDITS, EDITS, st.sampled_from(sorted(WAYS)))
 def test_the_record_set_is_that_of_a_full_run(
     tmp_path_factory: pytest.TempPathFactory, before: Edits, between: Edits, way: str

@@ -55,7 +55,7 @@ def read(data: str) -> Table | str:
         return str(error)
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(TABLES, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_rows_and_reasons_do_not_depend_on_parts(
     tmp_path_factory: pytest.TempPathFactory,

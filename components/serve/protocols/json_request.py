@@ -5,6 +5,7 @@ Formats: https://www.tensorflow.org/tfx/serving/api_rest#predict_api and #json_m
 
 import base64
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -115,9 +116,23 @@ def tensor_of(name: str, values: Any, spec: Any) -> Array:
         raise RequestError(f"input '{name}' must be a list of at least one value")
     else:
         array = _stacked(name, values, spec)
-    if not spec.shape.is_compatible_with(array.shape):
+    if not _fits(spec.shape, array.shape):
         raise RequestError(f"input '{name}' takes shape {spec.shape}, got {array.shape}")
     return array
+
+
+def _fits(wanted: Any, shape: tuple[int, ...], first: int = 0) -> bool:
+    """Whether a shape is one of `wanted[first:]`; TensorShape itself takes ten times as long."""
+    sizes = _sizes(wanted)
+    if sizes is None:
+        return True
+    pairs = zip(sizes[first:], shape, strict=False)
+    return len(sizes) - first == len(shape) and all(size in (None, given) for size, given in pairs)
+
+
+@functools.lru_cache
+def _sizes(shape: Any) -> list[int | None] | None:
+    return None if shape.rank is None else shape.as_list()
 
 
 def json_of(name: str, array: Array) -> Any:
@@ -149,7 +164,7 @@ def _stacked(name: str, values: list[Any], spec: Any) -> Array:
     arrays: list[Array] = []
     for index, value in enumerate(values):
         array = _array(name, value, spec.dtype, f"instance {index}")
-        if not spec.shape[1:].is_compatible_with(array.shape):
+        if not _fits(spec.shape, array.shape, first=1):
             shape = spec.shape[1:]
             raise RequestError(f"instance {index}: {name} takes shape {shape}, got {array.shape}")
         if arrays and array.shape != arrays[0].shape:

@@ -92,7 +92,6 @@ def test_no_request_is_the_server_s_fault(server):
 
         @settings(
             max_examples=400,
-            deadline=None,
             derandomize=True,
             database=None,
             suppress_health_check=list(HealthCheck),

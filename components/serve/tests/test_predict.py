@@ -118,16 +118,14 @@ def test_images_as_numbers(server, direct):
 
 def test_others_are_answered_while_one_waits(server):
     request = {"signature_name": "busy", "instances": [100]}
-    started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor() as threads:
         slow = threads.submit(server.predict, request)
-        waits = []
+        meanwhile = 0
         while not slow.done():
-            asked = time.monotonic()
             assert server.get().status_code == 200
-            waits.append(time.monotonic() - asked)
+            meanwhile += 1
     assert slow.result().json() == {"predictions": [{"rounds": 100, "total": 64.0}]}
-    assert max(waits) < (time.monotonic() - started) / 2
+    assert meanwhile > 10
 
 
 def test_many_at_once_each_get_their_own(server, direct):
