@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,15 +56,83 @@ def promote(
         typer.Option(min=1, max=100, metavar="PERCENT", help="Its share; at 100 it serves."),
     ] = 100,
     reason: ReasonOption = "",
+    if_better: Annotated[
+        bool, typer.Option("--if-better", help="Only if it passes the checks; else take it back.")
+    ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The model at the server that shares the requests."),
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The server's samples, with --labels.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Their labels: CSV or JSON Lines, image_id or key."),
+    ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=VALUE", help="error_increase, slowdown, ..."),
+    ] = None,
 ) -> None:
     """Make the canary the version that serves, or give it another share of requests.
 
-    Example: darkroom promote runs/served/flowers --traffic 50
+    Example: darkroom promote runs/served/flowers --if-better --server
+    http://127.0.0.1:8501/v1/models/flowers
+
+    With --if-better the canary's proof, errors, latency and, with labels, its accuracy are held to
+    limits. Exit code 0: promoted, or no canary. 1: taken back. 75: not decided yet, ask again.
     """
     from components.push.targets import target_for
+    from darkroom.errors import SettingsError
 
     configure_logging()
+    if if_better:
+        if server is None or reason:
+            missing = "--server URL is missing" if server is None else "it gives its own --reason"
+            raise SettingsError(f"--if-better asks a server how the canary does: {missing}")
+        _promote_if_better(destination, server, samples, labels, limits or [], traffic)
+        return
+    if server or samples or labels or limits:
+        raise SettingsError("--server, --samples, --labels and --limit go with --if-better")
     _print_outcome(target_for(destination).promote(traffic, reason))
+
+
+def _promote_if_better(
+    destination: str,
+    server: str,
+    samples: str | None,
+    labels: str | None,
+    limits: list[str],
+    traffic: int,
+) -> None:
+    from components.push.promotion.check import CanaryLimits, Finding
+    from components.push.promotion.promote import Outcome, promote_if_better
+    from darkroom.errors import StepError
+    from darkroom.settings import validate_settings
+
+    given = dict(limit.partition("=")[::2] for limit in limits)
+    decision = promote_if_better(
+        destination,
+        server,
+        samples=samples,
+        labels=labels,
+        limits=validate_settings(CanaryLimits, given),
+        traffic=traffic,
+    )
+    for check in decision.checks:
+        print(check.in_words())
+    if decision.entry is not None:
+        _print_outcome(decision.entry)
+    if decision.outcome is Outcome.NO_CANARY:
+        print(f"{destination} has no canary: nothing to decide")
+    if decision.outcome is Outcome.UNDECIDED:
+        open_ = " and ".join(decision.found(Finding.UNDECIDED))
+        print(f"not decided yet: {open_}; the canary keeps its share, ask again")
+        raise typer.Exit(os.EX_TEMPFAIL)
+    if decision.outcome is Outcome.TAKEN_BACK:
+        failed = " and ".join(decision.found(Finding.FAILS))
+        raise StepError(f"version {decision.canary} was taken back: {failed}")
 
 
 def rollback(
