@@ -63,7 +63,7 @@ class ToyTarget:
         """By its scheme."""
         return destination.startswith("toy://")
 
-    def publish(self, model, record, traffic=100):
+    def publish(self, model, traffic=100):
         """Appends the digest."""
         with self._file.open("a") as file:
             file.write(model.manifest["digest"] + "\\n")

@@ -1,6 +1,5 @@
 """The push step: publishes a blessed model at a push target."""
 
-import dataclasses
 import logging
 import tempfile
 from pathlib import Path
@@ -52,13 +51,15 @@ def push(
         checked, evaluated, read_examples(examples), synthetic=settings.proof == "synthetic"
     )
     with tempfile.TemporaryDirectory() as folder, atomic_artifact(pushed) as temporary:
-        build_candidate(checked, evaluated, proof, settings.signing_key, Path(folder))
-        checked = dataclasses.replace(checked, folder=Path(folder))
-        validate(checked.folder, settings.limits, with_server=settings.try_server)
+        record = _record(evaluated)
+        candidate = build_candidate(
+            checked, evaluated, proof, record, settings.signing_key, Path(folder)
+        )
+        validate(candidate.folder, settings.limits, with_server=settings.try_server)
         target = target_for(settings.destination or str(temporary))
         if settings.rolled_back == "refuse":
-            _refuse_rolled_back(target, checked)
-        published = target.publish(checked, _record(evaluated), settings.traffic)
+            _refuse_rolled_back(target, candidate)
+        published = target.publish(candidate, settings.traffic)
         if settings.keep is not None:
             _prune(target, settings.keep)
         location = published.location
@@ -124,6 +125,7 @@ def _record(evaluated: Evaluation) -> dict[str, Any]:
     }
     evaluation = {
         "digest": evaluated.manifest.get("digest"),
+        "blessed": evaluated.blessed,
         "count": evaluated.count,
         "metrics": evaluated.metrics,
         "settings": evaluated.manifest["settings"],

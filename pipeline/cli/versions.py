@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,7 @@ def versions(
     destination: DestinationArgument,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
 ) -> None:
-    """Show the versions of a model: which serves, who pushed it and when, its metrics.
+    """Show the versions of a model: which serves, its metrics and verdict, who pushed it and when.
 
     Example: darkroom versions runs/served/flowers
     """
@@ -43,7 +43,8 @@ def versions(
         print(json.dumps({"versions": rows, "log": log}, indent=2, ensure_ascii=False))
         return
     heads = {name: name for name in rows[0]}
-    texts = [{name: _text(value) for name, value in row.items()} for row in (heads, *rows)]
+    shown = [row | {"verdict": _verdict(row["verdict"], destination)} for row in rows]
+    texts = [{name: _text(value) for name, value in row.items()} for row in (heads, *shown)]
     widths = {name: max(len(row[name]) for row in texts) for name in heads}
     for row in texts:
         print("  ".join(row[name].ljust(widths[name]) for name in heads).rstrip())
@@ -225,6 +226,7 @@ def _rows(target: "PushTarget") -> list[dict[str, Any]]:
                 "state": states.get(number, _gone(number, pruned)),
                 "traffic": shares.get(number, 0),
                 "metrics": dict(entry.metrics) if entry else {},
+                "verdict": dict(entry.verdict) if entry else {},
                 "run": entry.run if entry else None,
                 "pushed": entry.time if entry else None,
                 "by": entry.who if entry else None,
@@ -237,6 +239,14 @@ def _gone(number: int, pruned: Collection[str]) -> str:
     """What became of a version that neither serves nor was rolled back."""
     names = (str(number), f".rolled-back-{number}", f".superseded-{number}")
     return "removed" if any(name in pruned for name in names) else "superseded"
+
+
+def _verdict(verdict: Mapping[str, Any], destination: str) -> str:
+    """What the evaluation said, such as `blessed against version 3`."""
+    if not verdict.get("blessed"):
+        return ""
+    champion = (verdict.get("champion") or "").removesuffix(f" of {destination}")
+    return f"blessed against {champion}" if champion else "blessed"
 
 
 def _text(value: Any) -> str:

@@ -87,27 +87,27 @@ def test_a_version_goes_from_canary_to_serving_and_back(
     target: PushTarget, cluster: FakeCluster, storage: str, models: Callable[[int], Model]
 ) -> None:
     """At no moment does a version get requests that it must not, and no pod lacks its folder."""
-    first = target.publish(models(1), {}, traffic=10)
+    first = target.publish(models(1), traffic=10)
     assert (first.number, target.traffic()) == (1, {1: 100})  # nothing else serves yet
     assert str(first.digest).startswith(copies(storage)[0].removeprefix("1-"))
     assert cluster.predictor["model"] == {
         "modelFormat": {"name": "tensorflow"},
         "storageUri": f"{storage}/kserve/{copies(storage)[0]}",
     }
-    assert target.publish(models(2), {}, traffic=10).number == 2
+    assert target.publish(models(2), traffic=10).number == 2
     assert target.traffic() == {1: 90, 2: 10}
     assert target.promote(traffic=50).action == "traffic"
     cluster.restart_pods()
     entry = target.promote(reason="as good")
     assert (entry.action, entry.serving, target.traffic()) == ("promote", 2, {2: 100})
     cluster.restart_pods()
-    target.publish(models(3), {}, traffic=5)
+    target.publish(models(3), traffic=5)
     assert target.rollback().rolled_back == [3]  # the canary
     cluster.restart_pods()
     assert target.rollback(reason="odd answers").serving == 1
     cluster.restart_pods()
     assert target.rollback(to=3).serving == 3
-    target.publish(models(4), {})
+    target.publish(models(4))
     cluster.settle()
     cluster.restart_pods()
     assert cluster.shares == [
@@ -134,13 +134,13 @@ def test_a_canary_beside_a_canary_and_a_version_that_comes_back(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
     for number in (1, 2):
-        target.publish(models(number), {})
+        target.publish(models(number))
     target.rollback()  # 1 serves
     for number, share in ((3, 10), (4, 20)):
-        target.publish(models(number), {}, traffic=share)
+        target.publish(models(number), traffic=share)
     assert target.traffic() == {1: 80, 4: 20}
-    target.publish(models(5), {})  # in place of the canary
-    target.publish(models(6), {}, traffic=30)
+    target.publish(models(5))  # in place of the canary
+    target.publish(models(6), traffic=30)
     assert target.rollback(to=2).serving == 2
     cluster.settle()
     cluster.restart_pods()
@@ -154,15 +154,15 @@ def test_a_repeated_push_changes_nothing(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
     model = models(1)
-    target.publish(model, {})
+    target.publish(model)
     assert cluster.service is not None
     generation = cluster.service["metadata"]["generation"]
-    assert target.publish(model, {}).number == 1
+    assert target.publish(model).number == 1
     assert cluster.service["metadata"]["generation"] == generation
     assert len(target.log()) == 1
     cluster.service, cluster.owners, cluster.revisions = None, {}, []
     cluster.deployments, cluster.rolled_out = {}, None
-    assert target.publish(model, {}).number == 1  # and what somebody deleted comes back
+    assert target.publish(model).number == 1  # and what somebody deleted comes back
     assert number_of(cluster.predictor["model"]["storageUri"]) == 1
 
 
@@ -170,8 +170,8 @@ def test_pruning_keeps_what_pods_read(
     target: PushTarget, cluster: FakeCluster, storage: str, models: Callable[[int], Model]
 ) -> None:
     for number in (1, 2, 3):
-        target.publish(models(number), {})
-    target.publish(models(4), {}, traffic=10)
+        target.publish(models(number))
+    target.publish(models(4), traffic=10)
     assert target.prune(2) == [1, 2]
     cluster.restart_pods()
     assert [name[:2] for name in copies(storage)] == ["3-", "4-"]
@@ -183,7 +183,7 @@ def test_pruning_keeps_what_pods_read(
 def test_what_others_set_stays(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
-    target.publish(models(1), {})
+    target.publish(models(1))
     resources = {"limits": {"nvidia.com/gpu": "1"}}
     theirs: dict[str, Any] = {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -195,7 +195,7 @@ def test_what_others_set_stays(
     theirs["spec"]["predictor"]["model"]["resources"] = resources
     cluster.apply("argocd", theirs)
     for number, share in ((2, 10), (3, 100)):
-        target.publish(models(number), {}, traffic=share)
+        target.publish(models(number), traffic=share)
     target.rollback()
     assert cluster.predictor["minReplicas"] == 2
     assert cluster.predictor["model"]["resources"] == resources
@@ -208,11 +208,11 @@ def test_a_version_that_is_never_ready_is_taken_back(
     models: Callable[[int], Model],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    target.publish(models(1), {})
+    target.publish(models(1))
     cluster.never_ready = {2, 3}
     second = models(2)
     with pytest.raises(StepError) as caught:
-        target.publish(second, {})
+        target.publish(second)
     message = str(caught.value)
     assert message.startswith("InferenceService vision/flowers is not ready after 1 s: ")
     if cluster.mode == "Knative":
@@ -224,7 +224,7 @@ def test_a_version_that_is_never_ready_is_taken_back(
     assert "\n" not in message
     assert number_of(cluster.predictor["model"]["storageUri"]) == 1
     with pytest.raises(StepError, match="not ready after 1 s"):
-        target.publish(models(3), {}, traffic=10)
+        target.publish(models(3), traffic=10)
     cluster.settle()
     assert cluster.shares == [{1: 100}]
     cluster.restart_pods()
@@ -232,11 +232,11 @@ def test_a_version_that_is_never_ready_is_taken_back(
     assert (len(target.log()), list(target.rolled_back())) == (1, [])
     cluster.never_ready = set()
     monkeypatch.setattr(staging, "_LONGEST_COPY", -1.0)  # what failed pushes left is old
-    fourth = target.publish(models(4), {})
+    fourth = target.publish(models(4))
     assert fourth.number == 2  # the number was never logged
     uri = cluster.predictor["model"]["storageUri"]
     assert files.read_bytes(f"{uri}/2/saved_model.pb") == b"graph 4"
-    assert target.publish(second, {}).number == 3  # nobody has rolled it back: it may come again
+    assert target.publish(second).number == 3  # nobody has rolled it back: it may come again
     cluster.restart_pods()
 
 
@@ -245,7 +245,7 @@ def test_a_first_version_that_is_never_ready_leaves_nothing(
 ) -> None:
     cluster.never_ready = {1}
     with pytest.raises(StepError, match=r"\(it is deleted again\)$"):
-        target.publish(models(1), {})
+        target.publish(models(1))
     assert cluster.service is None
     assert target.current() is None
 
@@ -254,7 +254,7 @@ def test_a_rollback_to_what_is_not_ready_changes_nothing(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
     for number in (1, 2):
-        target.publish(models(number), {})
+        target.publish(models(number))
     cluster.never_ready = {1}
     with pytest.raises(StepError, match="not ready after 1 s"):
         target.rollback()
@@ -270,9 +270,9 @@ def test_a_connection_cut_in_the_middle(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model], method: str
 ) -> None:
     """The answer is lost after the change was made: it is asked for again."""
-    target.publish(models(1), {})
+    target.publish(models(1))
     cluster.cuts = [method, method]
-    target.publish(models(2), {}, traffic=10)
+    target.publish(models(2), traffic=10)
     assert target.traffic() == {1: 90, 2: 10}
     cluster.cuts = 20 * ["PATCH"]
     with pytest.raises(StepError, match=r"API does not answer: .*could not be changed back"):
@@ -289,7 +289,7 @@ def test_a_busy_api_is_asked_again(
     busy = {"kind": "Status", "message": "etcd is not there"}
     cluster.refusals[("PATCH", "")] = (503, busy)
     with pytest.raises(StepError, match="the Kubernetes API does not answer: etcd is not there"):
-        target.publish(models(1), {})
+        target.publish(models(1))
     assert cluster.requests.count(("PATCH", SERVICE)) == 5
 
 
@@ -336,7 +336,7 @@ def test_refusals_are_one_line(
 ) -> None:
     cluster.refusals[(method, "inferenceservices")] = (code, document)
     with pytest.raises(StepError, match=message) as caught:
-        target.publish(models(1), {})
+        target.publish(models(1))
     assert "\n" not in str(caught.value)
     assert cluster.requests.count(("PATCH", SERVICE)) == (method == "PATCH")
     assert ("DELETE", SERVICE) not in cluster.requests
@@ -359,7 +359,7 @@ def test_a_field_that_somebody_else_sets_is_named(
     }
     cluster.apply("kubectl-client-side-apply", theirs)
     with pytest.raises(StepError) as caught:
-        target.publish(models(1), {})
+        target.publish(models(1))
     assert str(caught.value) == (
         ".spec.predictor.model.storageUri of the InferenceService is set by "
         "kubectl-client-side-apply: take it out of what kubectl-client-side-apply applies, and "
@@ -373,7 +373,7 @@ def test_shares_that_somebody_else_sets_are_named(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
     first = models(1)
-    target.publish(first, {})
+    target.publish(first)
     predictor = {"model": {"modelFormat": {"name": "tensorflow"}}, "canaryTrafficPercent": 40}
     theirs = {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -383,11 +383,11 @@ def test_shares_that_somebody_else_sets_are_named(
     }
     cluster.apply("argocd", theirs)
     with pytest.raises(StepError, match=r"the shares of .* are set by argocd: take canaryTraffic"):
-        target.publish(first, {})
+        target.publish(first)
     with pytest.raises(
         StepError, match=r"canaryTrafficPercent of the .* is set by argocd: take it"
     ):
-        target.publish(models(2), {})
+        target.publish(models(2))
     assert number_of(cluster.predictor["model"]["storageUri"]) == 1
     current = target.current()
     assert current is not None
@@ -399,11 +399,11 @@ def test_an_earlier_kserve_has_no_canary_of_a_raw_deployment(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
     cluster.knows_canaries = False
-    target.publish(models(1), {})
+    target.publish(models(1))
     with pytest.raises(StepError, match=r"knows no canary of one \(spec\.canary, from 0\.20 on\)"):
-        target.publish(models(2), {}, traffic=10)
+        target.publish(models(2), traffic=10)
     assert target.traffic() == {1: 100}
-    target.publish(models(3), {})
+    target.publish(models(3))
     assert cluster.shares == [{1: 100}, {2: 100}]
 
 
@@ -411,10 +411,10 @@ def test_an_earlier_kserve_has_no_canary_of_a_raw_deployment(
 def test_a_missing_permission_to_look_at_deployments(
     target: PushTarget, cluster: FakeCluster, models: Callable[[int], Model]
 ) -> None:
-    target.publish(models(1), {})
+    target.publish(models(1))
     cluster.refusals[("GET", "deployments")] = (403, {"message": "forbidden"})
     with pytest.raises(StepError, match=r"the verb get on deployments \(see .*what served bef"):
-        target.publish(models(2), {})
+        target.publish(models(2))
     assert number_of(cluster.predictor["model"]["storageUri"]) == 1
 
 
@@ -422,17 +422,17 @@ def test_a_missing_permission_to_look_at_deployments(
 def test_another_command_at_the_same_time_is_noticed(
     target: PushTarget, cluster: FakeCluster, storage: str, models: Callable[[int], Model]
 ) -> None:
-    target.publish(models(1), {})
+    target.publish(models(1))
     cluster.never_ready = {2}
     place = f"kserve://vision/flowers?storage={storage}&timeout=60"
     slow, quick = target_for(place), target_for(place)
     second, third = models(2), models(3)
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        push = pool.submit(slow.publish, second, {})
+        push = pool.submit(slow.publish, second)
         while number_of(cluster.predictor["model"]["storageUri"]) == 1:
             time.sleep(0.01)
-        quick.publish(third, {})
+        quick.publish(third)
         with pytest.raises(StepError, match=r"another command has changed .* meanwhile: try aga"):
             push.result()
     current = target.current()
@@ -444,8 +444,8 @@ def test_a_runtime_of_ones_own(
     cluster: FakeCluster, storage: str, models: Callable[[int], Model], mode: str
 ) -> None:
     target = target_for(f"kserve://vision/flowers?storage={storage}&runtime=darkroom&timeout=5")
-    target.publish(models(1), {})
-    target.publish(models(2), {}, traffic=10)
+    target.publish(models(1))
+    target.publish(models(2), traffic=10)
     assert cluster.service is not None
     assert cluster.predictor["model"]["runtime"] == "darkroom"
     if mode == "Standard":
@@ -458,10 +458,10 @@ def test_the_role_allows_what_a_push_asks(
 ) -> None:
     cluster.never_ready = {1}
     with pytest.raises(StepError):
-        target.publish(models(1), {})
+        target.publish(models(1))
     cluster.never_ready = set()
     for number in (2, 3):
-        target.publish(models(number), {}, traffic=10)
+        target.publish(models(number), traffic=10)
     role, _ = yaml.safe_load_all((DEPLOY / "push.yaml").read_text())
     allowed = {
         (resource, verb)

@@ -153,9 +153,9 @@ def test_what_cannot_be_used_is_said_first(
 
 def test_a_server_that_does_not_answer_decides_nothing(tmp_path: Path) -> None:
     target = target_for(str(tmp_path / "served"))
-    target.publish(make_model(tmp_path / "a", "a"), {})
+    target.publish(make_model(tmp_path / "a", "a"))
     assert promote_if_better(str(tmp_path / "served"), SERVER).outcome == "there is no canary"
-    target.publish(make_model(tmp_path / "b", "b"), {}, 10)
+    target.publish(make_model(tmp_path / "b", "b"), 10)
     with pytest.raises(StepError, match=r"http://127\.0\.0\.1:9/metrics gives no metrics"):
         promote_if_better(str(tmp_path / "served"), SERVER)
     assert target.traffic() == {1: 90, 2: 10}
