@@ -11,8 +11,8 @@ from components.push.doors.plain_tensorflow import PlainTensorflow
 from components.push.targets import target_for
 from components.push.targets.repository import RepositoryTarget
 from components.push.targets.target import PushedVersion
-from darkroom.artifacts import model_repository, proof
-from darkroom.artifacts.model_repository import Version
+from darkroom.artifacts import proof
+from darkroom.artifacts.model_repository import Version, own_version
 from darkroom.artifacts.proof import Proof
 from darkroom.artifacts.signature import check_signature
 from darkroom.errors import SettingsError, StepError
@@ -84,9 +84,8 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
 
 def _serving(place: str) -> Version:
     place = place.rstrip("/") or place
-    if RepositoryTarget.accepts(place) and model_repository.is_complete(place):
-        parsed = model_repository.parsed_name(Path(place).name)
-        return Version(parsed[0] if parsed else 1, place)
+    if RepositoryTarget.accepts(place) and (itself := own_version(place)) is not None:
+        return itself
     current = target_for(place).current()
     if current is None:
         raise SettingsError(f"there is no model at {place}")
