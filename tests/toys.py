@@ -54,6 +54,7 @@ class ToyTarget:
     """A file of digests, a line a version."""
 
     FORM = "toy:///FILE"
+    TAKES_CANARIES = False
 
     def __init__(self, destination):
         self._file = Path(destination.removeprefix("toy://"))

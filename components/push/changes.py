@@ -83,7 +83,7 @@ def publish(
         number = staged.number
         return Entry("canary", number, serving.number, number, traffic, moves=moves, **facts)
 
-    return _changed(log, plan, before)
+    return change(log, plan, before)
 
 
 def promote(
@@ -118,7 +118,7 @@ def promote(
         moves = [(canary.name, folder_name(canary.number, Role.SERVED))]
         return Entry("promote", canary.number, canary.number, moves=moves, reason=reason)
 
-    return _changed(log, plan, before, completes="promote" if traffic >= 100 else "")
+    return change(log, plan, before, completes="promote" if traffic >= 100 else "")
 
 
 def roll_back(
@@ -163,7 +163,7 @@ def roll_back(
             reason=reason,
         )
 
-    return _changed(log, plan, before, completes="rollback" if to is None else "")
+    return change(log, plan, before, completes="rollback" if to is None else "")
 
 
 def prune(log: PushLog, keep: int) -> list[int]:
@@ -199,7 +199,7 @@ def prune(log: PushLog, keep: int) -> list[int]:
             moves=_moves(gone, Role.PRUNED),
         )
 
-    _changed(log, plan)
+    change(log, plan)
     remove_pruned(repository)
     return removed
 
@@ -222,7 +222,7 @@ def complete(log: PushLog) -> Entry | None:
 _Planned = TypeVar("_Planned", Entry, Entry | None)
 
 
-def _changed(
+def change(
     log: PushLog,
     plan: Callable[[], _Planned],
     before: Before | None = None,

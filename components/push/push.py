@@ -17,6 +17,7 @@ from darkroom.artifacts.manifest import (
     write_manifest,
 )
 from darkroom.artifacts.model import Model, read_model
+from darkroom.artifacts.push_log import rolled_back_numbers
 from darkroom.errors import StepError
 
 _log = logging.getLogger("darkroom.push")
@@ -109,13 +110,10 @@ def _refuse_rolled_back(target: PushTarget, model: Model) -> None:
 
 def _rolled_back_by_log(target: PushTarget) -> dict[int, str | None]:
     """Digests of the versions that were rolled back, those that were removed since too."""
-    digests: dict[int, str | None] = {}
-    out: set[int] = set()
-    for entry in target.log():
-        if entry.action in ("push", "canary"):
-            digests[entry.version] = entry.digest
-        out = (out | set(entry.rolled_back)) - {entry.serving}
-    return {number: digests[number] for number in sorted(out) if digests.get(number)}
+    log = target.log()
+    pushed = {entry.version: entry for entry in log if entry.action in ("push", "canary")}
+    out = sorted(rolled_back_numbers(log))
+    return {number: pushed[number].digest for number in out if number in pushed}
 
 
 def _record(evaluated: Evaluation) -> dict[str, Any]:

@@ -46,8 +46,8 @@ def staged(log: PushLog, source: Path) -> Iterator[Version]:
         StepError: The repository cannot be written.
     """
     repository = log.repository
-    _sweep(repository)
-    with _claimed_number(log) as number:
+    sweep(repository)
+    with claimed_number(log) as number:
         location = f"{repository}/{folder_name(number, Role.STAGED)}"
         if is_uri(repository):
             with files.clear_errors(f"cannot write {repository}", StepError):
@@ -78,9 +78,7 @@ def next_number(log: PushLog) -> int:
     Raises:
         StepError: There is no higher number, or the repository cannot be read.
     """
-    log.refresh()
-    logged = (entry.version for entry in log.entries)
-    highest = max([*_numbers(log.repository), *logged], default=0)
+    highest = _highest(log)
     if highest >= _HIGHEST:
         raise StepError(
             f"{log.repository} uses {highest}, the highest number that a version can have"
@@ -88,15 +86,17 @@ def next_number(log: PushLog) -> int:
     return highest + 1
 
 
-def _numbers(repository: str, claimed: bool = True) -> list[int]:
-    """The numbers that are in use, those that are only claimed too unless told otherwise."""
-    folders_, files_ = listed(repository)
+def _highest(log: PushLog, claimed: bool = True) -> int:
+    """The highest number in use, those that are only claimed too unless told otherwise."""
+    log.refresh()
+    folders_, files_ = listed(log.repository)
     parsed = filter(None, map(parsed_name, (*folders_, *files_)))
-    return [number for number, role in parsed if claimed or role is not Role.CLAIMED]
+    there = (number for number, role in parsed if claimed or role is not Role.CLAIMED)
+    return max([*there, *(entry.version for entry in log.entries)], default=0)
 
 
 @contextlib.contextmanager
-def _claimed_number(log: PushLog) -> Iterator[int]:
+def claimed_number(log: PushLog) -> Iterator[int]:
     """Gives a number for a version that no other push has or gets, on this machine or another."""
     repository = log.repository
     with files.clear_errors(f"cannot write {repository}", StepError):
@@ -108,7 +108,7 @@ def _claimed_number(log: PushLog) -> Iterator[int]:
             if not _make(claim):
                 continue
             # It may have been claimed, published and unclaimed since it was found to be free.
-            if max(_numbers(repository, claimed=False), default=0) < number:
+            if _highest(log, claimed=False) < number:
                 break
             _remove(claim)
     try:
@@ -135,7 +135,7 @@ def _remove(claim: str) -> None:
             Path(claim).rmdir()
 
 
-def _sweep(repository: str) -> None:
+def sweep(repository: str) -> None:
     """Removes what killed pushes have left."""
     if not is_uri(repository):
         remove_temporary(Path(repository), older_than=_LONGEST_COPY)

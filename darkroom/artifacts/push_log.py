@@ -191,6 +191,18 @@ class PushLog:
             files.delete([f"{self._folder}/{_page_name(number - _ENTRIES_OF_A_PAGE)}"])
 
 
+def rolled_back_numbers(entries: Sequence[Entry]) -> set[int]:
+    """The numbers of the versions that were taken out of service and do not serve again.
+
+    Args:
+        entries: A whole log's, oldest first.
+    """
+    out: set[int] = set()
+    for entry in entries:
+        out = (out | set(entry.rolled_back)) - {entry.serving}
+    return out
+
+
 def is_carried_out(repository: str, entry: Entry) -> bool:
     """Whether all that an entry says has been done."""
     return not entry.moves or files.exists(f"{repository}/{FOLDER}/{_done_name(entry)}")

@@ -36,6 +36,7 @@ class RepositoryTarget:
     """
 
     FORM = "a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers"
+    TAKES_CANARIES = True
 
     def __init__(self, destination: str, before: changes.Before | None = None) -> None:
         self._repository = (
@@ -69,7 +70,7 @@ class RepositoryTarget:
 
         with staged(log, model.folder) as version:
             self._check_copy(version, model)
-            entry = changes.publish(log, version, traffic, _facts(model), self._before)
+            entry = changes.publish(log, version, traffic, facts_of(model), self._before)
         role = Role.SERVED if entry.canary is None else Role.CANARY
         name = model_repository.folder_name(version.number, role)
         return pushed_version(Version(version.number, f"{self._repository}/{name}"))
@@ -162,7 +163,7 @@ class RepositoryTarget:
             _log.warning("%s holds no complete model and is ignored", version.location)
 
 
-def _facts(model: Model) -> dict[str, Any]:
+def facts_of(model: Model) -> dict[str, Any]:
     """What the log's entry of a push says of the model."""
     record = model.manifest.get(PUSHED, {})
     evaluation = record.get("evaluation", {})

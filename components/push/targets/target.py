@@ -43,6 +43,9 @@ class PushTarget(Protocol):
     FORM: str
     """How its destinations are written, for messages: `a folder, such as served/flowers`."""
 
+    TAKES_CANARIES: bool
+    """Whether a version may get a share of the requests; else `traffic` is always 100."""
+
     def __init__(self, destination: str) -> None:
         """Takes the destination."""
 

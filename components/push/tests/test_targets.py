@@ -47,10 +47,11 @@ def test_a_new_target_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         settings = validate_settings(PushSettings, {"destination": "shelf://attic"}, "push")
         assert settings.destination == "shelf://attic"
         message = (
-            "setting 'push.destination': no push target takes 'shelff://attic', expected a KServe "
-            "InferenceService, such as kserve://NAMESPACE/NAME?storage=gs://my-bucket/served/flowers"
-            " or a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers or "
-            "shelf://ROOM or vertex://PROJECT/LOCATION/NAME?storage=gs://my-bucket/served/flowers; "
+            "setting 'push.destination': no push target takes 'shelff://attic', expected a folder "
+            "of archives, such as archive://releases/flowers or a KServe InferenceService, such as "
+            "kserve://NAMESPACE/NAME?storage=gs://my-bucket/served/flowers or a folder or bucket, "
+            "such as served/flowers or gs://my-bucket/served/flowers or shelf://ROOM or "
+            "vertex://PROJECT/LOCATION/NAME?storage=gs://my-bucket/served/flowers; "
             "did you mean 'shelf://'? (got 'shelff://attic')"
         )
         with pytest.raises(SettingsError) as caught:

@@ -47,6 +47,7 @@ class KServeTarget:
     """
 
     FORM = destinations.FORM
+    TAKES_CANARIES = True
 
     def __init__(self, destination: str) -> None:
         self._destination = destinations.parsed_destination(destination)

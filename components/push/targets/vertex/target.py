@@ -37,6 +37,7 @@ class VertexTarget:
     """
 
     FORM = FORM
+    TAKES_CANARIES = True
 
     def __init__(self, destination: str) -> None:
         self._destination = parsed_destination(destination)
