@@ -9,7 +9,7 @@ from typing import Any
 from components.push.sbom import bill_of_materials
 from components.push.targets.target import PUSHED
 from darkroom.artifacts.evaluation import MODEL_CARD_FILE, Evaluation
-from darkroom.artifacts.manifest import MANIFEST, digest_of
+from darkroom.artifacts.manifest import MANIFEST, README, digest_of
 from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT, Model
 from darkroom.artifacts.proof import FOLDER as PROOF
 from darkroom.artifacts.proof import Proof, file_digests, write_proof
@@ -59,7 +59,7 @@ def build_candidate(
     beside.mkdir()
     card = evaluation.folder / MODEL_CARD_FILE
     if card.is_file():
-        shutil.copyfile(card, beside / MODEL_CARD_FILE)
+        shutil.copyfile(card, folder / README)
     write_text(beside / "sbom.cdx.json", bill_of_materials("image classifier", model, digests))
     write_proof(folder, proof, _verdict(evaluation), digests)
     if signing_key is not None:

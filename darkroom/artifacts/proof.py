@@ -1,7 +1,7 @@
 """A model's proof: photographs with the answers that it must give, wherever it is served.
 
 It lies in the folder `proof` of a pushed version: the photographs, `answers.json`, the verdict of
-the evaluation, the model card, the bill of materials, and the digests of all files of the version.
+the evaluation, the bill of materials, and the digests of all files of the version.
 `darkroom verify` sends the photographs to a server and compares.
 """
 

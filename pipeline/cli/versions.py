@@ -73,7 +73,9 @@ def promote(
     ] = None,
     limits: Annotated[
         list[str] | None,
-        typer.Option("--limit", metavar="NAME=VALUE", help="error_increase, slowdown, ..."),
+        typer.Option(
+            "--limit", metavar="NAME=VALUE", help="error_increase, slowdown or accuracy_loss."
+        ),
     ] = None,
 ) -> None:
     """Make the canary the version that serves, or give it another share of requests.

@@ -25,6 +25,13 @@ from darkroom.records.tfrecord import write_record
 from darkroom.tests.google_account import tls_keys  # noqa: F401
 
 LABELS = ["dark", "light"]
+CARD = """---
+pipeline_tag: image-classification
+tags: [darkroom]
+---
+
+# Greys
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +184,7 @@ def save_evaluation(folder: Path, model: Path, examples: Path, blessed: bool = T
         "model_digest": folder_digest(model),
         "settings": {},
     }
+    (folder / "model_card.md").write_text(CARD)
     write_manifest(folder, EVALUATION_KIND, content)
 
 

@@ -80,6 +80,14 @@ def test_a_version_carries_test_photographs_and_the_evaluations_answers(
     assert folder_digest(version) == folder_digest(candidate.model)
 
 
+def test_a_version_is_a_folder_as_hugging_faces_hub_has_them(version: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(version / "README.md")
+    assert (card.data.pipeline_tag, card.data.tags) == ("image-classification", ["darkroom"])
+    assert card.text.strip() == "# Greys"
+
+
 def test_tf_serving_finds_its_warm_up_requests(version: Path) -> None:
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
