@@ -2,10 +2,12 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import hashlib
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -26,15 +28,19 @@ from components.push.tests.conftest import (
     save_examples,
     save_model,
 )
+from components.push.verify import verify_server
 
 pytestmark = pytest.mark.slow
 
 PHOTOGRAPHS = 900
+KEY = "a key of this test"
+WITH_KEY = {"Authorization": f"Bearer {KEY}"}
 
 
 def darkroom(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipeline.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"DARKROOM_API_KEY": KEY}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def photographs() -> list[bytes]:
@@ -64,10 +70,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(served: Path) -> Iterator[str]:
-    from components.serve.tests.server_process import free_port
-
-    port = free_port()
-    settings = {"sample": {"folder": str(served.parent / "samples"), "rate": 1.0}}
+    """The model's address at a server that wants a key; its gRPC port is the next one."""
+    port = free_ports()
+    keys = served.parent / "keys.txt"
+    keys.write_text(f"{KEY}\n")
+    settings = {
+        "sample": {"folder": str(served.parent / "samples"), "rate": 1.0},
+        "api_keys": str(keys),
+        "grpc_port": port + 1,
+    }
     command = [sys.executable, "-m", "components.serve", str(served), "--name", "greys"]
     options = ["--port", str(port), "--settings", json.dumps(settings), "--poll-seconds", "0.5"]
     process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
@@ -84,9 +95,20 @@ def server(served: Path) -> Iterator[str]:
         process.wait()
 
 
+def free_ports() -> int:
+    """A port that is free, as the next one is."""
+    while True:
+        with socket.socket() as probe, socket.socket() as other:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            with contextlib.suppress(OSError, OverflowError):
+                other.bind(("127.0.0.1", port + 1))
+                return port
+
+
 def states(address: str) -> list[str]:
     try:
-        found = httpx.get(address).json()["model_version_status"]
+        found = httpx.get(address, headers=WITH_KEY).json()["model_version_status"]
     except httpx.HTTPError:
         return []
     return [each["state"] for each in found]
@@ -95,7 +117,10 @@ def states(address: str) -> list[str]:
 def ask(address: str) -> list[str]:
     """Asks for all photographs; their digests."""
     images = photographs()
-    with httpx.Client() as client, concurrent.futures.ThreadPoolExecutor(4) as threads:
+    with (
+        httpx.Client(headers=WITH_KEY) as client,
+        concurrent.futures.ThreadPoolExecutor(4) as threads,
+    ):
 
         def one(image: bytes) -> None:
             instance = {"b64": base64.b64encode(image).decode()}
@@ -103,6 +128,20 @@ def ask(address: str) -> list[str]:
 
         list(threads.map(one, images))
     return [hashlib.sha256(image).hexdigest() for image in images]
+
+
+def test_the_key_is_sent_through_every_door(
+    served: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(server.split(":")[2].split("/")[0])
+    doors = (server, server.replace("/v1/", "/v2/"), f"grpc://127.0.0.1:{port + 1}/greys")
+    for address in doors:
+        monkeypatch.delenv("DARKROOM_API_KEY", raising=False)
+        refused = verify_server(address, str(served / "1"))
+        assert all("no API key" in comparison.in_words() for comparison in refused)
+        monkeypatch.setenv("DARKROOM_API_KEY", KEY)
+        answers = verify_server(address, str(served))
+        assert all(comparison.agrees for comparison in answers)
 
 
 def test_a_canary_is_promoted_once_there_is_evidence(served: Path, server: str) -> None:
@@ -146,7 +185,7 @@ def test_a_canary_that_gives_other_answers_is_taken_back(served: Path, server: s
     push(third.examples, third.model, third.evaluation, settings, pushed=folder / "pushed3")
     better = ("promote", served, "--if-better", "--server", server)
     deadline = time.monotonic() + 60
-    while '"3"' not in httpx.get(server).text:
+    while '"3"' not in httpx.get(server, headers=WITH_KEY).text:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     answers = served / ".canary-3" / "proof" / "answers.json"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from components.push.doors.credentials import headers_for
 from components.push.doors.door import TIMEOUT, NoSuchServiceError
 from components.push.doors.numbers import is_here
 from darkroom.errors import StepError
@@ -27,6 +28,8 @@ class GrpcDoor:
         self._channel = grpc.insecure_channel(address, options)
         self._stub = stub(self._channel)
         self._model = model
+        headers = headers_for(f"grpc://{address}")
+        self._metadata = [(name.lower(), value) for name, value in headers.items()]
 
     def _call(self, method: str, request: Any) -> Any:
         """The answer to a request.
@@ -38,7 +41,7 @@ class GrpcDoor:
         import grpc
 
         try:
-            return getattr(self._stub, method)(request, timeout=TIMEOUT)
+            return getattr(self._stub, method)(request, timeout=TIMEOUT, metadata=self._metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 raise NoSuchServiceError(f"{self.name} does not speak this protocol") from None
