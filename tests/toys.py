@@ -54,6 +54,7 @@ class ToyTarget:
     """A file of digests, a line a version."""
 
     FORM = "toy:///FILE"
+    TAKES_CANARIES = False
 
     def __init__(self, destination):
         self._file = Path(destination.removeprefix("toy://"))
@@ -63,7 +64,7 @@ class ToyTarget:
         """By its scheme."""
         return destination.startswith("toy://")
 
-    def publish(self, model, record, traffic=100):
+    def publish(self, model, traffic=100):
         """Appends the digest."""
         with self._file.open("a") as file:
             file.write(model.manifest["digest"] + "\\n")

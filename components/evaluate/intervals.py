@@ -3,21 +3,14 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-CONFIDENCE = 0.95
+from darkroom.anytime import CONFIDENCE, Interval
+
 REPLICATES = 1000
 _DEVIATIONS = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-
-
-class Interval(NamedTuple):
-    """Where a difference lies with 95 % confidence."""
-
-    low: float
-    high: float
 
 
 def mcnemar(newly_right: int, newly_wrong: int) -> float:

@@ -1,49 +1,70 @@
 """A version as it will be pushed: the model, its proof, warm-up requests, card and signature."""
 
+import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.push.sbom import bill_of_materials
+from components.push.targets.target import PUSHED
 from darkroom.artifacts.evaluation import MODEL_CARD_FILE, Evaluation
+from darkroom.artifacts.manifest import MANIFEST, README, digest_of
 from darkroom.artifacts.model import IMAGE_BYTES, SERVING_DEFAULT, Model
 from darkroom.artifacts.proof import FOLDER as PROOF
 from darkroom.artifacts.proof import Proof, file_digests, write_proof
 from darkroom.artifacts.signature import sign_version
+from darkroom.errors import StepError
 from darkroom.records.tfrecord import write_record
-from darkroom.storage.atomic import write_text
+from darkroom.storage.atomic import write_json, write_text
 
 WARM_UP = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TF Serving looks for requests to send itself before it serves a version."""
 
 
 def build_candidate(
-    model: Model, evaluation: Evaluation, proof: Proof, signing_key: str | None, folder: Path
-) -> None:
-    """Writes a version's files, all but its manifest.
+    model: Model,
+    evaluation: Evaluation,
+    proof: Proof,
+    record: Mapping[str, Any],
+    signing_key: str | None,
+    folder: Path,
+) -> Model:
+    """Writes a version's files, the signature of all others last.
 
     Args:
         model: The model.
         evaluation: Its evaluation.
         proof: What it must answer.
+        record: The entry `pushed` of its manifest; JSON values.
         signing_key: File of the private key that signs them, if any does.
         folder: Where they go; empty.
 
+    Returns:
+        The version, as it will be pushed.
+
     Raises:
         SettingsError: The key cannot be read.
+        StepError: The copy of the model is damaged.
     """
     shutil.copytree(model.folder, folder, dirs_exist_ok=True)
+    digests = file_digests(folder)
+    digests.pop(MANIFEST)
+    if digest_of(digests) != model.manifest["digest"]:
+        raise StepError(f"the copy of {model.folder} in {folder} is damaged; push again")
+    manifest = {**model.manifest, PUSHED: record}
+    write_json(folder / MANIFEST, manifest)
     _write_warm_up(folder / WARM_UP, proof)
     beside = folder / PROOF
     beside.mkdir()
     card = evaluation.folder / MODEL_CARD_FILE
     if card.is_file():
-        shutil.copyfile(card, beside / MODEL_CARD_FILE)
-    bill = bill_of_materials("image classifier", model, file_digests(model.folder))
-    write_text(beside / "sbom.cdx.json", bill)
-    write_proof(folder, proof, _verdict(evaluation))
+        shutil.copyfile(card, folder / README)
+    write_text(beside / "sbom.cdx.json", bill_of_materials("image classifier", model, digests))
+    write_proof(folder, proof, _verdict(evaluation), digests)
     if signing_key is not None:
         sign_version(folder, Path(signing_key))
+    return dataclasses.replace(model, folder=folder, manifest=manifest)
 
 
 def _verdict(evaluation: Evaluation) -> dict[str, Any]:

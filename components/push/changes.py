@@ -32,7 +32,6 @@ from darkroom.artifacts.push_log import (
     Entry,
     PushLog,
     is_carried_out,
-    last_entry,
     mark_as_carried_out,
 )
 from darkroom.artifacts.traffic import canary_traffic, find_canary
@@ -49,7 +48,7 @@ Before = Callable[[Entry], None]
 
 
 def publish(
-    repository: str,
+    log: PushLog,
     staged: Version,
     traffic: int,
     facts: Mapping[str, Any],
@@ -61,12 +60,13 @@ def publish(
     requests, whatever share was asked for.
 
     Args:
-        repository: Path or URI.
+        log: The repository's log.
         staged: The version.
         traffic: The share of requests that it gets, in percent.
         facts: Further fields of the log's entry.
         before: What is done before the change is logged.
     """
+    repository = log.repository
 
     def plan() -> Entry:
         serving = serving_version(repository)
@@ -83,16 +83,16 @@ def publish(
         number = staged.number
         return Entry("canary", number, serving.number, number, traffic, moves=moves, **facts)
 
-    return _changed(repository, plan, before)
+    return change(log, plan, before)
 
 
 def promote(
-    repository: str, traffic: int = 100, reason: str = "", before: Before | None = None
+    log: PushLog, traffic: int = 100, reason: str = "", before: Before | None = None
 ) -> Entry:
     """Makes the canary the version that serves, or gives it another share of requests.
 
     Args:
-        repository: Path or URI.
+        log: The repository's log.
         traffic: The share of requests that it gets, in percent; from 100 on it serves.
         reason: Why, for the log.
         before: What is done before the change is logged.
@@ -100,6 +100,7 @@ def promote(
     Raises:
         StepError: There is no canary, or a higher version serves already.
     """
+    repository = log.repository
 
     def plan() -> Entry:
         canary = find_canary(repository)
@@ -117,16 +118,16 @@ def promote(
         moves = [(canary.name, folder_name(canary.number, Role.SERVED))]
         return Entry("promote", canary.number, canary.number, moves=moves, reason=reason)
 
-    return _changed(repository, plan, before, completes="promote" if traffic >= 100 else "")
+    return change(log, plan, before, completes="promote" if traffic >= 100 else "")
 
 
 def roll_back(
-    repository: str, to: int | None = None, reason: str = "", before: Before | None = None
+    log: PushLog, to: int | None = None, reason: str = "", before: Before | None = None
 ) -> Entry:
     """Takes the canary back, or goes back to an earlier version, for good.
 
     Args:
-        repository: Path or URI.
+        log: The repository's log.
         to: The number of the version that is to serve, which may have been rolled back itself; all
             above it are taken out of service. By default the canary is, and where there is none,
             the version that serves, for the next whole one below it.
@@ -136,6 +137,7 @@ def roll_back(
     Raises:
         StepError: There is no version to go back to.
     """
+    repository = log.repository
 
     def plan() -> Entry:
         canary, serving = find_canary(repository), serving_version(repository)
@@ -155,25 +157,26 @@ def roll_back(
             version=max(version.number for version in (*gone, target)),
             serving=target.number,
             canary=stays.number if stays else None,
-            traffic=canary_traffic(repository) if stays else 0,
+            traffic=canary_traffic(stays, log.last),
             rolled_back=sorted({version.number for version in gone}, reverse=True),
             moves=[*moves, *_moves(spellings, Role.ROLLED_BACK)],
             reason=reason,
         )
 
-    return _changed(repository, plan, before, completes="rollback" if to is None else "")
+    return change(log, plan, before, completes="rollback" if to is None else "")
 
 
-def prune(repository: str, keep: int) -> list[int]:
+def prune(log: PushLog, keep: int) -> list[int]:
     """Removes all but the newest versions; never the one that serves, nor the canary.
 
     Args:
-        repository: Path or URI.
+        log: The repository's log.
         keep: How many stay, those out of service counted.
 
     Returns:
         The numbers of the removed versions.
     """
+    repository = log.repository
     removed: list[int] = []
 
     def plan() -> Entry | None:
@@ -192,11 +195,11 @@ def prune(repository: str, keep: int) -> list[int]:
             version=serving.number,
             serving=serving.number,
             canary=canary.number if canary else None,
-            traffic=canary_traffic(repository),
+            traffic=canary_traffic(canary, log.last),
             moves=_moves(gone, Role.PRUNED),
         )
 
-    _changed(repository, plan)
+    change(log, plan)
     remove_pruned(repository)
     return removed
 
@@ -211,17 +214,16 @@ def remove_pruned(repository: str) -> None:
             folders.delete_folder(version.location)
 
 
-def complete(repository: str) -> Entry | None:
+def complete(log: PushLog) -> Entry | None:
     """Carries out what a killed command has only logged; gives its entry if there was any."""
-    last = last_entry(repository)
-    return last if last is not None and _take_over(repository, last) else None
+    return log.last if log.last and _take_over(log.repository, log.last) else None
 
 
 _Planned = TypeVar("_Planned", Entry, Entry | None)
 
 
-def _changed(
-    repository: str,
+def change(
+    log: PushLog,
     plan: Callable[[], _Planned],
     before: Before | None = None,
     completes: str = "",
@@ -229,18 +231,19 @@ def _changed(
     """Plans, logs and carries out a change; the entry as it was logged.
 
     Args:
-        repository: Path or URI.
+        log: The repository's log.
         plan: Gives the entry, or None where nothing is to be done.
         before: What is done before the entry is logged; where it fails, nothing changes.
         completes: An action that is not done again where a killed command has just been completed
             that had begun it.
     """
+    repository = log.repository
     while True:
-        log = PushLog(repository)
+        log.refresh()
         if log.last and _take_over(repository, log.last) and log.last.action == completes:
             return log.last
         entry = _planned(repository, plan)
-        if last_entry(repository) != log.last:
+        if log.refresh():
             continue  # another command changes what the plan was made upon
         if isinstance(entry, StepError):
             raise entry

@@ -1,6 +1,5 @@
 """The push step: publishes a blessed model at a push target."""
 
-import dataclasses
 import logging
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from darkroom.artifacts.manifest import (
     write_manifest,
 )
 from darkroom.artifacts.model import Model, read_model
+from darkroom.artifacts.push_log import rolled_back_numbers
 from darkroom.errors import StepError
 
 _log = logging.getLogger("darkroom.push")
@@ -52,13 +52,15 @@ def push(
         checked, evaluated, read_examples(examples), synthetic=settings.proof == "synthetic"
     )
     with tempfile.TemporaryDirectory() as folder, atomic_artifact(pushed) as temporary:
-        build_candidate(checked, evaluated, proof, settings.signing_key, Path(folder))
-        checked = dataclasses.replace(checked, folder=Path(folder))
-        validate(checked.folder, settings.limits, with_server=settings.try_server)
+        record = _record(evaluated)
+        candidate = build_candidate(
+            checked, evaluated, proof, record, settings.signing_key, Path(folder)
+        )
+        validate(candidate.folder, settings.limits, with_server=settings.try_server)
         target = target_for(settings.destination or str(temporary))
         if settings.rolled_back == "refuse":
-            _refuse_rolled_back(target, checked)
-        published = target.publish(checked, _record(evaluated), settings.traffic)
+            _refuse_rolled_back(target, candidate)
+        published = target.publish(candidate, settings.traffic)
         if settings.keep is not None:
             _prune(target, settings.keep)
         location = published.location
@@ -108,13 +110,10 @@ def _refuse_rolled_back(target: PushTarget, model: Model) -> None:
 
 def _rolled_back_by_log(target: PushTarget) -> dict[int, str | None]:
     """Digests of the versions that were rolled back, those that were removed since too."""
-    digests: dict[int, str | None] = {}
-    out: set[int] = set()
-    for entry in target.log():
-        if entry.action in ("push", "canary"):
-            digests[entry.version] = entry.digest
-        out = (out | set(entry.rolled_back)) - {entry.serving}
-    return {number: digests[number] for number in sorted(out) if digests.get(number)}
+    log = target.log()
+    pushed = {entry.version: entry for entry in log if entry.action in ("push", "canary")}
+    out = sorted(rolled_back_numbers(log))
+    return {number: pushed[number].digest for number in out if number in pushed}
 
 
 def _record(evaluated: Evaluation) -> dict[str, Any]:
@@ -124,6 +123,7 @@ def _record(evaluated: Evaluation) -> dict[str, Any]:
     }
     evaluation = {
         "digest": evaluated.manifest.get("digest"),
+        "blessed": evaluated.blessed,
         "count": evaluated.count,
         "metrics": evaluated.metrics,
         "settings": evaluated.manifest["settings"],

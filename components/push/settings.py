@@ -31,8 +31,8 @@ class PushSettings(Settings):
     `<destination>/<version>/saved_model.pb`; `kserve://NAMESPACE/NAME?storage=gs://...` an
     InferenceService of KServe, `vertex://PROJECT/LOCATION/NAME?storage=gs://...` a model and an
     endpoint of Vertex AI, whose versions' files are in that bucket (docs/pushing.md has their
-    options). Unset: `served/<name>` in the folder of runs for a local run, the step's own artifact
-    on a cluster."""
+    options), `archive://FOLDER` a folder of archives with checksums. Unset: `served/<name>` in the
+    folder of runs for a local run, the step's own artifact on a cluster."""
 
     traffic: int = pydantic.Field(default=100, ge=1, le=100)
     """The share of requests that a new version gets, in percent. Below 100 it is a canary:
@@ -69,6 +69,14 @@ class PushSettings(Settings):
     def _limits_need_the_server(self) -> Self:
         if not self.try_server and self.limits != Limits():
             raise ValueError("limits are those of the server: with try_server false none is held")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _canaries_need_a_target_that_takes_them(self) -> Self:
+        if self.destination is not None and self.traffic < 100:
+            target = target_for(self.destination)
+            if not target.TAKES_CANARIES:
+                raise ValueError(f"{self.destination} takes no canaries: set push.traffic to 100")
         return self
 
     @pydantic.field_validator("destination")

@@ -6,9 +6,9 @@ again.
 """
 
 import contextlib
-import tempfile
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from darkroom.artifacts.model_repository import (
@@ -32,12 +32,12 @@ _LONGEST_COPY = 24 * 3600.0
 
 
 @contextlib.contextmanager
-def staged(repository: str, write: Callable[[Path], None]) -> Iterator[Version]:
+def staged(log: PushLog, source: Path) -> Iterator[Version]:
     """Brings a version's files to a repository, under a new number and a temporary name.
 
     Args:
-        repository: Path or URI; made where it is missing.
-        write: Writes the files into a folder here.
+        log: The log of the repository, which is made where it is missing.
+        source: The folder with the files.
 
     Yields:
         The staged version; its folder is then renamed.
@@ -45,66 +45,70 @@ def staged(repository: str, write: Callable[[Path], None]) -> Iterator[Version]:
     Raises:
         StepError: The repository cannot be written.
     """
-    _sweep(repository)
-    with _claimed_number(repository) as number:
+    repository = log.repository
+    sweep(repository)
+    with claimed_number(log) as number:
         location = f"{repository}/{folder_name(number, Role.STAGED)}"
         if is_uri(repository):
-            with tempfile.TemporaryDirectory() as temporary:
-                write(Path(temporary))
-                with files.clear_errors(f"cannot write {repository}", StepError):
-                    folders.upload_folder(Path(temporary), location, LAST_FILES)
+            with files.clear_errors(f"cannot write {repository}", StepError):
+                folders.upload_folder(source, location, LAST_FILES)
         else:
             with atomic_folder(Path(location), replace=False, durable=True) as folder:
-                write(folder)
+                shutil.copytree(source, folder, dirs_exist_ok=True)
         try:
             yield Version(number, location)
         except BaseException:
-            _drop(repository, location)
+            _drop(log, location)
             raise
 
 
-def _drop(repository: str, location: str) -> None:
+def _drop(log: PushLog, location: str) -> None:
     """Removes a staged version that no entry of the log names."""
     with contextlib.suppress(Exception):  # the first error is the one to tell
         name = location.rpartition("/")[2]
-        moved = [move[0] for entry in PushLog(repository).entries for move in entry.moves]
+        log.refresh()
+        moved = [move[0] for entry in log.entries for move in entry.moves]
         if name not in moved:
             folders.delete_folder(location)
 
 
-def next_number(repository: str) -> int:
+def next_number(log: PushLog) -> int:
     """A number above every one that is or was in use, whatever for.
 
     Raises:
         StepError: There is no higher number, or the repository cannot be read.
     """
-    logged = (entry.version for entry in PushLog(repository).entries)
-    highest = max([*_numbers(repository), *logged], default=0)
+    highest = _highest(log)
     if highest >= _HIGHEST:
-        raise StepError(f"{repository} uses {highest}, the highest number that a version can have")
+        raise StepError(
+            f"{log.repository} uses {highest}, the highest number that a version can have"
+        )
     return highest + 1
 
 
-def _numbers(repository: str, claimed: bool = True) -> list[int]:
-    """The numbers that are in use, those that are only claimed too unless told otherwise."""
-    folders_, files_ = listed(repository)
+def _highest(log: PushLog, claimed: bool = True) -> int:
+    """The highest number in use, those that are only claimed too unless told otherwise."""
+    log.refresh()
+    folders_, files_ = listed(log.repository)
     parsed = filter(None, map(parsed_name, (*folders_, *files_)))
-    return [number for number, role in parsed if claimed or role is not Role.CLAIMED]
+    there = (number for number, role in parsed if claimed or role is not Role.CLAIMED)
+    return max([*there, *(entry.version for entry in log.entries)], default=0)
 
 
 @contextlib.contextmanager
-def _claimed_number(repository: str) -> Iterator[int]:
+def claimed_number(log: PushLog) -> Iterator[int]:
     """Gives a number for a version that no other push has or gets, on this machine or another."""
+    repository = log.repository
     with files.clear_errors(f"cannot write {repository}", StepError):
         if not is_uri(repository):
             Path(repository).mkdir(parents=True, exist_ok=True)
         while True:
-            number = next_number(repository)
+            number = next_number(log)
             claim = f"{repository}/{folder_name(number, Role.CLAIMED)}"
             if not _make(claim):
                 continue
             # It may have been claimed, published and unclaimed since it was found to be free.
-            if max(_numbers(repository, claimed=False), default=0) < number:
+            if _highest(log, claimed=False) < number:
                 break
             _remove(claim)
     try:
@@ -131,7 +135,7 @@ def _remove(claim: str) -> None:
             Path(claim).rmdir()
 
 
-def _sweep(repository: str) -> None:
+def sweep(repository: str) -> None:
     """Removes what killed pushes have left."""
     if not is_uri(repository):
         remove_temporary(Path(repository), older_than=_LONGEST_COPY)

@@ -3,6 +3,7 @@
 As TFX's InfraValidator does, before anything at the destination changes.
 """
 
+import dataclasses
 import logging
 import time
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from components.push.doors.compare import compare
 from components.push.doors.door import Door
+from components.push.doors.exported_forms import ExportedForms
 from components.push.doors.model_server import model_server
 from components.push.doors.plain_tensorflow import PlainTensorflow
 from components.push.settings import Limits
+from darkroom.artifacts.exported import read_exported_forms
 from darkroom.artifacts.proof import Proof, read_proof
 from darkroom.errors import StepError
 
@@ -37,6 +40,7 @@ def validate(candidate: Path, limits: Limits, *, with_server: bool) -> None:
     with PlainTensorflow(candidate) as process:
         for door in process.doors:
             _check(door, proof)
+    check_forms(candidate, proof)
     if not with_server:
         return
     with model_server(candidate) as server:
@@ -53,6 +57,24 @@ def validate(candidate: Path, limits: Limits, *, with_server: bool) -> None:
     _hold("start-up", server.startup_seconds, limits.startup_seconds, "s")
     _hold("p99 of an answer", p99 * 1000, limits.latency_ms, "ms")
     _hold("peak memory", (memory or 0) / 2**20, limits.memory_mb, "MB")
+
+
+def check_forms(candidate: Path, proof: Proof) -> None:
+    """Asks a candidate's further forms for its proof's photographs, each within its distance.
+
+    Args:
+        candidate: The version's folder.
+        proof: Its proof.
+
+    Raises:
+        StepError: One gives other answers, or cannot be run.
+    """
+    forms = read_exported_forms(candidate)
+    if not forms:
+        return
+    with ExportedForms(candidate, forms) as process:
+        for door, form in zip(process.doors, forms, strict=True):
+            _check(door, dataclasses.replace(proof, tolerance=form.tolerance))
 
 
 def _check(door: Door, proof: Proof) -> None:

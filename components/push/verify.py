@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from components.push.doors.addresses import doors_of
 from components.push.doors.compare import Comparison, compare
 from components.push.doors.plain_tensorflow import PlainTensorflow
 from components.push.targets import target_for
-from components.push.targets.repository import RepositoryTarget
-from components.push.targets.target import PushedVersion
-from darkroom.artifacts import model_repository, proof
-from darkroom.artifacts.model_repository import Version
+from components.push.targets.repository import RepositoryTarget, pushed_version
+from components.push.targets.target import PushedVersion, PushTarget
+from darkroom.artifacts import proof
+from darkroom.artifacts.model_repository import own_version
 from darkroom.artifacts.proof import Proof
 from darkroom.artifacts.signature import check_signature
 from darkroom.errors import SettingsError, StepError
@@ -30,12 +31,11 @@ def verify_files(place: str, public_key: Path | None = None) -> Sequence[Compari
         SettingsError: There is no version.
         StepError: It has no proof, or its files are not what they were.
     """
-    version = _serving(place)
-    with read_folder(version.location) as folder:
+    with _files(*_serving(place)) as folder:
         changed = proof.changed_files(folder)
         if changed:
             names = changed[0] + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
-            raise StepError(f"{version.location} was changed since it was pushed: {names}")
+            raise StepError(f"{place} was changed since it was pushed: {names}")
         if public_key is not None:
             check_signature(folder, public_key)
         read = proof.read_proof(folder)
@@ -57,11 +57,11 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
         SettingsError: The address has no known form, or there is no version.
         StepError: The version has no proof, or the server speaks none of the protocols.
     """
-    serving = _serving(place)
-    if public_key is not None:
-        with read_folder(serving.location) as folder:
+    target, serving = _serving(place)
+    with _files(target, serving) as folder:
+        if public_key is not None:
             check_signature(folder, public_key)
-    photographs = proof.read_proof(serving.location)
+        photographs = proof.read_proof(folder)
 
     @functools.cache
     def proof_of(number: int | None) -> Proof:
@@ -69,7 +69,8 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
             return photographs
         for version in _versions(place):
             if version.number == number:
-                return proof.read_proof(version.location)
+                with _files(target, version) as folder:
+                    return proof.read_proof(folder)
         raise StepError(f"version {number} answers at {address}, which is not at {place}")
 
     found = []
@@ -82,15 +83,28 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
     return present
 
 
-def _serving(place: str) -> Version:
+def _serving(place: str) -> tuple[PushTarget, PushedVersion]:
+    """The version that a place is, or the one that serves there, and its target."""
     place = place.rstrip("/") or place
-    if RepositoryTarget.accepts(place) and model_repository.is_complete(place):
-        parsed = model_repository.parsed_name(Path(place).name)
-        return Version(parsed[0] if parsed else 1, place)
-    current = target_for(place).current()
+    if RepositoryTarget.accepts(place) and (itself := own_version(place)) is not None:
+        return RepositoryTarget(place), pushed_version(itself)
+    target = target_for(place)
+    current = target.current()
     if current is None:
         raise SettingsError(f"there is no model at {place}")
-    return Version(current.number, current.location)
+    return target, current
+
+
+@contextlib.contextmanager
+def _files(target: PushTarget, version: PushedVersion) -> Iterator[Path]:
+    """A version's files on this machine: its own, or a copy of them while it is used."""
+    if own_version(version.location) is not None:
+        with read_folder(version.location) as folder:
+            yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        target.fetch(version, Path(temporary) / "version")
+        yield Path(temporary) / "version"
 
 
 def _versions(place: str) -> Iterator[PushedVersion]:

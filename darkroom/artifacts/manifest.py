@@ -25,8 +25,10 @@ CURRENT_PROVENANCE: contextvars.ContextVar[Mapping[str, Any] | None] = contextva
 )
 """That entry, while a step runs; `darkroom.artifacts.provenance` sets it."""
 
-ADDED_BY_PUSH = ("proof", "assets.extra")
-"""Folders that a pushed version has beside the model's own files."""
+README = "README.md"
+"""The model card of a pushed version, where Hugging Face's hub looks for it."""
+ADDED_BY_PUSH = ("proof", "assets.extra", README)
+"""Folders and files that a pushed version has beside the model's own."""
 
 _LAST = ("saved_model.pb", MANIFEST)
 """Files that a model server, or our own readers, take for the sign that a folder is complete."""

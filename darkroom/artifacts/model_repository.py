@@ -95,6 +95,18 @@ def parsed_name(name: str) -> tuple[int, Role] | None:
     return int(match[2]), Role.ROLLED_BACK if match[1] == "withdrawn" else Role(match[1])
 
 
+def own_version(location: str | Path) -> Version | None:
+    """The version that a folder itself is; None where it holds no complete SavedModel.
+
+    Args:
+        location: Path or URI of a folder: its number is the one that its name says, 1 if none.
+    """
+    if not is_complete(location):
+        return None
+    parsed = parsed_name(Path(location).name)
+    return Version(parsed[0] if parsed else 1, str(location))
+
+
 def find_versions(repository: str | Path, role: Role = Role.SERVED) -> list[Version]:
     """The complete versions in a repository, the highest first.
 

@@ -1,7 +1,7 @@
 """A model's proof: photographs with the answers that it must give, wherever it is served.
 
 It lies in the folder `proof` of a pushed version: the photographs, `answers.json`, the verdict of
-the evaluation, the model card, the bill of materials, and the digests of all files of the version.
+the evaluation, the bill of materials, and the digests of all files of the version.
 `darkroom verify` sends the photographs to a server and compares.
 """
 
@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 TOLERANCE = 1e-5
 """Largest difference of a probability from the evaluation's; all doors run the same graph."""
 _ANSWERS, _VERDICT, _DIGESTS = "answers.json", "verdict.json", "digests.json"
-_WRITTEN_AFTER = (f"{FOLDER}/{_DIGESTS}", SIGNATURE, MANIFEST)
+_WRITTEN_AFTER = (f"{FOLDER}/{_DIGESTS}", SIGNATURE)
 """Files that the digests cannot hold."""
 
 
@@ -69,13 +69,16 @@ class _Answers(pydantic.BaseModel):
     photographs: list[_Row] = pydantic.Field(min_length=1)
 
 
-def write_proof(version: Path, proof: Proof, verdict: Mapping[str, Any]) -> None:
+def write_proof(
+    version: Path, proof: Proof, verdict: Mapping[str, Any], digests: Mapping[str, str]
+) -> None:
     """Writes the folder `proof` of a version, the digests last.
 
     Args:
-        version: The version's folder, otherwise complete but for its manifest.
+        version: The version's folder, otherwise complete.
         proof: What it must hold.
         verdict: What the evaluation said of the model; JSON values.
+        digests: SHA-256 of those of its files whose digests are known already, by path.
     """
     folder = version / FOLDER
     (folder / "photographs").mkdir(parents=True, exist_ok=True)
@@ -96,7 +99,7 @@ def write_proof(version: Path, proof: Proof, verdict: Mapping[str, Any]) -> None
     }
     write_json(folder / _ANSWERS, answers)
     write_json(folder / _VERDICT, verdict)
-    write_json(folder / _DIGESTS, file_digests(version))
+    write_json(folder / _DIGESTS, file_digests(version, digests))
 
 
 def read_proof(version: str | Path) -> Proof:
@@ -150,11 +153,23 @@ def changed_files(version: Path) -> list[str]:
     except (OSError, ValueError):
         raise StepError(f"{version} has no digests in {FOLDER}/") from None
     found = file_digests(version)
+    if MANIFEST not in expected:  # of a release that wrote it after the digests
+        found.pop(MANIFEST, None)
     return sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
 
 
-def file_digests(version: Path) -> dict[str, str]:
-    """SHA-256 of a version's files by path, all but those that are written after its digests."""
+def file_digests(version: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """SHA-256 of a version's files by path, all but those that are written after its digests.
+
+    Args:
+        version: The version's folder.
+        known: Digests that need not be computed again.
+    """
+    known = known or {}
     files = sorted(path for path in version.rglob("*") if path.is_file())
     names = {path.relative_to(version).as_posix(): path for path in files}
-    return {name: file_digest(path) for name, path in names.items() if name not in _WRITTEN_AFTER}
+    return {
+        name: known.get(name) or file_digest(path)
+        for name, path in names.items()
+        if name not in _WRITTEN_AFTER
+    }

@@ -8,8 +8,12 @@ the one before it. Each entry holds the digest of the file before: a changed or 
 An entry says which folders take another name (`moves`) and is written before they do; once they
 have, a file `.done` stands beside it. What a killed command has left undone, the next one does
 first. The newest entry alone could be changed without a trace.
+
+Every fifty entries there is a page, `.000050.jsonl`: all of them so far in one file, so that who
+reads a long log asks a store for some files only. What it holds is checked as the entries are.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import getpass
@@ -20,16 +24,16 @@ import re
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.model_repository import listed
 from darkroom.errors import StepError
 from darkroom.storage import files
-from darkroom.storage.paths import is_uri
 
 FOLDER = "push_log"
 _FILE = re.compile(r"([0-9]{6,})\.json")
+_PAGE = re.compile(r"\.([0-9]{6,})\.jsonl")
+_ENTRIES_OF_A_PAGE = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Entry:
         digest: The version's model, where known.
         run: The run that made it, where known.
         metrics: The version's metrics, where it was pushed.
+        verdict: What the evaluation said of it, where it was pushed: `blessed`, and `champion`, the
+            name of what it was compared with, or None.
         reason: Why, in words; empty where nobody said.
         time: When, in UTC, as ISO 8601.
         who: The person and machine.
@@ -65,6 +71,7 @@ class Entry:
     digest: str | None = None
     run: str | None = None
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    verdict: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reason: str = ""
     time: str = ""
     who: str = ""
@@ -78,35 +85,77 @@ class PushLog:
 
     Args:
         repository: Path or URI of the repository.
+        known: What was read of it earlier: only newer entries are read then.
 
     Attributes:
-        entries: Oldest first.
+        repository: Path or URI of the repository.
 
     Raises:
         StepError: It cannot be read, or an entry was changed or removed.
     """
 
-    def __init__(self, repository: str) -> None:
+    def __init__(self, repository: str, known: "PushLog | None" = None) -> None:
+        self.repository = repository
         self._folder = f"{repository}/{FOLDER}"
-        self._last_digest = ""
-        self.entries: list[Entry] = []
-        with files.clear_errors(f"cannot read {self._folder}", StepError):
-            for name in _file_names(self._folder):
-                self._add(name, _read(f"{self._folder}/{name}"))
+        self._read: list[tuple[Entry, bytes]] = [] if known is None else list(known._read)
+        self.refresh()
 
-    def _add(self, name: str, content: bytes) -> None:
-        entry = _parsed(content, f"{self._folder}/{name}")
-        if name != _name(len(self.entries) + 1) or entry.previous != self._last_digest:
-            raise StepError(
-                f"{self._folder}/{name} does not follow the entry before it: the log was changed"
-            )
-        self.entries.append(entry)
-        self._last_digest = hashlib.sha256(content).hexdigest()
+    @property
+    def entries(self) -> list[Entry]:
+        """The entries, oldest first."""
+        return [entry for entry, _ in self._read]
 
     @property
     def last(self) -> Entry | None:
         """The newest entry."""
-        return self.entries[-1] if self.entries else None
+        return self._read[-1][0] if self._read else None
+
+    def refresh(self) -> bool:
+        """Reads the entries that were written since; whether there are any.
+
+        Raises:
+            StepError: They cannot be read, or an entry was changed or removed.
+        """
+        before = len(self._read)
+        with files.clear_errors(f"cannot read {self._folder}", StepError):
+            _, present = listed(self._folder)
+            names = sorted(filter(_FILE.fullmatch, present))
+            for number, name in enumerate(names, 1):
+                if name != _name(number):
+                    raise self._changed(name)
+            if len(names) < before:
+                raise self._changed(_name(before))
+            self._read_pages(sorted(filter(_PAGE.fullmatch, present)))
+            locations = [f"{self._folder}/{name}" for name in names[len(self._read) :]]
+            contents = files.read_several(locations)
+            for location, content in zip(locations, contents, strict=True):
+                self._add(location, content)
+        return len(self._read) > before
+
+    def _read_pages(self, names: Sequence[str]) -> None:
+        """Reads what is new in the newest page, if that has anything new."""
+        known = len(self._read)
+        if not names or int(names[-1].split(".")[1]) <= known:
+            return
+        location = f"{self._folder}/{names[-1]}"
+        with contextlib.suppress(FileNotFoundError):  # a newer one has taken its place meanwhile
+            for line in files.read_bytes(location).splitlines(keepends=True)[known:]:
+                self._add(location, line)
+
+    def _add(self, location: str, content: bytes) -> None:
+        entry = _parsed(content, location)
+        if (entry.number, entry.previous) != (len(self._read) + 1, self._last_digest):
+            raise self._changed(location.rpartition("/")[2])
+        self._read.append((entry, content))
+
+    def _changed(self, name: str) -> StepError:
+        return StepError(
+            f"{self._folder}/{name} does not follow the entry before it: the log was changed"
+        )
+
+    @property
+    def _last_digest(self) -> str:
+        return hashlib.sha256(self._read[-1][1]).hexdigest() if self._read else ""
 
     def append(self, entry: Entry) -> bool:
         """Writes an entry after those that were read, with the time and who wrote it.
@@ -120,16 +169,38 @@ class PushLog:
             who=f"{_user()}@{socket.gethostname()}",
             previous=self._last_digest,
             id=uuid.uuid4().hex,
-            number=len(self.entries) + 1,
+            number=len(self._read) + 1,
         )
         text = json.dumps(_without_nan(dataclasses.asdict(complete)), ensure_ascii=False)
-        content, name = text.encode() + b"\n", _name(complete.number)
-        location = f"{self._folder}/{name}"
+        content = text.encode() + b"\n"
+        location = f"{self._folder}/{_name(complete.number)}"
         # A client that tries again, since an answer was lost, finds its own file there.
-        if not files.create(location, content) and _read(location) != content:
+        if not files.create(location, content) and files.read_bytes(location) != content:
             return False
-        self._add(name, content)
+        self._add(location, content)
+        if complete.number % _ENTRIES_OF_A_PAGE == 0:
+            self._write_page()
         return True
+
+    def _write_page(self) -> None:
+        """Writes all entries so far into one file, and removes the page before it."""
+        number = len(self._read)
+        with contextlib.suppress(Exception):  # without it, reading takes longer
+            content = b"".join(content for _, content in self._read)
+            files.create(f"{self._folder}/{_page_name(number)}", content)
+            files.delete([f"{self._folder}/{_page_name(number - _ENTRIES_OF_A_PAGE)}"])
+
+
+def rolled_back_numbers(entries: Sequence[Entry]) -> set[int]:
+    """The numbers of the versions that were taken out of service and do not serve again.
+
+    Args:
+        entries: A whole log's, oldest first.
+    """
+    out: set[int] = set()
+    for entry in entries:
+        out = (out | set(entry.rolled_back)) - {entry.serving}
+    return out
 
 
 def is_carried_out(repository: str, entry: Entry) -> bool:
@@ -146,20 +217,11 @@ def mark_as_carried_out(repository: str, entry: Entry) -> None:
 def last_entry(repository: str) -> Entry | None:
     """The newest entry of a repository's log, without reading the others."""
     folder = f"{repository}/{FOLDER}"
-    newest = max(_file_names(folder), default=None)
+    newest = max(filter(_FILE.fullmatch, listed(folder)[1]), default=None)
     if newest is None:
         return None
     with files.clear_errors(f"cannot read {folder}/{newest}", StepError):
-        return _parsed(_read(f"{folder}/{newest}"), f"{folder}/{newest}")
-
-
-def _file_names(folder: str) -> list[str]:
-    _, names = listed(folder)
-    return sorted(filter(_FILE.fullmatch, names))
-
-
-def _read(location: str) -> bytes:
-    return files.read_bytes(location) if is_uri(location) else Path(location).read_bytes()
+        return _parsed(files.read_bytes(f"{folder}/{newest}"), f"{folder}/{newest}")
 
 
 def _parsed(content: bytes, location: str) -> Entry:
@@ -174,6 +236,10 @@ def _parsed(content: bytes, location: str) -> Entry:
 
 def _name(number: int) -> str:
     return f"{number:06d}.json"
+
+
+def _page_name(number: int) -> str:
+    return f".{number:06d}.jsonl"
 
 
 def _done_name(entry: Entry) -> str:

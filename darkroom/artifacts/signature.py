@@ -1,12 +1,11 @@
-"""The signature of a pushed version, by the OpenSSF's model signing: of all files but two.
+"""The signature of a pushed version, by the OpenSSF's model signing: of all its other files.
 
 Anybody can check it without Darkroom: `model_signing verify key VERSION --signature
-VERSION/proof/model.sig --public-key KEY --ignore-paths VERSION/manifest.json`.
+VERSION/proof/model.sig --public-key KEY`.
 """
 
 from pathlib import Path
 
-from darkroom.artifacts.manifest import MANIFEST
 from darkroom.errors import SettingsError, StepError
 
 SIGNATURE = "proof/model.sig"
@@ -14,7 +13,7 @@ SIGNATURE = "proof/model.sig"
 
 
 def sign_version(version: Path, private_key: Path) -> None:
-    """Signs a version's files, all but its manifest, which is written afterwards.
+    """Signs a version's files; none is written afterwards.
 
     Args:
         version: Its folder.
@@ -61,5 +60,5 @@ def check_signature(version: Path, public_key: Path) -> None:
 def _hashing(version: Path) -> object:
     from model_signing import hashing
 
-    left_out = [version / MANIFEST, version / SIGNATURE]
-    return hashing.Config().set_ignored_paths(paths=left_out, ignore_git_paths=False)
+    itself = [version / SIGNATURE]
+    return hashing.Config().set_ignored_paths(paths=itself, ignore_git_paths=False)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from darkroom.artifacts.model_repository import Role, Version, find_versions
-from darkroom.artifacts.push_log import last_entry
+from darkroom.artifacts.push_log import Entry
 
 
 def find_canary(repository: str | Path) -> Version | None:
@@ -11,13 +11,13 @@ def find_canary(repository: str | Path) -> Version | None:
     return next(iter(find_versions(repository, Role.CANARY)), None)
 
 
-def canary_traffic(repository: str | Path) -> int:
-    """The share of requests that the canary gets, in percent; 0 without one.
+def canary_traffic(canary: Version | None, last: Entry | None) -> int:
+    """The share of requests that a canary gets, in percent; 0 without one.
 
-    Raises:
-        StepError: The push log cannot be read.
+    Args:
+        canary: The canary.
+        last: The newest entry of the push log.
     """
-    canary, entry = find_canary(repository), last_entry(str(repository))
-    if canary is None or entry is None or entry.canary != canary.number:
+    if canary is None or last is None or last.canary != canary.number:
         return 0
-    return entry.traffic
+    return last.traffic

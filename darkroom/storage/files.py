@@ -107,9 +107,26 @@ def read_bytes(location: str) -> bytes:
         FileNotFoundError: There is none.
         OSError: It cannot be read.
     """
+    if not is_uri(location):
+        return Path(location).read_bytes()
     system, path = file_system(location)
     content: bytes = system.cat_file(path)
     return content
+
+
+def read_several(locations: Sequence[str]) -> list[bytes]:
+    """The contents of files in one place, several at a time.
+
+    Raises:
+        FileNotFoundError: One of them is not there.
+        OSError: One cannot be read; each client of a store has further errors of its own.
+    """
+    if not locations or not is_uri(locations[0]):
+        return [read_bytes(location) for location in locations]
+    system, _ = file_system(locations[0])
+    paths = [file_system(location)[1] for location in locations]
+    found = system.cat(paths)
+    return [found] if isinstance(found, bytes) else [found[path] for path in paths]
 
 
 @contextlib.contextmanager

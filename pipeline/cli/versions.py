@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ def versions(
     destination: DestinationArgument,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
 ) -> None:
-    """Show the versions of a model: which serves, who pushed it and when, its metrics.
+    """Show the versions of a model: which serves, its metrics and verdict, who pushed it and when.
 
     Example: darkroom versions runs/served/flowers
     """
@@ -42,7 +43,8 @@ def versions(
         print(json.dumps({"versions": rows, "log": log}, indent=2, ensure_ascii=False))
         return
     heads = {name: name for name in rows[0]}
-    texts = [{name: _text(value) for name, value in row.items()} for row in (heads, *rows)]
+    shown = [row | {"verdict": _verdict(row["verdict"], destination)} for row in rows]
+    texts = [{name: _text(value) for name, value in row.items()} for row in (heads, *shown)]
     widths = {name: max(len(row[name]) for row in texts) for name in heads}
     for row in texts:
         print("  ".join(row[name].ljust(widths[name]) for name in heads).rstrip())
@@ -55,15 +57,85 @@ def promote(
         typer.Option(min=1, max=100, metavar="PERCENT", help="Its share; at 100 it serves."),
     ] = 100,
     reason: ReasonOption = "",
+    if_better: Annotated[
+        bool, typer.Option("--if-better", help="Only if it passes the checks; else take it back.")
+    ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The model at the server that shares the requests."),
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The server's samples, with --labels.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Their labels: CSV or JSON Lines, image_id or key."),
+    ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit", metavar="NAME=VALUE", help="error_increase, slowdown or accuracy_loss."
+        ),
+    ] = None,
 ) -> None:
     """Make the canary the version that serves, or give it another share of requests.
 
-    Example: darkroom promote runs/served/flowers --traffic 50
+    Example: darkroom promote runs/served/flowers --if-better --server
+    http://127.0.0.1:8501/v1/models/flowers
+
+    With --if-better the canary's proof, errors, latency and, with labels, its accuracy are held to
+    limits. Exit code 0: promoted, or no canary. 1: taken back. 75: not decided yet, ask again.
     """
     from components.push.targets import target_for
+    from darkroom.errors import SettingsError
 
     configure_logging()
+    if if_better:
+        if server is None or reason:
+            missing = "--server URL is missing" if server is None else "it gives its own --reason"
+            raise SettingsError(f"--if-better asks a server how the canary does: {missing}")
+        _promote_if_better(destination, server, samples, labels, limits or [], traffic)
+        return
+    if server or samples or labels or limits:
+        raise SettingsError("--server, --samples, --labels and --limit go with --if-better")
     _print_outcome(target_for(destination).promote(traffic, reason))
+
+
+def _promote_if_better(
+    destination: str,
+    server: str,
+    samples: str | None,
+    labels: str | None,
+    limits: list[str],
+    traffic: int,
+) -> None:
+    from components.push.promotion.check import CanaryLimits, Finding
+    from components.push.promotion.promote import Outcome, promote_if_better
+    from darkroom.errors import StepError
+    from darkroom.settings import validate_settings
+
+    given = dict(limit.partition("=")[::2] for limit in limits)
+    decision = promote_if_better(
+        destination,
+        server,
+        samples=samples,
+        labels=labels,
+        limits=validate_settings(CanaryLimits, given),
+        traffic=traffic,
+    )
+    for check in decision.checks:
+        print(check.in_words())
+    if decision.entry is not None:
+        _print_outcome(decision.entry)
+    if decision.outcome is Outcome.NO_CANARY:
+        print(f"{destination} has no canary: nothing to decide")
+    if decision.outcome is Outcome.UNDECIDED:
+        open_ = " and ".join(decision.found(Finding.UNDECIDED))
+        print(f"not decided yet: {open_}; the canary keeps its share, ask again")
+        raise typer.Exit(os.EX_TEMPFAIL)
+    if decision.outcome is Outcome.TAKEN_BACK:
+        failed = " and ".join(decision.found(Finding.FAILS))
+        raise StepError(f"version {decision.canary} was taken back: {failed}")
 
 
 def rollback(
@@ -156,6 +228,7 @@ def _rows(target: "PushTarget") -> list[dict[str, Any]]:
                 "state": states.get(number, _gone(number, pruned)),
                 "traffic": shares.get(number, 0),
                 "metrics": dict(entry.metrics) if entry else {},
+                "verdict": dict(entry.verdict) if entry else {},
                 "run": entry.run if entry else None,
                 "pushed": entry.time if entry else None,
                 "by": entry.who if entry else None,
@@ -168,6 +241,14 @@ def _gone(number: int, pruned: Collection[str]) -> str:
     """What became of a version that neither serves nor was rolled back."""
     names = (str(number), f".rolled-back-{number}", f".superseded-{number}")
     return "removed" if any(name in pruned for name in names) else "superseded"
+
+
+def _verdict(verdict: Mapping[str, Any], destination: str) -> str:
+    """What the evaluation said, such as `blessed against version 3`."""
+    if not verdict.get("blessed"):
+        return ""
+    champion = (verdict.get("champion") or "").removesuffix(f" of {destination}")
+    return f"blessed against {champion}" if champion else "blessed"
 
 
 def _text(value: Any) -> str:

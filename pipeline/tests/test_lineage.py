@@ -1,5 +1,6 @@
 """A model's folder alone leads back to its photographs."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from components.push.targets.repository import RepositoryTarget
 from components.serve.versions.model_directory import find_versions
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
-from darkroom.artifacts.model import read_model
+from darkroom.artifacts.model import Model, read_model
 from darkroom.artifacts.provenance import COMMIT_VARIABLE, IMAGE_VARIABLE, RUN_VARIABLE, making
 from darkroom.errors import StepError
 from pipeline.cli.main import application
@@ -46,13 +47,20 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def with_record(folder: Path, record: dict[str, Any]) -> Model:
+    """A model with what push says of it in its manifest."""
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"pushed": record}))
+    return read_model(folder)
+
+
 @pytest.mark.slow
 def test_a_served_model_moved_away_still_says_all(model: Path, tmp_path: Path) -> None:
     record = {
         "evaluation": {"metrics": {"accuracy": 0.9}, "settings": {}},
         "provenance": read_lineage(model)["provenance"],
     }
-    RepositoryTarget(str(tmp_path / "served")).publish(read_model(model), record)
+    RepositoryTarget(str(tmp_path / "served")).publish(with_record(model, record))
     moved = tmp_path / "another machine"
     shutil.move(tmp_path / "served", moved)
     shutil.rmtree(tmp_path / "run")
@@ -113,11 +121,11 @@ def test_a_half_copied_version_is_not_what_serves(
     destination = tmp_path / "served"
     target = RepositoryTarget(str(destination))
     record: dict[str, Any] = {"evaluation": {"metrics": {}, "settings": {}}, "provenance": {}}
-    target.publish(read_model(model), record)
+    target.publish(with_record(model, record))
     (tmp_path / "newer").mkdir()
     (tmp_path / "newer" / "saved_model.pb").write_text("newer")
     write_manifest(tmp_path / "newer", "model", {"labels": ["a", "b"]})
-    target.publish(read_model(tmp_path / "newer"), record)
+    target.publish(with_record(tmp_path / "newer", record))
     shutil.copytree(destination / "2", destination / "3")
     (destination / "3" / "saved_model.pb").unlink()
 
@@ -130,5 +138,23 @@ def test_a_half_copied_version_is_not_what_serves(
     result = CliRunner().invoke(application, ["rollback", str(destination)])
     assert result.output == "version 2 rolled back; version 1 serves\n"
     assert serving() == ["1", "1"]
-    assert target.publish(read_model(tmp_path / "newer"), record).number == 4
+    assert target.publish(with_record(tmp_path / "newer", record)).number == 4
     assert serving() == ["4", "4"]
+
+
+def test_versions_say_what_each_was_blessed_against(model: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "served")
+    target = RepositoryTarget(place)
+    for champion in (None, f"version 1 of {place}", "models/old"):
+        record = {"evaluation": {"blessed": True, "champion": champion, "metrics": {"accuracy": 1}}}
+        (model / "saved_model.pb").write_text(f"better than {champion}")
+        write_manifest(model, "model", {"labels": ["a", "b"]})
+        target.publish(with_record(model, record))
+    result = CliRunner().invoke(application, ["versions", place])
+    head, *rows = result.output.splitlines()
+    place_of = head.index("verdict")
+    assert [row[place_of : head.index("run")].strip() for row in rows] == [
+        *("blessed against models/old", "blessed against version 1", "blessed")
+    ]
+    told = json.loads(CliRunner().invoke(application, ["versions", place, "--json"]).output)
+    assert told["versions"][1]["verdict"] == {"blessed": True, "champion": f"version 1 of {place}"}

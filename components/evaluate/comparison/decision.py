@@ -9,8 +9,8 @@ from components.evaluate.comparison.compare import (
     Difference,
     accuracy_difference,
 )
-from components.evaluate.intervals import CONFIDENCE
 from components.evaluate.settings import EvaluateSettings
+from darkroom.anytime import CONFIDENCE
 
 SIGNIFICANT = 1 - CONFIDENCE
 

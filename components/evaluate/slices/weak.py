@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluate.intervals import CONFIDENCE
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.slicing import Slice, crossed, feature_slices
+from darkroom.anytime import CONFIDENCE
 from darkroom.artifacts.predictions import SLICES
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import betabinom, binom
 
-from components.evaluate.comparison.anytime import _PRIOR, always_valid
 from components.evaluate.comparison.compare import accuracy_difference
 from components.evaluate.intervals import mcnemar
+from darkroom.anytime import _PRIOR, always_valid
 
 PATHS, IMAGES = 150, 2000
 

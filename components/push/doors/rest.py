@@ -3,11 +3,11 @@
 import base64
 from typing import Any
 
+from components.push.doors.credentials import headers_for
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.numbers import is_here, probabilities_of, version_number
 from darkroom.errors import StepError
 
-_VERTEX = (".googleapis.com", ".vertexai.goog")
 _VERSION_HEADER = "X-Model-Version"
 """What `darkroom serve` names its answers' version by."""
 
@@ -26,7 +26,7 @@ class RestDoor:
         self.name = f"REST {url}"
         self._url = f"{url.removesuffix(':predict')}:predict"
         self._client = httpx.Client(
-            timeout=TIMEOUT, headers=_credentials(url), trust_env=not is_here(url)
+            timeout=TIMEOUT, headers=headers_for(url), trust_env=not is_here(url)
         )
 
     def ask(self, image: bytes) -> Answer:
@@ -60,21 +60,3 @@ def _json(response: Any) -> dict[str, Any]:
     except ValueError:
         answer = None
     return answer if isinstance(answer, dict) else {}
-
-
-def _credentials(url: str) -> dict[str, str]:
-    """The header that Google's own endpoints want, from the credentials of this machine."""
-    import httpx
-
-    parsed = httpx.URL(url)
-    if parsed.scheme != "https" or not parsed.host.endswith(_VERTEX):
-        return {}
-    import google.auth
-    import google.auth.transport.requests
-
-    try:
-        found, _ = google.auth.default(["https://www.googleapis.com/auth/cloud-platform"])
-        found.refresh(google.auth.transport.requests.Request())
-    except google.auth.exceptions.GoogleAuthError as error:
-        raise StepError(f"no credentials for {url}: {error}") from None
-    return {"Authorization": f"Bearer {found.token}"}

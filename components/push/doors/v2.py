@@ -4,7 +4,9 @@ import json
 import struct
 from typing import Any
 
-from components.push.doors.door import TIMEOUT, Answer, NoSuchServiceError
+from components.push.doors.credentials import headers_for
+from components.push.doors.door import TIMEOUT, Answer
+from components.push.doors.grpc_door import GrpcDoor
 from components.push.doors.numbers import is_here, probabilities_of, version_number
 from darkroom.errors import StepError
 
@@ -25,7 +27,9 @@ class V2RestDoor:
 
         self.name = f"V2 {url}"
         self._url = f"{url.removesuffix('/infer')}/infer"
-        self._client = httpx.Client(timeout=TIMEOUT, trust_env=not is_here(url))
+        self._client = httpx.Client(
+            timeout=TIMEOUT, headers=headers_for(url), trust_env=not is_here(url)
+        )
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -55,7 +59,7 @@ class V2RestDoor:
         self._client.close()
 
 
-class V2GrpcDoor:
+class V2GrpcDoor(GrpcDoor):
     """A model's ModelInfer.
 
     Args:
@@ -66,24 +70,17 @@ class V2GrpcDoor:
     def __init__(self, address: str, model: str) -> None:
         from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-        self.name = f"V2 grpc://{address}/{model}"
-        self._model = model
-        self._channel = grpc_channel(address)
-        self._stub = GRPCInferenceServiceStub(self._channel)
+        super().__init__("V2", GRPCInferenceServiceStub, address, model)
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
-        import grpc
         import numpy as np
         from kserve.protocol.grpc import grpc_predict_v2_pb2 as v2
 
         tensor = v2.ModelInferRequest.InferInputTensor(**_INPUT)
         request = v2.ModelInferRequest(model_name=self._model, inputs=[tensor])
         request.raw_input_contents.append(struct.pack("<I", len(image)) + image)
-        try:
-            answer = self._stub.ModelInfer(request, timeout=TIMEOUT)
-        except grpc.RpcError as error:
-            raise grpc_problem(self.name, error) from None
+        answer = self._call("ModelInfer", request)
         names = [output.name for output in answer.outputs]
         if _OUTPUT not in names:
             raise StepError(f"{self.name} gives no '{_OUTPUT}'")
@@ -100,29 +97,6 @@ class V2GrpcDoor:
             raise StepError(f"{self.name} gives no whole answer: {error}") from None
         return Answer(probabilities_of(given, self.name), version_number(answer.model_version))
 
-    def close(self) -> None:
-        """Ends its connection."""
-        self._channel.close()
-
-
-def grpc_problem(door: str, error: Any) -> StepError:
-    """One line of what a gRPC call ended with."""
-    import grpc
-
-    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-        return NoSuchServiceError(f"{door} does not speak this protocol")
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return StepError(f"{door} does not answer: {error.details()}")
-    return StepError(f"{door} answers {error.code().name}: {error.details()}")
-
 
 def _version(answer: dict[str, Any]) -> int | None:
     return version_number(str(answer.get("model_version") or ""))
-
-
-def grpc_channel(address: str) -> Any:
-    """A channel to a server; to one of this machine by no proxy."""
-    import grpc
-
-    options = [("grpc.enable_http_proxy", 0)] if is_here(address) else []
-    return grpc.insecure_channel(address, options)

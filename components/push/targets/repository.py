@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from darkroom.artifacts.signature import SIGNATURE
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files
-from darkroom.storage.atomic import write_json
 from darkroom.storage.folders import download_folder, read_folder
 from darkroom.storage.paths import is_uri
 
@@ -38,51 +36,41 @@ class RepositoryTarget:
     """
 
     FORM = "a folder or bucket, such as served/flowers or gs://my-bucket/served/flowers"
+    TAKES_CANARIES = True
 
     def __init__(self, destination: str, before: changes.Before | None = None) -> None:
         self._repository = (
             destination.rstrip("/") if is_uri(destination) else str(Path(destination))
         )
         self._before = before
+        self._known: PushLog | None = None
 
     @classmethod
     def accepts(cls, destination: str) -> bool:
         """Whether a destination is a path, or the URI of a bucket."""
         return not is_uri(destination) or destination.startswith(_STORES)
 
-    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+    def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the highest version, or a canary, all at once; see `PushTarget`."""
         self._check_is_no_version()
-        changes.complete(self._repository)
+        log = self._read_log()
+        changes.complete(log)
         self._warn_of_incomplete()
-        digest = model.manifest["digest"]
         serving = model_repository.serving_version(self._repository)
         if serving is not None and _is_same(serving, model):
             return pushed_version(serving)
         canary = find_canary(self._repository)
         if canary is not None and _is_same(canary, model):
             # It is there; only its share of requests may be another now.
-            if traffic != canary_traffic(self._repository):
+            if traffic != canary_traffic(canary, log.last):
                 self.promote(traffic)
             role = Role.CANARY if traffic < 100 else Role.SERVED
             name = model_repository.folder_name(canary.number, role)
             return pushed_version(Version(canary.number, f"{self._repository}/{name}"))
 
-        def write(folder: Path) -> None:
-            shutil.copytree(model.folder, folder, dirs_exist_ok=True)
-            if folder_digest(folder) != digest:
-                raise StepError(
-                    f"the copy of {model.folder} for {self._repository} is damaged; push again"
-                )
-            write_json(folder / MANIFEST, {**model.manifest, PUSHED: record})
-
-        facts = {
-            "digest": digest,
-            "run": record.get(PROVENANCE, {}).get("run"),
-            "metrics": record.get("evaluation", {}).get("metrics", {}),
-        }
-        with staged(self._repository, write) as version:
-            entry = changes.publish(self._repository, version, traffic, facts, self._before)
+        with staged(log, model.folder) as version:
+            self._check_copy(version, model)
+            entry = changes.publish(log, version, traffic, facts_of(model), self._before)
         role = Role.SERVED if entry.canary is None else Role.CANARY
         name = model_repository.folder_name(version.number, role)
         return pushed_version(Version(version.number, f"{self._repository}/{name}"))
@@ -113,7 +101,7 @@ class RepositoryTarget:
         current, canary = self.current(), find_canary(self._repository)
         if current is None:
             return {}
-        share = canary_traffic(self._repository)
+        share = canary_traffic(canary, self.last_entry()) if canary is not None else 0
         rest = {current.number: 100 - share}
         return rest if canary is None else {**rest, canary.number: share}
 
@@ -126,21 +114,40 @@ class RepositoryTarget:
     def promote(self, traffic: int = 100, reason: str = "") -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""
         self._check_exists()
-        return changes.promote(self._repository, traffic, reason, self._before)
+        return changes.promote(self._read_log(), traffic, reason, self._before)
 
     def rollback(self, to: int | None = None, reason: str = "") -> Entry:
         """Takes the canary back, or goes back to an earlier version; see `PushTarget`."""
         self._check_exists()
         self._warn_of_incomplete()
-        return changes.roll_back(self._repository, to, reason, self._before)
+        return changes.roll_back(self._read_log(), to, reason, self._before)
 
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions; see `PushTarget`."""
-        return changes.prune(self._repository, keep)
+        return changes.prune(self._read_log(), keep)
 
     def log(self) -> Sequence[Entry]:
         """What was done here, oldest first."""
-        return PushLog(self._repository).entries
+        return self._read_log().entries
+
+    def last_entry(self) -> Entry | None:
+        """What was done here last."""
+        return self._read_log().last
+
+    def _read_log(self) -> PushLog:
+        """The log as it is now, a command's own; what was read of it before is not read again."""
+        self._known = PushLog(self._repository, self._known)
+        return self._known
+
+    def _check_copy(self, version: Version, model: Model) -> None:
+        """Checks what was copied on this machine's own file systems."""
+        if (
+            not is_uri(version.location)
+            and folder_digest(version.folder) != model.manifest["digest"]
+        ):
+            raise StepError(
+                f"the copy of {model.folder} for {self._repository} is damaged; push again"
+            )
 
     def _check_is_no_version(self) -> None:
         if model_repository.is_complete(self._repository):
@@ -154,6 +161,18 @@ class RepositoryTarget:
     def _warn_of_incomplete(self) -> None:
         for version in model_repository.find_incomplete(self._repository):
             _log.warning("%s holds no complete model and is ignored", version.location)
+
+
+def facts_of(model: Model) -> dict[str, Any]:
+    """What the log's entry of a push says of the model."""
+    record = model.manifest.get(PUSHED, {})
+    evaluation = record.get("evaluation", {})
+    return {
+        "digest": model.manifest["digest"],
+        "run": record.get(PROVENANCE, {}).get("run"),
+        "metrics": evaluation.get("metrics", {}),
+        "verdict": {key: evaluation[key] for key in ("blessed", "champion") if key in evaluation},
+    }
 
 
 def pushed_version(version: Version) -> PushedVersion:

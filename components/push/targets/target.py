@@ -43,6 +43,9 @@ class PushTarget(Protocol):
     FORM: str
     """How its destinations are written, for messages: `a folder, such as served/flowers`."""
 
+    TAKES_CANARIES: bool
+    """Whether a version may get a share of the requests; else `traffic` is always 100."""
+
     def __init__(self, destination: str) -> None:
         """Takes the destination."""
 
@@ -50,15 +53,14 @@ class PushTarget(Protocol):
     def accepts(cls, destination: str) -> bool:
         """Whether a destination is written in its form."""
 
-    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+    def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the version that serves, or a canary, all at once and durably.
 
         Pushing the model that already serves again, as a retried step does, changes nothing. Where
         nothing serves yet, the model gets all requests. A canary that was there is superseded.
 
         Args:
-            model: The checked model.
-            record: The entry `pushed` of the version's manifest; JSON values.
+            model: The checked model; its manifest's entry `pushed` says how it is pushed.
             traffic: The share of requests that it gets, in percent; below 100 it is a canary.
 
         Raises:

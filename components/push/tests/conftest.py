@@ -1,6 +1,7 @@
 """A small model with every signature, test photographs, and an evaluation that agrees with it."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from darkroom.records.tfrecord import write_record
 from darkroom.tests.google_account import tls_keys  # noqa: F401
 
 LABELS = ["dark", "light"]
+CARD = """---
+pipeline_tag: image-classification
+tags: [darkroom]
+---
+
+# Greys
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +51,7 @@ def save_model(
     thresholds: tuple[float, float] | None = None,
     stated: tuple[float, float] | None = None,
     decision: float | None = None,
+    pushed: Mapping[str, Any] | None = None,
 ) -> None:
     """Saves a classifier of brightness.
 
@@ -54,6 +63,7 @@ def save_model(
         thresholds: Of a multi-label model, as its graph has them.
         stated: As its manifest has them, where those are others.
         decision: The threshold of `light` that its manifest states; its graph has 0.5.
+        pushed: The manifest's entry of how it is pushed.
     """
     import tensorflow as tf
 
@@ -126,6 +136,8 @@ def save_model(
         content["thresholds"] = stated or thresholds
     if decision is not None:
         content["decision"] = {"positive_label": "light", "threshold": decision}
+    if pushed is not None:
+        content["pushed"] = pushed
     write_manifest(folder, "model", content)
 
 
@@ -172,6 +184,7 @@ def save_evaluation(folder: Path, model: Path, examples: Path, blessed: bool = T
         "model_digest": folder_digest(model),
         "settings": {},
     }
+    (folder / "model_card.md").write_text(CARD)
     write_manifest(folder, EVALUATION_KIND, content)
 
 

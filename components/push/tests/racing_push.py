@@ -38,7 +38,7 @@ def main(destination: str, folder: str, start: str, *options: str) -> None:
     model = read_model(Path(folder))
     while time.time() < float(start):
         time.sleep(0.0005)
-    published = RepositoryTarget(destination).publish(model, {})
+    published = RepositoryTarget(destination).publish(model)
     print(json.dumps({"number": published.number, "digest": published.digest}))
 
 

@@ -33,9 +33,15 @@ def write_model(folder: Path) -> None:
     (folder / "saved_model.pb").write_bytes(b"graph")
 
 
-def push(place: str, traffic: int = 100) -> Entry:
-    with staged(place, write_model) as version:
-        return changes.publish(place, version, traffic, {"digest": "d"})
+def push(place: str, traffic: int = 100, before: changes.Before | None = None) -> Entry:
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder))
+        with staged(log := PushLog(place), Path(folder)) as version:
+            return changes.publish(log, version, traffic, {"digest": "d"}, before)
+
+
+def traffic(place: str) -> int:
+    return canary_traffic(find_canary(place), last_entry(place))
 
 
 def numbers(place: str, role: Role = Role.SERVED) -> list[int]:
@@ -65,18 +71,18 @@ def test_a_version_goes_from_canary_to_serving_and_back(place: str) -> None:
     entry = push(place, traffic=10)
     assert (entry.action, entry.serving, entry.canary, entry.traffic) == ("canary", 1, 2, 10)
     assert (numbers(place), numbers(place, Role.CANARY)) == ([1], [2])
-    assert canary_traffic(place) == 10
-    assert changes.promote(place, traffic=50).action == "traffic"
-    assert canary_traffic(place) == 50
-    assert changes.promote(place).serving == 2
-    assert (numbers(place), find_canary(place), canary_traffic(place)) == ([2, 1], None, 0)
+    assert traffic(place) == 10
+    assert changes.promote(PushLog(place), traffic=50).action == "traffic"
+    assert traffic(place) == 50
+    assert changes.promote(PushLog(place)).serving == 2
+    assert (numbers(place), find_canary(place), traffic(place)) == ([2, 1], None, 0)
     with pytest.raises(StepError, match="has no canary to promote"):
-        changes.promote(place)
+        changes.promote(PushLog(place))
     push(place, traffic=5)
-    entry = changes.roll_back(place, reason="odd answers")
+    entry = changes.roll_back(PushLog(place), reason="odd answers")
     assert (entry.serving, entry.rolled_back, entry.reason) == (2, [3], "odd answers")
-    assert changes.roll_back(place).rolled_back == [2]
-    assert changes.roll_back(place, to=3).serving == 3
+    assert changes.roll_back(PushLog(place)).rolled_back == [2]
+    assert changes.roll_back(PushLog(place), to=3).serving == 3
     assert (numbers(place), numbers(place, Role.ROLLED_BACK)) == ([3, 1], [2])
     log = PushLog(place).entries
     assert [entry.action for entry in log] == [
@@ -93,22 +99,22 @@ def test_a_newer_canary_takes_the_place_of_the_older(place: str) -> None:
     assert numbers(place, Role.SUPERSEDED) == [2]
     push(place)
     assert (numbers(place), numbers(place, Role.CANARY)) == ([4, 1], [])
-    assert changes.roll_back(place, to=2).serving == 2
+    assert changes.roll_back(PushLog(place), to=2).serving == 2
 
 
 @pytest.mark.slow
 def test_pruning_keeps_what_serves_and_the_canary(place: str) -> None:
     for _ in range(4):
         push(place)
-    changes.roll_back(place, to=1)
+    changes.roll_back(PushLog(place), to=1)
     push(place, traffic=10)
-    assert changes.prune(place, keep=3) == [2, 3]
+    assert changes.prune(PushLog(place), keep=3) == [2, 3]
     assert (numbers(place), numbers(place, Role.CANARY)) == ([1], [5])
-    assert changes.prune(place, keep=1) == [4]
-    assert changes.prune(place, keep=1) == []
-    assert next_number(place) == 6
+    assert changes.prune(PushLog(place), keep=1) == [4]
+    assert changes.prune(PushLog(place), keep=1) == []
+    assert next_number(PushLog(place)) == 6
     assert not [name for name in repository.listed(place)[0] if name.startswith(".pruned")]
-    assert canary_traffic(place) == 10
+    assert traffic(place) == 10
 
 
 @pytest.mark.slow
@@ -122,8 +128,8 @@ def test_a_killed_command_is_completed_by_the_same_one(
     push(place, traffic=10)
     run = {
         "push": lambda: push(place),
-        "promote": lambda: changes.promote(place),
-        "rollback": lambda: changes.roll_back(place),
+        "promote": lambda: changes.promote(PushLog(place)),
+        "rollback": lambda: changes.roll_back(PushLog(place)),
     }[command]
     with monkeypatch.context() as patch:
         patch.setattr(folders, "move_folder", _killed)
@@ -132,13 +138,13 @@ def test_a_killed_command_is_completed_by_the_same_one(
     monkeypatch.setattr(changes, "_PATIENCE", 0.5)
     assert (numbers(place), numbers(place, Role.CANARY)) == ([2, 1], [3])
     if command == "push":
-        entry = changes.complete(place)
+        entry = changes.complete(PushLog(place))
         assert entry is not None
         assert (entry.action, numbers(place)) == ("push", [4, 2, 1])
     else:
         entry = run()
         assert numbers(place) == ([3, 2, 1] if command == "promote" else [2, 1])
-    assert changes.complete(place) is None
+    assert changes.complete(PushLog(place)) is None
     assert len(PushLog(place).entries) == 4
     assert PushLog(place).last == entry
 
@@ -163,14 +169,15 @@ def test_of_racing_commands_each_is_made_upon_the_one_before(place: str) -> None
                     [
                         lambda: push(place),
                         lambda: push(place, traffic=10),
-                        lambda: changes.promote(place),
-                        lambda: changes.roll_back(place),
-                        lambda: changes.prune(place, keep=4),
+                        lambda: changes.promote(PushLog(place)),
+                        lambda: changes.roll_back(PushLog(place)),
+                        lambda: changes.prune(PushLog(place), keep=4),
                     ]
                 )()
             except StepError as error:
                 if not any(
-                    text in str(error) for text in ("no canary", "none to go back", "push the mod")
+                    text in str(error)
+                    for text in ("no canary", "none to go back", "push the mod", "push again")
                 ):
                     failures.append(error)
 
@@ -197,15 +204,15 @@ def test_a_folder_that_somebody_puts_back_is_not_merged(
     place = str(tmp_path)
     push(place)
     push(place)
-    changes.roll_back(place)
+    changes.roll_back(PushLog(place))
     save(tmp_path, "2")
     (tmp_path / "2" / "foreign").write_bytes(b"foreign")
     monkeypatch.setattr(changes, "_PATIENCE", 0.2)
-    assert changes.complete(place) is None
+    assert changes.complete(PushLog(place)) is None
     assert (tmp_path / "2" / "foreign").is_file()
     assert not (tmp_path / ".rolled-back-2" / "foreign").exists()
     with pytest.raises(StepError, match=r"\.rolled-back-2 is in the way"):
-        changes.roll_back(place)
+        changes.roll_back(PushLog(place))
 
 
 def test_the_version_that_serves_goes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +228,7 @@ def test_the_version_that_serves_goes_last(tmp_path: Path, monkeypatch: pytest.M
         move(source, target, last)
 
     monkeypatch.setattr(folders, "move_folder", watched)
-    changes.roll_back(place, to=1)
+    changes.roll_back(PushLog(place), to=1)
     assert seen == [4, 4, 4]
     assert numbers(place) == [1]
 
@@ -233,11 +240,8 @@ def test_a_push_that_fails_leaves_nothing_staged(tmp_path: Path) -> None:
     def refuse(_: Entry) -> None:
         raise StepError("the cluster refuses")
 
-    with (
-        pytest.raises(StepError, match="the cluster refuses"),
-        staged(place, write_model) as version,
-    ):
-        changes.publish(place, version, 100, {}, refuse)
+    with pytest.raises(StepError, match="the cluster refuses"):
+        push(place, before=refuse)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "push_log"]
 
 
@@ -250,7 +254,7 @@ def test_an_object_that_stands_for_a_folder_is_none() -> None:
         push(place)
         push(place)
         boto3.client("s3").put_object(Bucket="bucket", Key="marked/2/")
-        assert changes.roll_back(place).serving == 1
+        assert changes.roll_back(PushLog(place)).serving == 1
         assert numbers(place) == [1]
         assert push(place).serving == 3
 
@@ -263,13 +267,45 @@ def test_a_changed_log_is_named(tmp_path: Path) -> None:
     values = json.loads(entry.read_text())
     entry.write_text(json.dumps(values | {"who": "nobody"}) + "\n")
     with pytest.raises(StepError, match=r"000003\.json does not follow .*: the log was changed"):
-        changes.roll_back(place)
+        changes.roll_back(PushLog(place))
     entry.unlink()
     with pytest.raises(StepError, match=r"000003\.json does not follow .*: the log was changed"):
         push(place)
     entry.write_text("no json")
     with pytest.raises(StepError, match=r"000002\.json is no entry of a push log"):
         push(place)
+
+
+def test_a_long_log_is_read_by_its_page(tmp_path: Path) -> None:
+    place, folder = str(tmp_path), tmp_path / "push_log"
+    push(place)
+    log = PushLog(place)
+    for _ in range(102):
+        assert log.append(Entry("traffic", 1, 1))
+    assert [path.name for path in folder.glob(".*")] == [".000100.jsonl"]
+    assert PushLog(place).entries == log.entries
+    lines = b"".join(path.read_bytes() for path in sorted(folder.glob("*.json")))
+    assert lines.startswith((folder / ".000100.jsonl").read_bytes())
+    known = PushLog(place)
+    assert log.append(Entry("traffic", 1, 1))
+    assert not known.append(Entry("traffic", 1, 1))  # another command was faster
+    assert (known.refresh(), known.refresh()) == (True, False)
+    assert PushLog(place, known).entries == log.entries
+
+    page = folder / ".000100.jsonl"
+    content = page.read_bytes()
+    page.write_bytes(content.replace(b'"traffic": 0', b'"traffic": 9', 7))
+    with pytest.raises(StepError, match=r"000100\.jsonl does not follow .*: the log was changed"):
+        push(place)
+    page.write_bytes(content)
+    (folder / "000020.json").unlink()
+    with pytest.raises(StepError, match=r"000021\.json does not follow .*: the log was changed"):
+        push(place)
+    for path in folder.glob("00002*"):
+        path.unlink()
+    page.unlink()
+    with pytest.raises(StepError, match="the log was changed"):
+        PushLog(place, known)
 
 
 def test_an_entry_of_a_later_release_is_read(tmp_path: Path) -> None:
@@ -306,19 +342,19 @@ def test_a_half_copied_version_is_none(tmp_path: Path) -> None:
     current = repository.serving_version(tmp_path)
     assert current is not None
     assert current.number == 2
-    entry = changes.roll_back(str(tmp_path))
+    entry = changes.roll_back(PushLog(str(tmp_path)))
     assert (entry.rolled_back, entry.serving) == ([2], 1)
     assert numbers(str(tmp_path)) == [1]
-    assert next_number(str(tmp_path)) == 4
+    assert next_number(PushLog(str(tmp_path))) == 4
 
 
 def test_a_number_is_never_used_again(tmp_path: Path) -> None:
-    assert next_number(str(tmp_path / "none")) == 1
+    assert next_number(PushLog(str(tmp_path / "none"))) == 1
     save(tmp_path, "1", "2")
-    changes.roll_back(str(tmp_path))
-    assert next_number(str(tmp_path)) == 3
+    changes.roll_back(PushLog(str(tmp_path)))
+    assert next_number(PushLog(str(tmp_path))) == 3
     save(tmp_path, "1700000000", complete=False)
-    assert next_number(str(tmp_path)) == 1_700_000_001
+    assert next_number(PushLog(str(tmp_path))) == 1_700_000_001
 
 
 @pytest.mark.parametrize("names", [(), ("1",)])
@@ -326,7 +362,7 @@ def test_without_a_version_before_there_is_no_rollback(tmp_path: Path, names: li
     save(tmp_path, *names)
     save(tmp_path, "7", complete=False)
     with pytest.raises(StepError, match="complete version: none to go back to"):
-        changes.roll_back(str(tmp_path))
+        changes.roll_back(PushLog(str(tmp_path)))
     assert len(repository.find_versions(tmp_path)) == len(names)
 
 
@@ -334,17 +370,17 @@ def test_names_of_rolled_back_versions(tmp_path: Path) -> None:
     save(
         tmp_path, "1", ".withdrawn-8", ".rolled-back-x", ".rolled-back-007"
     )  # by an earlier release
-    assert next_number(str(tmp_path)) == 9
+    assert next_number(PushLog(str(tmp_path))) == 9
     (tmp_path / "12").touch()
-    assert next_number(str(tmp_path)) == 13
+    assert next_number(PushLog(str(tmp_path))) == 13
     save(tmp_path, "9" * 18)
     with pytest.raises(StepError, match="the highest number that a version can have"):
-        next_number(str(tmp_path))
+        next_number(PushLog(str(tmp_path)))
 
 
 def test_a_rollback_takes_every_folder_of_the_number(tmp_path: Path) -> None:
     save(tmp_path, "1", "2", "02")
-    entry = changes.roll_back(str(tmp_path))
+    entry = changes.roll_back(PushLog(str(tmp_path)))
     assert entry.rolled_back == [2]
     assert (tmp_path / ".rolled-back-2" / "saved_model.pb").is_file()
     assert entry.serving == 1
@@ -354,5 +390,5 @@ def test_a_rollback_takes_every_folder_of_the_number(tmp_path: Path) -> None:
 def test_a_folder_in_the_way_is_one_line(tmp_path: Path) -> None:
     save(tmp_path, "1", "2", ".rolled-back-2")
     with pytest.raises(StepError, match=r"\.rolled-back-2 is in the way"):
-        changes.roll_back(str(tmp_path))
+        changes.roll_back(PushLog(str(tmp_path)))
     assert numbers(str(tmp_path)) == [2, 1]

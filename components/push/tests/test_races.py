@@ -85,5 +85,5 @@ def test_a_killed_push_leaves_no_version(option: list[str], tmp_path: Path) -> N
             assert folder_digest(Path(version.location)) == version.digest
             shutil.rmtree(version.location)
     small = make_model(tmp_path / "small", "s")
-    published = RepositoryTarget(str(destination)).publish(small, {})
+    published = RepositoryTarget(str(destination)).publish(small)
     assert RepositoryTarget(str(destination)).current() == published

@@ -22,6 +22,7 @@ from components.push.validation import validate
 from components.push.verify import verify_files, verify_server
 from darkroom.artifacts.manifest import folder_digest
 from darkroom.artifacts.proof import Proof, changed_files, read_proof
+from darkroom.artifacts.signature import check_signature
 from darkroom.errors import SettingsError, StepError
 from darkroom.records.tfrecord import read_records
 
@@ -77,6 +78,14 @@ def test_a_version_carries_test_photographs_and_the_evaluations_answers(
     with pytest.raises(ValueError, match="with try_server false none is held"):
         PushSettings(try_server=False, limits=Limits(memory_mb=10))
     assert folder_digest(version) == folder_digest(candidate.model)
+
+
+def test_a_version_is_a_folder_as_hugging_faces_hub_has_them(version: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(version / "README.md")
+    assert (card.data.pipeline_tag, card.data.tags) == ("image-classification", ["darkroom"])
+    assert card.text.strip() == "# Greys"
 
 
 def test_tf_serving_finds_its_warm_up_requests(version: Path) -> None:
@@ -280,6 +289,14 @@ def test_a_signed_version_is_checked(candidate: Candidate, version: Path, tmp_pa
         verify_files(str(version), public)
     with pytest.raises(SettingsError, match="is no public key"):
         verify_files(str(signed), tmp_path / "none.pem")
+    manifest = signed / "manifest.json"
+    content = manifest.read_text()
+    manifest.write_text(content.replace('"accuracy": 0.4', '"accuracy": 0.9'))
+    assert changed_files(signed) == ["manifest.json"]
+    with pytest.raises(StepError, match=r"is not what .*public\.pem has signed"):
+        check_signature(signed, public)
+    manifest.write_text(content)
+    check_signature(signed, public)
     # Whoever changes a file and the digests beside it has not got the key.
     (signed / "labels.txt").write_text("light\ndark\n")
     digests = signed / "proof" / "digests.json"

@@ -18,15 +18,6 @@ from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow
 
-RECORD = {
-    "evaluation": {
-        "digest": "e" * 64,
-        "count": 20,
-        "metrics": {"accuracy": 0.9, "log_loss": 0.25, "auc": 0.97, "kappa": None},
-    },
-    "provenance": {"run": "run-7"},
-}
-
 
 def version_ids(vertex_server: VertexServer) -> list[str]:
     return [version.version_id for version in vertex_server.registry.versions.values()]
@@ -38,7 +29,7 @@ def test_a_first_push_is_registered_deployed_and_evaluated(
     target = target_for(vertex)
     assert isinstance(target, VertexTarget)
     assert (target.current(), target.traffic()) == (None, {})
-    published = target.publish(models[0], RECORD, traffic=10)
+    published = target.publish(models[0], traffic=10)
     assert (published.number, published.digest) == (1, models[0].manifest["digest"])
     assert target.current() == published
     assert target.traffic() == {1: 100}  # nothing else serves yet
@@ -74,8 +65,8 @@ def test_a_canary_is_promoted_and_rolled_back(
     vertex_server: VertexServer, vertex: str, models: list[Model]
 ) -> None:
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
-    published = target.publish(models[1], RECORD, traffic=10)
+    target.publish(models[0])
+    published = target.publish(models[1], traffic=10)
     assert target.canary() == published
     assert target.traffic() == {1: 90, 2: 10}
     assert vertex_server.registry.version_at("canary").version_id == "2"
@@ -92,7 +83,7 @@ def test_a_canary_is_promoted_and_rolled_back(
     assert vertex_server.endpoints.split() == {"1": 100}
     assert target.rollback(to=2).serving == 2
     assert target.traffic() == {2: 100}
-    target.publish(models[2], RECORD, traffic=5)
+    target.publish(models[2], traffic=5)
     assert target.rollback().rolled_back == [3]
     assert (target.traffic(), version_ids(vertex_server)) == ({2: 100}, ["1", "2", "3"])
     assert vertex_server.endpoints.splits == [
@@ -111,9 +102,9 @@ def test_a_repeated_push_changes_nothing(
 ) -> None:
     for traffic in (100, 10):
         model = models[0 if traffic == 100 else 1]
-        first = target_for(vertex).publish(model, RECORD, traffic)
+        first = target_for(vertex).publish(model, traffic)
         before = vertex_server.calls.copy()
-        assert target_for(vertex).publish(model, RECORD, traffic) == first
+        assert target_for(vertex).publish(model, traffic) == first
         asked = {
             name for name in vertex_server.calls - before if not name.startswith(("List", "Get"))
         }
@@ -122,8 +113,8 @@ def test_a_repeated_push_changes_nothing(
 
 def test_only_the_registry(vertex_server: VertexServer, vertex: str, models: list[Model]) -> None:
     target = target_for(f"{vertex}&only=registry")
-    target.publish(models[0], RECORD)
-    target.publish(models[1], RECORD, traffic=10)
+    target.publish(models[0])
+    target.publish(models[1], traffic=10)
     assert target.traffic() == {1: 90, 2: 10}
     target.promote()
     assert vertex_server.registry.version_at("default").version_id == "2"
@@ -138,7 +129,7 @@ def test_pruning_removes_versions_from_the_registry_too(
 ) -> None:
     target = target_for(vertex)
     for model in models:
-        target.publish(model, RECORD)
+        target.publish(model)
     assert target.prune(keep=2) == [1]
     assert version_ids(vertex_server) == ["2", "3"]
     assert target.prune(keep=1) == [2]
@@ -151,18 +142,18 @@ def test_a_model_of_that_name_gets_another_version(
 ) -> None:
     vertex_server.registry.add("777", "flowers")
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     assert vertex_server.registry.version_at("default").labels
     assert list(vertex_server.registry.versions) == [
         f"{NUMBERED}/models/777@1",
         f"{NUMBERED}/models/777@2",
     ]
-    target.publish(models[1], RECORD)
+    target.publish(models[1])
     target.prune(keep=1)
     assert version_ids(vertex_server) == ["1", "3"]  # what others made stays
     vertex_server.registry.add("888", "flowers")
     with pytest.raises(StepError, match=r"2 models of .* have the name flowers \(777, 888\)"):
-        target.publish(models[2], RECORD)
+        target.publish(models[2])
 
 
 def test_what_others_deployed_stays_without_requests(
@@ -171,7 +162,7 @@ def test_what_others_deployed_stays_without_requests(
     vertex_server.registry.add("777", "trees")
     vertex_server.endpoints.add("42", "flowers", f"{NUMBERED}/models/777")
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     assert list(vertex_server.endpoints.endpoints) == [f"{NUMBERED}/endpoints/42"]
     assert target.traffic() == {1: 100}
     shares = [
@@ -185,8 +176,8 @@ def test_a_rollback_that_cannot_be_deployed_can_be_taken_back(
     vertex_server: VertexServer, vertex: str, models: list[Model]
 ) -> None:
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
-    target.publish(models[1], RECORD)
+    target.publish(models[0])
+    target.publish(models[1])
     vertex_server.endpoints.machines = 1
     message = r"by the log of gs://.* version 1 serves, but Vertex is not there yet: .*quota"
     for _ in range(2):
@@ -202,7 +193,7 @@ def test_a_model_without_the_signatures_is_not_explained(
     vertex_server: VertexServer, vertex: str, tmp_path: Path
 ) -> None:
     save_model(tmp_path / "model", without="xai_model")
-    target_for(vertex).publish(read_model(tmp_path / "model"), {})
+    target_for(vertex).publish(read_model(tmp_path / "model"))
     version = vertex_server.registry.version_at("v1")
     assert "explanation_spec" not in version
     assert vertex_server.registry.evaluations == {}  # nor has it metrics

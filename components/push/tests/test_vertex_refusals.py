@@ -11,7 +11,7 @@ import pytest
 
 from components.push.targets import target_for
 from components.push.targets.vertex import api
-from components.push.tests.test_vertex import RECORD, version_ids
+from components.push.tests.test_vertex import version_ids
 from components.push.tests.vertex_operations import PROJECT
 from components.push.tests.vertex_server import VertexServer
 from darkroom.artifacts.model import Model
@@ -60,16 +60,16 @@ def test_a_refusal_names_the_fix_and_leaves_what_serves(
     vertex_server: VertexServer, vertex: str, models: list[Model], case: str
 ) -> None:
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     method, code, message, expected = REFUSALS[case]
     vertex_server.refuse(method, code, message)
     with pytest.raises(StepError, match=expected) as refused:
-        target.publish(models[1], RECORD)
+        target.publish(models[1])
     assert "\n" not in str(refused.value)
     current = target.current()
     assert current is not None
     assert (current.number, target.traffic()) == (1, {1: 100})
-    target.publish(models[1], RECORD)  # which completes it
+    target.publish(models[1])  # which completes it
     assert vertex_server.endpoints.split() == {"2": 100}
     assert version_ids(vertex_server) == ["1", "2"]
 
@@ -78,21 +78,21 @@ def test_a_quota_that_is_used_up_is_named(
     vertex_server: VertexServer, vertex: str, models: list[Model]
 ) -> None:
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     vertex_server.endpoints.machines = 1
     message = (
         r"quota aiplatform\.googleapis\.com/custom_model_serving_cpus of my-project in "
         r"europe-west4 is used up: .*; undeploy what .* or ask for more at https://.*=my-project$"
     )
     with pytest.raises(StepError, match=message):
-        target.publish(models[1], RECORD)
+        target.publish(models[1])
     assert vertex_server.calls["DeployModel"] == 2  # no point in asking again
     assert target.traffic() == {1: 100}
     vertex_server.refuse(
         "ListModels", EXHAUSTED, "Quota exceeded for requests per minute.", times=2
     )
     vertex_server.endpoints.machines = 2
-    target.publish(models[1], RECORD)  # that one is waited for
+    target.publish(models[1])  # that one is waited for
     assert len(target.traffic()) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_lost_connection_is_made_again(
     """Cut off before the call is done, or after it, so that the answer is lost."""
     vertex_server.cut_off(method, lost=lost)
     target = target_for(vertex)
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     assert (target.traffic(), version_ids(vertex_server)) == ({1: 100}, ["1"])
     (deployed,) = vertex_server.endpoints.only.deployed_models
     assert deployed.model_version_id == "1"
@@ -120,14 +120,14 @@ def test_of_changes_at_once_none_is_overwritten(
     vertex_server.refuse(
         "UpdateEndpoint", grpc.StatusCode.ABORTED, "The etag does not match.", times=2
     )
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     assert target.traffic() == {1: 100}
     assert all(request.endpoint.etag for request in vertex_server.asked("UpdateEndpoint"))
     failures: list[BaseException] = []
 
     def one(model: Model) -> None:
         try:
-            target_for(vertex).publish(model, RECORD)
+            target_for(vertex).publish(model)
         except BaseException as error:
             failures.append(error)
 
@@ -153,10 +153,10 @@ def test_what_fails_at_vertex_is_shown(
         "Model server terminated: exit code 137.",
     )
     with pytest.raises(StepError, match=r"failed: .*Model server terminated: exit code 137;"):
-        target_for(vertex).publish(models[0], RECORD)
+        target_for(vertex).publish(models[0])
     target = target_for(vertex)
     assert target.current() is None
-    target.publish(models[0], RECORD)
+    target.publish(models[0])
     assert list(target.traffic().values()) == [100]
     assert version_ids(vertex_server) == ["1"]
 
@@ -167,10 +167,10 @@ def test_what_never_ends_is_waited_for_so_long(
     monkeypatch.setattr(api, "OPERATION_SECONDS", 0.3)
     vertex_server.operations.endless = True
     with pytest.raises(StepError, match=r"upload of version 1 .* within 0 minutes; it goes on at"):
-        target_for(vertex).publish(models[0], RECORD)
+        target_for(vertex).publish(models[0])
     vertex_server.operations.endless = False
     monkeypatch.setattr(api, "OPERATION_SECONDS", 60.0)
-    target_for(vertex).publish(models[0], RECORD)
+    target_for(vertex).publish(models[0])
     assert vertex_server.calls["UploadModel"] == 1  # the first one was waited for
 
 
@@ -194,9 +194,9 @@ def test_a_killed_command_is_completed_by_the_same_one(
     target = target_for(vertex)
     if command == "rollback":
         for model in models:
-            target.publish(model, RECORD)
+            target.publish(model)
     run = {
-        "push": lambda: target_for(vertex).publish(models[0], RECORD).number,
+        "push": lambda: target_for(vertex).publish(models[0]).number,
         "rollback": lambda: target_for(vertex).rollback().serving,
     }[command]
     with killed(vertex_server, method, monkeypatch), pytest.raises(KeyboardInterrupt):
@@ -242,7 +242,7 @@ def test_without_a_bucket_there_is_one_line(
         f"&host={vertex_server.endpoint}"
     )
     with pytest.raises(StepError, match="gs://absent/served") as refused:
-        target.publish(models[0], RECORD)
+        target.publish(models[0])
     assert "\n" not in str(refused.value)
     assert vertex_server.registry.versions == {}
 
@@ -252,7 +252,7 @@ def test_an_unknown_accelerator_is_refused_before_anything(
 ) -> None:
     target = target_for(f"{vertex}&accelerator=NVIDIA_TESLA_T5")
     with pytest.raises(SettingsError, match="did you mean 'NVIDIA_TESLA_T4'"):
-        target.publish(models[0], RECORD)
+        target.publish(models[0])
     folder = vertex.partition("storage=gs://")[2].partition("&")[0]
     assert files.list_level(f"gs://{folder}") == ([], [])
 
@@ -264,7 +264,7 @@ def test_where_nobody_answers_is_named(
     elsewhere = vertex.replace(vertex_server.endpoint, "localhost:1")
     message = r"does not answer at localhost:1: .*; check the network and the location europe-west4"
     with pytest.raises(StepError, match=message):
-        target_for(elsewhere).publish(models[0], RECORD)
+        target_for(elsewhere).publish(models[0])
 
 
 def test_without_credentials_the_login_is_named(
@@ -277,7 +277,7 @@ def test_without_credentials_the_login_is_named(
     file = tmp_path / "account.json"
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     with pytest.raises(StepError, match="gcloud auth application-default login"):
-        target_for(vertex).publish(models[0], RECORD)
+        target_for(vertex).publish(models[0])
     file.write_text(account_file(made_keys(), PROJECT))
     with pytest.raises(StepError, match=r"expired or not taken .* application-default login"):
-        target_for(vertex).publish(models[0], RECORD)
+        target_for(vertex).publish(models[0])

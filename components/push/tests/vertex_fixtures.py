@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,6 +36,16 @@ def bucket() -> Iterator[None]:
         patch.setitem(fsspec.config.conf, "gcs", {"token": "anon"})
         with fake_cloud_storage():
             yield
+
+
+RECORD: dict[str, Any] = {
+    "evaluation": {
+        "digest": "e" * 64,
+        "count": 20,
+        "metrics": {"accuracy": 0.9, "log_loss": 0.25, "auc": 0.97, "kappa": None},
+    },
+    "provenance": {"run": "run-7"},
+}
 
 
 @pytest.fixture
@@ -72,5 +82,5 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
 
     folder = tmp_path_factory.mktemp("models")
     for number in range(3):
-        save_model(folder / f"{number}", sharpness=1.0 + number)
+        save_model(folder / f"{number}", sharpness=1.0 + number, pushed=RECORD)
     return [read_model(folder / f"{number}") for number in range(3)]

@@ -10,6 +10,7 @@ from components.serve.errors import reason
 from components.serve.versions.loaded_model import LoadedModel, load_model
 from components.serve.versions.model_directory import find_versions, stamp_of
 from darkroom.artifacts.model_repository import Version
+from darkroom.artifacts.push_log import last_entry
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import StepError
 
@@ -79,7 +80,7 @@ class VersionFollower:
         if model is None and self._has_changed(version):
             model = self._load(version)
         try:
-            share = canary_traffic(self._model_dir)
+            share = canary_traffic(version, last_entry(str(self._model_dir)))
         except StepError as error:
             _LOG.warning("the canary gets no requests: %s", error)
             share = 0

@@ -22,10 +22,8 @@ def find_versions(model_dir: str | Path) -> list[Version]:
         model_dir: A SavedModel directory (version 1, or its own number where it is named by one),
             or a model repository, as `darkroom.artifacts.model_repository` describes it.
     """
-    if model_repository.is_complete(model_dir):
-        parsed = model_repository.parsed_name(Path(model_dir).name)
-        return [Version(parsed[0] if parsed else 1, str(model_dir))]
-    return model_repository.find_versions(model_dir)
+    itself = model_repository.own_version(model_dir)
+    return [itself] if itself is not None else model_repository.find_versions(model_dir)
 
 
 def check_model_directory(model_dir: str | Path) -> None:

@@ -1,9 +1,6 @@
 """ONNX, converted by tf2onnx."""
 
-from pathlib import Path
 from typing import Any
-
-from components.train.export import Answer
 
 OPSET = 18
 """The newest opset that tf2onnx writes; onnxruntime reads it since 1.14."""
@@ -43,13 +40,3 @@ def onnx_content(network: Any, image_size: tuple[int, int]) -> bytes:
     )
     content: bytes = model.SerializeToString()
     return content
-
-
-def load(path: Path) -> Answer:
-    """Loads a file to be run on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda image: session.run(["probabilities"], {"image": image})[0]

@@ -10,14 +10,13 @@ import numpy.typing as npt
 from components.train.data.batches import WorkerShard, evaluation_stream
 from components.train.export import Images
 from components.train.export.runtime import Answers
+from darkroom.artifacts.exported import TOLERANCE
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 
 COMPARISON_IMAGES = 100
 _PATTERN_CELLS = 8
 
-TOLERANCE = 1e-4
-"""Largest difference in a probability that a float form may have."""
 LEAST_AGREEMENT = 0.97
 """Fraction of the images with the same label below which int8 causes a warning."""
 

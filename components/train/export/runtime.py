@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.train.export import Answer, Images, onnx, tflite
+from components.train.export import Answer, Images
 from darkroom.artifacts import saved_model
+from darkroom.artifacts.exported import LOADERS as LOADERS_OF_FORMS
 from darkroom.artifacts.model import XAI_MODEL
 from darkroom.errors import StepError
 
@@ -94,9 +95,7 @@ def load_saved_model(path: Path) -> Answer:
 
 LOADERS: dict[str, Callable[[Path], Answer]] = {
     "saved_model": load_saved_model,
-    "tflite": tflite.load,
-    "tflite_int8": tflite.load,
-    "onnx": onnx.load,
+    **LOADERS_OF_FORMS,
 }
 
 

@@ -1,13 +1,12 @@
 """TensorFlow Lite: float, and int8 calibrated on training photographs."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from components.train.data.batches import WorkerShard, training_stream
-from components.train.export import Answer, Images
+from components.train.export import Images
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 
 CALIBRATION_IMAGES = 200
@@ -82,15 +81,6 @@ def calibration_images(source: TransformedExamples, graph: TransformGraph, seed:
     stream = training_stream(source, graph, WorkerShard(count), seed)
     images, _ = next(stream.as_numpy_iterator())
     return np.asarray(images, np.uint8)
-
-
-def load(path: Path) -> Answer:
-    """Loads a file to be run on one thread."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
-    run = interpreter.get_signature_runner("serving_default")
-    return lambda image: run(image=image)["probabilities"]
 
 
 def _converter(network: Any, image_size: tuple[int, int]) -> Any:

@@ -17,7 +17,6 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from components.push.targets.kserve import destination as destinations
 from components.push.targets.kserve.cluster import Cluster
@@ -28,8 +27,7 @@ from components.push.targets.target import PushedVersion
 from darkroom.artifacts import model_repository
 from darkroom.artifacts.model import Model
 from darkroom.artifacts.model_repository import LAST_FILES, Role, Version
-from darkroom.artifacts.push_log import Entry, last_entry
-from darkroom.artifacts.traffic import canary_traffic
+from darkroom.artifacts.push_log import Entry
 from darkroom.errors import StepError
 from darkroom.storage import files, folders
 
@@ -49,6 +47,7 @@ class KServeTarget:
     """
 
     FORM = destinations.FORM
+    TAKES_CANARIES = True
 
     def __init__(self, destination: str) -> None:
         self._destination = destinations.parsed_destination(destination)
@@ -60,17 +59,18 @@ class KServeTarget:
         """Whether a destination begins as its own do."""
         return destination.startswith(destinations.SCHEME)
 
-    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+    def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the version that serves, or a canary, once it is ready."""
         # A cluster that cannot be reached, or refuses, says so before the model is uploaded.
         self._cluster.service(self._destination.name)
-        before = last_entry(self._storage)
-        published = self._repository.publish(model, record, traffic)
+        before = self._repository.last_entry()
+        published = self._repository.publish(model, traffic)
         current, canary = self.current(), self.canary()
-        if last_entry(self._storage) == before and current is not None:
+        if self._repository.last_entry() == before and current is not None:
             # By the log it serves already: the cluster is brought back to what the log says.
             number = canary.number if canary is not None else None
-            self._roll_out(Shares(current.number, number, canary_traffic(self._storage)))
+            share = self.traffic().get(canary.number, 0) if canary is not None else 0
+            self._roll_out(Shares(current.number, number, share))
         return published
 
     def current(self) -> PushedVersion | None:
@@ -126,7 +126,7 @@ class KServeTarget:
     def _roll_out(self, shares: Shares) -> None:
         numbers = [number for number in (shares.serving, shares.canary) if number is not None]
         uris = {number: self._copied(number) for number in numbers}
-        last = last_entry(self._storage)
+        last = self._repository.last_entry()
         rested_on = last.serving if last is not None else None
         Rollout(self._cluster, self._destination).run(shares, uris, rested_on)
 

@@ -16,7 +16,7 @@ from components.push.targets.target import PushedVersion
 from components.push.targets.vertex.destination import FORM, SCHEME, parsed_destination
 from darkroom.artifacts.model import Model
 from darkroom.artifacts.model_repository import Role, Version, find_versions
-from darkroom.artifacts.push_log import Entry, last_entry
+from darkroom.artifacts.push_log import Entry
 from darkroom.errors import StepError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class VertexTarget:
     """
 
     FORM = FORM
+    TAKES_CANARIES = True
 
     def __init__(self, destination: str) -> None:
         self._destination = parsed_destination(destination)
@@ -47,10 +48,10 @@ class VertexTarget:
         """Whether a destination is Vertex's, be it well written or not."""
         return destination.startswith(SCHEME)
 
-    def publish(self, model: Model, record: Mapping[str, Any], traffic: int = 100) -> PushedVersion:
+    def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Uploads and deploys a model, and then gives it requests; see `PushTarget`."""
         self._connect()
-        published = self._repository.publish(model, record, traffic)
+        published = self._repository.publish(model, traffic)
         self._follow_log()
         return published
 
@@ -117,7 +118,7 @@ class VertexTarget:
 
     def _changed(self, completes: str, change: Callable[[], Entry]) -> Entry:
         """Makes a change, unless it is the one that Vertex has not followed yet."""
-        before = last_entry(self._destination.storage)
+        before = self._repository.last_entry()
         if before is not None and before.action == completes and self._follow_log():
             _log.warning("%s by %s was cut off: it is completed", before.action, before.who)
             return before
@@ -139,7 +140,7 @@ class VertexTarget:
 
         was_elsewhere = False
         while True:
-            entry = last_entry(self._destination.storage)
+            entry = self._repository.last_entry()
             if entry is None:
                 return False
             try:
@@ -151,7 +152,7 @@ class VertexTarget:
                     f"by the log of {self._destination.storage} version {entry.serving} serves, "
                     f"but Vertex is not there yet: {error}; the same command completes it"
                 ) from None
-            if last_entry(self._destination.storage) == entry:
+            if self._repository.last_entry() == entry:
                 return was_elsewhere
 
     def _follow(self) -> bool:

@@ -1,20 +1,28 @@
-"""A test of two models that may be looked at again and again.
+"""Tests of two models that may be looked at again and again.
 
 A pipeline that retrains every week asks every week, and a canary is watched as its labels come. A
 test of 5 % that is asked often enough says "better" of any two equal models. What is here holds
 its error rate over all looks together: the chance that it ever says so of a pair of equal models,
 however often one looks at them as images are added, is at most 5 %.
+Evaluate compares answers to the same images; a canary gets other requests than the version beside
+it, and their rates are compared.
 """
 
 import math
 from typing import NamedTuple
 
-from components.evaluate.intervals import CONFIDENCE, Interval
-
+CONFIDENCE = 0.95
 _PRIOR = 5.0
 """Of the mixture over how the discordant images fall: most pairs of models are near each other."""
 _NARROWEST_AT = 1000
 """Images at which the interval is as narrow as it can be; stated before any is seen."""
+
+
+class Interval(NamedTuple):
+    """Where a number lies with 95 % confidence, or another where that is said."""
+
+    low: float
+    high: float
 
 
 class AlwaysValid(NamedTuple):
@@ -47,6 +55,59 @@ def always_valid(newly_right: int, newly_wrong: int, count: int) -> AlwaysValid:
     return AlwaysValid(
         _p_value(newly_right, newly_wrong), _interval(newly_right, newly_wrong, count)
     )
+
+
+def rate_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> Interval:
+    """The interval of a rate, valid at every look; exact.
+
+    It holds the rates against which nobody who bets by a Beta mixture has become rich (the
+    confidence sequence of Robbins 1970, as `always_valid`'s p-value).
+
+    Args:
+        hits: How often it happened.
+        count: How often it could have.
+        confidence: That it holds the true rate at all looks together.
+
+    >>> [round(limit, 3) for limit in rate_interval(0, 1000)]
+    [0.0, 0.007]
+    >>> [round(limit, 2) for limit in rate_interval(1, 3)]
+    [0.0, 0.94]
+    """
+    from scipy.optimize import brentq
+
+    if not count:
+        return Interval(0.0, 1.0)
+    riches = math.log(1 / (1 - confidence))
+    mixture = _log_beta(0.5 + hits, 0.5 + count - hits) - _log_beta(0.5, 0.5)
+
+    def left_to_gain(rate: float) -> float:
+        likelihood = hits * math.log(rate) if hits else 0.0
+        if hits < count:
+            likelihood += (count - hits) * math.log1p(-rate)
+        return riches - mixture + likelihood
+
+    share, least = hits / count, 1e-12
+    low = 0.0 if hits == 0 else float(brentq(left_to_gain, least, share * (1 - least)))
+    high = 1.0 if hits == count else float(brentq(left_to_gain, max(least, share), 1 - least))
+    return Interval(low, high)
+
+
+def rate_difference(hits: int, count: int, other_hits: int, other_count: int) -> Interval:
+    """The interval of a rate less another one of other requests, valid at every look.
+
+    Each rate's interval has half of the error, so that the difference needs no assumption on how
+    the two come to their requests.
+
+    Args:
+        hits: How often it happened.
+        count: How often it could have.
+        other_hits: The same of the rate that is taken away.
+        other_count: How often that could have.
+    """
+    each = 1 - (1 - CONFIDENCE) / 2
+    one = rate_interval(hits, count, each)
+    other = rate_interval(other_hits, other_count, each)
+    return Interval(one.low - other.high, one.high - other.low)
 
 
 def _p_value(newly_right: int, newly_wrong: int) -> float:

@@ -9,6 +9,8 @@ import inspect
 import re
 from typing import Any
 
+import jsonschema
+
 _SCALARS: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
     "int": {"type": "integer"},
@@ -29,6 +31,12 @@ def schema(name: str = "V1beta1InferenceService") -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     _define(name, definitions)
     return {"$ref": f"#/$defs/{name}", "$defs": definitions}
+
+
+@functools.cache
+def validator(name: str = "V1beta1InferenceService") -> Any:
+    """What checks documents by a resource's schema; to check the schema itself takes a while."""
+    return jsonschema.Draft202012Validator(schema(name))
 
 
 def properties_of(name: str) -> dict[str, Any]:

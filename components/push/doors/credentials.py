@@ -1,0 +1,37 @@
+"""What a server wants to know of who asks: a key, or Google's own credentials."""
+
+import os
+
+from darkroom.errors import StepError
+
+API_KEY_VARIABLE = "DARKROOM_API_KEY"
+"""Environment variable with the key for servers that want one, as `darkroom serve` with
+`api_keys`."""
+_VERTEX = (".googleapis.com", ".vertexai.goog")
+
+
+def headers_for(url: str) -> dict[str, str]:
+    """The headers that say who asks, from the environment; none where nothing is set.
+
+    Raises:
+        StepError: Google's credentials are wanted, and are not to be had.
+    """
+    import httpx
+
+    parsed = httpx.URL(url)
+    if parsed.scheme == "https" and parsed.host.endswith(_VERTEX):
+        return {"Authorization": f"Bearer {_google_token(url)}"}
+    key = os.environ.get(API_KEY_VARIABLE)
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _google_token(url: str) -> str:
+    import google.auth
+    import google.auth.transport.requests
+
+    try:
+        found, _ = google.auth.default(["https://www.googleapis.com/auth/cloud-platform"])
+        found.refresh(google.auth.transport.requests.Request())
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise StepError(f"no credentials for {url}: {error}") from None
+    return str(found.token)
