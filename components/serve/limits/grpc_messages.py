@@ -47,12 +47,13 @@ class BoundedMessages(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 except RequestError as refused:
                     note_refusal(refused.status)
                     raise
+                record = current_record()
+                record.request_bytes = len(message)
                 request = _parsed(handler.request_deserializer, message)
                 answer: bytes = handler.response_serializer(
                     await self._answer(handler.unary_unary, request, context)
                 )
-            record = current_record()
-            record.request_bytes, record.answer_bytes = len(message), len(answer)
+            record.answer_bytes = len(answer)
             return answer
 
         return grpc.stream_unary_rpc_method_handler(read_and_answer)

@@ -14,7 +14,6 @@ _PROBES = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _FAILURES = frozenset(
     {StatusCode.UNKNOWN, StatusCode.INTERNAL, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
 )
-_CODES = {code.value[0]: code for code in StatusCode}
 
 
 class _Metadatum(NamedTuple):
@@ -57,7 +56,7 @@ class GrpcRequests(AsyncServerInterceptor):  # type: ignore[misc]
             code = StatusCode.OK
             return answer
         except Exception:
-            code = _CODES.get(context.code(), StatusCode.UNKNOWN)
+            code = context.code() or StatusCode.UNKNOWN
             raise
         finally:
             rpc = {"rpc": method_name.removeprefix("/")}
