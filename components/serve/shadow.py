@@ -3,6 +3,7 @@
 They are compared with those that were sent, while the server has nothing else to do.
 """
 
+import contextlib
 import logging
 import queue
 import random
@@ -30,6 +31,8 @@ _ROWS = 8
 _LONGEST_WAIT, _LOOK = 5.0, 0.005
 """Seconds in which the server must have been idle once, and between two looks whether it is."""
 _LOG_SECONDS = 60.0
+_LAST_SECONDS = 1.0
+"""For the comparison that runs when the server ends."""
 _LOG = logging.getLogger("darkroom.serve")
 
 
@@ -69,10 +72,12 @@ class Shadow:
         self._follower, self._model, self._share = follower, model, share
         self._is_idle = is_idle
         self._random = random.Random()
-        self._waiting: queue.Queue[_Answered] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[_Answered | None] = queue.Queue(_WAITING)
         self._results: Counter[str] = Counter()
         self._logged_at = time.monotonic()
-        threading.Thread(target=self._compare_all, name="shadow", daemon=True).start()
+        self._ends = False
+        self._thread = threading.Thread(target=self._compare_all, name="shadow", daemon=True)
+        self._thread.start()
 
     def offer(
         self,
@@ -106,10 +111,19 @@ class Shadow:
         except queue.Full:
             self._note(canary, "dropped")
 
+    def close(self) -> None:
+        """Ends the comparisons; what waits is left out."""
+        self._ends = True
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)  # wakes a thread that waits for more
+        self._thread.join(_LAST_SECONDS)
+
     def _compare_all(self) -> None:
-        while True:
-            answered = self._waiting.get()
-            while not self._is_idle() and time.monotonic() - answered.at < _LONGEST_WAIT:
+        while not self._ends and (answered := self._waiting.get()) is not None:
+            while (
+                not (self._ends or self._is_idle())
+                and time.monotonic() - answered.at < _LONGEST_WAIT
+            ):
                 time.sleep(_LOOK)
             if self._is_idle():
                 self._compare(answered)

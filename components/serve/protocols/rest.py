@@ -4,7 +4,9 @@ Format: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import asyncio
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -12,14 +14,17 @@ from fastapi.exceptions import RequestValidationError
 from kserve.protocol.dataplane import DataPlane
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from components.serve.calls.batching import Calls
 from components.serve.errors import RequestError
 from components.serve.page.page import Page
+from components.serve.protocols.explanation import explain_json
 from components.serve.protocols.prediction import PREDICT_ONLY, predict_json
 from components.serve.protocols.served_model import Call
 from components.serve.protocols.served_models import ServedModels
 from components.serve.protocols.v2_request import JSON_LENGTH, parse_v2
 from components.serve.protocols.version_states import version_states
 from components.serve.settings import ServeSettings
+from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import labels_separator
 
 VERSION_HEADER = "X-Model-Version"
@@ -37,12 +42,13 @@ def add_endpoints(
         models: The models.
         settings: Further paths.
     """
-    endpoints = _Endpoints(data_plane, models)
+    endpoints = _Endpoints(data_plane, models, settings)
     router = APIRouter()
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         router.add_api_route(path, endpoints.status, methods=["GET"])
         router.add_api_route(f"{path}/metadata", endpoints.metadata, methods=["GET"])
         router.add_api_route(f"{path}:predict", endpoints.predict, methods=["POST"])
+        router.add_api_route(f"{path}:explain", endpoints.explain, methods=["POST"])
         for other in ("classify", "regress"):
             router.add_api_route(f"{path}:{other}", _predict_only, methods=["POST"])
     if settings.predict_route is not None:
@@ -59,9 +65,10 @@ def add_endpoints(
 
 
 class _Endpoints:
-    def __init__(self, data_plane: DataPlane, models: ServedModels) -> None:
-        self._data_plane = data_plane
-        self._models = models
+    def __init__(
+        self, data_plane: DataPlane, models: ServedModels, settings: ServeSettings
+    ) -> None:
+        self._data_plane, self._models, self._settings = data_plane, models, settings
 
     async def status(self, name: str, version: str | None = None) -> Response:
         """Status of the model's versions; 503, which probes understand, until one serves."""
@@ -82,12 +89,26 @@ class _Endpoints:
 
     async def predict(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions; `Content-Type` is ignored, as in TF Serving."""
+        return await self._answered(name, request, version, predict_json)
+
+    async def explain(self, name: str, request: Request, version: str | None = None) -> Response:
+        """What of a photograph the answer follows from, within the limits of predictions."""
+        explain = functools.partial(explain_json, settings=self._settings)
+        return await self._answered(name, request, version, explain)
+
+    async def _answered(
+        self,
+        name: str,
+        request: Request,
+        version: str | None,
+        answer: Callable[[LoadedModel, bytes, Calls], bytes],
+    ) -> Response:
         self._models.find(name)
         body = await request.body()
-        call = Call(lambda model, batches: predict_json(model, body, batches), [body], version)
-        answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
-        headers = {VERSION_HEADER: str(answer.version)}
-        return Response(answer.content, headers=headers, media_type="application/json")
+        call = Call(lambda model, batches: answer(model, body, batches), [body], version)
+        found, _ = await self._data_plane.infer(name, call, dict(request.headers))
+        headers = {VERSION_HEADER: str(found.version)}
+        return Response(found.content, headers=headers, media_type="application/json")
 
     async def predict_any(self, request: Request) -> Response:
         """The same at a path without the model's name."""

@@ -162,7 +162,9 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         self._stopped()
 
     def close(self) -> None:
-        """Writes the samples that wait to be written; called last."""
+        """Ends comparisons, and writes the samples that wait to be written; called last."""
+        if self._shadow is not None:
+            self._shadow.close()
         if self._samples is not None:
             self._samples.close()
 

@@ -69,7 +69,7 @@ class ServedModels:
         self._note_change()
 
     def close(self) -> None:
-        """Writes the samples that wait to be written; called last."""
+        """Ends what the models do by themselves, and writes what waits to be; called last."""
         for model in self:
             model.close()
 
