@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.serve.tests.server_process import Server, push, start_server
+from components.serve.tests.server_process import Server, push, start_models, start_server
 from components.serve.tests.small_model import THRESHOLD, b64, build_model, photograph
 from darkroom.artifacts.model import LABELS_FILE
 from darkroom.artifacts.push_log import Entry, PushLog
@@ -175,10 +175,11 @@ def test_it_works_by_keyboard(page: Any) -> None:
     page.keyboard.press("Enter")
     card(page, "two.jpg")
     card(page, "one.jpg")
-    for expected in ("Clear", "Try again"):
+    for expected in ("Clear", "Explain", "Try again"):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == expected
-    page.keyboard.press("Shift+Tab")
+    for _ in range(2):
+        page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     assert page.locator("li.card").count() == 0
     assert page.evaluate("document.activeElement.id") == "choose"
@@ -235,4 +236,116 @@ def test_a_server_that_refuses_or_is_gone_is_said_at_the_photograph(
     assert page.get_by_text("The server does not answer.").first.is_visible()
     page.get_by_role("button", name="Retry failed").click()
     assert problem("two.jpg") == "The server does not answer."
+    page.close()
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+def test_an_answer_is_explained_on_demand(
+    browser: Any, server: Server, screen: dict[str, Any]
+) -> None:
+    page, problems = opened(browser, server, **screen)
+    content = photograph(5)
+    choose(page, file("one.jpg", content))
+    answered = card(page, "one.jpg")
+    assert not answered.locator("figure").is_visible()
+    answered.get_by_role("button", name="Explain").click()
+    answered.locator("figcaption").wait_for()
+    asked = {"instances": [b64(content)]}
+    response = server.client.post("/v1/models/flowers/versions/3:explain", json=asked)
+    (expected,) = response.json()["explanations"]
+    effects = [effect for row in expected["effects"] for effect in row]
+    points = f"{100 * max(effects):.1f}".removesuffix(".0")
+    caption = answered.locator("figcaption").inner_text()
+    assert f"speaks for “{expected['label']}”" in caption
+    assert f"falls by {points} points" in caption
+    strongest = max(range(len(effects)), key=lambda place: abs(effects[place]))
+    pixel = answered.locator("canvas").evaluate(
+        """(canvas, place) => [...canvas.getContext("2d").getImageData(
+             place % canvas.width, Math.floor(place / canvas.width), 1, 1).data]""",
+        strongest,  # the model sees as many pixels as the map has cells
+    )
+    red, green, _, opaque = pixel
+    assert opaque == 255
+    assert (green > red) == (effects[strongest] > 0)
+    assert caption in page.get_by_role("log").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    assert problems == []
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def locked(
+    model: Path, next_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server of two models that wants a key."""
+    folder = tmp_path_factory.mktemp("locked")
+    (folder / "keys").write_text("right-key\n")
+    places = {"flowers": str(model), "digits & more": str(next_model)}
+    settings = json.dumps({"models": places, "api_keys": str(folder / "keys")})
+    server = start_models("flowers", folder / "log", "--settings", settings)
+    server.client.headers["X-API-Key"] = "right-key"
+    try:
+        server.wait_until(lambda: server.state() is not None)
+        server.wait_until(lambda: server.client.get("/v2/health/ready").status_code == 200)
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait(30)
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_key_is_asked_for_and_kept_in_the_tab(
+    browser: Any, locked: Server, screen: dict[str, Any]
+) -> None:
+    tabs = browser.new_context(**screen)
+    page = tabs.new_page()
+    page.goto(f"http://127.0.0.1:{locked.port}/")
+    page.get_by_text("The server wants an API key.").wait_for()
+    choose(page, file("one.jpg", photograph(1)))
+    problem = card(page, "one.jpg").locator(".problem")
+    assert problem.inner_text() == "The server wants an API key."
+    field = page.get_by_label("API key")
+    assert field.get_attribute("type") == "password"
+    field.fill("wrong-key")
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_text("The server does not know this API key.").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    field.fill("right-key")
+    field.press("Enter")
+    page.get_by_text("Version 1 serves.").wait_for()
+    page.locator(".answered").wait_for()
+    assert_shows(card(page, "one.jpg"), locked, photograph(1), "1")
+    assert not field.is_visible()
+    page.reload()
+    page.get_by_text("Version 1 serves.").wait_for()
+    assert not field.is_visible()
+    other = tabs.new_page()
+    other.goto(page.url)
+    other.get_by_text("The server wants an API key.").wait_for()
+    tabs.close()
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_model_is_chosen_and_asked_about_the_same_photographs(
+    browser: Any, locked: Server, screen: dict[str, Any]
+) -> None:
+    page = browser.new_page(**screen)
+    page.goto(f"http://127.0.0.1:{locked.port}/")
+    page.get_by_label("API key").fill("right-key")
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_text("Version 1 serves.").wait_for()
+    choose(page, file("one.jpg", photograph(1)))
+    page.locator(".answered").wait_for()
+    assert_shows(card(page, "one.jpg"), locked, photograph(1), "1")
+    with page.expect_response(lambda response: response.url.endswith(":predict")) as answered:
+        page.get_by_label("Model").select_option("digits & more")
+    assert answered.value.url.endswith("/digits%20%26%20more:predict")
+    assert page.get_by_role("heading", level=1).inner_text() == "digits & more"
+    digits = Server(locked.process, locked.port, "digits & more", locked.log)
+    digits.client.headers["X-API-Key"] = "right-key"
+    card(page, "one.jpg").locator(".answered").wait_for()
+    assert_shows(card(page, "one.jpg"), digits, photograph(1), "1")
+    card(page, "one.jpg").get_by_role("button", name="Explain").click()
+    card(page, "one.jpg").locator("figcaption").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
     page.close()
