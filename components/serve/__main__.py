@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from components.serve.command_line import read_settings
 from components.serve.server import serve
-from components.serve.settings import read_settings
 from darkroom.errors import DarkroomError
 from darkroom.runtime.log import configure_logging, exit_with
 

@@ -123,7 +123,8 @@ async def _load_and_follow(
     scheme = "http" if settings.tls_key is None else "https"
     for model in models:
         url = f"{scheme}://{settings.host}:{settings.port}/v1/models/{quote(model.name)}:predict"
-        _LOG.info("%s version %d on %s", model.name, model.follower.current.version.number, url)
+        if current := model.follower.current:
+            _LOG.info("%s version %d on %s", model.name, current.version.number, url)
     if settings.grpc_port is not None:
         _LOG.info("gRPC (TF Serving's and KServe's V2) on port %d", settings.grpc_port)
     # Each by itself: a store that hangs, or a version that loads slowly, is of one model alone.

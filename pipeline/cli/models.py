@@ -43,8 +43,8 @@ def serve(
     Several models: darkroom serve --settings server.yaml, which has
     models: {flowers: runs/served/flowers, digits: gs://bucket/digits}
     """
+    from components.serve.command_line import read_settings
     from components.serve.server import serve as serve_models
-    from components.serve.settings import read_settings
 
     given = {"port": port, "grpc_port": grpc_port, "host": host, "allow_files": allow_files}
     configure_logging()

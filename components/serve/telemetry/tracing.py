@@ -47,10 +47,12 @@ def tracing() -> Iterator[None]:
 def _exporter() -> Any:
     protocols = [os.environ.get(name, "") for name in _PROTOCOLS]
     if (protocols[1] or protocols[0]) == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    else:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    return OTLPSpanExporter()
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as over_grpc
+
+        return over_grpc.OTLPSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as over_http
+
+    return over_http.OTLPSpanExporter()
 
 
 @contextlib.contextmanager

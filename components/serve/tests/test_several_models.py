@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.serve.settings import read_settings
+from components.serve.command_line import read_settings
 from components.serve.tests.server_process import Server, free_port, push, start_models
 from components.serve.tests.small_model import b64, photograph
 from components.serve.tests.tf_serving_client import arrays, predict, request
