@@ -10,15 +10,22 @@ from typing import Any
 
 import pytest
 
-from components.serve.tests.server_process import Server, push, start_models, start_server
+from components.serve.tests.page_in_browser import (
+    DESK,
+    PHONE,
+    assert_shows,
+    card,
+    choose,
+    file,
+    opened,
+)
+from components.serve.tests.server_process import Server, push, start_server
 from components.serve.tests.small_model import THRESHOLD, b64, build_model, photograph
 from darkroom.artifacts.model import LABELS_FILE
 from darkroom.artifacts.push_log import Entry, PushLog
 
 pytestmark = pytest.mark.slow
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESK = {"viewport": {"width": 1280, "height": 800}}
 LIMITS = {"max_requests": 1, "max_body_bytes": 50_000, "body_seconds": 30}
 
 
@@ -27,54 +34,6 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
     found, _ = opened(browser, server)
     yield found
     found.close()
-
-
-def opened(browser: Any, server: Server, **options: Any) -> tuple[Any, list[str]]:
-    """The page, and what went wrong or was asked of others than the server."""
-    problems: list[str] = []
-    page = browser.new_page(**options)
-    own = (f"http://127.0.0.1:{server.port}/", "data:", "blob:")
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-    page.on(
-        "request",
-        lambda asked: None if asked.url.startswith(own) else problems.append(asked.url),
-    )
-    page.goto(own[0])
-    page.get_by_text("serves.").wait_for()
-    return page, problems
-
-
-def file(name: str, content: bytes) -> dict[str, Any]:
-    return {"name": name, "mimeType": "image/jpeg", "buffer": content}
-
-
-def choose(page: Any, *files: dict[str, Any]) -> None:
-    page.get_by_label("Choose photographs").set_input_files(list(files))
-
-
-def card(page: Any, name: str) -> Any:
-    found = page.locator("li.card", has=page.get_by_role("heading", name=name, exact=True))
-    found.and_(page.locator("[aria-busy=false]")).wait_for()
-    return found
-
-
-def assert_shows(card: Any, server: Server, content: bytes, version: str, role: str = "") -> None:
-    response = server.predict({"instances": [b64(content)]}, f"/versions/{version}")
-    answer = response.json()["predictions"][0]
-    percents = sorted((f"{value:.1%}" for value in answer["probabilities"]), key=_number)
-    assert card.locator(".probability").all_inner_texts() == percents[::-1]
-    assert card.locator(".labels .name").first.inner_text() == answer["label"]
-    assert card.locator(".answer").inner_text() == ", ".join(
-        answer.get("labels", answer["label"]).split() or ["No label is over its threshold"]
-    )
-    assert card.locator(".version").inner_text() == f"version {version}{role}"
-    width = "image => image.decode().then(() => image.naturalWidth)"
-    assert card.locator("img").evaluate(width) == 30
-
-
-def _number(percent: str) -> float:
-    return float(percent.rstrip("%"))
 
 
 @pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
@@ -270,82 +229,4 @@ def test_an_answer_is_explained_on_demand(
     assert caption in page.get_by_role("log").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
     assert problems == []
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def locked(
-    model: Path, next_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A server of two models that wants a key."""
-    folder = tmp_path_factory.mktemp("locked")
-    (folder / "keys").write_text("right-key\n")
-    places = {"flowers": str(model), "digits & more": str(next_model)}
-    settings = json.dumps({"models": places, "api_keys": str(folder / "keys")})
-    server = start_models("flowers", folder / "log", "--settings", settings)
-    server.client.headers["X-API-Key"] = "right-key"
-    try:
-        server.wait_until(lambda: server.state() is not None)
-        server.wait_until(lambda: server.client.get("/v2/health/ready").status_code == 200)
-        yield server
-    finally:
-        server.process.terminate()
-        server.process.wait(30)
-
-
-@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
-def test_a_key_is_asked_for_and_kept_in_the_tab(
-    browser: Any, locked: Server, screen: dict[str, Any]
-) -> None:
-    tabs = browser.new_context(**screen)
-    page = tabs.new_page()
-    page.goto(f"http://127.0.0.1:{locked.port}/")
-    page.get_by_text("The server wants an API key.").wait_for()
-    choose(page, file("one.jpg", photograph(1)))
-    problem = card(page, "one.jpg").locator(".problem")
-    assert problem.inner_text() == "The server wants an API key."
-    field = page.get_by_label("API key")
-    assert field.get_attribute("type") == "password"
-    field.fill("wrong-key")
-    page.get_by_role("button", name="Use it").click()
-    page.get_by_text("The server does not know this API key.").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
-    field.fill("right-key")
-    field.press("Enter")
-    page.get_by_text("Version 1 serves.").wait_for()
-    page.locator(".answered").wait_for()
-    assert_shows(card(page, "one.jpg"), locked, photograph(1), "1")
-    assert not field.is_visible()
-    page.reload()
-    page.get_by_text("Version 1 serves.").wait_for()
-    assert not field.is_visible()
-    other = tabs.new_page()
-    other.goto(page.url)
-    other.get_by_text("The server wants an API key.").wait_for()
-    tabs.close()
-
-
-@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
-def test_the_model_is_chosen_and_asked_about_the_same_photographs(
-    browser: Any, locked: Server, screen: dict[str, Any]
-) -> None:
-    page = browser.new_page(**screen)
-    page.goto(f"http://127.0.0.1:{locked.port}/")
-    page.get_by_label("API key").fill("right-key")
-    page.get_by_role("button", name="Use it").click()
-    page.get_by_text("Version 1 serves.").wait_for()
-    choose(page, file("one.jpg", photograph(1)))
-    page.locator(".answered").wait_for()
-    assert_shows(card(page, "one.jpg"), locked, photograph(1), "1")
-    with page.expect_response(lambda response: response.url.endswith(":predict")) as answered:
-        page.get_by_label("Model").select_option("digits & more")
-    assert answered.value.url.endswith("/digits%20%26%20more:predict")
-    assert page.get_by_role("heading", level=1).inner_text() == "digits & more"
-    digits = Server(locked.process, locked.port, "digits & more", locked.log)
-    digits.client.headers["X-API-Key"] = "right-key"
-    card(page, "one.jpg").locator(".answered").wait_for()
-    assert_shows(card(page, "one.jpg"), digits, photograph(1), "1")
-    card(page, "one.jpg").get_by_role("button", name="Explain").click()
-    card(page, "one.jpg").locator("figcaption").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
     page.close()

@@ -1,108 +1,25 @@
-"""What a server says of its requests: ids, the access log, traces, refusals."""
+"""What a server says of its requests: ids, the access log and traces."""
 
-import concurrent.futures
-import contextlib
-import gzip
-import http.server
 import json
-import os
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import grpc
 import pytest
 
 from components.serve.telemetry.request_record import request_id
-from components.serve.tests.server_process import Server, free_port, start_server
+from components.serve.tests.noted_server import Collector
+from components.serve.tests.server_process import Server
 from components.serve.tests.small_model import b64, photograph
-from components.serve.tests.tf_serving_client import channel, predict, refused, request
+from components.serve.tests.tf_serving_client import channel, request
 
 pytestmark = pytest.mark.slow
 
 IMAGE = {"instances": [b64(photograph(5)), b64(photograph(6))]}
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
-
-
-class Collector:
-    """A real receiver of OTLP over HTTP, which keeps the spans."""
-
-    def __init__(self) -> None:
-        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-            ExportTraceServiceRequest,
-        )
-
-        self.services: set[str] = set()
-        self.spans: list[Any] = []
-        collector = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                    attributes = {each.key: each.value for each in resource.resource.attributes}
-                    collector.services.add(attributes["service.name"].string_value)
-                    for scope in resource.scope_spans:
-                        collector.spans += scope.spans
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def spans_of(self, trace: str) -> dict[str, Any]:
-        return {span.name: span for span in self.spans if span.trace_id.hex() == trace}
-
-
-@contextlib.contextmanager
-def noted(base_dir: Path, folder: Path, collector: Collector | None) -> Iterator[Server]:
-    """A server with an access log, and traces where there is a collector."""
-    grpc_port = free_port()
-    settings = {"access_log": True, "grpc_port": grpc_port, "max_requests": 3, "batch_size": 2}
-    traced = (
-        {}
-        if collector is None
-        else {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
-    )
-    with mock.patch.dict(os.environ, traced):
-        server = start_server(
-            base_dir, "flowers", folder / "log", "--settings", json.dumps(settings)
-        )
-    server.grpc_port = grpc_port
-    try:
-        server.wait_until(server.serving)
-        server.wait_until(lambda: "gRPC" in server.log.read_text())
-        yield server
-    finally:
-        server.process.terminate()
-        server.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    yield found
-    found.server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def traced(
-    base_dir: Path, collector: Collector, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    with noted(base_dir, tmp_path_factory.mktemp("traced"), collector) as server:
-        yield server
 
 
 def access_lines(server: Server) -> list[dict[str, Any]]:
@@ -245,88 +162,3 @@ def test_without_its_variables_nothing_of_opentelemetry_is_loaded(server: Server
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n", result.stderr
-
-
-def test_grpcs_refusals_are_counted(traced: Server) -> None:
-    def refusals() -> float:
-        lines = traced.client.get("/metrics").text.splitlines()
-        name = 'darkroom_refused_requests_total{status="429"} '
-        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
-
-    import numpy as np
-
-    before = refusals()
-    busy = request("flowers", "busy", rounds=np.array([40], np.int32))
-
-    def ask(_: int) -> bool:
-        try:
-            predict(traced, busy)
-        except grpc.RpcError:
-            return True
-        return False
-
-    with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        busy_answers = sum(threads.map(ask, range(8)))
-    assert busy_answers
-    assert refusals() - before == busy_answers
-
-
-def test_a_message_is_not_read_before_it_counts(traced: Server) -> None:
-    """Of a full server, no message is taken: the client's is still on its side."""
-    with contextlib.ExitStack() as half_sent:
-        from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
-
-        for _ in range(3):
-            opened = half_sent.enter_context(channel(traced))
-            call = opened.stream_unary(
-                "/tensorflow.serving.PredictionService/Predict",
-                PredictRequest.SerializeToString,
-                PredictResponse.FromString,
-            )
-            done = threading.Event()
-            half_sent.callback(done.set)
-            # A stream whose one message never comes, as of a slow client.
-            half_sent.callback(call.future(iter(done.wait, True)).cancel)
-        large = request("flowers", image_bytes=[photograph(5) + bytes(50_000_000)])
-        traced.wait_until(lambda: traced.predict(IMAGE).status_code == 429)
-        before = _resident(traced)
-        with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server is busy"):
-            predict(traced, large)
-        assert _resident(traced) - before < 30_000_000
-    traced.wait_until(lambda: traced.predict(IMAGE).status_code == 200)
-
-
-def _resident(server: Server) -> int:
-    pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def test_what_nobody_waits_for_is_not_computed(traced: Server) -> None:
-    """Two photographs are called at a time: of most, the client has gone before their turn."""
-    import httpx
-
-    def calls() -> float:
-        lines = traced.client.get("/metrics").text.splitlines()
-        name = "darkroom_call_instances_count{"
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-    before, photographs = calls(), [photograph(seed) for seed in range(4)] * 250
-    url = f"http://127.0.0.1:{traced.port}/v1/models/flowers:predict"
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(url, json={"instances": [*map(b64, photographs)]}, timeout=0.3)
-    with pytest.raises(grpc.RpcError):
-        predict(traced, request("flowers", image_bytes=photographs), 0.3)
-    while (seen := calls()) != before:
-        before = seen
-        time.sleep(0.3)
-    whole = traced.predict({"instances": [*map(b64, photographs)]})
-    assert len(whole.json()["predictions"]) == 1000
-    assert calls() - before == 500
-    assert seen < 500
-
-
-def test_a_bad_photograph_of_a_large_request_is_named(traced: Server) -> None:
-    photographs = [photograph(1)] * 5 + [b"no photograph"] + [photograph(1)] * 5
-    response = traced.predict({"instances": [*map(b64, photographs)]})
-    assert response.status_code == 400
-    assert response.json()["error"].startswith("instance 5: Unknown image file format")
