@@ -34,10 +34,11 @@ class PushSettings(Settings):
     options), `archive://FOLDER` a folder of archives with checksums. Unset: `served/<name>` in the
     folder of runs for a local run, the step's own artifact on a cluster."""
 
-    traffic: int = pydantic.Field(default=100, ge=1, le=100)
+    traffic: int = pydantic.Field(default=100, ge=0, le=100)
     """The share of requests that a new version gets, in percent. Below 100 it is a canary:
-    `darkroom promote DEST` makes it serve, `darkroom rollback DEST` takes it back. Where nothing
-    serves yet, the first version gets all. On a folder or bucket the canary is read by `darkroom
+    `darkroom promote DEST` makes it serve, `darkroom rollback DEST` takes it back. At 0 it answers
+    none, as for shadow traffic (docs/serving.md). Where nothing serves yet, the first version gets
+    all. On a folder or bucket the canary is read by `darkroom
     serve` alone."""
 
     keep: int | None = pydantic.Field(default=None, ge=1)

@@ -4,21 +4,21 @@ from typing import Annotated
 
 import typer
 
+from components.serve.command_line import read_settings
 from components.serve.server import serve
-from components.serve.settings import ServeSettings
 from darkroom.errors import DarkroomError
 from darkroom.runtime.log import configure_logging, exit_with
-from darkroom.settings import read_yaml, validate_settings
 
 
 def command(
     model_dir: Annotated[
-        str,
+        str | None,
         typer.Argument(
             envvar="AIP_STORAGE_URI",
-            help="Path or URI of a SavedModel directory, or of a folder of numbered ones.",
+            help="Path or URI of a SavedModel directory, or of a folder of numbered ones; for "
+            "several models, `models` in the settings.",
         ),
-    ],
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The model's name; the directory's own if not given.")
     ] = None,
@@ -50,7 +50,7 @@ def command(
         str, typer.Option(help="All settings: a YAML or JSON file, or a JSON object.")
     ] = "{}",
 ) -> None:
-    """Serves a model over REST with TF Serving's predict and status API.
+    """Serves models over REST with TF Serving's predict and status API.
 
     Example: python -m components.serve models/flowers --port 8501
 
@@ -58,7 +58,6 @@ def command(
     """
     configure_logging()
     given = {
-        "name": name,
         "host": host,
         "port": port,
         "grpc_port": grpc_port,
@@ -68,8 +67,7 @@ def command(
         "health_route": health_route,
     }
     try:
-        values = read_yaml(settings) | {key: v for key, v in given.items() if v is not None}
-        serve(model_dir, validate_settings(ServeSettings, values))
+        serve(read_settings(settings, model_dir, name, given))
     except DarkroomError as error:
         exit_with(error, "serve")
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from components.serve.deadline import GRACE_SECONDS
 from components.serve.limits.api_keys import ApiKeys, grpc_interceptor
-from components.serve.limits.grpc_limits import GrpcLimits
+from components.serve.limits.grpc_messages import BoundedMessages
+from components.serve.limits.grpc_refusals import GrpcRefusals
 from components.serve.limits.rest_limits import OpenRequests
-from components.serve.protocols.served_model import ServedModel
+from components.serve.protocols.served_models import ServedModels
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.access_log import AccessLog
+from components.serve.telemetry.grpc_requests import GrpcRequests
 from darkroom.errors import StepError
 
 _FURTHER_CALLS = 64
@@ -19,18 +22,20 @@ _FURTHER_CALLS = 64
 
 async def serve_grpc(
     kserve_server: Any,
-    model: ServedModel,
+    models: ServedModels,
     settings: ServeSettings,
     open_requests: OpenRequests,
+    access_log: AccessLog,
     keys: ApiKeys | None,
 ) -> None:
-    """Serves until the model stops; requests that have begun are still answered.
+    """Serves until the server is told to stop; requests that have begun are still answered.
 
     Args:
         kserve_server: KServe's server, whose V2 protocol is served too.
-        model: The model.
+        models: The models.
         settings: Host, port and limits.
         open_requests: Counts the requests.
+        access_log: Where a line a request goes.
         keys: What callers must name one of, if any.
     """
     from grpc import aio
@@ -40,8 +45,10 @@ async def serve_grpc(
     await asyncio.to_thread(importlib.import_module, "tensorflow")
     server = aio.server(
         interceptors=[
+            GrpcRequests(access_log),
             *([] if keys is None else [grpc_interceptor(keys)]),
-            GrpcLimits(settings, open_requests),
+            GrpcRefusals(),
+            BoundedMessages(settings, open_requests),
         ],
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes),
@@ -51,7 +58,7 @@ async def serve_grpc(
         ],
         maximum_concurrent_rpcs=settings.max_requests + _FURTHER_CALLS,
     )
-    _add_services(server, kserve_server, model, settings)
+    _add_services(server, kserve_server, models, settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         _add_port(server, f"{host}:{settings.grpc_port}", settings)
@@ -60,7 +67,7 @@ async def serve_grpc(
             f"port {settings.grpc_port} of {settings.host} cannot be used; choose another"
         ) from None
     await server.start()
-    await model.stopping.wait()
+    await models.stopping.wait()
     await server.stop(GRACE_SECONDS)
 
 
@@ -75,7 +82,7 @@ def _add_port(server: Any, address: str, settings: ServeSettings) -> None:
 
 
 def _add_services(
-    server: Any, kserve_server: Any, model: ServedModel, settings: ServeSettings
+    server: Any, kserve_server: Any, models: ServedModels, settings: ServeSettings
 ) -> None:
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
@@ -95,12 +102,12 @@ def _add_services(
     v2 = InferenceServicer(data_plane, kserve_server.model_repository_extension)
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(v2, server)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(data_plane, model, settings), server
+        PredictionService(data_plane, models, settings), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
     files = (grpc_predict_v2_pb2, prediction_service_pb2, model_service_pb2, health_pb2)
     names = [
         service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
     ]
-    health_pb2_grpc.add_HealthServicer_to_server(Health(model, names), server)
+    health_pb2_grpc.add_HealthServicer_to_server(Health(models, names), server)
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)

@@ -10,39 +10,40 @@ from typing import Any
 import kserve
 
 from components.serve.deadline import GRACE_SECONDS, begin_to_end
-from components.serve.protocols.served_model import ServedModel
+from components.serve.protocols.served_models import ServedModels
 from components.serve.settings import ServeSettings
 
 
-def model_server(settings: ServeSettings, model: ServedModel) -> Any:
+def model_server(settings: ServeSettings, models: ServedModels) -> Any:
     """A server of REST that is not started yet.
 
     Args:
         settings: Host and port.
-        model: What it serves.
+        models: What it serves.
     """
-    models = kserve.ModelRepository()
-    models.update(model)
+    repository = kserve.ModelRepository()
+    for model in models:
+        repository.update(model)
     server = _Server(
         http_port=settings.port,
         enable_grpc=False,  # KServe's could serve no other protocol than its own
-        registered_models=models,
+        registered_models=repository,
         enable_latency_logging=False,
         grace_period=GRACE_SECONDS,
     )
-    server.host, server.model, server.settings = settings.host, model, settings
+    server.host, server.models, server.settings = settings.host, models, settings
 
     async def ready() -> bool:
-        return model.serving
+        return models.serving
 
-    # KServe's own says yes while the model loads, and while the server ends.
+    # KServe's own says yes while a model loads, and while the server ends.
     server.dataplane.ready = ready
     return server
 
 
 class _Server(kserve.ModelServer):  # type: ignore[misc]
     host: str
-    model: ServedModel
+    models: ServedModels
     settings: ServeSettings
 
     def setup_event_loop(self) -> None:
@@ -60,10 +61,10 @@ class _Server(kserve.ModelServer):  # type: ignore[misc]
         end = uvicorn.handle_exit
 
         def drain_and_end(*signal_and_frame: Any) -> None:
-            # KServe tells the model once REST has answered its last request: too late for gRPC
+            # KServe tells the models once REST has answered its last request: too late for gRPC
             # and for health checks.
             begin_to_end()
-            asyncio.get_running_loop().call_soon_threadsafe(self.model.drain)
+            asyncio.get_running_loop().call_soon_threadsafe(self.models.drain)
             end(*signal_and_frame)
 
         uvicorn.handle_exit = drain_and_end

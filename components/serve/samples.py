@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import logging.handlers
-import queue
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,14 +19,13 @@ from typing import Any
 from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array
 from components.serve.settings import SampleSettings
+from components.serve.telemetry.line_writer import LineWriter
 from darkroom.artifacts.model import IMAGE_BYTES, LABELS
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 
 FILE = "samples.jsonl"
 """The newest file; older ones are `samples.jsonl.1` and so on."""
-_WAITING = 10_000
-"""Lines that wait to be written, at most; more are left out, and counted."""
 _LOG = logging.getLogger("darkroom.serve")
 
 
@@ -46,11 +44,10 @@ class Samples:
         assert settings.folder is not None
         self._settings, self._model = settings, model
         self._random = random.Random()
-        self._left_out = 0
-        folder = Path(settings.folder)
+        folder = Path(settings.folder) / model
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._writer = _Writer(
+            files = _Files(
                 folder / FILE,
                 maxBytes=settings.file_mb * 2**20,
                 backupCount=settings.files - 1,
@@ -58,9 +55,7 @@ class Samples:
             )
         except OSError as error:
             raise SettingsError(f"sample.folder {folder}: {os_reason(error)}") from None
-        self._lines: queue.Queue[logging.LogRecord] = queue.Queue(_WAITING)
-        self._listener = logging.handlers.QueueListener(self._lines, self._writer)
-        self._listener.start()
+        self._writer = LineWriter(files, "samples")
 
     def take(self, version: int, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
         """Notes a share of the answers of one call.
@@ -74,7 +69,7 @@ class Samples:
             return
         for place, image in enumerate(inputs[IMAGE_BYTES].ravel()):
             if self._random.random() < self._settings.rate:
-                self._put(json.dumps(self._sample(version, bytes(image), outputs, place)))
+                self._writer.put(json.dumps(self._sample(version, bytes(image), outputs, place)))
 
     def _sample(
         self, version: int, image: bytes, outputs: Mapping[str, Array], place: int
@@ -89,18 +84,8 @@ class Samples:
             **kept,
         }
 
-    def _put(self, line: str) -> None:
-        record = logging.LogRecord("samples", logging.INFO, "", 0, line, None, None)
-        try:
-            self._lines.put_nowait(record)
-        except queue.Full:
-            self._left_out += 1
-            if self._left_out == 1 or self._left_out % 1000 == 0:
-                _LOG.warning("%d samples left out: the disk is too slow", self._left_out)
-
     def close(self) -> None:
         """Writes what waits."""
-        self._listener.stop()
         self._writer.close()
 
 
@@ -123,7 +108,7 @@ class SampledCalls:
         return outputs
 
 
-class _Writer(logging.handlers.RotatingFileHandler):
+class _Files(logging.handlers.RotatingFileHandler):
     _failed = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802

@@ -1,18 +1,21 @@
 """Settings of the model server."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import pydantic
 
 from darkroom.settings import Settings
+
+_ModelName = Annotated[str, pydantic.Field(pattern=r"^[^/.][^/]*$")]
 
 
 class SampleSettings(Settings):
     """A share of the answers, kept in files for monitoring."""
 
     folder: str | None = pydantic.Field(default=None, min_length=1)
-    """Where the files go: `samples.jsonl`, and older ones. Unset: nothing is kept."""
+    """Where the files go: `NAME/samples.jsonl` of each model, and older ones. Unset: nothing is
+    kept."""
 
     rate: float = pydantic.Field(default=0.01, gt=0, le=1)
     """The share of the photographs."""
@@ -28,10 +31,12 @@ class SampleSettings(Settings):
 
 
 class ServeSettings(Settings):
-    """The served model's name and the ports."""
+    """The models, the ports, and what one client may take."""
 
-    name: str | None = pydantic.Field(default=None, min_length=1, pattern=r"^[^/]+$")
-    """The model's name in `/v1/models/NAME`; the directory's own name if unset."""
+    models: dict[_ModelName, Annotated[str, pydantic.Field(min_length=1)]] = pydantic.Field(
+        default_factory=dict
+    )
+    """The models by their names in `/v1/models/NAME`, each a path or URI as `MODEL_DIR` is."""
 
     host: str = pydantic.Field(default="127.0.0.1", min_length=1)
     """The address to listen at: by default this machine alone; `0.0.0.0` is all of the network, as
@@ -41,7 +46,7 @@ class ServeSettings(Settings):
     """The port of the REST API."""
 
     predict_route: str | None = pydantic.Field(default=None, pattern="^/")
-    """A further path for predictions, such as the one that Vertex AI calls."""
+    """A further path for predictions, such as the one that Vertex AI calls; of one model alone."""
 
     health_route: str | None = pydantic.Field(default=None, pattern="^/")
     """A further path that says whether a model serves."""
@@ -93,6 +98,14 @@ class ServeSettings(Settings):
     """Milliseconds that a call waits for other requests that the server is reading; 0: it takes
     those that came while the one before it ran."""
 
+    access_log: bool = False
+    """Whether each request gets a JSON line on standard output; if not, only those do that the
+    server failed to answer."""
+
+    shadow: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """The share of the serving version's answers that the canary gives too, after them and while
+    the server is idle: they are compared, and not sent."""
+
     sample: SampleSettings = SampleSettings()
     """A share of the answers, kept for monitoring."""
 
@@ -104,6 +117,12 @@ class ServeSettings(Settings):
     def _ports_differ(self) -> Self:
         if self.port == self.grpc_port:
             raise ValueError("port and grpc_port must differ")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _route_is_of_one_model(self) -> Self:
+        if self.predict_route is not None and len(self.models) > 1:
+            raise ValueError("predict_route has no model's name: serve one model")
         return self
 
     @pydantic.model_validator(mode="after")

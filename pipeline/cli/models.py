@@ -13,34 +13,42 @@ from pipeline.cli.options import SetOption
 
 def serve(
     model_dir: Annotated[
-        str, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
-    ],
-    port: Annotated[int, typer.Option(help="Port of the REST API.")] = 8501,
+        str | None, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the REST API; 8501 by default.")] = None,
     grpc_port: Annotated[
         int | None,
         typer.Option(help="Port of the gRPC APIs, TF Serving's and V2; off if not given."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in URLs.")] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0: all of the network.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="Address to listen at, this machine alone by default; 0.0.0.0: all."),
+    ] = None,
     allow_files: Annotated[
         list[str] | None,
         typer.Option(metavar="PREFIX", help="Where from_filenames may read; may be repeated."),
     ] = None,
+    settings: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE", help="All settings, several models too: YAML, JSON, or a JSON object."
+        ),
+    ] = "{}",
 ) -> None:
-    """Serve a model over REST with TF Serving's API.
+    """Serve one model or several over REST with TF Serving's API.
 
     Example: darkroom serve runs/served/flowers --port 8501
-    """
-    from components.serve.server import serve as serve_model
-    from components.serve.settings import ServeSettings
-    from darkroom.settings import validate_settings
 
-    values: dict[str, Any] = {"port": port, "grpc_port": grpc_port, "name": name, "host": host}
-    values |= {"allow_files": tuple(allow_files or ())}
+    Several models: darkroom serve --settings server.yaml, which has
+    models: {flowers: runs/served/flowers, digits: gs://bucket/digits}
+    """
+    from components.serve.command_line import read_settings
+    from components.serve.server import serve as serve_models
+
+    given = {"port": port, "grpc_port": grpc_port, "host": host, "allow_files": allow_files}
     configure_logging()
-    serve_model(model_dir, validate_settings(ServeSettings, values))
+    serve_models(read_settings(settings, model_dir, name, given))
 
 
 def explain(

@@ -54,7 +54,7 @@ def promote(
     destination: DestinationArgument,
     traffic: Annotated[
         int,
-        typer.Option(min=1, max=100, metavar="PERCENT", help="Its share; at 100 it serves."),
+        typer.Option(min=0, max=100, metavar="PERCENT", help="Its share; at 100 it serves."),
     ] = 100,
     reason: ReasonOption = "",
     if_better: Annotated[

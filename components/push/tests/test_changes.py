@@ -78,7 +78,10 @@ def test_a_version_goes_from_canary_to_serving_and_back(place: str) -> None:
     assert (numbers(place), find_canary(place), traffic(place)) == ([2, 1], None, 0)
     with pytest.raises(StepError, match="has no canary to promote"):
         changes.promote(PushLog(place))
-    push(place, traffic=5)
+    push(place, traffic=0)
+    assert (numbers(place, Role.CANARY), traffic(place)) == ([3], 0)
+    assert changes.promote(PushLog(place), traffic=5).traffic == 5
+    assert changes.promote(PushLog(place), traffic=0).traffic == 0
     entry = changes.roll_back(PushLog(place), reason="odd answers")
     assert (entry.serving, entry.rolled_back, entry.reason) == (2, [3], "odd answers")
     assert changes.roll_back(PushLog(place)).rolled_back == [2]
@@ -86,7 +89,8 @@ def test_a_version_goes_from_canary_to_serving_and_back(place: str) -> None:
     assert (numbers(place), numbers(place, Role.ROLLED_BACK)) == ([3, 1], [2])
     log = PushLog(place).entries
     assert [entry.action for entry in log] == [
-        *("push", "canary", "traffic", "promote", "canary", "rollback", "rollback", "rollback")
+        *("push", "canary", "traffic", "promote"),
+        *("canary", "traffic", "traffic", "rollback", "rollback", "rollback"),
     ]
     assert last_entry(place) == log[-1]
 

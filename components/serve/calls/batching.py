@@ -11,8 +11,11 @@ import numpy as np
 
 from components.serve.calls.request_checks import check_values
 from components.serve.calls.signature_call import Array, call, input_specs, outputs_of
-from components.serve.errors import graph_errors
+from components.serve.errors import RequestError, graph_errors
+from components.serve.metrics import note_wait
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.request_record import current_record
+from components.serve.telemetry.tracing import note_call_times
 
 Outputs = dict[str, Array]
 
@@ -32,6 +35,8 @@ class _Request:
 
     def __init__(self, inputs: dict[str, Array], rows: int, pixels: int) -> None:
         self.inputs, self.rows, self.pixels = inputs, rows, pixels
+        self.record = current_record()
+        self.queued_at = self.called_at = time.time_ns()
         self.woken = threading.Event()
         self.leads = False
         self.outputs: Outputs | None = None
@@ -42,8 +47,8 @@ class Batches:
 
     A request that finds nobody at work calls the signature at once. Those that come meanwhile
     queue; the first of them then calls it for as many as fit. A queue belongs to one signature of
-    one loaded version, so versions are never mixed. A request of `batch_size` instances or more
-    neither joins nor waits.
+    one loaded version, so versions are never mixed. A request of more than `batch_size` instances
+    takes several calls, between which others get theirs.
 
     Args:
         settings: The limits of a request, which hold for a joint call too, and those of a batch.
@@ -81,9 +86,27 @@ class Batches:
             RequestError: The values are over a limit, or the graph refused them.
         """
         pixels = check_values(inputs, self._settings)
-        rows = _instances(signature, inputs)
-        if rows is None or rows >= self._settings.batch_size:
+        rows, size = _instances(signature, inputs), self._settings.batch_size
+        current_record().instances = rows or 1
+        if rows is None or size == 1:
             return call(signature, inputs)
+        if rows <= size:
+            return self._in_turn(signature, inputs, rows, pixels)
+        parts = []
+        for first in range(0, rows, size):
+            part = {name: array[first : first + size] for name, array in inputs.items()}
+            count = min(size, rows - first)
+            # A part may have few of the pixels; at most all of them are counted for it.
+            outputs = self._in_turn(signature, part, count, pixels, first)
+            if not _are_row_by_row(outputs, count):
+                return call(signature, inputs)
+            parts.append(outputs)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _in_turn(
+        self, signature: Any, inputs: dict[str, Array], rows: int, pixels: int, first: int = 0
+    ) -> Outputs:
+        """Calls a signature with what waits for it too; `first` is the first instance's number."""
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
         key, request = (signature, shapes), _Request(inputs, rows, pixels)
         with self._lock:
@@ -92,22 +115,30 @@ class Batches:
         if not request.leads:
             request.woken.wait()
         if request.leads:
-            self._lead(key, signature, request)
-        # Alone where nobody else waited, and where a joint call failed: for one bad image, the
-        # others are answered, and its own sender is told what is wrong.
-        return call(signature, inputs) if request.outputs is None else request.outputs
+            self._lead(key, signature, request, first)
+        if request.outputs is None:
+            if request.record.abandoned:
+                raise RequestError("nobody waits for the answer", status=503)
+            # A joint call failed: for one bad image, the others are answered, and its own sender
+            # is told what is wrong.
+            request.outputs = call(signature, inputs, first)
+        note_wait((request.called_at - request.queued_at) / 1e9)
+        note_call_times(request.queued_at, request.called_at)
+        return request.outputs
 
-    def _lead(self, key: Hashable, signature: Any, request: _Request) -> None:
+    def _lead(self, key: Hashable, signature: Any, request: _Request, first: int) -> None:
         """Answers the requests that fit in one call, then gives the lead to the next."""
         self._wait(key)
         batch = self._take(key)
+        # Those whose clients have gone are woken, and not called.
+        called = [each for each in batch if not each.record.abandoned]
         try:
-            if len(batch) == 1:
-                request.outputs = call(signature, request.inputs)
-            else:
-                _answer_jointly(signature, batch)
+            if called == [request]:
+                request.outputs = call(signature, request.inputs, first)
+            elif called:
+                _answer_jointly(signature, called)
         finally:
-            for other in batch[1:]:
+            for other in batch:
                 other.woken.set()
             with self._lock:
                 queue = self._queues[key]
@@ -129,6 +160,9 @@ class Batches:
                 if batch and (rows > settings.batch_size or pixels > settings.max_pixels):
                     break
                 batch.append(queue.popleft())
+        now = time.time_ns()
+        for each in batch:
+            each.called_at = now
         return batch
 
     def _wait(self, key: Hashable) -> None:
@@ -160,10 +194,14 @@ def _answer_jointly(signature: Any, batch: Sequence[_Request]) -> None:
     with contextlib.suppress(*graph_errors()):
         outputs = outputs_of(signature, joined)
         rows = sum(each.rows for each in batch)
-        if any(array.shape[:1] != (rows,) for array in outputs.values()):
-            return  # the signature does not answer row by row
+        if not _are_row_by_row(outputs, rows):
+            return
         start = 0
         for each in batch:
             end = start + each.rows
             each.outputs = {name: array[start:end] for name, array in outputs.items()}
             start = end
+
+
+def _are_row_by_row(outputs: Outputs, rows: int) -> bool:
+    return all(array.shape[:1] == (rows,) for array in outputs.values())

@@ -17,12 +17,13 @@ def input_specs(signature: Any) -> dict[str, Any]:
     return dict(signature.structured_input_signature[1])
 
 
-def call(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
+def call(signature: Any, inputs: dict[str, Array], first: int = 0) -> dict[str, Array]:
     """Calls a signature.
 
     Args:
         signature: A SavedModel's signature.
         inputs: An array for each of its inputs.
+        first: The first instance's number in its request, for messages.
 
     Returns:
         An array for each of its outputs, strings as objects.
@@ -35,7 +36,7 @@ def call(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
     except graph_errors() as error:
         if is_servers_fault(error):
             raise RequestError(f"the model cannot answer now: {reason(error)}", 503) from None
-        raise RequestError(_named_instance(signature, inputs, error)) from None
+        raise RequestError(_named_instance(signature, inputs, error, first)) from None
 
 
 def outputs_of(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
@@ -52,7 +53,7 @@ def outputs_of(signature: Any, inputs: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def _named_instance(signature: Any, inputs: dict[str, Array], error: Exception) -> str:
+def _named_instance(signature: Any, inputs: dict[str, Array], error: Exception, offset: int) -> str:
     """The graph's reason, with the first instance that it refuses alone."""
     if not all(array.ndim for array in inputs.values()):
         return reason(error)
@@ -64,7 +65,7 @@ def _named_instance(signature: Any, inputs: dict[str, Array], error: Exception) 
         found = _failure(signature, inputs, first, middle)
         first, end = (middle, end) if found is None else (first, middle)
     found = _failure(signature, inputs, first, end)
-    return reason(error) if found is None else f"instance {first}: {reason(found)}"
+    return reason(error) if found is None else f"instance {offset + first}: {reason(found)}"
 
 
 def _failure(signature: Any, inputs: dict[str, Array], first: int, end: int) -> Exception | None:

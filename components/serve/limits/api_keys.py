@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.serve.limits.rest_limits import Application, Message, Receive, Send
+from components.serve.asgi import Application, Message, Receive, Send
 from components.serve.metrics import note_refusal
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
@@ -106,6 +106,7 @@ def grpc_interceptor(keys: ApiKeys) -> Any:
     import grpc
 
     async def refuse(_request: Any, context: Any) -> None:
+        note_refusal(401)
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, _REFUSAL)
 
     class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -117,12 +118,11 @@ def grpc_interceptor(keys: ApiKeys) -> Any:
             handler = await continuation(details)
             if details.method.startswith(_OPEN_SERVICES) or keys.accepts(given) or handler is None:
                 return handler
-            if handler.request_streaming:
+            # As a stream, of which no message is read.
+            if handler.response_streaming:
                 kind = grpc.stream_stream_rpc_method_handler
-            elif handler.response_streaming:
-                kind = grpc.unary_stream_rpc_method_handler
             else:
-                kind = grpc.unary_unary_rpc_method_handler
+                kind = grpc.stream_unary_rpc_method_handler
             return kind(refuse, handler.request_deserializer, handler.response_serializer)
 
     return Interceptor()

@@ -3,17 +3,13 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any
+from collections.abc import Iterator
 
+from components.serve.asgi import Application, Message, Receive, Send
 from components.serve.errors import RequestError
+from components.serve.limits.gone_clients import noticing_gone_client
 from components.serve.metrics import note_refusal
 from components.serve.settings import ServeSettings
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class OpenRequests:
@@ -25,6 +21,10 @@ class OpenRequests:
 
     def __init__(self, most: int) -> None:
         self._most, self._count = most, 0
+
+    def is_idle(self) -> bool:
+        """Whether there are none."""
+        return self._count == 0
 
     @contextlib.contextmanager
     def one_more(self) -> Iterator[None]:
@@ -94,7 +94,8 @@ class Limits:
 
         try:
             async with asyncio.timeout(settings.answer_seconds):
-                await self._application(scope, whole_body, note_begin)
+                with noticing_gone_client(receive):
+                    await self._application(scope, whole_body, note_begin)
         except TimeoutError:
             if begun:
                 raise

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 _PAGE = Path(__file__).with_name("page.html")
-_NAME = "{{ name }}"
+_NAME, _NAMES = "{{ name }}", "{{ names }}"
+"""Where the page says the first model's name, and where those of all, as JSON."""
 _VARY = {"Vary": "Accept"}
 
 
@@ -22,13 +24,15 @@ class Page:
     own style and script, by their digests, and requests to where it came from.
 
     Args:
-        name: The model's name.
+        names: The models' names.
         live: Gives KServe's answer about liveness.
     """
 
-    def __init__(self, name: str, live: Callable[[], Awaitable[dict[str, str]]]) -> None:
+    def __init__(self, names: Sequence[str], live: Callable[[], Awaitable[dict[str, str]]]) -> None:
         template = _PAGE.read_text(encoding="utf-8")
-        self._content = template.replace(_NAME, escape(name))
+        values = {_NAME: names[0], _NAMES: json.dumps(list(names))}
+        # In one go: a name may hold the other's place.
+        self._content = re.sub("{{ names? }}", lambda place: escape(values[place[0]]), template)
         self._headers = _VARY | {
             "Content-Security-Policy": _policy(template),
             "X-Content-Type-Options": "nosniff",

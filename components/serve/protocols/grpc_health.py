@@ -7,22 +7,22 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 from components.serve.errors import RequestError
-from components.serve.protocols.served_model import ServedModel
+from components.serve.protocols.served_models import ServedModels
 
 
 class Health(HealthServicer):  # type: ignore[misc]
-    """Says SERVING once a version is loaded, and NOT_SERVING from SIGTERM on.
+    """Says SERVING once every model is loaded, and NOT_SERVING from SIGTERM on.
 
     grpcio's own servicer forgets all watchers of a service when one goes, and its watches never
     end by themselves, which would hold up the end of the server.
 
     Args:
-        model: The model.
-        services: The names of the services, which all have the model's state.
+        models: The models.
+        services: The names of the services, which all have the server's state.
     """
 
-    def __init__(self, model: ServedModel, services: Collection[str]) -> None:
-        self._model, self._services = model, services
+    def __init__(self, models: ServedModels, services: Collection[str]) -> None:
+        self._models, self._services = models, services
 
     async def Check(  # noqa: N802
         self, request: HealthCheckRequest, _context: Any
@@ -38,13 +38,13 @@ class Health(HealthServicer):  # type: ignore[misc]
         """The state of a service, and each change of it until the server ends."""
         known, last = self._knows(request.service), None
         while True:
-            changed = self._model.changed
+            changed = self._models.changed
             unknown = HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN)
             state = self._state() if known else unknown
             if state != last:
                 yield state
             last = state
-            if self._model.stopping.is_set():
+            if self._models.stopping.is_set():
                 return
             await changed.wait()
 
@@ -53,4 +53,4 @@ class Health(HealthServicer):  # type: ignore[misc]
 
     def _state(self) -> HealthCheckResponse:
         states = HealthCheckResponse
-        return states(status=states.SERVING if self._model.serving else states.NOT_SERVING)
+        return states(status=states.SERVING if self._models.serving else states.NOT_SERVING)

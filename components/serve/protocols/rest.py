@@ -4,7 +4,9 @@ Format: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
 import asyncio
+import functools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -12,13 +14,17 @@ from fastapi.exceptions import RequestValidationError
 from kserve.protocol.dataplane import DataPlane
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from components.serve.calls.batching import Calls
 from components.serve.errors import RequestError
 from components.serve.page.page import Page
+from components.serve.protocols.explanation import explain_json
 from components.serve.protocols.prediction import PREDICT_ONLY, predict_json
-from components.serve.protocols.served_model import Call, ServedModel
+from components.serve.protocols.served_model import Call
+from components.serve.protocols.served_models import ServedModels
 from components.serve.protocols.v2_request import JSON_LENGTH, parse_v2
 from components.serve.protocols.version_states import version_states
 from components.serve.settings import ServeSettings
+from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import labels_separator
 
 VERSION_HEADER = "X-Model-Version"
@@ -26,22 +32,23 @@ VERSION_HEADER = "X-Model-Version"
 
 
 def add_endpoints(
-    application: FastAPI, data_plane: DataPlane, model: ServedModel, settings: ServeSettings
+    application: FastAPI, data_plane: DataPlane, models: ServedModels, settings: ServeSettings
 ) -> None:
     """Adds the routes; added before KServe's own, so that they win where paths are the same.
 
     Args:
         application: KServe's application.
         data_plane: What passes requests on to the model, counting and timing them.
-        model: The model.
+        models: The models.
         settings: Further paths.
     """
-    endpoints = _Endpoints(data_plane, model)
+    endpoints = _Endpoints(data_plane, models, settings)
     router = APIRouter()
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         router.add_api_route(path, endpoints.status, methods=["GET"])
         router.add_api_route(f"{path}/metadata", endpoints.metadata, methods=["GET"])
         router.add_api_route(f"{path}:predict", endpoints.predict, methods=["POST"])
+        router.add_api_route(f"{path}:explain", endpoints.explain, methods=["POST"])
         for other in ("classify", "regress"):
             router.add_api_route(f"{path}:{other}", _predict_only, methods=["POST"])
     if settings.predict_route is not None:
@@ -50,7 +57,7 @@ def add_endpoints(
         router.add_api_route(path, endpoints.ready, methods=["GET"])
     for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
         router.add_api_route(path, endpoints.infer, methods=["POST"])
-    router.add_api_route("/", Page(model.name, data_plane.live).answer, methods=["GET"])
+    router.add_api_route("/", Page(models.names, data_plane.live).answer, methods=["GET"])
     application.include_router(router)
     application.add_exception_handler(RequestError, _refused)
     application.add_exception_handler(StarletteHTTPException, _refused)
@@ -58,21 +65,20 @@ def add_endpoints(
 
 
 class _Endpoints:
-    def __init__(self, data_plane: DataPlane, model: ServedModel) -> None:
-        self._data_plane = data_plane
-        self._model = model
+    def __init__(
+        self, data_plane: DataPlane, models: ServedModels, settings: ServeSettings
+    ) -> None:
+        self._data_plane, self._models, self._settings = data_plane, models, settings
 
     async def status(self, name: str, version: str | None = None) -> Response:
         """Status of the model's versions; 503, which probes understand, until one serves."""
-        self._model.check_name(name)
-        states = version_states(self._model, version)
+        states = version_states(self._models.find(name), version)
         available = any(state["state"] == "AVAILABLE" for state in states)
         return _json({"model_version_status": states}, 200 if available else 503)
 
     async def metadata(self, name: str, version: str | None = None) -> Response:
         """The model's signatures and, beyond TF Serving's answer, the names of its labels."""
-        self._model.check_name(name)
-        model = self._model.current(version)
+        model = self._models.find(name).current(version)
         number = str(model.version.number)
         found: dict[str, Any] = {"signature_def": {"signature_def": model.signature_defs}}
         if model.labels:
@@ -83,21 +89,34 @@ class _Endpoints:
 
     async def predict(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions; `Content-Type` is ignored, as in TF Serving."""
-        self._model.check_name(name)
+        return await self._answered(name, request, version, predict_json)
+
+    async def explain(self, name: str, request: Request, version: str | None = None) -> Response:
+        """What of a photograph the answer follows from, within the limits of predictions."""
+        explain = functools.partial(explain_json, settings=self._settings)
+        return await self._answered(name, request, version, explain)
+
+    async def _answered(
+        self,
+        name: str,
+        request: Request,
+        version: str | None,
+        answer: Callable[[LoadedModel, bytes, Calls], bytes],
+    ) -> Response:
+        self._models.find(name)
         body = await request.body()
-        call = Call(lambda model, batches: predict_json(model, body, batches), [body], version)
-        answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
-        headers = {VERSION_HEADER: str(answer.version)}
-        return Response(answer.content, headers=headers, media_type="application/json")
+        call = Call(lambda model, batches: answer(model, body, batches), [body], version)
+        found, _ = await self._data_plane.infer(name, call, dict(request.headers))
+        headers = {VERSION_HEADER: str(found.version)}
+        return Response(found.content, headers=headers, media_type="application/json")
 
     async def predict_any(self, request: Request) -> Response:
         """The same at a path without the model's name."""
-        return await self.predict(self._model.name, request)
+        return await self.predict(self._models.names[0], request)
 
     async def infer(self, name: str, request: Request, version: str | None = None) -> Response:
         """Predictions in KServe's V2 protocol; KServe's own route fails on binary tensors."""
-        self._model.check_name(name)
-        self._model.current(version)  # a wrong version is said before a wrong body
+        self._models.find(name).current(version)  # a wrong version is said before a wrong body
         length = request.headers.get(JSON_LENGTH)
         # In a thread: a body may be large, and the others are not to wait.
         parsed = await asyncio.to_thread(parse_v2, await request.body(), length, name)
@@ -110,8 +129,8 @@ class _Endpoints:
         return _json(content)
 
     async def ready(self) -> Response:
-        """Whether a model serves; KServe's own route says yes while it loads or the server ends."""
-        return _json({"ready": self._model.serving}, 200 if self._model.serving else 503)
+        """Whether all models serve; KServe's own route says yes while one loads."""
+        return _json({"ready": self._models.serving}, 200 if self._models.serving else 503)
 
 
 async def _predict_only() -> Response:

@@ -5,6 +5,7 @@ Imported only when a server starts, since KServe's import takes more than a seco
 
 import asyncio
 import concurrent.futures
+import contextvars
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
@@ -19,10 +20,11 @@ from components.serve.metrics import observed
 from components.serve.protocols.v2_protocol import content_of, input_types, output_types, predict_v2
 from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import ServeSettings
+from components.serve.shadow import Shadow, ShadowedCalls
+from components.serve.telemetry.request_record import current_record
 from components.serve.versions.follower import VersionFollower
 from components.serve.versions.loaded_model import LoadedModel
 from components.serve.versions.routing import version_for
-from darkroom.settings import nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,45 +64,31 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         name: The model's name.
         follower: What holds the current version.
         settings: The server's limits.
-
-    Attributes:
-        changed: Set, and replaced by another, once the model serves and once it stops to.
-        stopping: Set from SIGTERM on.
+        is_idle: Whether the server answers nobody now.
+        stopped: Called once KServe has answered its last request.
     """
 
-    def __init__(self, name: str, follower: VersionFollower, settings: ServeSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        follower: VersionFollower,
+        settings: ServeSettings,
+        is_idle: Callable[[], bool],
+        stopped: Callable[[], None],
+    ) -> None:
         super().__init__(name)
         self.follower = follower
-        self.changed = asyncio.Event()
-        self.stopping = asyncio.Event()
+        self._stopped = stopped
         self._batches = Batches(settings)
         self._samples = None if settings.sample.folder is None else Samples(settings.sample, name)
+        share = settings.shadow
+        self._shadow = Shadow(follower, name, share, is_idle) if share else None
         # A thread a request: those that wait for a joint call must not keep others from joining.
         self._threads = concurrent.futures.ThreadPoolExecutor(settings.max_requests, "predict")
 
-    @property
-    def serving(self) -> bool:
-        """Whether a version is loaded and the server is not about to end."""
-        return bool(self.ready) and not self.stopping.is_set()
-
     def begin(self) -> None:
-        """Serves from now on: a version is loaded."""
+        """Answers from now on: a version is loaded."""
         self.ready = True
-        self._note_change()
-
-    def drain(self) -> None:
-        """Answers what has begun, and tells health checks that the server ends."""
-        self.stopping.set()
-        self._note_change()
-
-    def check_name(self, name: str) -> None:
-        """Checks the name that a request has for the model.
-
-        Raises:
-            RequestError: It is another.
-        """
-        if name != self.name:
-            raise RequestError(f"unknown model '{name}'{nearest(name, [self.name])}", status=404)
 
     def current(
         self, version: str | None = None, content: Iterable[bytes] = (), label: str | None = None
@@ -133,18 +121,28 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         return await self._answer(payload)
 
     async def _answer(self, call: Call) -> Answer:
+        record = current_record()
+        record.model = self.name
         model = self.current(call.version, call.content, call.label)
-        loop = asyncio.get_running_loop()
-        with observed(self.name, model.version.number), self._batches.expecting():
-            content = await loop.run_in_executor(
-                self._threads, call.answer, model, self._calls(model)
-            )
+        record.version = model.version.number
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        try:
+            with observed(self.name, model.version.number), self._batches.expecting():
+                content = await loop.run_in_executor(
+                    self._threads, context.run, call.answer, model, self._calls(model)
+                )
+        except asyncio.CancelledError:
+            record.abandoned = True
+            raise
         return Answer(content, model.version.number)
 
     def _calls(self, model: LoadedModel) -> Calls:
-        if self._samples is None:
-            return self._batches
-        return SampledCalls(self._batches, self._samples, model.version.number)
+        calls: Calls = self._batches
+        if self._samples is not None:
+            calls = SampledCalls(calls, self._samples, model.version.number)
+        if self._shadow is not None:
+            calls = ShadowedCalls(calls, self._shadow, model)
+        return calls
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The inputs in KServe's V2 metadata."""
@@ -161,10 +159,12 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
     def stop(self) -> None:
         """Called by KServe when the server has answered its last request."""
         super().stop()
-        self.drain()
+        self._stopped()
 
-    def keep_samples(self) -> None:
-        """Writes the samples that wait to be written; called last."""
+    def close(self) -> None:
+        """Ends comparisons, and writes the samples that wait to be written; called last."""
+        if self._shadow is not None:
+            self._shadow.close()
         if self._samples is not None:
             self._samples.close()
 
@@ -172,10 +172,6 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
         if self.follower.current is None:
             raise ModelNotReady(self.name)
         return self.follower.current
-
-    def _note_change(self) -> None:
-        changed, self.changed = self.changed, asyncio.Event()
-        changed.set()
 
 
 def _v2_call(request: kserve.InferRequest) -> Call:

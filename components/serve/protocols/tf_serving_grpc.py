@@ -25,7 +25,8 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from components.serve.errors import RequestError
 from components.serve.protocols.prediction import PREDICT_ONLY
-from components.serve.protocols.served_model import Call, ServedModel
+from components.serve.protocols.served_model import Call
+from components.serve.protocols.served_models import ServedModels
 from components.serve.protocols.tensor_request import predict_tensors
 from components.serve.protocols.version_states import version_states
 from components.serve.settings import ServeSettings
@@ -35,21 +36,23 @@ _SIGNATURES = "signature_def"
 
 
 class PredictionService(PredictionServiceServicer):  # type: ignore[misc]
-    """Predictions, and the model's signatures.
+    """Predictions, and the models' signatures.
 
     Args:
         data_plane: What passes requests on to the model, counting and timing them.
-        model: The model.
+        models: The models.
         settings: The server's limits.
     """
 
-    def __init__(self, data_plane: DataPlane, model: ServedModel, settings: ServeSettings) -> None:
-        self._data_plane, self._model, self._settings = data_plane, model, settings
+    def __init__(
+        self, data_plane: DataPlane, models: ServedModels, settings: ServeSettings
+    ) -> None:
+        self._data_plane, self._models, self._settings = data_plane, models, settings
 
     async def Predict(self, request: PredictRequest, context: Any) -> PredictResponse:  # noqa: N802
         """Predictions, of all outputs or those of `output_filter`."""
         spec = request.model_spec
-        self._model.check_name(spec.name)
+        self._models.find(spec.name)
         max_bytes = self._settings.max_body_bytes
         call = Call(
             lambda model, batches: predict_tensors(model, request, batches, max_bytes),
@@ -64,11 +67,11 @@ class PredictionService(PredictionServiceServicer):  # type: ignore[misc]
     ) -> GetModelMetadataResponse:
         """The model's signatures."""
         spec = request.model_spec
-        self._model.check_name(spec.name)
+        served = self._models.find(spec.name)
         if set(request.metadata_field) != {_SIGNATURES}:
             raise RequestError(f"metadata_field must be '{_SIGNATURES}'")
         version, label = _version_and_label(spec)
-        model = self._model.current(version, label=label)
+        model = served.current(version, label=label)
         response = GetModelMetadataResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = model.version.number
@@ -90,30 +93,30 @@ class PredictionService(PredictionServiceServicer):  # type: ignore[misc]
 
 
 class ModelService(ModelServiceServicer):  # type: ignore[misc]
-    """The states of the model's versions.
+    """The states of a model's versions.
 
     Args:
-        model: The model.
+        models: The models.
     """
 
-    def __init__(self, model: ServedModel) -> None:
-        self._model = model
+    def __init__(self, models: ServedModels) -> None:
+        self._models = models
 
     async def GetModelStatus(  # noqa: N802
         self, request: GetModelStatusRequest, _context: Any
     ) -> GetModelStatusResponse:
         """The states of all versions, or of the one that is asked for."""
-        self._model.check_name(request.model_spec.name)
+        model = self._models.find(request.model_spec.name)
         version, label = _version_and_label(request.model_spec)
         if label is not None:
-            version = str(self._model.current(label=label).version.number)
-        states = version_states(self._model, version)
+            version = str(model.current(label=label).version.number)
+        states = version_states(model, version)
         return ParseDict({"model_version_status": states}, GetModelStatusResponse())
 
     async def HandleReloadConfigRequest(self, _request: Any, _context: Any) -> None:  # noqa: N802
         """Refuses: anyone who reaches the port could otherwise end the service."""
         raise NotImplementedError(
-            f"{self._model.name} is served from its directory: push a version, or roll one back"
+            "models are served from their directories: push a version, or roll one back"
         )
 
 

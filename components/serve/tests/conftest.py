@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from components.serve.tests.noted_server import Collector, noted
 from components.serve.tests.server_process import Server, free_port, push, start_server
 from components.serve.tests.small_model import build_model
 
@@ -64,3 +65,18 @@ def direct(model: Path) -> Any:
         return {name: output.numpy() for name, output in outputs.items()}
 
     return call
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    found = Collector()
+    yield found
+    found.server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def traced(
+    base_dir: Path, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    with noted(base_dir, tmp_path_factory.mktemp("traced"), collector) as server:
+        yield server

@@ -63,10 +63,15 @@ class Server:
 
 
 def start_server(model_dir: Path, name: str, log: Path, *options: str) -> Server:
+    return start_models(name, log, str(model_dir), *options)
+
+
+def start_models(name: str, log: Path, *options: str) -> Server:
+    """A server of what the options name; `name` is the model that is asked."""
     port = free_port()
-    command = [sys.executable, "-m", "components.serve", str(model_dir), "--port", str(port)]
+    command = [sys.executable, "-m", "components.serve", "--port", str(port), *options]
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     return Server(process, port, name, log)
 
 

@@ -12,6 +12,7 @@ import pytest
 from components.serve.calls.batching import Batches
 from components.serve.errors import RequestError
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.request_record import recorded
 from components.serve.tests.small_model import b64, photograph
 from components.serve.tests.test_status import infer
 from components.serve.tests.tf_serving_client import arrays, predict, request
@@ -67,10 +68,7 @@ def ask_together(settings: ServeSettings, signature: Counted, values: list[Any])
         first = threads.submit(ask, values[0])
         assert signature.called.wait(30)
         others = [threads.submit(ask, value) for value in values]
-        queued = settings.batch_size > 1 and all(
-            len(value) < settings.batch_size for value in values
-        )
-        while queued and sum(map(len, batches._queues.values())) < len(values):
+        while settings.batch_size > 1 and sum(map(len, batches._queues.values())) < len(values):
             time.sleep(0.01)
         signature.goes_on.set()
         assert not isinstance(first.result(), RequestError)
@@ -212,3 +210,41 @@ def test_all_doors_answer_together_as_alone(server, direct):
         else:
             expected = direct(image_bytes=[IMAGES[number % 16]])["probabilities"]
             np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+def test_those_whose_clients_have_gone_are_not_called(signatures):
+    """Neither the one that leads the next call nor one behind it."""
+    signature = Counted(signatures["serving_default"])
+    batches, records = Batches(ServeSettings()), {}
+
+    def ask(number: int) -> Any:
+        with recorded(()) as records[number]:
+            return batches.call(signature, {"image_bytes": objects(IMAGES[number])})
+
+    with concurrent.futures.ThreadPoolExecutor(5) as threads:
+        first = threads.submit(ask, 0)
+        assert signature.called.wait(30)
+        others = []
+        for number in range(1, 5):
+            others.append(threads.submit(ask, number))
+            while sum(map(len, batches._queues.values())) < number:
+                time.sleep(0.01)
+        records[1].abandoned = records[3].abandoned = True
+        signature.goes_on.set()
+        errors = [other.exception(30) for other in others]
+    assert first.exception() is None
+    assert [str(error) for error in errors] == ["nobody waits for the answer", "None"] * 2
+    assert signature.sizes == [1, 2]
+    assert not batches._queues
+
+
+def test_large_requests_take_turns_with_others(signatures, direct):
+    signature = Counted(signatures["serving_default"])
+    values = [objects(*IMAGES[:7]), objects(IMAGES[8]), objects(IMAGES[9])]
+    answers = ask_together(ServeSettings(batch_size=3), signature, values)
+    assert max(signature.sizes) == 3
+    assert sum(signature.sizes) == 7 + 7 + 1 + 1
+    for value, answer in zip(values, answers, strict=True):
+        alone = direct(image_bytes=value)
+        np.testing.assert_allclose(answer["probabilities"], alone["probabilities"], atol=1e-5)
+        assert answer["label"].tolist() == alone["label"].tolist()

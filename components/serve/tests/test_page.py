@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
@@ -22,7 +23,7 @@ async def live():
 
 def get(name="flowers", **headers):
     application = FastAPI()
-    application.add_api_route("/", Page(name, live).answer, methods=["GET"])
+    application.add_api_route("/", Page([name, "{{ name }}"], live).answer, methods=["GET"])
 
     async def ask():
         transport = httpx.ASGITransport(application)
@@ -77,7 +78,7 @@ def test_all_others_get_liveness(accept):
 def test_the_models_name_is_text_and_nothing_else():
     plain, page = Elements(get(accept=BROWSER).text), Elements(get(NAME, accept=BROWSER).text)
     assert [tag for tag, _ in page.found] == [tag for tag, _ in plain.found]
-    assert page.attribute("data-model") == [NAME]
+    assert json.loads(page.attribute("data-models")[0]) == [NAME, "{{ name }}"]
     assert page.text["h1"] == NAME
     assert page.text["title"].startswith(NAME)
 

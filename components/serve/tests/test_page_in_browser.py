@@ -10,6 +10,15 @@ from typing import Any
 
 import pytest
 
+from components.serve.tests.page_in_browser import (
+    DESK,
+    PHONE,
+    assert_shows,
+    card,
+    choose,
+    file,
+    opened,
+)
 from components.serve.tests.server_process import Server, push, start_server
 from components.serve.tests.small_model import THRESHOLD, b64, build_model, photograph
 from darkroom.artifacts.model import LABELS_FILE
@@ -17,8 +26,6 @@ from darkroom.artifacts.push_log import Entry, PushLog
 
 pytestmark = pytest.mark.slow
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESK = {"viewport": {"width": 1280, "height": 800}}
 LIMITS = {"max_requests": 1, "max_body_bytes": 50_000, "body_seconds": 30}
 
 
@@ -27,54 +34,6 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
     found, _ = opened(browser, server)
     yield found
     found.close()
-
-
-def opened(browser: Any, server: Server, **options: Any) -> tuple[Any, list[str]]:
-    """The page, and what went wrong or was asked of others than the server."""
-    problems: list[str] = []
-    page = browser.new_page(**options)
-    own = (f"http://127.0.0.1:{server.port}/", "data:", "blob:")
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-    page.on(
-        "request",
-        lambda asked: None if asked.url.startswith(own) else problems.append(asked.url),
-    )
-    page.goto(own[0])
-    page.get_by_text("serves.").wait_for()
-    return page, problems
-
-
-def file(name: str, content: bytes) -> dict[str, Any]:
-    return {"name": name, "mimeType": "image/jpeg", "buffer": content}
-
-
-def choose(page: Any, *files: dict[str, Any]) -> None:
-    page.get_by_label("Choose photographs").set_input_files(list(files))
-
-
-def card(page: Any, name: str) -> Any:
-    found = page.locator("li.card", has=page.get_by_role("heading", name=name, exact=True))
-    found.and_(page.locator("[aria-busy=false]")).wait_for()
-    return found
-
-
-def assert_shows(card: Any, server: Server, content: bytes, version: str, role: str = "") -> None:
-    response = server.predict({"instances": [b64(content)]}, f"/versions/{version}")
-    answer = response.json()["predictions"][0]
-    percents = sorted((f"{value:.1%}" for value in answer["probabilities"]), key=_number)
-    assert card.locator(".probability").all_inner_texts() == percents[::-1]
-    assert card.locator(".labels .name").first.inner_text() == answer["label"]
-    assert card.locator(".answer").inner_text() == ", ".join(
-        answer.get("labels", answer["label"]).split() or ["No label is over its threshold"]
-    )
-    assert card.locator(".version").inner_text() == f"version {version}{role}"
-    width = "image => image.decode().then(() => image.naturalWidth)"
-    assert card.locator("img").evaluate(width) == 30
-
-
-def _number(percent: str) -> float:
-    return float(percent.rstrip("%"))
 
 
 @pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
@@ -175,10 +134,11 @@ def test_it_works_by_keyboard(page: Any) -> None:
     page.keyboard.press("Enter")
     card(page, "two.jpg")
     card(page, "one.jpg")
-    for expected in ("Clear", "Try again"):
+    for expected in ("Clear", "Explain", "Try again"):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == expected
-    page.keyboard.press("Shift+Tab")
+    for _ in range(2):
+        page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     assert page.locator("li.card").count() == 0
     assert page.evaluate("document.activeElement.id") == "choose"
@@ -235,4 +195,38 @@ def test_a_server_that_refuses_or_is_gone_is_said_at_the_photograph(
     assert page.get_by_text("The server does not answer.").first.is_visible()
     page.get_by_role("button", name="Retry failed").click()
     assert problem("two.jpg") == "The server does not answer."
+    page.close()
+
+
+@pytest.mark.parametrize("screen", [DESK, PHONE], ids=["desk", "phone"])
+def test_an_answer_is_explained_on_demand(
+    browser: Any, server: Server, screen: dict[str, Any]
+) -> None:
+    page, problems = opened(browser, server, **screen)
+    content = photograph(5)
+    choose(page, file("one.jpg", content))
+    answered = card(page, "one.jpg")
+    assert not answered.locator("figure").is_visible()
+    answered.get_by_role("button", name="Explain").click()
+    answered.locator("figcaption").wait_for()
+    asked = {"instances": [b64(content)]}
+    response = server.client.post("/v1/models/flowers/versions/3:explain", json=asked)
+    (expected,) = response.json()["explanations"]
+    effects = [effect for row in expected["effects"] for effect in row]
+    points = f"{100 * max(effects):.1f}".removesuffix(".0")
+    caption = answered.locator("figcaption").inner_text()
+    assert f"speaks for “{expected['label']}”" in caption
+    assert f"falls by {points} points" in caption
+    strongest = max(range(len(effects)), key=lambda place: abs(effects[place]))
+    pixel = answered.locator("canvas").evaluate(
+        """(canvas, place) => [...canvas.getContext("2d").getImageData(
+             place % canvas.width, Math.floor(place / canvas.width), 1, 1).data]""",
+        strongest,  # the model sees as many pixels as the map has cells
+    )
+    red, green, _, opaque = pixel
+    assert opaque == 255
+    assert (green > red) == (effects[strongest] > 0)
+    assert caption in page.get_by_role("log").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    assert problems == []
     page.close()

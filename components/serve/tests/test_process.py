@@ -77,7 +77,7 @@ def test_a_model_that_does_not_load_ends_the_server(tmp_path, caplog):
         caplog.at_level("WARNING", "darkroom.serve"),
         pytest.raises(StepError, match=r"no version of the model in .* can be loaded"),
     ):
-        serve(tmp_path, ServeSettings(name="broken", port=free_port()))
+        serve(ServeSettings(models={"broken": str(tmp_path)}, port=free_port()))
     (message,) = [record.message for record in caplog.records]
     assert message.startswith("broken version 1 cannot be loaded: Cannot parse file")
 
@@ -119,7 +119,10 @@ def test_wrong_settings_end_with_one_line(model):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "a/b"}, "setting 'name'"),
+        ({"models": {"a/b": "models/a"}}, "setting 'models.a/b"),
+        ({"models": {"..": "models/a"}}, "setting 'models..."),
+        ({"models": {"a": "", "b": "models/b"}}, "setting 'models.a'"),
+        ({"models": {"a": "m/a", "b": "m/b"}, "predict_route": "/p"}, "predict_route has no model"),
         ({"poll_seconds": 0}, "setting 'poll_seconds'"),
         ({"grpc_port": 8501}, "port and grpc_port must differ"),
         ({"prot": 1}, "unknown setting 'prot'; did you mean 'port'?"),

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.serve import samples as module
 from components.serve.samples import FILE, SampledCalls, Samples
 from components.serve.settings import SampleSettings
+from components.serve.telemetry import line_writer
 from components.serve.tests.server_process import free_port, start_server
 from components.serve.tests.small_model import b64, photograph
 from components.serve.tests.tf_serving_client import predict, request
@@ -45,7 +45,7 @@ def test_a_sample_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     samples = Samples(SampleSettings(folder=str(tmp_path / "kept"), rate=1), "flowers")
     ask(samples, 3)
     samples.close()
-    found = lines(tmp_path / "kept")
+    found = lines(tmp_path / "kept" / "flowers")
     assert [each["key"] for each in found] == ["k0", "k1", "k2"]
     first = found[0]
     assert first["image_id"] == hashlib.sha256(b"image 0").hexdigest()
@@ -61,29 +61,31 @@ def test_the_share_is_kept_and_files_rotate(tmp_path: Path) -> None:
     samples._random.seed(5)
     ask(samples, 9000)
     samples.close()
-    assert 1600 < len(lines(tmp_path)) < 2000
+    assert 1600 < len(lines(tmp_path / "flowers")) < 2000
     for _ in range(3):
         samples = Samples(settings, "flowers")
         ask(samples, 20_000)
         samples.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, f"{FILE}.1"]
-    assert all(path.stat().st_size <= 2**20 for path in tmp_path.iterdir())
+    assert sorted(path.name for path in (tmp_path / "flowers").iterdir()) == [FILE, f"{FILE}.1"]
+    assert all(path.stat().st_size <= 2**20 for path in (tmp_path / "flowers").iterdir())
 
 
 def test_answers_do_not_wait_for_a_slow_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "_WAITING", 10)
+    monkeypatch.setattr(line_writer, "_WAITING", 10)
     samples = Samples(SampleSettings(folder=str(tmp_path), rate=1), "flowers")
-    samples._listener.stop()
+    samples._writer._listener.stop()
     ask(samples, 50)
-    assert samples._left_out >= 39
-    assert caplog.messages[0] == "1 samples left out: the disk is too slow"
+    assert samples._writer._left_out >= 39
+    assert caplog.messages[0] == "1 samples left out: they are not written in time"
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"sample\.folder .*file/samples: Not a directory"):
+    with pytest.raises(
+        SettingsError, match=r"sample\.folder .*file/samples/flowers: Not a directory"
+    ):
         Samples(SampleSettings(folder=str(tmp_path / "file" / "samples")), "flowers")
 
 
@@ -101,7 +103,7 @@ def test_every_door_is_sampled(model: Path, tmp_path: Path) -> None:
     finally:
         server.process.terminate()
         server.process.wait(30)
-    found = lines(tmp_path / "kept")
+    found = lines(tmp_path / "kept" / "flowers")
     assert [each["image_id"] for each in found] == [
         hashlib.sha256(image).hexdigest() for image in images
     ]

@@ -1,0 +1,1 @@
+"""What a server says of its requests: records, access log, traces."""
