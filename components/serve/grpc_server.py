@@ -8,6 +8,7 @@ from typing import Any
 from components.serve.deadline import GRACE_SECONDS
 from components.serve.limits.api_keys import ApiKeys, grpc_interceptor
 from components.serve.limits.grpc_limits import GrpcLimits
+from components.serve.limits.grpc_messages import ReadableMessages
 from components.serve.limits.rest_limits import OpenRequests
 from components.serve.protocols.served_model import ServedModel
 from components.serve.settings import ServeSettings
@@ -41,6 +42,7 @@ async def serve_grpc(
     server = aio.server(
         interceptors=[
             *([] if keys is None else [grpc_interceptor(keys)]),
+            ReadableMessages(),
             GrpcLimits(settings, open_requests),
         ],
         options=[
@@ -80,7 +82,6 @@ def _add_services(
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
     from kserve.protocol.grpc import grpc_predict_v2_pb2, grpc_predict_v2_pb2_grpc
-    from kserve.protocol.grpc.servicer import InferenceServicer
     from tensorflow_serving.apis import (
         model_service_pb2,
         model_service_pb2_grpc,
@@ -90,9 +91,10 @@ def _add_services(
 
     from components.serve.protocols.grpc_health import Health
     from components.serve.protocols.tf_serving_grpc import ModelService, PredictionService
+    from components.serve.protocols.v2_grpc import InferenceService
 
     data_plane = kserve_server.dataplane
-    v2 = InferenceServicer(data_plane, kserve_server.model_repository_extension)
+    v2 = InferenceService(data_plane, kserve_server.model_repository_extension, model)
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(v2, server)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(data_plane, model, settings), server

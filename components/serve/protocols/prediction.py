@@ -9,7 +9,7 @@ from components.serve.errors import RequestError
 from components.serve.protocols.json_request import inputs_of, json_of, parse_request
 from components.serve.versions.loaded_model import LoadedModel
 
-PREDICT_ONLY = "the model's signatures are for predict, not for classify or regress"
+PREDICT_ONLY = "the model's signatures are for predict, not for classify, regress or explain"
 
 
 def predict_json(model: LoadedModel, body: bytes, batches: Calls) -> bytes:

@@ -55,14 +55,16 @@ def content_of(request: kserve.InferRequest) -> Iterator[bytes]:
         yield repr(tensor.data).encode() if raw is None else bytes(raw)
 
 
-def input_types(model: LoadedModel) -> list[dict[str, Any]]:
-    """Name, datatype and shape of each input, with -1 for a size that may vary."""
-    return _types(input_specs(model.signature(SERVING_DEFAULT)))
-
-
-def output_types(model: LoadedModel) -> list[dict[str, Any]]:
-    """Name, datatype and shape of each output, with -1 for a size that may vary."""
-    return _types(model.signature(SERVING_DEFAULT).structured_outputs)
+def model_metadata(name: str, model: LoadedModel) -> dict[str, Any]:
+    """What V2 says of a version: its inputs and outputs, with -1 for a size that may vary."""
+    signature = model.signature(SERVING_DEFAULT)
+    return {
+        "name": name,
+        "versions": [str(model.version.number)],
+        "platform": "tensorflow_savedmodel",
+        "inputs": _types(input_specs(signature)),
+        "outputs": _types(signature.structured_outputs),
+    }
 
 
 def _types(specs: dict[str, Any]) -> list[dict[str, Any]]:

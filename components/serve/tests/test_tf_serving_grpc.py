@@ -195,7 +195,7 @@ def test_what_is_not_served_says_why(server):
             (service.Regress, regression_pb2.RegressionRequest()),
             (service.MultiInference, inference_pb2.MultiInferenceRequest()),
         ):
-            with refused(StatusCode.UNIMPLEMENTED, "for predict, not for classify or regress"):
+            with refused(StatusCode.UNIMPLEMENTED, "for predict, not for classify"):
                 method(message)
         reload = model_management_pb2.ReloadConfigRequest()
         with refused(StatusCode.UNIMPLEMENTED, "push a version, or roll one back"):

@@ -1,0 +1,43 @@
+"""KServe's V2 service over gRPC, with the versions that KServe's own takes no notice of."""
+
+from typing import Any
+
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+
+from components.serve.protocols.served_model import ServedModel
+from components.serve.protocols.v2_protocol import model_metadata
+
+
+class InferenceService(InferenceServicer):  # type: ignore[misc]
+    """V2's service.
+
+    Args:
+        data_plane: What passes requests on to the model, counting and timing them.
+        repository: KServe's API of models that are loaded and unloaded.
+        model: The model.
+    """
+
+    def __init__(
+        self, data_plane: DataPlane, repository: ModelRepositoryExtension, model: ServedModel
+    ) -> None:
+        super().__init__(data_plane, repository)
+        self._model = model
+
+    async def ModelReady(  # noqa: N802
+        self, request: messages.ModelReadyRequest, _context: Any
+    ) -> messages.ModelReadyResponse:
+        """Whether the model, or a version of it, serves."""
+        self._model.check_name(request.name)
+        self._model.current(request.version or None)
+        return messages.ModelReadyResponse(ready=True)
+
+    async def ModelMetadata(  # noqa: N802
+        self, request: messages.ModelMetadataRequest, _context: Any
+    ) -> messages.ModelMetadataResponse:
+        """The inputs and outputs."""
+        self._model.check_name(request.name)
+        model = self._model.current(request.version or None)
+        return messages.ModelMetadataResponse(**model_metadata(request.name, model))
