@@ -80,6 +80,7 @@ class ModelStatus(pydantic.BaseModel):
     """The states of a model's versions."""
 
     model_version_status: list[VersionStatus]
+    ready: bool
 
 
 class ModelSpec(pydantic.BaseModel):

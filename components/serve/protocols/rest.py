@@ -110,7 +110,9 @@ class _Endpoints:
         self._model.check_name(name)
         states = version_states(self._model, version)
         available = any(state["state"] == "AVAILABLE" for state in states)
-        return _json({"model_version_status": states}, 200 if available else 503)
+        # TF Serving's answer, and the field that KServe's V1 client looks for.
+        content = {"model_version_status": states, "ready": available}
+        return _json(content, 200 if available else 503)
 
     async def metadata(self, name: str, version: _Version = None) -> Response:
         """The model's signatures and, beyond TF Serving's answer, the names of its labels."""

@@ -41,3 +41,10 @@ class InferenceService(InferenceServicer):  # type: ignore[misc]
         self._model.check_name(request.name)
         model = self._model.current(request.version or None)
         return messages.ModelMetadataResponse(**model_metadata(request.name, model))
+
+    async def ModelInfer(  # noqa: N802
+        self, request: messages.ModelInferRequest, context: Any
+    ) -> messages.ModelInferResponse:
+        """Predictions, of all outputs or those that are asked for."""
+        self._model.check_name(request.model_name)
+        return await super().ModelInfer(request, context)

@@ -57,7 +57,7 @@ def test_output_filter_chooses(server):
     message.output_filter.append("label")
     assert list(predict(server, message).outputs) == ["label"]
     message.output_filter.append("label")
-    with refused(StatusCode.INVALID_ARGUMENT, "output_filter names an output twice"):
+    with refused(StatusCode.INVALID_ARGUMENT, "the request names an output twice"):
         predict(server, message)
     message.output_filter[:] = ["labl"]
     with refused(StatusCode.INVALID_ARGUMENT, "unknown output 'labl'; did you mean 'label'?"):
