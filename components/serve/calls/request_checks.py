@@ -31,12 +31,8 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
             not below an allowed prefix (403).
     """
     for name, array in inputs.items():
-        if array.ndim and len(array) > settings.max_instances:
-            raise RequestError(
-                f"{len(array):,} instances, and {settings.max_instances:,} at most are answered "
-                "at once: send several requests",
-                status=413,
-            )
+        if array.ndim:
+            check_instances(len(array), settings.max_instances)
         if name == _FILENAMES and array.dtype == object:
             _check_files(array, settings)
     pixels = 0
@@ -50,6 +46,20 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
                 status=413,
             )
     return pixels
+
+
+def check_instances(count: int, most: int) -> None:
+    """Checks how many instances a request has; where it can be, before they are looked at.
+
+    Raises:
+        RequestError: There are too many (413).
+    """
+    if count > most:
+        raise RequestError(
+            f"{count:,} instances, and {most:,} at most are answered at once: "
+            "send several requests",
+            status=413,
+        )
 
 
 def _images(inputs: Mapping[str, Array]) -> Iterator[bytes]:

@@ -60,7 +60,7 @@ def add_endpoints(
         model: The model.
         settings: Further paths.
     """
-    endpoints = _Endpoints(data_plane, model)
+    endpoints = _Endpoints(data_plane, model, settings.max_instances)
     router = APIRouter()
     predict = answers(PredictResponse) | takes(PredictRequest)
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
@@ -101,9 +101,10 @@ def add_endpoints(
 
 
 class _Endpoints:
-    def __init__(self, data_plane: DataPlane, model: ServedModel) -> None:
+    def __init__(self, data_plane: DataPlane, model: ServedModel, max_instances: int) -> None:
         self._data_plane = data_plane
         self._model = model
+        self._max_instances = max_instances
 
     async def status(self, name: str, version: _Version = None) -> Response:
         """Status of the model's versions; 503, which probes understand, until one serves."""
@@ -130,7 +131,10 @@ class _Endpoints:
         """Predictions; `Content-Type` is ignored, as in TF Serving."""
         self._model.check_name(name)
         body = await request.body()
-        call = Call(lambda model, batches: predict_json(model, body, batches), [body], version)
+        most = self._max_instances
+        call = Call(
+            lambda model, batches: predict_json(model, body, batches, most), [body], version
+        )
         answer, _ = await self._data_plane.infer(name, call, dict(request.headers))
         headers = {VERSION_HEADER: str(answer.version)}
         return Response(answer.content, headers=headers, media_type="application/json")

@@ -17,6 +17,7 @@ from kserve.utils.numpy_codec import to_np_dtype
 
 from components.serve.calls.signature_call import Array
 from components.serve.errors import RequestError
+from components.serve.protocols.json_size import check_json_size
 
 JSON_LENGTH = "inference-header-content-length"
 """The header that states the length of the JSON part; without it all is JSON."""
@@ -66,6 +67,7 @@ def parse_v2(body: bytes, json_length: str | None, name: str) -> kserve.InferReq
     ):
         raise RequestError(f"{JSON_LENGTH} is no length within the body: {json_length[:20]}")
     end = len(body) if json_length is None else int(json_length)
+    check_json_size(body[:end])
     try:
         request = V2Request.model_validate_json(body[:end])
     except pydantic.ValidationError as error:
