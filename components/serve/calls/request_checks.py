@@ -11,6 +11,8 @@ from darkroom.image_headers import image_size
 from darkroom.records.example_proto import parsed_example
 from darkroom.storage.paths import is_uri
 
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+"""What TensorFlow decodes, and of which no header says how large it is."""
 _FILENAMES, _EXAMPLES = "filenames", "examples"
 
 
@@ -27,8 +29,8 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
         The pixels of all its photographs.
 
     Raises:
-        RequestError: There are too many instances or pixels (413), or a file is asked for that is
-            not below an allowed prefix (403).
+        RequestError: There are too many instances or pixels (413), pixels that cannot be counted
+            (415), or a file is asked for that is not below an allowed prefix (403).
     """
     for name, array in inputs.items():
         if array.ndim:
@@ -37,6 +39,8 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
             _check_files(array, settings)
     pixels = 0
     for data in _images(inputs):
+        if data.startswith(_JPEG_XL):
+            raise RequestError("JPEG XL is not taken: send JPEG, PNG, BMP, GIF or WebP", status=415)
         width, height = image_size(data) or (0, 0)
         pixels += width * height
         if pixels > settings.max_pixels:

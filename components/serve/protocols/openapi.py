@@ -27,6 +27,7 @@ _OF_A_BODY = {
     403: "A file that this server does not read for its clients.",
     408: "The body did not come in time.",
     413: "The body, the photographs in it or their number are too large.",
+    415: "An image of a kind that is not taken.",
     429: "The server is busy: try again in a second.",
 }
 _UNAVAILABLE = {503: "No version is loaded yet, the server ends, or the answer takes too long."}
