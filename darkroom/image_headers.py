@@ -5,6 +5,8 @@ from collections.abc import Iterator
 JPEG_SCAN = 0xDA
 JPEG_MAGIC = b"\xff\xd8\xff"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+"""What follows 0xFF where no segment does: nothing, or a marker without content."""
 _GIF_FRAME, _GIF_EXTENSION = 0x2C, 0x21
 
 
@@ -23,9 +25,7 @@ def image_size(data: bytes) -> tuple[int, int] | None:
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP" and len(data) >= 30:
         return _webp_size(data)
     if data.startswith(JPEG_MAGIC):
-        for marker, at in jpeg_segments(data):
-            if marker in _JPEG_FRAMES:
-                return _big(data[at + 7 : at + 9]), _big(data[at + 5 : at + 7])
+        return _jpeg_size(data)
     return None
 
 
@@ -41,6 +41,27 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker == JPEG_SCAN:
             return
         position += 2 + _big(data[position + 2 : position + 4])
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """The size in a JPEG's frame, found as libjpeg does: it passes over what is between segments.
+
+    A size that is not found here is one that no limit holds for.
+    """
+    position = 2
+    while (position := data.find(b"\xff", position)) >= 0 and position + 9 <= len(data):
+        marker = data[position + 1]
+        if marker == 0xFF:
+            position += 1
+        elif marker in _JPEG_BARE:
+            position += 2
+        elif marker in _JPEG_FRAMES:
+            return _big(data[position + 7 : position + 9]), _big(data[position + 5 : position + 7])
+        elif marker == JPEG_SCAN:
+            return None
+        else:
+            position += 2 + max(2, _big(data[position + 2 : position + 4]))
+    return None
 
 
 def _gif_size(data: bytes) -> tuple[int, int]:

@@ -123,7 +123,7 @@ def test_every_door_gives_the_same_answer(
     }
     instances = [{"b64": base64.b64encode(image).decode()} for image in images]
     body = json.dumps({"instances": instances}).encode()
-    answer = json.loads(predict_json(served, body, Batches(ServeSettings())))
+    answer = json.loads(predict_json(served, body, Batches(ServeSettings()), 1024))
     rows = {row["image_id"]: row for row in read_prediction_rows(run.artifact("evaluation"))}
     evaluated = [rows[example["image_id"][0].decode()] for example in parsed]
     expected = np.array([row["probabilities"] for row in evaluated])

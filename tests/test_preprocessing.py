@@ -144,7 +144,7 @@ def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:
 
     rows = [{"b64": base64.b64encode(image).decode()} for image in images]
     body = json.dumps({"instances": rows}).encode()
-    answer = json.loads(predict_json(model, body, Batches(ServeSettings())))
+    answer = json.loads(predict_json(model, body, Batches(ServeSettings()), 1024))
     return np.array([row["probabilities"] for row in answer["predictions"]])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from components.serve.deadline import GRACE_SECONDS
 from components.serve.limits.api_keys import ApiKeys, grpc_interceptor
 from components.serve.limits.grpc_messages import BoundedMessages
+from components.serve.limits.grpc_parsing import ReadableMessages
 from components.serve.limits.grpc_refusals import GrpcRefusals
 from components.serve.limits.rest_limits import OpenRequests
 from components.serve.protocols.served_models import ServedModels
@@ -49,6 +50,7 @@ async def serve_grpc(
             *([] if keys is None else [grpc_interceptor(keys)]),
             GrpcRefusals(),
             BoundedMessages(settings, open_requests),
+            ReadableMessages(),
         ],
         options=[
             ("grpc.max_receive_message_length", settings.max_body_bytes),
@@ -87,7 +89,6 @@ def _add_services(
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
     from kserve.protocol.grpc import grpc_predict_v2_pb2, grpc_predict_v2_pb2_grpc
-    from kserve.protocol.grpc.servicer import InferenceServicer
     from tensorflow_serving.apis import (
         model_service_pb2,
         model_service_pb2_grpc,
@@ -97,9 +98,10 @@ def _add_services(
 
     from components.serve.protocols.grpc_health import Health
     from components.serve.protocols.tf_serving_grpc import ModelService, PredictionService
+    from components.serve.protocols.v2_grpc import InferenceService
 
     data_plane = kserve_server.dataplane
-    v2 = InferenceServicer(data_plane, kserve_server.model_repository_extension)
+    v2 = InferenceService(data_plane, kserve_server.model_repository_extension, models)
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(v2, server)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(data_plane, models, settings), server

@@ -10,6 +10,7 @@ from typing import Any
 import kserve
 
 from components.serve.deadline import GRACE_SECONDS, begin_to_end
+from components.serve.limits.rest_connections import bound_connections
 from components.serve.protocols.served_models import ServedModels
 from components.serve.settings import ServeSettings
 
@@ -50,6 +51,7 @@ class _Server(kserve.ModelServer):  # type: ignore[misc]
         """Called when the REST server is made, and not yet started."""
         config = self._rest_server.config
         config.host = self.host
+        bound_connections(config, self.settings)
         config.ssl_certfile, config.ssl_keyfile = (
             self.settings.tls_certificate,
             self.settings.tls_key,

@@ -11,6 +11,8 @@ from darkroom.image_headers import image_size
 from darkroom.records.example_proto import parsed_example
 from darkroom.storage.paths import is_uri
 
+_JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+"""What TensorFlow decodes, and of which no header says how large it is."""
 _FILENAMES, _EXAMPLES = "filenames", "examples"
 
 
@@ -27,20 +29,18 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
         The pixels of all its photographs.
 
     Raises:
-        RequestError: There are too many instances or pixels (413), or a file is asked for that is
-            not below an allowed prefix (403).
+        RequestError: There are too many instances or pixels (413), pixels that cannot be counted
+            (415), or a file is asked for that is not below an allowed prefix (403).
     """
     for name, array in inputs.items():
-        if array.ndim and len(array) > settings.max_instances:
-            raise RequestError(
-                f"{len(array):,} instances, and {settings.max_instances:,} at most are answered "
-                "at once: send several requests",
-                status=413,
-            )
+        if array.ndim:
+            check_instances(len(array), settings.max_instances)
         if name == _FILENAMES and array.dtype == object:
             _check_files(array, settings)
     pixels = 0
     for data in _images(inputs):
+        if data.startswith(_JPEG_XL):
+            raise RequestError("JPEG XL is not taken: send JPEG, PNG, BMP, GIF or WebP", status=415)
         width, height = image_size(data) or (0, 0)
         pixels += width * height
         if pixels > settings.max_pixels:
@@ -50,6 +50,20 @@ def check_values(inputs: Mapping[str, Array], settings: ServeSettings) -> int:
                 status=413,
             )
     return pixels
+
+
+def check_instances(count: int, most: int) -> None:
+    """Checks how many instances a request has; where it can be, before they are looked at.
+
+    Raises:
+        RequestError: There are too many (413).
+    """
+    if count > most:
+        raise RequestError(
+            f"{count:,} instances, and {most:,} at most are answered at once: "
+            "send several requests",
+            status=413,
+        )
 
 
 def _images(inputs: Mapping[str, Array]) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
-"""What a signature's inputs must be, whatever protocol a request comes by."""
+"""What a request may name and give of a signature, whatever protocol it comes by."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from components.serve.errors import RequestError
@@ -43,3 +43,16 @@ def check_counts(inputs: Mapping[str, Any], specs: Mapping[str, Any]) -> None:
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise RequestError(f"the inputs hold different numbers of values: {counts}")
+
+
+def check_outputs(names: Sequence[str], outputs: Mapping[str, Any]) -> None:
+    """Checks the outputs that a request asks for.
+
+    Raises:
+        RequestError: One is unknown, or named twice.
+    """
+    for name in names:
+        if name not in outputs:
+            raise RequestError(f"unknown output '{name}'{nearest(name, outputs)}")
+    if len(set(names)) < len(names):
+        raise RequestError("the request names an output twice")

@@ -49,7 +49,7 @@ class BoundedMessages(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                     raise
                 record = current_record()
                 record.request_bytes = len(message)
-                request = _parsed(handler.request_deserializer, message)
+                request = handler.request_deserializer(message)
                 answer: bytes = handler.response_serializer(
                     await self._answer(handler.unary_unary, request, context)
                 )
@@ -79,10 +79,3 @@ class BoundedMessages(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         except TimeoutError:
             note_refusal(503)
             raise RequestError(no_answer(self._settings), status=504) from None
-
-
-def _parsed(parse: Any, message: bytes) -> Any:
-    try:
-        return parse(message)
-    except Exception as error:  # protobuf's own has no public name
-        raise RequestError(f"the message is not of this method: {error}") from None

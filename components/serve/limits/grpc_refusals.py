@@ -21,6 +21,7 @@ _OF_HTTP = {
     408: StatusCode.DEADLINE_EXCEEDED,
     403: StatusCode.PERMISSION_DENIED,
     404: StatusCode.NOT_FOUND,
+    415: StatusCode.INVALID_ARGUMENT,
     413: StatusCode.RESOURCE_EXHAUSTED,  # as gRPC's own for a message that is too large
     429: StatusCode.RESOURCE_EXHAUSTED,
     503: StatusCode.UNAVAILABLE,

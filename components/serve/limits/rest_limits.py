@@ -11,6 +11,9 @@ from components.serve.limits.gone_clients import noticing_gone_client
 from components.serve.metrics import note_refusal
 from components.serve.settings import ServeSettings
 
+_LARGEST_BODIES = 4
+"""Bodies of the largest size that may be in memory, or as many bytes of smaller ones; else 429."""
+
 
 class OpenRequests:
     """Counts the requests that are read, wait or are answered, at all doors of the server.
@@ -34,7 +37,7 @@ class OpenRequests:
             RequestError: There are as many as there may be.
         """
         if self._count >= self._most:
-            raise RequestError("the server is busy: try again in a second", status=429)
+            raise _busy()
         self._count += 1
         try:
             yield
@@ -63,21 +66,28 @@ class Limits:
     ) -> None:
         self._application, self._settings = application, settings
         self._open_requests = open_requests
+        self._held = 0
+        """Bytes of all bodies that are in memory."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handles a request."""
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             await self._application(scope, receive, send)
             return
+        parts: list[bytes] = []
         try:
             with self._open_requests.one_more():
-                await self._within_limits(scope, receive, send)
+                await self._within_limits(scope, receive, send, parts)
         except RequestError as refused:
             await _answer(send, refused)
+        finally:
+            self._held -= sum(map(len, parts))
 
-    async def _within_limits(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _within_limits(
+        self, scope: Message, receive: Receive, send: Send, parts: list[bytes]
+    ) -> None:
         settings = self._settings
-        body = await self._body(scope, receive)
+        body = await self._body(scope, receive, parts)
         begun, given = False, False
 
         async def whole_body() -> Message:
@@ -101,14 +111,14 @@ class Limits:
                 raise
             raise RequestError(no_answer(settings), status=503) from None
 
-    async def _body(self, scope: Message, receive: Receive) -> bytes:
-        """The body, read to its end or to a limit."""
+    async def _body(self, scope: Message, receive: Receive, parts: list[bytes]) -> bytes:
+        """The body, read in parts to its end or to a limit."""
         settings = self._settings
         limit = settings.max_body_bytes
         stated = dict(scope["headers"]).get(b"content-length", b"")
         if stated.isdigit() and int(stated) > limit:
             raise _too_large(limit)
-        parts, size = [], 0
+        size = 0
         try:
             async with asyncio.timeout(settings.body_seconds):
                 while True:
@@ -117,8 +127,11 @@ class Limits:
                         raise RequestError("the client has gone")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
+                    self._held += len(parts[-1])
                     if size > limit:
                         raise _too_large(limit)
+                    if self._held > _LARGEST_BODIES * limit:
+                        raise _busy()
                     if not message.get("more_body"):
                         return b"".join(parts)
         except TimeoutError:
@@ -126,6 +139,10 @@ class Limits:
             raise RequestError(
                 f"the body did not come within {seconds:g} seconds", status=408
             ) from None
+
+
+def _busy() -> RequestError:
+    return RequestError("the server is busy: try again in a second", status=429)
 
 
 def _too_large(limit: int) -> RequestError:

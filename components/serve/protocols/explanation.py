@@ -32,7 +32,9 @@ def explain_json(model: LoadedModel, body: bytes, calls: Calls, settings: ServeS
     import tensorflow as tf
 
     preprocess, network = model.signature(XAI_PREPROCESS), model.signature(XAI_MODEL)
-    photographs = inputs_of(parse_request(body), input_specs(preprocess))[IMAGE_BYTES]
+    photographs = inputs_of(parse_request(body), input_specs(preprocess), settings.max_instances)[
+        IMAGE_BYTES
+    ]
     if len(photographs) > 1:
         raise RequestError("one photograph a request is explained", status=413)
     size = min(settings.batch_size, settings.max_instances)

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from components.serve.calls.request_checks import check_instances
 from components.serve.calls.signature_call import Array
 from components.serve.calls.signature_inputs import check_counts, check_names
 from components.serve.errors import RequestError
+from components.serve.protocols.json_size import check_json_size
 from darkroom.artifacts.model import SERVING_DEFAULT
 
 
@@ -38,8 +40,9 @@ def parse_request(body: bytes) -> JsonRequest:
     """Parses the body of a predict request.
 
     Raises:
-        RequestError: It is not JSON, or not a predict request.
+        RequestError: It is not JSON, not a predict request, or too large.
     """
+    check_json_size(body)
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -54,28 +57,35 @@ def parse_request(body: bytes) -> JsonRequest:
     return JsonRequest(name, by_row, document["instances" if by_row else "inputs"])
 
 
-def inputs_of(request: JsonRequest, specs: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_of(request: JsonRequest, specs: Mapping[str, Any], max_instances: int) -> dict[str, Any]:
     """The arrays that a request gives to a signature, by input name.
 
     Args:
         request: The request.
         specs: The `tf.TensorSpec` of each of the signature's inputs.
+        max_instances: How many values an input may have.
 
     Raises:
-        RequestError: An input is missing or unknown, or a value not of its type or shape.
+        RequestError: An input is missing or unknown, a value not of its type or shape, or there
+            are too many.
     """
     if request.by_row:
-        columns = _columns_of_rows(request.values, specs)
+        columns = _columns_of_rows(request.values, specs, max_instances)
     else:
         columns = _by_name(request.values, specs, "'inputs'")
+        for values in columns.values():
+            check_instances(len(values) if isinstance(values, list) else 1, max_instances)
     inputs = {name: tensor_of(name, columns[name], spec) for name, spec in specs.items()}
     check_counts(inputs, specs)
     return inputs
 
 
-def _columns_of_rows(instances: Any, specs: Mapping[str, Any]) -> dict[str, Any]:
+def _columns_of_rows(
+    instances: Any, specs: Mapping[str, Any], max_instances: int
+) -> dict[str, Any]:
     if not isinstance(instances, list) or not instances:
         raise RequestError("'instances' must be a list of at least one instance")
+    check_instances(len(instances), max_instances)
     rows = [_by_name(row, specs, f"instance {index}") for index, row in enumerate(instances)]
     return {name: [row[name] for row in rows] for name in specs}
 

@@ -12,13 +12,14 @@ from components.serve.versions.loaded_model import LoadedModel
 PREDICT_ONLY = "the model's signatures are for predict, not for classify or regress"
 
 
-def predict_json(model: LoadedModel, body: bytes, batches: Calls) -> bytes:
+def predict_json(model: LoadedModel, body: bytes, batches: Calls, max_instances: int) -> bytes:
     """Answers TF Serving's JSON predict request.
 
     Args:
         model: The model.
         body: The request's body.
         batches: What calls signatures.
+        max_instances: How many instances a request may have.
 
     Returns:
         The answer's body: `predictions` for a request of `instances`, `outputs` for `inputs`.
@@ -29,7 +30,7 @@ def predict_json(model: LoadedModel, body: bytes, batches: Calls) -> bytes:
     request = parse_request(body)
     signature = model.signature(request.signature_name)
     try:
-        inputs = inputs_of(request, input_specs(signature))
+        inputs = inputs_of(request, input_specs(signature), max_instances)
     except RecursionError:
         raise RequestError("the values are lists in lists, far too deep") from None
     outputs = batches.call(signature, inputs)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import kserve
-from kserve.errors import InvalidInput, ModelNotReady
+from kserve.errors import InvalidInput
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from components.serve.calls.batching import Batches, Calls
 from components.serve.errors import RequestError
 from components.serve.metrics import observed
-from components.serve.protocols.v2_protocol import content_of, input_types, output_types, predict_v2
+from components.serve.protocols.v2_protocol import content_of, predict_v2
 from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import ServeSettings
 from components.serve.shadow import Shadow, ShadowedCalls
@@ -144,14 +144,6 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
             calls = ShadowedCalls(calls, self._shadow, model)
         return calls
 
-    def get_input_types(self) -> list[dict[str, Any]]:
-        """The inputs in KServe's V2 metadata."""
-        return input_types(self._current_or_not_ready())
-
-    def get_output_types(self) -> list[dict[str, Any]]:
-        """The outputs in KServe's V2 metadata."""
-        return output_types(self._current_or_not_ready())
-
     def load(self) -> bool:
         """Tells KServe, which calls this before a prediction, whether a version is loaded."""
         return bool(self.ready)
@@ -167,11 +159,6 @@ class ServedModel(kserve.Model):  # type: ignore[misc]
             self._shadow.close()
         if self._samples is not None:
             self._samples.close()
-
-    def _current_or_not_ready(self) -> LoadedModel:
-        if self.follower.current is None:
-            raise ModelNotReady(self.name)
-        return self.follower.current
 
 
 def _v2_call(request: kserve.InferRequest) -> Call:

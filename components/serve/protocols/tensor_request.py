@@ -3,19 +3,14 @@
 Messages: https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, input_specs
-from components.serve.calls.signature_inputs import check_counts, check_names
-from components.serve.errors import RequestError
+from components.serve.calls.signature_inputs import check_counts, check_names, check_outputs
 from components.serve.protocols.tensor_proto import array_of, fill
 from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import SERVING_DEFAULT
-from darkroom.settings import nearest
 
 
 def predict_tensors(
@@ -35,7 +30,7 @@ def predict_tensors(
     name = request.model_spec.signature_name or SERVING_DEFAULT
     signature = model.signature(name)
     specs = input_specs(signature)
-    _check_filter(request.output_filter, signature.structured_outputs)
+    check_outputs(request.output_filter, signature.structured_outputs)
     check_names(request.inputs.keys(), specs)
     inputs: dict[str, Array] = {
         key: array_of(key, request.inputs[key], spec, max_bytes) for key, spec in specs.items()
@@ -49,11 +44,3 @@ def predict_tensors(
     for key in request.output_filter or outputs:
         fill(response.outputs[key], outputs[key])
     return response
-
-
-def _check_filter(names: Sequence[str], outputs: dict[str, Any]) -> None:
-    for name in names:
-        if name not in outputs:
-            raise RequestError(f"unknown output '{name}'{nearest(name, outputs)}")
-    if len(set(names)) < len(names):
-        raise RequestError("output_filter names an output twice")

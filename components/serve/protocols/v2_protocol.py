@@ -14,7 +14,7 @@ from kserve.utils.utils import generate_uuid
 
 from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, input_specs
-from components.serve.calls.signature_inputs import check_counts, check_names
+from components.serve.calls.signature_inputs import check_counts, check_names, check_outputs
 from components.serve.errors import RequestError
 from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import SERVING_DEFAULT
@@ -33,6 +33,9 @@ def predict_v2(
         RequestError: The request is wrong.
     """
     signature = model.signature(SERVING_DEFAULT)
+    # KServe leaves out the others over REST alone.
+    names = [output.name for output in request.request_outputs or ()]
+    check_outputs(names, signature.structured_outputs)
     inputs = _inputs(request, input_specs(signature))
     outputs = batches.call(signature, inputs)
     return kserve.InferResponse(
@@ -40,7 +43,7 @@ def predict_v2(
         model_name=request.model_name,
         model_version=str(model.version.number),
         infer_outputs=[
-            _output(name, array, request.use_binary_outputs) for name, array in outputs.items()
+            _output(name, outputs[name], request.use_binary_outputs) for name in names or outputs
         ],
         use_binary_outputs=request.use_binary_outputs,
         requested_outputs=request.request_outputs,
@@ -55,14 +58,16 @@ def content_of(request: kserve.InferRequest) -> Iterator[bytes]:
         yield repr(tensor.data).encode() if raw is None else bytes(raw)
 
 
-def input_types(model: LoadedModel) -> list[dict[str, Any]]:
-    """Name, datatype and shape of each input, with -1 for a size that may vary."""
-    return _types(input_specs(model.signature(SERVING_DEFAULT)))
-
-
-def output_types(model: LoadedModel) -> list[dict[str, Any]]:
-    """Name, datatype and shape of each output, with -1 for a size that may vary."""
-    return _types(model.signature(SERVING_DEFAULT).structured_outputs)
+def model_metadata(name: str, model: LoadedModel) -> dict[str, Any]:
+    """What V2 says of a version: its inputs and outputs, with -1 for a size that may vary."""
+    signature = model.signature(SERVING_DEFAULT)
+    return {
+        "name": name,
+        "versions": [str(model.version.number)],
+        "platform": "tensorflow_savedmodel",
+        "inputs": _types(input_specs(signature)),
+        "outputs": _types(signature.structured_outputs),
+    }
 
 
 def _types(specs: dict[str, Any]) -> list[dict[str, Any]]:

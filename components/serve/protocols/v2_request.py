@@ -17,6 +17,7 @@ from kserve.utils.numpy_codec import to_np_dtype
 
 from components.serve.calls.signature_call import Array
 from components.serve.errors import RequestError
+from components.serve.protocols.json_size import check_json_size
 
 JSON_LENGTH = "inference-header-content-length"
 """The header that states the length of the JSON part; without it all is JSON."""
@@ -26,22 +27,28 @@ _BINARY_SIZE = "binary_data_size"
 _Size = Annotated[int, pydantic.Field(ge=0, le=2**31)]
 
 
-class _Output(pydantic.BaseModel):
+class OutputTensor(pydantic.BaseModel):
+    """An output that is asked for."""
+
     name: str
     parameters: dict[str, Any] | None = None
 
 
-class _Tensor(_Output):
+class InputTensor(OutputTensor):
+    """An input; without `data` its values are bytes that follow the JSON."""
+
     shape: list[_Size]
     datatype: str
     data: list[Any] | None = None
 
 
-class _Request(pydantic.BaseModel):
+class V2Request(pydantic.BaseModel):
+    """The JSON of a V2 request."""
+
     id: str | None = None
     parameters: dict[str, Any] | None = None
-    inputs: list[_Tensor]
-    outputs: list[_Output] | None = None
+    inputs: list[InputTensor]
+    outputs: list[OutputTensor] | None = None
 
 
 def parse_v2(body: bytes, json_length: str | None, name: str) -> kserve.InferRequest:
@@ -60,8 +67,9 @@ def parse_v2(body: bytes, json_length: str | None, name: str) -> kserve.InferReq
     ):
         raise RequestError(f"{JSON_LENGTH} is no length within the body: {json_length[:20]}")
     end = len(body) if json_length is None else int(json_length)
+    check_json_size(body[:end])
     try:
-        request = _Request.model_validate_json(body[:end])
+        request = V2Request.model_validate_json(body[:end])
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"])) or "body"
@@ -85,26 +93,26 @@ def parse_v2(body: bytes, json_length: str | None, name: str) -> kserve.InferReq
     )
 
 
-def _infer_input(tensor: _Tensor, array: Array) -> kserve.InferInput:
+def _infer_input(tensor: InputTensor, array: Array) -> kserve.InferInput:
     parsed = kserve.InferInput(tensor.name, tensor.shape, tensor.datatype)
     parsed.set_data_from_numpy(array, binary_data=True)
     return parsed
 
 
-def _raw(tensor: _Tensor, body: bytes, start: int, size: Any) -> bytes:
+def _raw(tensor: InputTensor, body: bytes, start: int, size: Any) -> bytes:
     if not isinstance(size, int) or not 0 <= size <= len(body) - start:
         raise RequestError(f"input '{tensor.name}' has neither data nor {_BINARY_SIZE} in the body")
     return body[start : start + size]
 
 
-def _dtype(tensor: _Tensor) -> Any:
+def _dtype(tensor: InputTensor) -> Any:
     dtype = to_np_dtype(tensor.datatype)
     if dtype is None:
         raise RequestError(f"input '{tensor.name}': unknown datatype '{tensor.datatype[:20]}'")
     return np.dtype(dtype)
 
 
-def _from_bytes(tensor: _Tensor, raw: bytes) -> Array:
+def _from_bytes(tensor: InputTensor, raw: bytes) -> Array:
     dtype = _dtype(tensor)
     try:
         if dtype.kind == "O":
@@ -129,7 +137,7 @@ def _length_prefixed(raw: bytes) -> Iterator[bytes]:
         yield raw[position - length : position]
 
 
-def _from_list(tensor: _Tensor) -> Array:
+def _from_list(tensor: InputTensor) -> Array:
     dtype = _dtype(tensor)
     values = list(_flat(tensor.data, tensor.name))
     if len(values) != math.prod(tensor.shape):

@@ -227,10 +227,10 @@ def test_kserves_own_client_sends_images_over_rest(server: Server) -> None:
         assert server.client.post(url, content=body, headers=headers).status_code == 400
 
 
-@pytest.mark.parametrize("verb", ["classify", "regress"])
+@pytest.mark.parametrize("verb", ["classify", "regress", "explain"])
 def test_other_verbs_are_answered_in_tf_servings_form(server: Server, verb: str) -> None:
     response = server.client.post(f"/v1/models/{server.name}:{verb}", json={"examples": []})
-    refused(response, 400, "for predict, not for classify or regress")
+    refused(response, 400, "for predict, not for classify, regress or explain")
     refused(server.client.get("/v1/nothing"), 404, "Not Found")
 
 
@@ -251,3 +251,35 @@ def test_headers_say_how_large_a_picture_is() -> None:
         assert width == 70
         assert height > 50
     assert image_size(b"") is image_size(b"MM\0*") is None
+
+
+def test_a_jpeg_hides_its_size_from_no_limit() -> None:
+    """libjpeg passes over what is between segments, and so does the check."""
+    import tensorflow as tf
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (70, 50)).save(buffer, "JPEG")
+    jpeg = buffer.getvalue()
+    for between in (
+        b"\xff\xff",
+        b"\xff\x01",
+        b"\xff\xd0",
+        b"abc",
+        b"\0",
+        b"\xff\0",
+        b"\xff\xe5\0\0",
+    ):
+        for place in (2, 20):  # before the first segment, which is of 18 bytes, and after it
+            hidden = jpeg[:place] + between + jpeg[place:]
+            if not hidden.startswith(b"\xff\xd8\xff"):
+                continue  # no JPEG to TensorFlow either
+            assert tf.io.decode_jpeg(hidden).shape == (50, 70, 3)
+            assert image_size(hidden) == (70, 50), between
+
+
+def test_jpeg_xl_whose_size_is_not_known_is_refused(server: Server) -> None:
+    for start in (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"):
+        refused(
+            server.predict({"instances": [b64(start + bytes(40))]}), 415, "JPEG XL is not taken"
+        )

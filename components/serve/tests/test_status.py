@@ -20,7 +20,7 @@ AVAILABLE = {
 def test_status(server, path):
     response = server.get(path)
     assert response.status_code == 200
-    assert response.json() == {"model_version_status": [AVAILABLE]}
+    assert response.json() == {"model_version_status": [AVAILABLE], "ready": True}
 
 
 @pytest.mark.parametrize("path", ["", "/metadata", "/versions/3"])

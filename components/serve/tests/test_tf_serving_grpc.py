@@ -57,7 +57,7 @@ def test_output_filter_chooses(server):
     message.output_filter.append("label")
     assert list(predict(server, message).outputs) == ["label"]
     message.output_filter.append("label")
-    with refused(StatusCode.INVALID_ARGUMENT, "output_filter names an output twice"):
+    with refused(StatusCode.INVALID_ARGUMENT, "the request names an output twice"):
         predict(server, message)
     message.output_filter[:] = ["labl"]
     with refused(StatusCode.INVALID_ARGUMENT, "unknown output 'labl'; did you mean 'label'?"):
@@ -195,7 +195,7 @@ def test_what_is_not_served_says_why(server):
             (service.Regress, regression_pb2.RegressionRequest()),
             (service.MultiInference, inference_pb2.MultiInferenceRequest()),
         ):
-            with refused(StatusCode.UNIMPLEMENTED, "for predict, not for classify or regress"):
+            with refused(StatusCode.UNIMPLEMENTED, "for predict, not for classify"):
                 method(message)
         reload = model_management_pb2.ReloadConfigRequest()
         with refused(StatusCode.UNIMPLEMENTED, "push a version, or roll one back"):
