@@ -18,13 +18,13 @@ from components.evaluate.tracking import check_client
 from components.explain.settings import ExplainSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import Known, known_columns, known_data
-from components.ingest.sources.storage import local_files
 from components.train.settings import DecisionSettings, TrainSettings, check_positive_label
 from darkroom.artifacts.examples import FEATURE_TYPES
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
+from darkroom.sources.storage import local_files
 from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 

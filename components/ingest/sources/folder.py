@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.ingest.sources.rows import Row, Table, checked_label
-from components.ingest.sources.storage import listed_files, listed_level
 from components.ingest.sources.versions import version_of
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import SettingsError
+from darkroom.sources.storage import listed_files, listed_level
 from darkroom.storage.files import StoredFile
 from darkroom.storage.paths import is_uri
 

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from components.ingest.images.headers import (
+from darkroom.artifacts.rejected import Reason, RejectedError
+from darkroom.images.headers import (
     PlainJpeg,
     has_sound_segments,
     has_zero_size,
     is_filled_with_zeros,
 )
-from components.ingest.images.measures import Measures, measure
-from darkroom.artifacts.rejected import Reason, RejectedError
+from darkroom.images.measures import Measures, measure
 from darkroom.pixels import as_seen, exif_orientation, on_white, orientation
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
