@@ -114,6 +114,29 @@ def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
         return dataclasses.replace(photograph, image_bytes=image_bytes)
 
 
+def check_photograph(data: bytes, limits: Limits = Limits()) -> bytes:
+    """Checks an image file's bytes as `read_photograph` does, and measures nothing.
+
+    Args:
+        data: The file's bytes.
+        limits: How large and how narrow it may be.
+
+    Returns:
+        The bytes; where only some decoders read them, or read them as they are meant, converted.
+
+    Raises:
+        RejectedError: They hold no whole image, or one beyond the limits.
+    """
+    with _reasons():
+        header = PlainJpeg.of(data)
+        if header is not None and header.width and header.height:
+            _check_limits(header.width, header.height, limits)
+            # A model turns it itself, by its EXIF.
+            if _checked_jpeg(data, header.mode) is not None:
+                return data
+    return read_photograph(data, limits).image_bytes
+
+
 def read_picture(data: bytes, limits: Limits = Limits()) -> tuple[Photograph, Image.Image]:
     """Decodes an image file's bytes once, for parts of it to be encoded again.
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive
-from components.ingest.sources.folder import is_left_by_systems
 from components.ingest.sources.layout import layout_of
 from components.ingest.sources.source import read_tables
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
+from darkroom.sources.file_names import is_left_by_systems
 from darkroom.sources.storage import local_files
 from darkroom.sources.table_records import Seen, is_json_lines, read_records
 from darkroom.storage.paths import is_uri

@@ -1,0 +1,119 @@
+"""The predict step: a model's answers to many photographs, a row each."""
+
+import logging
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from components.predict.models.model import Model
+from components.predict.settings import PredictSettings
+from components.predict.work import Shard, Work, begin
+from darkroom.artifacts.batch_predictions import KIND
+from darkroom.artifacts.manifest import MANIFEST, write_manifest
+from darkroom.artifacts.rejected import REJECTED_FILE
+from darkroom.errors import SettingsError, StepError
+from darkroom.runtime.pace import Pace
+from darkroom.storage.atomic import atomic_file, move_folder, os_reason
+
+_log = logging.getLogger("darkroom.predict")
+
+
+def predict(model: Path | None, settings: PredictSettings, *, predictions: Path) -> dict[str, Any]:
+    """Asks a model about photographs, and writes what it says of each.
+
+    Killed at any moment, the same call resumes at the shard it was at.
+
+    Args:
+        model: A model, or a folder of versions; `settings.model` is another way to name it.
+        settings: What is predicted, by which model, and how it is written.
+        predictions: Output: `predictions-*` files, `rejected.jsonl` and the manifest.
+
+    Returns:
+        Counts of rows by what became of them, and of rejected ones by reason.
+
+    Raises:
+        SettingsError: There is no photograph, no model, or no such column.
+        StepError: The model does not answer, all rows are rejected, or a file cannot be written.
+    """
+    if (predictions / MANIFEST).is_file() and not settings.overwrite:
+        raise SettingsError(
+            f"{predictions} holds predictions already: name another folder, or say --overwrite"
+        )
+    asked = _model(model, settings)
+    unfinished = predictions.with_name(f".unfinished-{predictions.name}")
+    try:
+        work, is_resumed = begin(unfinished, settings, asked.facts.digest)
+        done = work.done()
+        if is_resumed:
+            _log.info("resumed: %d of %d shards are done", len(done), len(work.shards))
+        todo = [shard for shard in work.shards if shard.number not in done]
+        _in_this_process(todo, work, asked, settings, sum(map(_rows_of_mark, done.values())))
+        content = _finish(work, asked, settings)
+        if predictions.exists():
+            shutil.rmtree(predictions)
+        move_folder(Path(work.output), predictions, (MANIFEST,))
+        shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise StepError(f"cannot write {predictions}: {os_reason(error)}") from error
+    return {"counts": content["counts"], "rejected": content["rejected"]}
+
+
+def _model(model: Path | None, settings: PredictSettings) -> Model:
+    from components.predict.models.local import check_signatures, find_model
+
+    location = settings.model or ("" if model is None else str(model))
+    if not location:
+        raise SettingsError("setting 'predict.model' is missing: name a model")
+    found = find_model(location, settings.embedding)
+    check_signatures(found)
+    return found
+
+
+def _in_this_process(
+    shards: list[Shard], work: Work, model: Model, settings: PredictSettings, done: int
+) -> None:
+    from components.predict.output import write_shard
+    from components.predict.predictions import predict_shard
+
+    pace = Pace(_log, "photographs", work.rows)
+    pace.add(done)
+    for shard in shards:
+        write_shard(predict_shard(shard, work, model, settings, pace.add), shard, work, settings)
+
+
+def _rows_of_mark(mark: dict[str, Any]) -> int:
+    return int(mark["predicted"]) + sum(mark["reasons"].values())
+
+
+def _finish(work: Work, model: Model, settings: PredictSettings) -> dict[str, Any]:
+    """Completes the output's folder; every row is accounted for."""
+    marks = work.done()
+    missing = [shard.number for shard in work.shards if shard.number not in marks]
+    if missing:
+        raise StepError(f"{len(missing)} shards were not done, the first is {missing[0]}")
+    reasons = Counter(work.reasons)
+    for mark in marks.values():
+        reasons.update(mark["reasons"])
+    number = sum(int(mark["predicted"]) for mark in marks.values())
+    _log.info("predictions: %s", f"{number:,}")
+    listed = ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common())
+    _log.info("rejected: %s", listed or "none")
+    folder = Path(work.output)
+    with atomic_file(folder / REJECTED_FILE) as temporary, temporary.open("wb") as file:
+        for refused in work.refused():
+            with Path(refused).open("rb") as part:
+                shutil.copyfileobj(part, file)
+    counts = {"predicted": number, "rejected": reasons.total()}
+    facts = model.facts
+    content = {
+        "counts": counts,
+        "rejected": dict(reasons),
+        "format": settings.format,
+        "labels": list(facts.labels),
+        "columns": work.columns,
+        "model": {"version": facts.version, "digest": facts.digest},
+        "settings": settings.model_dump(mode="json"),
+    }
+    write_manifest(folder, KIND, content)
+    return content
