@@ -2,19 +2,24 @@
 
 import logging
 import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.predict.models.model import Model
 from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work, begin
 from darkroom.artifacts.batch_predictions import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
-from darkroom.artifacts.rejected import REJECTED_FILE
+from darkroom.artifacts.rejected import REJECTED_FILE, read_rejections
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.pace import Pace
 from darkroom.storage.atomic import atomic_file, move_folder, os_reason
+
+if TYPE_CHECKING:
+    from components.predict.predictions import Outcome
 
 _log = logging.getLogger("darkroom.predict")
 
@@ -34,7 +39,7 @@ def predict(model: Path | None, settings: PredictSettings, *, predictions: Path)
 
     Raises:
         SettingsError: There is no photograph, no model, or no such column.
-        StepError: The model does not answer, all rows are rejected, or a file cannot be written.
+        StepError: The model does not answer, or a file cannot be written.
     """
     if (predictions / MANIFEST).is_file() and not settings.overwrite:
         raise SettingsError(
@@ -57,6 +62,31 @@ def predict(model: Path | None, settings: PredictSettings, *, predictions: Path)
     except OSError as error:
         raise StepError(f"cannot write {predictions}: {os_reason(error)}") from error
     return {"counts": content["counts"], "rejected": content["rejected"]}
+
+
+def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
+    """Asks a model about photographs, and gives what becomes of them in place of writing it.
+
+    Args:
+        settings: What is predicted, and by which model.
+
+    Yields:
+        What became of the photographs, some thousand at a time, in order.
+
+    Raises:
+        SettingsError: There is no photograph, no model, or no such column.
+        StepError: The model does not answer.
+    """
+    from components.predict.predictions import Outcome, predict_shard
+
+    asked = _model(None, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        work, _ = begin(Path(folder) / "work", settings, asked.facts.digest)
+        pace = Pace(_log, "photographs", work.rows)
+        if listing := [each for file in work.refused() for each in read_rejections(Path(file))]:
+            yield Outcome(None, listing)
+        for shard in work.shards:
+            yield predict_shard(shard, work, asked, settings, pace.add)
 
 
 def _model(model: Path | None, settings: PredictSettings) -> Model:

@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     is_ours,
     missing_packages,
 )
+from pipeline.cli.predict import predict
 from pipeline.cli.runs import cancel, clean, compare, report, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules, trigger
 from pipeline.cli.versions import promote, rollback, verify, versions
@@ -225,6 +226,7 @@ def labels(
 for _verb in (
     serve,
     explain,
+    predict,
     versions,
     verify,
     promote,
