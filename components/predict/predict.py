@@ -13,7 +13,7 @@ from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work, begin
 from darkroom.artifacts.batch_predictions import KIND
 from darkroom.artifacts.manifest import MANIFEST, write_manifest
-from darkroom.artifacts.rejected import REJECTED_FILE, read_rejections
+from darkroom.artifacts.rejected import REJECTED_FILE, write_rejections
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.pace import Pace
 from darkroom.storage.atomic import atomic_file, move_folder, os_reason
@@ -52,8 +52,15 @@ def predict(model: Path | None, settings: PredictSettings, *, predictions: Path)
         done = work.done()
         if is_resumed:
             _log.info("resumed: %d of %d shards are done", len(done), len(work.shards))
+        _check(asked)
         todo = [shard for shard in work.shards if shard.number not in done]
-        _in_this_process(todo, work, asked, settings, sum(map(_rows_of_mark, done.values())))
+        if settings.beam_options and todo:
+            from components.predict.on_runner import predict_on_runner
+
+            predict_on_runner(todo, work, asked, settings)
+        else:
+            already = sum(map(_rows_of_mark, done.values()))
+            _in_this_process(todo, work, asked, settings, already)
         content = _finish(work, asked, settings)
         if predictions.exists():
             shutil.rmtree(predictions)
@@ -82,22 +89,29 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
     asked = _model(None, settings)
     with tempfile.TemporaryDirectory() as folder:
         work, _ = begin(Path(folder) / "work", settings, asked.facts.digest)
+        _check(asked)
         pace = Pace(_log, "photographs", work.rows)
-        if listing := [each for file in work.refused() for each in read_rejections(Path(file))]:
+        if listing := list(work.refused()):
             yield Outcome(None, listing)
         for shard in work.shards:
             yield predict_shard(shard, work, asked, settings, pace.add)
 
 
 def _model(model: Path | None, settings: PredictSettings) -> Model:
-    from components.predict.models.local import check_signatures, find_model
+    from components.predict.models.local import find_model
 
     location = settings.model or ("" if model is None else str(model))
     if not location:
         raise SettingsError("setting 'predict.model' is missing: name a model")
-    found = find_model(location, settings.embedding)
-    check_signatures(found)
-    return found
+    return find_model(location, settings.embedding)
+
+
+def _check(model: Model) -> None:
+    """Has the model say what is wrong with it before any photograph is read."""
+    from components.predict.models.local import LocalModel, check_signatures
+
+    if isinstance(model, LocalModel):
+        check_signatures(model)
 
 
 def _in_this_process(
@@ -130,10 +144,8 @@ def _finish(work: Work, model: Model, settings: PredictSettings) -> dict[str, An
     listed = ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common())
     _log.info("rejected: %s", listed or "none")
     folder = Path(work.output)
-    with atomic_file(folder / REJECTED_FILE) as temporary, temporary.open("wb") as file:
-        for refused in work.refused():
-            with Path(refused).open("rb") as part:
-                shutil.copyfileobj(part, file)
+    with atomic_file(folder / REJECTED_FILE) as temporary:
+        write_rejections(temporary, work.refused())
     counts = {"predicted": number, "rejected": reasons.total()}
     facts = model.facts
     content = {

@@ -4,6 +4,7 @@ The folders outlive a killed process: a shard whose mark is there is whole, and 
 """
 
 import dataclasses
+import glob
 import hashlib
 import json
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 
 from components.predict.rows import Listed, Records, Row, list_rows
 from components.predict.settings import PredictSettings
-from darkroom.artifacts.rejected import Rejection, write_rejections
+from darkroom.artifacts.rejected import Rejection, read_rejections, write_rejections
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import atomic_file, write_json
 from darkroom.storage.files import list_files, read_bytes, read_from, written_to
@@ -74,14 +75,15 @@ class Work:
 
     def done(self) -> dict[int, dict[str, Any]]:
         """The marks of the shards that are done, by number."""
-        found = list_files(f"{self.folder}/{_MARK}-*")
+        found = list_files(f"{glob.escape(self.folder)}/{_MARK}-*")
         marks = [json.loads(read_bytes(file.location)) for file in found]
         return {mark["number"]: mark for mark in marks}
 
-    def refused(self) -> Iterator[str]:
-        """Files of refused rows, in the order of the rows."""
-        for file in list_files(f"{self.folder}/{_REFUSED}-*"):
-            yield file.location
+    def refused(self) -> Iterator[Rejection]:
+        """The refused rows, those of each shard in the order of the rows."""
+        for file in list_files(f"{glob.escape(self.folder)}/{_REFUSED}-*"):
+            with read_from(file.location) as path:
+                yield from read_rejections(path)
 
     def finish(
         self, shard: Shard, predicted: int, rejections: Sequence[Rejection], **more: Any

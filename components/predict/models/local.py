@@ -1,8 +1,9 @@
 """A SavedModel in this process, loaded once for all shards that it works on."""
 
+import dataclasses
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from components.predict.models.model import Facts, Outputs, UnreadableError
 from darkroom.artifacts.manifest import artifact_digest, folder_digest
@@ -14,7 +15,8 @@ from darkroom.runtime.allocator import keep_freed_memory
 from darkroom.storage.folders import read_folder
 
 
-class LocalModel(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class LocalModel:
     """Where a SavedModel is, and what is asked of it.
 
     Attributes:
