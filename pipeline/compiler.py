@@ -101,8 +101,8 @@ def with_workers(config: Config) -> Config:
     """
     sections = {}
     for step in STEPS:
-        if step.worker_image:
-            settings = getattr(config, step.name)
+        settings = getattr(config, step.name) if step.worker_image else None
+        if settings is not None:
             options = _settled(settings.beam_options, config.cluster, step.worker_image)
             known: dict[str, Any] = {"beam_options": options}
             if "data_root" in type(settings).model_fields and settings.data_root is None:

@@ -12,11 +12,12 @@ from components.predict.models.model import Model
 from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work, begin
 from darkroom.artifacts.batch_predictions import KIND
-from darkroom.artifacts.manifest import MANIFEST, write_manifest
+from darkroom.artifacts.manifest import MANIFEST, read_manifest, write_manifest
 from darkroom.artifacts.rejected import REJECTED_FILE, write_rejections
+from darkroom.beam.remote import with_staging_location
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.pace import Pace
-from darkroom.storage.atomic import atomic_file, move_folder, os_reason
+from darkroom.storage.atomic import atomic_file, move_folder, os_reason, remove_temporary
 
 if TYPE_CHECKING:
     from components.predict.predictions import Outcome
@@ -24,14 +25,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger("darkroom.predict")
 
 
-def predict(model: Path | None, settings: PredictSettings, *, predictions: Path) -> dict[str, Any]:
+def predict(
+    settings: PredictSettings,
+    model: Path | None = None,
+    pushed: Path | None = None,
+    *,
+    predictions: Path,
+) -> dict[str, Any]:
     """Asks a model about photographs, and writes what it says of each.
 
     Killed at any moment, the same call resumes at the shard it was at.
 
     Args:
-        model: A model, or a folder of versions; `settings.model` is another way to name it.
         settings: What is predicted, by which model, and how it is written.
+        model: A model, or a folder of versions; `settings.model` takes its place.
+        pushed: What push says of that model: its version.
         predictions: Output: `predictions-*` files, `rejected.jsonl` and the manifest.
 
     Returns:
@@ -45,13 +53,16 @@ def predict(model: Path | None, settings: PredictSettings, *, predictions: Path)
         raise SettingsError(
             f"{predictions} holds predictions already: name another folder, or say --overwrite"
         )
-    asked = _model(model, settings)
+    beam_options = with_staging_location(predictions, settings.beam_options)
+    settings = settings.model_copy(update={"beam_options": beam_options})
+    asked = _model(settings, model, pushed)
     unfinished = predictions.with_name(f".unfinished-{predictions.name}")
     try:
         work, is_resumed = begin(unfinished, settings, asked.facts.digest)
         done = work.done()
         if is_resumed:
             _log.info("resumed: %d of %d shards are done", len(done), len(work.shards))
+            remove_temporary(unfinished)
         _check(asked)
         todo = [shard for shard in work.shards if shard.number not in done]
         if settings.beam_options and todo:
@@ -86,7 +97,7 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
     """
     from components.predict.predictions import Outcome, predict_shard
 
-    asked = _model(None, settings)
+    asked = _model(settings)
     with tempfile.TemporaryDirectory() as folder:
         work, _ = begin(Path(folder) / "work", settings, asked.facts.digest)
         _check(asked)
@@ -97,13 +108,17 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
             yield predict_shard(shard, work, asked, settings, pace.add)
 
 
-def _model(model: Path | None, settings: PredictSettings) -> Model:
+def _model(
+    settings: PredictSettings, model: Path | None = None, pushed: Path | None = None
+) -> Model:
     from components.predict.models.local import find_model
 
-    location = settings.model or ("" if model is None else str(model))
-    if not location:
+    if settings.model is not None:
+        return find_model(settings.model, settings.embedding)
+    if model is None:
         raise SettingsError("setting 'predict.model' is missing: name a model")
-    return find_model(location, settings.embedding)
+    found = find_model(str(model), settings.embedding)
+    return found if pushed is None else found.with_version(read_manifest(pushed, "pushed"))
 
 
 def _check(model: Model) -> None:

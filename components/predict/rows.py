@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from components.predict.settings import PredictSettings
-from darkroom.artifacts.examples import LABEL, SPLITS, Examples, read_examples
+from darkroom.artifacts.examples import HEIGHT, LABEL, SPLITS, WIDTH, Examples, read_examples
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.artifacts.rejected import Reason, Rejection
+from darkroom.artifacts.tiles import TILE_TOP
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 from darkroom.sources.columns import ColumnTypes, ColumnValue
@@ -160,7 +161,8 @@ def _of_examples(examples: Examples, listed: Listed) -> Iterator[Records]:
 
 
 def _features(examples: Examples) -> dict[str, str]:
-    return {LABEL: "bytes", **examples.columns}
+    sizes = {HEIGHT: "int", WIDTH: "int"} if TILE_TOP in examples.columns else {}
+    return {LABEL: "bytes", **sizes, **examples.columns}
 
 
 def _features_beside(file: str) -> dict[str, str]:

@@ -66,7 +66,7 @@ def predict(
     configure_logging()
     checked = validate_settings(PredictSettings, values, "predict")
     if out is not None:
-        predict_step(None, checked, predictions=out.absolute())
+        predict_step(checked, predictions=out.absolute())
         print(out)
         return
     if not _print(predict_here(checked), as_json):

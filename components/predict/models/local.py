@@ -2,8 +2,8 @@
 
 import dataclasses
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from components.predict.models.model import Facts, Outputs, UnreadableError
 from darkroom.artifacts.manifest import artifact_digest, folder_digest
@@ -32,6 +32,15 @@ class LocalModel:
     def ask(self, images: Sequence[bytes]) -> Outputs:
         """Asks the model; see `Model`."""
         return _loaded(self).ask(images)
+
+    def with_version(self, pushed: Mapping[str, Any]) -> Self:
+        """The model as the version that it was pushed as.
+
+        Args:
+            pushed: The manifest of what push wrote.
+        """
+        facts = self.facts._replace(version=pushed["version"])
+        return dataclasses.replace(self, facts=facts)
 
 
 def find_model(location: str, embedding: bool) -> LocalModel:
