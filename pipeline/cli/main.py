@@ -88,6 +88,9 @@ def run(
     from pipeline.targets.local.run import run_pipeline
 
     result = run_pipeline(loaded, out, not no_cache)
+    if loaded.job == "predict":
+        print(f"predictions  {result['artifacts']['predictions']}")
+        return
     _print_result(result)
     if not result["blessed"]:
         from darkroom.artifacts.evaluation import read_evaluation
