@@ -58,7 +58,7 @@ def predict(
     asked = _model(settings, model, pushed)
     unfinished = predictions.with_name(f".unfinished-{predictions.name}")
     try:
-        work, is_resumed = begin(unfinished, settings, asked.facts.digest)
+        work, is_resumed = begin(unfinished, settings, asked.facts)
         done = work.done()
         if is_resumed:
             _log.info("resumed: %d of %d shards are done", len(done), len(work.shards))
@@ -99,7 +99,7 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
 
     asked = _model(settings)
     with tempfile.TemporaryDirectory() as folder:
-        work, _ = begin(Path(folder) / "work", settings, asked.facts.digest)
+        work, _ = begin(Path(folder) / "work", settings, asked.facts)
         _check(asked)
         pace = Pace(_log, "photographs", work.rows)
         if listing := list(work.refused()):
@@ -112,7 +112,10 @@ def _model(
     settings: PredictSettings, model: Path | None = None, pushed: Path | None = None
 ) -> Model:
     from components.predict.models.local import find_model
+    from components.predict.models.served import find_served, is_address
 
+    if settings.model is not None and is_address(settings.model):
+        return find_served(settings)
     if settings.model is not None:
         return find_model(settings.model, settings.embedding)
     if model is None:

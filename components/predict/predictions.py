@@ -1,13 +1,15 @@
 """The predictions of a shard: the one definition, whether Beam's workers or this process do it."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from components.predict.models.model import Facts, Model, Outputs, UnreadableError
-from components.predict.photographs import Photograph, batches, read_ahead, read_photographs
+from components.predict.photographs import Batch, Photograph, batches, read_ahead, read_photographs
 from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work
 from darkroom.artifacts import batch_predictions as predicted
@@ -16,6 +18,7 @@ from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import StepError
 from darkroom.sources.columns import convert
 
+_Answered = tuple[Sequence[Photograph], Outputs] | Rejection
 _TYPES = {"bytes": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
@@ -52,10 +55,10 @@ def predict_shard(
     """
     tables: list[pa.Table] = []
     rejections: list[Rejection] = []
-    for batch in read_ahead(batches(read_photographs(shard, work, settings), settings)):
+    read = read_ahead(batches(read_photographs(shard, work, settings), settings))
+    for batch, answers in _in_order(lambda batch: _asked(model, batch), read, model.parallel):
         rejections += [each for each in batch if isinstance(each, Rejection)]
-        photographs = [each for each in batch if isinstance(each, Photograph)]
-        for answered in _answers(model, photographs):
+        for answered in answers:
             if isinstance(answered, Rejection):
                 rejections.append(answered)
             else:
@@ -64,9 +67,29 @@ def predict_shard(
     return Outcome(pa.concat_tables(tables) if tables else None, rejections)
 
 
-def _answers(
-    model: Model, photographs: Sequence[Photograph]
-) -> Iterator[tuple[Sequence[Photograph], Outputs] | Rejection]:
+def _in_order(
+    function: Callable[[Batch], list[_Answered]], read: Iterator[Batch], parallel: int
+) -> Iterator[tuple[Batch, list[_Answered]]]:
+    """Batches with their answers, in order, some of them asked about at a time."""
+    if parallel == 1:
+        yield from ((batch, function(batch)) for batch in read)
+        return
+    under_way: deque[tuple[Batch, Future[list[_Answered]]]] = deque()
+    with ThreadPoolExecutor(parallel) as threads:
+        for batch in read:
+            under_way.append((batch, threads.submit(function, batch)))
+            if len(under_way) > parallel:
+                first, answer = under_way.popleft()
+                yield first, answer.result()
+        for first, answer in under_way:
+            yield first, answer.result()
+
+
+def _asked(model: Model, batch: Batch) -> list[_Answered]:
+    return list(_answers(model, [each for each in batch if isinstance(each, Photograph)]))
+
+
+def _answers(model: Model, photographs: Sequence[Photograph]) -> Iterator[_Answered]:
     """The model's answers; a photograph that it cannot read costs the others none."""
     if not photographs:
         return
@@ -110,7 +133,7 @@ def _table(
     if predicted.EMBEDDING in outputs:
         found[predicted.EMBEDDING] = _lists(outputs[predicted.EMBEDDING])
     found[predicted.MODEL_VERSION] = pa.array([facts.version] * count, pa.int64())
-    found[predicted.MODEL_DIGEST] = [facts.digest] * count
+    found[predicted.MODEL_DIGEST] = [facts.digest or None] * count
     convert((each.columns for each in photographs), columns)
     for name, kind in columns.items():
         values = [each.columns.get(name) for each in photographs]

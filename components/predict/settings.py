@@ -49,6 +49,8 @@ class PredictSettings(Settings):
     """Longest side over shortest, at most; one beyond is rejected, as in ingest."""
     requests_per_second: float | None = pydantic.Field(default=None, gt=0)
     """Most requests a second that a worker sends to a served model; unset: as many as it takes."""
+    parallel_requests: int = pydantic.Field(default=4, ge=1)
+    """Requests to a served model that a worker has under way at a time."""
     patience: float = pydantic.Field(default=600.0, gt=0)
     """Seconds for which a request to a served model is tried again while it does not answer, or
     says that it is busy."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.predict.models.model import Facts
 from components.predict.rows import Listed, Records, Row, list_rows
 from components.predict.settings import PredictSettings
 from darkroom.artifacts.rejected import Rejection, read_rejections, write_rejections
@@ -99,13 +100,13 @@ class Work:
             write_json(local / shard.file(_MARK, "json"), mark)
 
 
-def begin(folder: Path, settings: PredictSettings, model_digest: str) -> tuple[Work, bool]:
+def begin(folder: Path, settings: PredictSettings, facts: Facts) -> tuple[Work, bool]:
     """Plans the work, or takes up that which another process began with the same.
 
     Args:
         folder: A folder of this machine, whose files are those of this work.
         settings: The predict step's settings.
-        model_digest: Digest of the model.
+        facts: What is known of the model.
 
     Returns:
         The work, and whether it was begun before.
@@ -114,7 +115,7 @@ def begin(folder: Path, settings: PredictSettings, model_digest: str) -> tuple[W
         SettingsError: There is no photograph, or nothing at one of the places of `data`.
         StepError: A table does not parse.
     """
-    key = _key(settings, model_digest)
+    key = _key(settings, facts)
     plan = folder / _PLAN_FOLDER / _PLAN
     if plan.is_file():
         known = json.loads(plan.read_text())
@@ -188,12 +189,13 @@ def _work(folder: Path, plan: dict[str, Any]) -> Work:
     )
 
 
-_NO_MATTER = {"overwrite", "beam_options", "requests_per_second", "patience", "batch_size"}
+_NO_MATTER = {"overwrite", "beam_options", "batch_size", "batch_bytes"}
+_NO_MATTER |= {"requests_per_second", "parallel_requests", "patience"}
 """Settings that no prediction depends on."""
 
 
-def _key(settings: PredictSettings, model_digest: str) -> str:
+def _key(settings: PredictSettings, facts: Facts) -> str:
     """What tells this work from other work in the same folder."""
     values = settings.model_dump(mode="json", exclude=_NO_MATTER)
-    text = json.dumps([values, model_digest], sort_keys=True)
+    text = json.dumps([values, facts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -23,11 +23,13 @@ class LocalModel:
         folder: Path or URI of the SavedModel directory.
         facts: What its files say of it.
         embedding: Whether its embeddings are asked for.
+        parallel: How many batches it is asked about at a time.
     """
 
     folder: str
     facts: Facts
     embedding: bool
+    parallel: int = 1  # TensorFlow spreads a batch over the cores
 
     def ask(self, images: Sequence[bytes]) -> Outputs:
         """Asks the model; see `Model`."""

@@ -36,6 +36,10 @@ class Model(Protocol):
     def facts(self) -> Facts:
         """What is known of it."""
 
+    @property
+    def parallel(self) -> int:
+        """How many batches it is asked about at a time."""
+
     def ask(self, images: Sequence[bytes]) -> Outputs:
         """Its answers to image files.
 
