@@ -145,7 +145,7 @@ def _in_this_process(
 
 
 def _rows_of_mark(mark: dict[str, Any]) -> int:
-    return int(mark["predicted"]) + sum(mark["reasons"].values())
+    return int(mark["predicted"] + sum(mark["reasons"].values()))
 
 
 def _finish(work: Work, model: Model, settings: PredictSettings) -> dict[str, Any]:

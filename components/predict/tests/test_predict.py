@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from components.predict import work as work_module
-from components.predict.models.local import find_model
+from components.predict.models import local
 from components.predict.predict import predict, predict_here
 from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import photograph, write_model, write_photographs
@@ -23,7 +23,7 @@ from darkroom.artifacts.rejected import RejectedError, Rejection, read_rejection
 from darkroom.artifacts.tiles import TILE_COLUMNS, Box, assembled
 from darkroom.errors import SettingsError, StepError
 from darkroom.images.photograph import read_photograph
-from darkroom.records.example_proto import parsed_example, serialized_example
+from darkroom.records.example_proto import FeatureValue, parsed_example, serialized_example
 from darkroom.records.tfrecord import read_records, write_record
 from darkroom.settings import validate_settings
 
@@ -135,7 +135,7 @@ def test_a_photograph_that_only_the_model_cannot_read_is_rejected_alone(
     model: Path, tmp_path: Path
 ) -> None:
     """Examples are taken as they are: ingest has checked them, and another program may have not."""
-    records = [
+    records: list[dict[str, FeatureValue]] = [
         {"image_bytes": photograph(number), "image_id": str(number), "label": "x"}
         for number in range(9)
     ]
@@ -222,7 +222,7 @@ def test_tiles_come_back_together(model: Path, tmp_path: Path) -> None:
     with (folder / "test-00000-of-00001.tfrecord").open("wb") as file:
         for source in ("a", "b"):
             for place, box in enumerate(boxes):
-                features = {
+                features: dict[str, FeatureValue] = {
                     "image_bytes": photograph(place if source == "a" else 9),
                     "image_id": f"{source}{place}",
                     "image_path": f"{source}.png",
@@ -241,8 +241,8 @@ def test_tiles_come_back_together(model: Path, tmp_path: Path) -> None:
     table = found.table()
     import pyarrow.parquet as pq
 
-    (file,) = found.folder.glob("tile_maps-*.parquet")
-    first, second = pq.read_table(file).to_pylist()
+    (maps,) = found.folder.glob("tile_maps-*.parquet")
+    first, second = pq.read_table(maps).to_pylist()
     assert (first["source_image_id"], first["image"]) == ("a", "a.png")
     assert second["source_image_id"] == "b"
     expected = assembled(boxes, table["probabilities"].to_pylist()[:4])
@@ -282,12 +282,17 @@ def test_predictions_that_exist_are_kept_unless_told_otherwise(model: Path, tmp_
 
 
 def test_one_model_a_process(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.predict.models import local
+    import tensorflow as tf
 
-    loads: list[Path] = []
-    load = local.load_saved_model
-    monkeypatch.setattr(local, "load_saved_model", lambda f: loads.append(f) or load(f))
+    loads: list[str] = []
+    load = tf.saved_model.load
+
+    def counted(folder: str) -> Any:
+        loads.append(folder)
+        return load(folder)
+
+    monkeypatch.setattr(tf.saved_model, "load", counted)
     monkeypatch.setattr(local, "_held", {})
     for _ in range(3):
-        find_model(str(model), embedding=False).ask([photograph(1)])
-    assert len(loads) == 1
+        local.find_model(str(model), embedding=False).ask([photograph(1)])
+    assert loads == [str(model)]
