@@ -7,13 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.predict import predictions
 from components.predict import work as work_module
 from components.predict.predict import predict
 from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import write_photographs
+from components.predict.work import Shard
 from darkroom.artifacts.batch_predictions import read_batch_predictions
 from darkroom.artifacts.rejected import read_rejections
 from darkroom.errors import StepError
@@ -54,14 +57,13 @@ def test_killed_in_the_middle_it_resumes(
     (tmp_path / ".unfinished-out" / "output" / ".partial-0-predictions.parquet").write_text("half")
     asked: list[int] = []
     monkeypatch.setattr(work_module, "SHARD_ROWS", 4)
-    from components.predict import predictions
-
     shard_of = predictions.predict_shard
-    monkeypatch.setattr(
-        predictions,
-        "predict_shard",
-        lambda s, *more: (asked.append(s.number), shard_of(s, *more))[1],
-    )
+
+    def counted(shard: Shard, *more: Any) -> predictions.Outcome:
+        asked.append(shard.number)
+        return shard_of(shard, *more)
+
+    monkeypatch.setattr(predictions, "predict_shard", counted)
     predict(PredictSettings.model_validate(settings), model, predictions=out)
     assert len(asked) == 100 - done
     found = read_batch_predictions(out)
