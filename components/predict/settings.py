@@ -57,3 +57,13 @@ class PredictSettings(Settings):
     beam_options: tuple[str, ...] = ()
     """Options for Apache Beam, such as `["--runner", "DataflowRunner"]`; none: the step's own
     process does the work."""
+
+
+class StreamSettings(Settings):
+    """How arriving photographs are predicted."""
+
+    predict: PredictSettings = PredictSettings()
+    """As in the predict step; `data` is what arrives."""
+    window: int = pydantic.Field(default=60, ge=1)
+    """Seconds of arrivals that make one folder of predictions, and between two looks at a watched
+    folder."""
