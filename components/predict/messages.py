@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows, IntervalWindow
 
 from components.predict.settings import StreamSettings
-from components.predict.stream import write_window
+from components.predict.windows import write_window
 from darkroom.sources.file_names import is_left_by_systems, is_side_file
 
 

@@ -1,22 +1,19 @@
 """`python -m components.predict.stream`: predicts photographs as they arrive, window by window."""
 
-import hashlib
 import json
 import logging
 import os
 import re
 import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from components.predict.predict import predict
 from components.predict.rows import Listed, Row, list_rows
 from components.predict.settings import StreamSettings
+from components.predict.windows import write_window
 from darkroom.artifacts.batch_predictions import IMAGE, read_batch_predictions
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.artifacts.rejected import REJECTED_FILE, read_rejections
@@ -24,8 +21,6 @@ from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.cli import step_command
 from darkroom.runtime.signals import handled_signals
-from darkroom.storage import files
-from darkroom.storage.folders import upload_folder
 from darkroom.storage.paths import is_uri
 
 _log = logging.getLogger("darkroom.predict")
@@ -113,37 +108,6 @@ def predict_arrivals(folder: Path, out: Path, settings: StreamSettings, seen: se
     lines = [json.dumps({settings.predict.image_column: image}) for image in new]
     write_window(lines, time.time(), str(out), settings)
     seen.update(new)
-
-
-def write_window(lines: Iterable[str], start: float, out: str, settings: StreamSettings) -> str:
-    """Predicts the rows of a window; one that is there already is left as it is.
-
-    Args:
-        lines: The rows, as lines of JSON.
-        start: When it began, in seconds since 1970.
-        out: Path or URI of the folder that windows go to.
-        settings: How they are predicted.
-
-    Returns:
-        Path or URI of the window's folder.
-    """
-    # In one order, whatever the order of arrival; a message that comes twice is one row.
-    text = "".join(f"{line}\n" for line in sorted(set(lines)))
-    stamp = datetime.fromtimestamp(start, UTC).strftime("%Y%m%dT%H%M%SZ")
-    window = f"{out}/{stamp}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    if files.size(f"{window}/{MANIFEST}"):
-        return window
-    with tempfile.TemporaryDirectory() as temporary:
-        table = Path(temporary) / "rows.jsonl"
-        table.write_text(text, encoding="utf-8")
-        given = settings.predict.model_copy(update={"data": (str(table),), "beam_options": ()})
-        if not is_uri(window):
-            predict(given, predictions=Path(window))
-            return window
-        local = Path(temporary) / "predictions"
-        predict(given, predictions=local)
-        upload_folder(local, window, last=(MANIFEST,))
-    return window
 
 
 def _predicted(out: Path) -> set[str]:
