@@ -9,11 +9,11 @@ import pyarrow as pa
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from benchmarks.photographs import FLOWERS
-from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
 from components.ingest.splits.compared import Compared
 from components.ingest.splits.duplicates import nearest_copies
 from components.ingest.splits.sightings import SIGHTING_FIELDS
+from darkroom.images.photograph import read_photograph
 
 Picture = Image.Image
 

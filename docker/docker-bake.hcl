@@ -62,7 +62,7 @@ target "base" {
 target "component" {
   name       = component
   inherits   = ["_image"]
-  matrix     = { component = ["ingest", "transform", "train", "evaluate", "explain", "push", "notify", "serve"] }
+  matrix     = { component = ["ingest", "transform", "train", "evaluate", "explain", "push", "predict", "notify", "serve"] }
   dockerfile = "components/${component}/Dockerfile"
   contexts = {
     darkroom-build   = "target:darkroom-build"
@@ -117,7 +117,7 @@ target "dask" {
 target "worker" {
   name       = "${component}-worker"
   inherits   = ["_image"]
-  matrix     = { component = ["ingest", "transform", "evaluate"] }
+  matrix     = { component = ["ingest", "transform", "evaluate", "predict"] }
   dockerfile = "docker/worker.Dockerfile"
   contexts   = { darkroom-component = "target:${component}" }
   tags       = [join("/", compact([REGISTRY, "darkroom-${component}-worker:${TAG}"]))]

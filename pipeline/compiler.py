@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
 from components.train.settings import TrainSettings
 from darkroom.beam.options import option_values, remote_runner
@@ -69,12 +70,16 @@ def unreachable(config: Config) -> list[str]:
     An absolute path that is not here may be of a volume that a cluster's machines mount.
     """
     problems = []
-    data = Path(config.data)
-    is_path = config.data != "sklearn:digits" and not is_uri(config.data)
-    if is_path and (not data.is_absolute() or data.exists()):
+    if config.job == "run" and config.data != "sklearn:digits" and _is_here(config.data):
         problems.append(
             f"data {config.data} is a path of this machine: give a bucket's URI, such as "
             "--data gs://bucket/flowers"
+        )
+    predict = config.optional_section(PredictSettings)
+    for place in () if predict is None else filter(_is_here, predict.data):
+        problems.append(
+            f"predict.data {place} is a path of this machine: give a bucket's URI, such as "
+            "gs://bucket/arrived"
         )
     cluster = config.cluster
     if not cluster.registry and not cluster.images_file:
@@ -90,6 +95,11 @@ def unreachable(config: Config) -> list[str]:
     return problems
 
 
+def _is_here(location: str) -> bool:
+    path = Path(location)
+    return not is_uri(location) and (not path.is_absolute() or path.exists())
+
+
 def with_workers(config: Config) -> Config:
     """The config with what steps, and Beam's runners, need to be told of the cluster.
 
@@ -101,8 +111,8 @@ def with_workers(config: Config) -> Config:
     """
     sections = {}
     for step in STEPS:
-        if step.worker_image:
-            settings = getattr(config, step.name)
+        settings = getattr(config, step.name) if step.worker_image else None
+        if settings is not None:
             options = _settled(settings.beam_options, config.cluster, step.worker_image)
             known: dict[str, Any] = {"beam_options": options}
             if "data_root" in type(settings).model_fields and settings.data_root is None:

@@ -3,10 +3,12 @@
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import pydantic
 
+from components.predict.settings import PredictSettings
+from components.push.settings import PushSettings
 from components.train.model.network import check_head_only
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
@@ -64,6 +66,9 @@ class Config(Settings):
     data: str
     """A folder of label folders, a CSV `image,label[,more]`, JSON Lines, a glob of such tables,
     any of these as a URI, or `sklearn:digits`."""
+    job: Literal["run", "predict"] = "run"
+    """What is run: the whole graph, or its step `predict` alone, by the model that serves; for
+    `darkroom schedule --job predict`."""
     trigger: TriggerSettings | None = None
     """When new photographs or a fall in quality start a run; for `darkroom trigger`."""
     cluster: ClusterSettings = ClusterSettings()
@@ -101,6 +106,8 @@ class Config(Settings):
 
     def runs(self, step: Step, on_cluster: bool) -> bool:
         """Whether a step is part of the graph."""
+        if self.job == "predict":
+            return step.name == "predict"
         if step.cluster_only and not on_cluster:
             return False
         if step.gives == "data_fingerprint":  # which only a cache has a use for
@@ -158,7 +165,25 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
     _check_embeddings(config)
     if (tune := config.optional_section(TuneSettings)) is not None:
         check_space(tune.space, train)
-    return config
+    return _of_job(config)
+
+
+def _of_job(config: Config) -> Config:
+    """The config of batch prediction alone: it has a name of its own, and asks what serves."""
+    predict = config.optional_section(PredictSettings)
+    if predict is not None and not predict.data:
+        raise SettingsError("setting 'predict.data' is missing: say which photographs to predict")
+    if config.job != "predict":
+        return config
+    if predict is None:
+        raise SettingsError("job predict: the config has no section 'predict'; set predict.data")
+    model = predict.model or config.section(PushSettings).destination
+    if model is None:
+        raise SettingsError(
+            "job predict: which model is asked? set push.destination, or predict.model"
+        )
+    section = predict.model_copy(update={"model": model})
+    return config.model_copy(update={"name": f"{config.name}-predict", "predict": section})
 
 
 def _check_embeddings(config: Config) -> None:

@@ -102,7 +102,7 @@ def _graph(
         for needs_blessing, group in itertools.groupby(
             all_built, lambda built: built.step.needs_blessing
         ):
-            if not needs_blessing:
+            if not needs_blessing or config.job == "predict":  # of a model that serves already
                 for built in group:
                     add(built)
                 continue

@@ -18,13 +18,14 @@ from components.evaluate.tracking import check_client
 from components.explain.settings import ExplainSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import Known, known_columns, known_data
-from components.ingest.sources.storage import local_files
+from components.predict.settings import PredictSettings
 from components.train.settings import DecisionSettings, TrainSettings, check_positive_label
 from darkroom.artifacts.examples import FEATURE_TYPES
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
 from darkroom.settings import nearest
+from darkroom.sources.storage import local_files
 from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 
@@ -39,6 +40,9 @@ def check_inputs(config: Config) -> None:
             slices or thresholds cannot hold for this data, or a backbone of one's own is missing.
         StepError: The data is no table that ingest reads.
     """
+    _check_predictions(config)
+    if config.job == "predict":
+        return
     data = config.data
     if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
@@ -50,6 +54,13 @@ def check_inputs(config: Config) -> None:
     if is_custom(train.backbone):
         _check_backbone(train.backbone)
     _check_evaluation(config)
+
+
+def _check_predictions(config: Config) -> None:
+    predict = config.optional_section(PredictSettings)
+    for place in () if predict is None else predict.data:
+        if not is_uri(place) and not local_files(place):
+            raise SettingsError(f"setting 'predict.data': {place} does not exist")
 
 
 def _check_evaluation(config: Config) -> None:

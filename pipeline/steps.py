@@ -157,6 +157,18 @@ STEPS: tuple[Step, ...] = (
         caches=False,  # what serves may have changed since
     ),
     Step(
+        "predict",
+        "components.predict.step:predict",
+        "components.predict.settings:PredictSettings",
+        about="the pushed model's answers to many photographs",
+        worker_image="predict-worker",
+        preloads=("components.predict.predictions", "tensorflow"),
+        optional=True,
+        needs_blessing=True,
+        caches=False,  # more photographs may have come
+        always_runs=True,
+    ),
+    Step(
         "explain",
         "components.explain.step:explain",
         "components.explain.settings:ExplainSettings",

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.ingest.images.photograph import read_photograph
+from darkroom.images.photograph import read_photograph
 from darkroom.pixels import orientation
 
 pytestmark = [

@@ -42,7 +42,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         '    UNLUCKY = "unlucky"\n    NO_LABEL = "no_label"',
     )
     replace(
-        root / "components/ingest/sources/storage.py",
+        root / "darkroom/sources/storage.py",
         "    try:\n        return",
         '    if location.endswith("/13.png"):\n'
         '        raise RejectedError(Reason.UNLUCKY, "thirteen")\n'

@@ -15,7 +15,7 @@ from darkroom.artifacts.model import (
     XAI_PREPROCESS,
     read_model,
 )
-from darkroom.artifacts.saved_model import load_saved_model
+from darkroom.artifacts.saved_model import graph_reason, load_saved_model
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 
@@ -23,10 +23,6 @@ Floats = npt.NDArray[np.float32]
 _SMALLEST = 1e-6
 BATCH = 16
 """Pictures a call: bounds the memory that gradients take."""
-
-
-_AROUND = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[", "{{")
-"""How lines begin that TensorFlow puts around what went wrong."""
 
 
 class ExplainedModel:
@@ -74,9 +70,7 @@ class ExplainedModel:
             signature = self._loaded.signatures[XAI_PREPROCESS]
             images = signature(image_bytes=tf.constant([image_bytes]))["input_images"]
         except tf.errors.InvalidArgumentError as error:
-            lines = [line.strip() for line in str(error.message).splitlines()]
-            said = [line for line in lines if line and not line.startswith(_AROUND)]
-            reason = said[0] if said else type(error).__name__
+            reason = graph_reason(str(error.message)) or type(error).__name__
             raise StepError(f"the model cannot read it ({reason})") from error
         pixels: Floats = images.numpy()[0]
         return pixels

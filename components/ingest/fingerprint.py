@@ -12,8 +12,8 @@ from components.ingest.sources.archive import is_archive
 from components.ingest.sources.digits import DIGITS
 from components.ingest.sources.rows import Row
 from components.ingest.sources.source import read_source
-from components.ingest.sources.storage import opened
 from darkroom.artifacts.manifest import MANIFEST
+from darkroom.sources.storage import opened
 
 
 def fingerprint(data: str, settings: IngestSettings) -> str:

@@ -60,8 +60,8 @@ class PushSettings(Settings):
     `model_signing`. Unset: versions are not signed."""
 
     try_server: bool = True
-    """Whether the model server answers the proof too, through all its doors, before the model is
-    pushed; some ten seconds."""
+    """Whether batch prediction and the model server, through all its doors, answer the proof too
+    before the model is pushed; some twenty seconds."""
 
     limits: Limits = Limits()
     """What it may take then."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from components.push.doors.batch_prediction import BatchPrediction
 from components.push.doors.compare import compare
 from components.push.doors.door import Door
 from components.push.doors.exported_forms import ExportedForms
@@ -30,7 +31,7 @@ def validate(candidate: Path, limits: Limits, *, with_server: bool) -> None:
     Args:
         candidate: The version's folder.
         limits: What it may take.
-        with_server: Whether the model server is tried too.
+        with_server: Whether the model server and batch prediction are tried too.
 
     Raises:
         StepError: A door gives other answers, or it takes more than the limits; the message names
@@ -43,6 +44,7 @@ def validate(candidate: Path, limits: Limits, *, with_server: bool) -> None:
     check_forms(candidate, proof)
     if not with_server:
         return
+    _check(BatchPrediction(candidate, proof.images), proof)
     with model_server(candidate) as server:
         for server_door in server.doors:
             _check(server_door, proof)

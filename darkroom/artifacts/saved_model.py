@@ -9,6 +9,20 @@ from typing import Any
 _PATTERN = re.compile(r"[\[\]*?\\{}]")
 
 
+_AROUND = ("Graph execution error", "Detected at node", "File ", "<stack traces", "[[", "{{")
+"""How lines begin that TensorFlow puts around what went wrong."""
+
+
+def graph_reason(message: str) -> str:
+    """What went wrong in a graph, without all that TensorFlow puts around it; "" if it is silent.
+
+    Args:
+        message: An error's message, of several lines.
+    """
+    lines = [line.strip() for line in message.splitlines()]
+    return next((line for line in lines if line and not line.startswith(_AROUND)), "")
+
+
 def load_saved_model(folder: Path | str) -> Any:
     """Loads a SavedModel, whatever characters its path has.
 

@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     is_ours,
     missing_packages,
 )
+from pipeline.cli.predict import predict
 from pipeline.cli.runs import cancel, clean, compare, report, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules, trigger
 from pipeline.cli.versions import promote, rollback, verify, versions
@@ -87,6 +88,9 @@ def run(
     from pipeline.targets.local.run import run_pipeline
 
     result = run_pipeline(loaded, out, not no_cache)
+    if loaded.job == "predict":
+        print(f"predictions  {result['artifacts']['predictions']}")
+        return
     _print_result(result)
     if not result["blessed"]:
         from darkroom.artifacts.evaluation import read_evaluation
@@ -225,6 +229,7 @@ def labels(
 for _verb in (
     serve,
     explain,
+    predict,
     versions,
     verify,
     promote,

@@ -27,6 +27,7 @@ LOCAL = "local"
 _GROUPS = {
     "labels": "ingest",
     "lineage": "pipeline",
+    "predict": "predict",
     "rollback": "push",
     "serve": "serve",
     "trigger": "trigger",

@@ -40,6 +40,9 @@ def schedule(
     catch_up: Annotated[
         bool, typer.Option("--catch-up", help="Make up for runs missed while paused or off.")
     ] = False,
+    job: Annotated[
+        str, typer.Option(metavar="run|predict", help="The whole graph, or its predict step alone.")
+    ] = "run",
     data: DataOption = None,
     settings: SetOption = None,
     out: Annotated[
@@ -61,7 +64,8 @@ def schedule(
 
     The same command again changes the schedule in place, or nothing. --diff exits with 1 if it
     differs from the config. --target local shows the systemd timer (or crontab entry) that
-    --install then installs.
+    --install then installs. --job predict is a schedule of its own, called after the config and
+    -predict: batch prediction by the model that then serves.
     """
     from pipeline.config import load_config
     from pipeline.scheduling.recurrence import checked_recurrence
@@ -76,12 +80,13 @@ def schedule(
     if cron is not None:
         recurrence = checked_recurrence(cron, time_zone or "UTC", max_concurrency, catch_up)
     target_named(target)
-    loaded = load_config(config, data, settings or [])
+    overrides = [*(settings or []), *([f"job={job}"] if job != "run" else [])]
+    loaded = load_config(config, data, overrides)
     target_schedule: _TargetSchedule
     if target == LOCAL:
         from pipeline.scheduling.local_schedule import ConfigSchedule, local_scheduler
 
-        arguments = _run_arguments(config, data, settings or [], out)
+        arguments = _run_arguments(config, data, overrides, out)
         target_schedule = here = ConfigSchedule(
             local_scheduler(), loaded.name, arguments, time_zone
         )

@@ -8,13 +8,13 @@ from typing import Any
 from components.ingest.card.samples import Samples
 from components.ingest.shards.entry import Entry
 from components.ingest.shards.index import entries_by_image
-from components.ingest.sources.storage import read_file
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_PATH, LABEL, LABELS
 from darkroom.artifacts.rejected import RejectedError, Rejection
 from darkroom.artifacts.statistics import Statistics
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.shards import list_shards
 from darkroom.records.tfrecord import read_records
+from darkroom.sources.storage import read_file
 from darkroom.thumbnails import thumbnail
 
 PICTURED_LABELS = 30

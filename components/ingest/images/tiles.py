@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from components.ingest.images.photograph import Limits, Photograph, encoded, read_picture
 from components.ingest.settings import TileSettings
-from components.ingest.sources.rows import ColumnValue, Row
-from components.ingest.sources.storage import read_file
+from components.ingest.sources.rows import Row
 from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.artifacts.tiles import (
     SOURCE_IMAGE_ID,
@@ -22,7 +20,10 @@ from darkroom.artifacts.tiles import (
     cut,
     tile_boxes,
 )
+from darkroom.images.photograph import Limits, Photograph, encoded, read_picture
 from darkroom.pixels import upright
+from darkroom.sources.columns import ColumnValue
+from darkroom.sources.storage import read_file
 
 _MASK_FORMATS = ("PNG", "TIFF", "BMP")
 

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, BinaryIO
 import orjson
 from threadpoolctl import threadpool_limits
 
-from components.ingest.images.photograph import Limits, Photograph, read_photograph
 from components.ingest.images.tiles import Tiled, labelled_by_mask, read_tiled, tiles_of
 from components.ingest.settings import IngestSettings
 from components.ingest.shards.entry import Entry, entries_table, write_table
 from components.ingest.shards.group import Group, numbered
 from components.ingest.sources.rows import Row
-from components.ingest.sources.storage import read_file
 from components.ingest.splits.split import split_of
 from darkroom.artifacts import examples
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import StepError
+from darkroom.images.photograph import Limits, Photograph, read_photograph
 from darkroom.records.example_proto import FeatureValue, serialized_example
 from darkroom.records.tfrecord import framed
+from darkroom.sources.storage import read_file
 from darkroom.storage.atomic import os_reason
 from darkroom.storage.files import read_from
 from darkroom.storage.paths import is_uri

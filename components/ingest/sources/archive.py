@@ -7,8 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from components.ingest.sources.folder import is_left_by_systems
 from darkroom.errors import SettingsError
+from darkroom.sources.file_names import is_left_by_systems
 
 _NAME = re.compile(r"\.(zip|tar|tgz|tar\.(gz|bz2|xz))$", re.IGNORECASE)
 

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.columns import ColumnTypes
 from components.ingest.sources.folder import files_of, folder_table
 from components.ingest.sources.parts import FolderPart, Part, TablePart
 from components.ingest.sources.rows import Row, ending
 from components.ingest.sources.table import TableReader
-from components.ingest.sources.table_records import Record, is_json_lines
 from darkroom.artifacts.rejected import Reason, Rejection
+from darkroom.sources.columns import ColumnTypes
+from darkroom.sources.table_records import Record, is_json_lines
 
 ROWS_A_BLOCK = 50_000
 """So many rows take some 40 MB."""

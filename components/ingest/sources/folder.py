@@ -5,44 +5,26 @@ import glob
 import itertools
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from components.ingest.sources.rows import Row, Table, checked_label
-from components.ingest.sources.storage import listed_files, listed_level
 from components.ingest.sources.versions import version_of
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import SettingsError
+from darkroom.sources.file_names import (
+    is_hidden,
+    is_left_by_systems,
+    is_photograph,
+    is_side_file,
+)
+from darkroom.sources.storage import listed_files, listed_level
 from darkroom.storage.files import StoredFile
 from darkroom.storage.paths import is_uri
 
 _log = logging.getLogger("darkroom.ingest")
-
-_IMAGE_NAME = re.compile(
-    r"\.(jpe?g?|jfif|png|apng|gif|bmp|dib|webp|tiff?|avif|hei[cf]|jp2|j2k|jpx|ico|tga|dds|p[bgpn]m)$",
-    re.IGNORECASE,
-)
-_SIDE_NAME = re.compile(
-    r"\.(txt|jsonl?|xml|csv|tsv|ya?ml|md|html?|pdf|log|ini|db|xmp|aae|npy|npz|parquet|tfrecord"
-    r"|zip|tar|t?gz|mov|mp4|m4v|avi|mkv|3gp|wav|mp3|py|ipynb)$",
-    re.IGNORECASE,
-)
-"""What other tools put beside photographs: captions, sidecars, films, indexes."""
-_LEFT_BY_SYSTEMS = frozenset(
-    {
-        "Thumbs.db",
-        "desktop.ini",
-        "@eaDir",
-        "#recycle",
-        "__MACOSX",
-        "$RECYCLE.BIN",
-        "System Volume Information",
-        "lost+found",
-    }
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,19 +91,13 @@ def files_of(root: str, folder: ListedFolder) -> Iterator[tuple[str, StoredFile]
             yield name, file
 
 
-def is_left_by_systems(name: str) -> bool:
-    """Whether an object of a bucket is no file of the user's, by its name within the folder."""
-    # Some clients store a folder as an empty object with a slash at its end.
-    return name.endswith("/") or any(map(_is_hidden, name.split("/")))
-
-
 def _level(root: str, prefix: str) -> tuple[list[str], list[str]]:
     """Names of the folders, and of the files, that are directly in a folder, sorted."""
     if is_uri(root):
         folders, files = listed_level(f"{root}/{prefix}")
         kept = [name for name in folders if not is_left_by_systems(name)]
         return kept, [name for name in files if not is_left_by_systems(name)]
-    entries = [entry for entry in _entries(Path(root, prefix)) if not _is_hidden(entry.name)]
+    entries = [entry for entry in _entries(Path(root, prefix)) if not is_hidden(entry.name)]
     is_folder = [_is_folder(entry) for entry in entries]
     names = [entry.name for entry in entries]
     inverse = [not each for each in is_folder]
@@ -160,7 +136,7 @@ def _names(folder: Path, prefix: str, above: tuple[_Identity, ...]) -> Iterator[
     if identity in above:
         return
     for entry in _entries(folder):
-        if _is_hidden(entry.name):
+        if is_hidden(entry.name):
             continue
         if _is_folder(entry):
             yield from _names(Path(entry.path), f"{prefix}{entry.name}/", (*above, identity))
@@ -173,11 +149,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether a system left a file behind, which makes it no row of the user's."""
-    return name.startswith(".") or name in _LEFT_BY_SYSTEMS
 
 
 def folder_table(files: Iterable[tuple[str, StoredFile]], split: str | None = None) -> Table:
@@ -197,7 +168,7 @@ def folder_table(files: Iterable[tuple[str, StoredFile]], split: str | None = No
             shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
             detail = "the file's name is not UTF-8 text; rename it"
             rejections.append(Rejection({"image": shown}, Reason.UNREADABLE_FILE, detail))
-        elif _SIDE_NAME.search(name):
+        elif is_side_file(name):
             side_files.append(name)
         elif slash:
             try:
@@ -208,7 +179,7 @@ def folder_table(files: Iterable[tuple[str, StoredFile]], split: str | None = No
             version = version_of([file])
             row = Row(name, file.location, given, split=split, size=file.size, version=version)
             rows.append(row)
-        elif _IMAGE_NAME.search(name):
+        elif is_photograph(name):
             detail = "stands beside the label folders, not in one"
             rejections.append(Rejection({"image": name}, Reason.NO_LABEL, detail))
     return Table(rows, rejections, {}, side_files)
@@ -246,11 +217,11 @@ def _depth(root: str, name: str) -> int:
     is_known = is_uri(root) and named_split(name) is not None
     if any(is_known or _has_files(root, ListedFolder(f"{name}/{each}/", True)) for each in inner):
         return 2
-    return int(any(not _SIDE_NAME.search(each) for each in files))
+    return int(any(not is_side_file(each) for each in files))
 
 
 def _has_files(root: str, folder: ListedFolder) -> bool:
-    return any(not _SIDE_NAME.search(name) for name, _ in files_of(root, folder))
+    return any(not is_side_file(name) for name, _ in files_of(root, folder))
 
 
 def _is_text(name: str) -> bool:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive
-from components.ingest.sources.folder import is_left_by_systems
+from components.ingest.sources.layout import layout_of
 from components.ingest.sources.source import read_tables
-from components.ingest.sources.storage import local_files
-from components.ingest.sources.table_records import Seen, is_json_lines, read_records
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
+from darkroom.sources.file_names import is_left_by_systems
+from darkroom.sources.storage import local_files
+from darkroom.sources.table_records import Seen, is_json_lines, read_records
 from darkroom.storage.paths import is_uri
 
 _LINES_READ = 1000
@@ -110,11 +111,9 @@ def known_columns(data: str, settings: IngestSettings) -> list[str] | None:
         return None
     if not data or data.startswith("sklearn:") or Path(data).is_dir() or is_archive(data):
         return []
-    seen = Seen()
+    seen, layout = Seen(), layout_of(settings)
     for location in local_files(data):
-        count = sum(
-            1 for _ in itertools.islice(read_records(location, settings, seen), _LINES_READ)
-        )
+        count = sum(1 for _ in itertools.islice(read_records(location, layout, seen), _LINES_READ))
         if is_json_lines(location) and count == _LINES_READ:
             return None
     return list(seen.types.types())

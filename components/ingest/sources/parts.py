@@ -9,9 +9,9 @@ from pathlib import Path
 from components.ingest.sources.archive import is_archive, unpacked
 from components.ingest.sources.digits import DIGITS, write_digits
 from components.ingest.sources.folder import ListedFolder, find_folders
-from components.ingest.sources.storage import listed_files, local_files
-from components.ingest.sources.table_records import is_json_lines
 from darkroom.errors import SettingsError
+from darkroom.sources.storage import listed_files, local_files
+from darkroom.sources.table_records import is_json_lines
 from darkroom.storage.files import StoredFile
 from darkroom.storage.paths import is_uri
 

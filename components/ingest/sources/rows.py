@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from darkroom.artifacts.examples import SPLITS
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
-
-ColumnValue = str | int | float
+from darkroom.sources.columns import ColumnValue
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.blocks import Block, Facts, Place
-from components.ingest.sources.columns import ColumnTypes, convert
 from components.ingest.sources.rows import Row, with_label_lists
-from components.ingest.sources.table_records import rejection
 from darkroom.artifacts.examples import SPLITS
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
+from darkroom.sources.columns import ColumnTypes, convert
+from darkroom.sources.table_records import rejection
 
 _log = logging.getLogger("darkroom.ingest")
 
@@ -139,7 +139,7 @@ def settled_rows(block: Block, settled: Settled) -> Rows:
     first = settled.first(block.place)
     rows = block.rows
     rejections = sorted([*block.rejections, *_repeated(block, settled)], key=lambda each: each[0])
-    convert(rows, settled.columns)
+    convert((row.columns for row in rows), settled.columns)
     if settled.has_lists:
         rows = with_label_lists(rows)
     if settled.splits is not None:

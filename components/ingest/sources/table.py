@@ -1,25 +1,17 @@
 """Rows from CSV and JSON Lines tables: image, label, split, and any further columns."""
 
 import sys
-import unicodedata
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from components.ingest.settings import IngestSettings
-from components.ingest.sources.columns import ColumnTypes, as_text
+from components.ingest.sources.layout import SPLIT_COLUMN, layout_of
 from components.ingest.sources.rows import Row, checked_label, joined_labels
-from components.ingest.sources.table_records import (
-    SPLIT_COLUMN,
-    Record,
-    Seen,
-    read_records,
-    rejection,
-)
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import label_text
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
-from darkroom.storage.paths import is_uri
+from darkroom.sources.columns import ColumnTypes, as_text
+from darkroom.sources.table_records import Record, Seen, location_of, read_records, rejection
 
 UNASSIGNED = "unassigned"
 """How Vertex spells that a row asks for no split."""
@@ -42,7 +34,7 @@ class TableReader:
     def __init__(self, file: str, begin: int, end: int | None, settings: IngestSettings) -> None:
         self._range = (begin, end)
         self._file = file
-        self._settings = settings
+        self._settings, self._layout = settings, layout_of(settings)
         self._seen = Seen()
 
     @property
@@ -63,7 +55,7 @@ class TableReader:
             StepError: It is not UTF-8, does not parse as CSV, or lacks a column.
         """
         folder = self._file.rpartition("/")[0] + "/" if "/" in self._file else ""
-        for record in read_records(self._file, self._settings, self._seen, *self._range):
+        for record in read_records(self._file, self._layout, self._seen, *self._range):
             if isinstance(record, Rejection):
                 yield Record(int(str(record.row["line"])), "", {}), record
                 continue
@@ -86,28 +78,18 @@ def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
         raise RejectedError(Reason.MALFORMED_ROW, f"the image path is {as_text(image)}, not text")
     split = _split(cells.pop(SPLIT_COLUMN, None))
     group = _group(cells, settings.group_by)
-    location = _location(image, folder)
+    location = location_of(image, folder)
     if isinstance(labels, str):
         return Row(image, location, labels, _shared(cells), (), split, group, mask)
     label = sys.intern(joined_labels(labels, settings.label_separator))
     return Row(image, location, label, _shared(cells), labels, split, group, mask)
 
 
-def _location(path: str, folder: str) -> str:
-    location = path if is_uri(path) or path.startswith("/") else folder + path
-    if is_uri(location) or (path.isascii() and "\\" not in path):
-        return location
-    # A table from Windows, or from a system that spells an accent as a letter of its own.
-    slashed = location.replace("\\", "/")
-    forms = [unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")]
-    return next((each for each in (location, slashed, *forms) if Path(each).exists()), location)
-
-
 def _mask(cells: dict[str, Any], folder: str, column: str | None) -> str | None:
     value = None if column is None else cells.pop(column, None)
     if value is not None and not isinstance(value, str):
         raise RejectedError(Reason.MALFORMED_ROW, f"the mask path is {as_text(value)}, not text")
-    return None if value is None else _location(value, folder)
+    return None if value is None else location_of(value, folder)
 
 
 def _labels(value: Any, separator: str | None) -> str | tuple[str, ...]:

@@ -6,8 +6,8 @@ import posixpath
 from collections.abc import Sequence
 
 from components.ingest.sources.rows import Row
-from components.ingest.sources.storage import listed_files
 from darkroom.errors import SettingsError
+from darkroom.sources.storage import listed_files
 from darkroom.storage.files import StoredFile
 from darkroom.storage.paths import is_uri
 

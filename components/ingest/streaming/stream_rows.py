@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings, StreamSettings
-from components.ingest.sources.folder import folder_table, is_left_by_systems
+from components.ingest.sources.folder import folder_table
+from components.ingest.sources.layout import layout_of
 from components.ingest.sources.rows import Table
 from components.ingest.sources.source import read_tables
-from components.ingest.sources.table_records import extra_columns
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import StepError
+from darkroom.sources.file_names import is_left_by_systems
+from darkroom.sources.table_records import extra_columns
 from darkroom.storage.files import StoredFile
 
 ROWS_FILE = "rows.jsonl"
@@ -90,7 +92,7 @@ def _fault(line: str, settings: IngestSettings) -> str | None:
     except (ValueError, RecursionError):
         return None  # The table's reader says what is wrong.
     try:
-        extra_columns(found if isinstance(found, dict) else (), settings)
+        extra_columns(found if isinstance(found, dict) else (), layout_of(settings))
     except StepError as error:
         return str(error)
     return None

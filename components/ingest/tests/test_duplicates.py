@@ -12,15 +12,15 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageOps
 
-from components.ingest.images.photograph import read_photograph
 from components.ingest.settings import IngestSettings
 from components.ingest.splits import duplicates
 from components.ingest.splits.compared import Compared
-from components.ingest.splits.copy_hashes import perceptual_hash
 from components.ingest.splits.duplicates import Copy, Duplicates
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.artifacts.rejected import Reason
+from darkroom.images.copy_hashes import perceptual_hash
+from darkroom.images.photograph import read_photograph
 
 
 class HashedImage(NamedTuple):

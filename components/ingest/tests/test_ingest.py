@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.ingest.images.photograph import read_photograph
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.errors import SettingsError, StepError
+from darkroom.images.photograph import read_photograph
 
 Photographs = Callable[[int], Path]
 RunIngest = Callable[..., Any]

@@ -10,11 +10,11 @@ import pytest
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.source import read_source
-from components.ingest.sources.storage import read_file
 from components.ingest.splits.split import split_of
 from components.ingest.tests.test_sources import read, read_text
 from darkroom.artifacts.rejected import Reason, RejectedError
 from darkroom.errors import SettingsError
+from darkroom.sources.storage import read_file
 
 
 def files(folder: Path, *names: str) -> Path:

@@ -96,7 +96,7 @@ def test_folders_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_file_in_one_line_is_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.ingest.sources.table_records._MOST_CHARACTERS", 1000)
+    monkeypatch.setattr("darkroom.sources.table_records._MOST_CHARACTERS", 1000)
     rows = [{"image": f"{number}.jpg", "label": "a"} for number in range(100)]
     for name in ("rows.jsonl", "rows.csv"):
         (tmp_path / name).write_text(json.dumps(rows))

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from components.ingest.images.headers import PlainJpeg
-from components.ingest.images.photograph import read_photograph
 from components.ingest.tests.pictures import encoded, gradient
 from darkroom.artifacts.rejected import Reason, RejectedError
+from darkroom.images.headers import PlainJpeg
+from darkroom.images.photograph import read_photograph
 from darkroom.thumbnails import thumbnail
 
 pytestmark = pytest.mark.slow

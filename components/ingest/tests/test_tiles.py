@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from components.ingest.images.photograph import Limits, read_photograph
 from components.ingest.images.tiles import read_tiled, tiles_of
 from components.ingest.settings import IngestSettings, TileSettings
 from components.ingest.sources.rows import Row
@@ -21,6 +20,7 @@ from components.ingest.tests.tiled import GRID, MASKED, box_of, by_image
 from darkroom.artifacts.rejected import RejectedError
 from darkroom.artifacts.tiles import Box, cut, tile_boxes
 from darkroom.errors import SettingsError, StepError
+from darkroom.images.photograph import Limits, read_photograph
 from darkroom.settings import validate_settings
 
 RunIngest = Callable[..., Any]

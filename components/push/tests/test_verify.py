@@ -1,5 +1,6 @@
 """A version's proof: what it holds, and every door held to it."""
 
+import contextlib
 import hashlib
 import json
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from components.push.doors.addresses import doors_of
+from components.push.doors.batch_prediction import BatchPrediction
 from components.push.doors.compare import compare
 from components.push.doors.door import Answer
 from components.push.doors.model_server import RunningServer, model_server
@@ -327,3 +329,16 @@ def test_a_version_has_its_bill_of_materials(version: Path) -> None:
     parts = {part["name"]: part for part in bill["components"]}
     assert parts["saved_model.pb"]["hashes"][0]["alg"] == "SHA-256"
     assert parts["tensorflow"]["purl"].startswith("pkg:pypi/tensorflow@2.21")
+
+
+def test_batch_prediction_is_asked_too(version: Path, tmp_path: Path) -> None:
+    proof = read_proof(version)
+    with contextlib.closing(BatchPrediction(version, [*proof.images, b"no image"])) as door:
+        comparison = compare(door, lambda _: proof, proof)
+        assert comparison is not None
+        assert comparison.agrees
+        assert comparison.photographs == len(proof.images)
+        with pytest.raises(StepError, match="batch prediction rejects it"):
+            door.ask(b"no image")
+    with pytest.raises(StepError, match=r"^batch prediction fails: .* there is no model at "):
+        BatchPrediction(tmp_path / "none", proof.images)

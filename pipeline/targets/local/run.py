@@ -83,7 +83,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
 
 def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: bool) -> None:
     arguments = local_arguments(config)
-    if config.section(PushSettings).destination is None:
+    if "push" in arguments and config.section(PushSettings).destination is None:
         arguments["push"]["destination"] = str(out / "served" / config.name)
     with (
         shown_progress(config.steps, folder.name, sys.stdout) as progress,
@@ -132,21 +132,21 @@ def report_run(config: Config, run: Mapping[str, Any]) -> None:
     configure_logging()
     outcome = Outcome(
         pipeline=config.name,
-        result=_result(run),
+        result=_result(run, config.job),
         error=run.get("error", ""),
         page=run["folder"],
         report=run["artifacts"].get("report", ""),
         metrics=run["metrics"],
-        reasons=_reasons(run),
+        reasons=_reasons(run) if config.job == "run" else (),
         pushed=run["pushed"] or "",
     )
     report(outcome, settings)
 
 
-def _result(run: Mapping[str, Any]) -> Result:
+def _result(run: Mapping[str, Any], job: str) -> Result:
     if run["status"] != "succeeded":
         return "failed"
-    return "succeeded" if run["blessed"] else "not_blessed"
+    return "succeeded" if run["blessed"] or job == "predict" else "not_blessed"
 
 
 def _reasons(run: Mapping[str, Any]) -> tuple[str, ...]:

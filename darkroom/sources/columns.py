@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from components.ingest.sources.rows import ColumnValue, Row
+ColumnValue = str | int | float
 
 TYPES = ("int", "float", "bytes")
 _NO_VALUE, _INT, _FLOAT, _BYTES = range(-1, 3)
@@ -92,10 +92,9 @@ def as_text(value: ColumnValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def convert(rows: Iterable[Row], types: dict[str, str]) -> None:
-    """Gives the rows' cells the types of their columns, in place."""
-    for row in rows:
-        cells = row.columns
+def convert(rows: Iterable[dict[str, ColumnValue]], types: Mapping[str, str]) -> None:
+    """Gives the cells of rows the types of their columns, in place."""
+    for cells in rows:
         for name, value in cells.items():
             kind = types[name]
             if kind == "int":

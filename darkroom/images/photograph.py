@@ -11,14 +11,14 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from components.ingest.images.headers import (
+from darkroom.artifacts.rejected import Reason, RejectedError
+from darkroom.images.headers import (
     PlainJpeg,
     has_sound_segments,
     has_zero_size,
     is_filled_with_zeros,
 )
-from components.ingest.images.measures import Measures, measure
-from darkroom.artifacts.rejected import Reason, RejectedError
+from darkroom.images.measures import Measures, measure
 from darkroom.pixels import as_seen, exif_orientation, on_white, orientation
 
 # The limit is ours to check, with a reason code; Pillow's own would warn or raise on opening.
@@ -112,6 +112,29 @@ def read_photograph(data: bytes, limits: Limits = Limits()) -> Photograph:
         is_webp = photograph.file_format == "WEBP"
         image_bytes = encoded(picture, "PNG" if is_webp else photograph.file_format)
         return dataclasses.replace(photograph, image_bytes=image_bytes)
+
+
+def check_photograph(data: bytes, limits: Limits = Limits()) -> bytes:
+    """Checks an image file's bytes as `read_photograph` does, and measures nothing.
+
+    Args:
+        data: The file's bytes.
+        limits: How large and how narrow it may be.
+
+    Returns:
+        The bytes; where only some decoders read them, or read them as they are meant, converted.
+
+    Raises:
+        RejectedError: They hold no whole image, or one beyond the limits.
+    """
+    with _reasons():
+        header = PlainJpeg.of(data)
+        if header is not None and header.width and header.height:
+            _check_limits(header.width, header.height, limits)
+            # A model turns it itself, by its EXIF.
+            if _checked_jpeg(data, header.mode) is not None:
+                return data
+    return read_photograph(data, limits).image_bytes
 
 
 def read_picture(data: bytes, limits: Limits = Limits()) -> tuple[Photograph, Image.Image]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.ingest.splits.copy_hashes import copy_hashes, perceptual_hash
+from darkroom.images.copy_hashes import copy_hashes, perceptual_hash
 
 _SHORTER_SIDE_MEASURED = 64
 """Brightness and hash are of about this size, so that large ones cost no more than small ones."""

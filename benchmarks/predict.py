@@ -1,0 +1,78 @@
+"""Batch prediction beside a bare tf.data loop with the same model, and its memory."""
+
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import ROOT
+from benchmarks.evaluate import exported_model
+from benchmarks.photographs import FLOWERS, photographs
+from benchmarks.processes import Cost, cost, interleaved, seconds, spread, table, verdict
+
+FEW = 483
+SMALL, LARGE = 2_000, 20_000
+"""Photographs of the runs that memory is compared of."""
+
+
+def measure() -> str:
+    """Predicts few and many photographs, in turn with the loop, each in processes of its own."""
+    folders = {"few": photographs(FEW), "many": FLOWERS}
+    counts = {name: len(list(folder.glob("*/*.jpg"))) for name, folder in folders.items()}
+    more = counts["many"] - counts["few"]
+    with tempfile.TemporaryDirectory() as made:
+        model = exported_model(Path(made) / "model")
+        commands = {
+            f"{name} / {size}": command
+            for size, folder in folders.items()
+            for name, command in {
+                "predict": _predict(model, folder),
+                "predict, Beam": _predict(model, folder, "--runner", "DirectRunner"),
+                "tf.data loop": _loop(model, folder),
+            }.items()
+        }
+        costs = interleaved(commands)
+        memory = [_memory(model, count) for count in (SMALL, LARGE)]
+    return _report(costs, more, memory)
+
+
+def _report(costs: dict[str, list[Cost]], more: int, memory: Sequence[float]) -> str:
+    def rates(name: str) -> list[float]:
+        few, many = (seconds(costs[f"{name} / {size}"]) for size in ("few", "many"))
+        return [more / (b - a) for a, b in zip(few, many, strict=True)]
+
+    def start(name: str) -> list[float]:
+        few = seconds(costs[f"{name} / few"])
+        return [taken - FEW / rate for taken, rate in zip(few, rates(name), strict=True)]
+
+    loop = rates("tf.data loop")
+    rows = []
+    for name in ("predict", "predict, Beam", "tf.data loop"):
+        rows.append([f"{name}: photographs/s at the margin", spread(rates(name), 0), ""])
+        rows.append([f"{name}: start, s", spread(start(name)), ""])
+        if name != "tf.data loop":
+            share = [ours / theirs for ours, theirs in zip(rates(name), loop, strict=True)]
+            must = verdict(statistics.median(share), 0.85, True)
+            rows.append([f"{name} / tf.data loop", spread(share), must])
+    growth = memory[1] / memory[0]
+    rows.append([f"memory at {SMALL:,}: MB", f"{memory[0]:,.0f}", ""])
+    rows.append([f"memory at {LARGE:,}: MB", f"{memory[1]:,.0f}", verdict(growth, 1.1, False)])
+    return table(["predict", "median (least to most)", "must be"], rows)
+
+
+def _predict(model: Path, data: Path, *options: str) -> list[str]:
+    command = [sys.executable, "-m", "components.predict", "--model", str(model)]
+    settings = json.dumps({"data": str(data)})
+    return [*command, "--settings", settings, "--predictions", "{out}/predictions", *options]
+
+
+def _loop(model: Path, data: Path) -> list[str]:
+    return [sys.executable, str(ROOT / "benchmarks/peers/predict_loop.py"), str(model), str(data)]
+
+
+def _memory(model: Path, count: int) -> float:
+    with tempfile.TemporaryDirectory() as out:
+        command = _predict(model, photographs(count))
+        return cost([word.replace("{out}", out) for word in command]).largest / 2**20

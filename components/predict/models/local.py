@@ -1,0 +1,130 @@
+"""A SavedModel in this process, loaded once for all shards that it works on."""
+
+import dataclasses
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from components.predict.models.model import Facts, Outputs, UnreadableError
+from darkroom.artifacts.manifest import artifact_digest, folder_digest
+from darkroom.artifacts.model import EMBEDDING, LABELS_FILE, SERVING_DEFAULT
+from darkroom.artifacts.model_repository import is_complete, is_version_name, serving_version
+from darkroom.artifacts.saved_model import graph_reason, load_saved_model
+from darkroom.errors import SettingsError, StepError
+from darkroom.runtime.allocator import keep_freed_memory
+from darkroom.storage.folders import read_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalModel:
+    """Where a SavedModel is, and what is asked of it.
+
+    Attributes:
+        folder: Path or URI of the SavedModel directory.
+        facts: What its files say of it.
+        embedding: Whether its embeddings are asked for.
+        parallel: How many batches it is asked about at a time.
+    """
+
+    folder: str
+    facts: Facts
+    embedding: bool
+    parallel: int = 1  # TensorFlow spreads a batch over the cores
+
+    def ask(self, images: Sequence[bytes]) -> Outputs:
+        """Asks the model; see `Model`."""
+        return _loaded(self).ask(images)
+
+    def with_version(self, pushed: Mapping[str, Any]) -> Self:
+        """The model as the version that it was pushed as.
+
+        Args:
+            pushed: The manifest of what push wrote.
+        """
+        facts = self.facts._replace(version=pushed["version"])
+        return dataclasses.replace(self, facts=facts)
+
+
+def find_model(location: str, embedding: bool) -> LocalModel:
+    """Finds a model, or the version that serves.
+
+    Args:
+        location: Path or URI of a model, or of a folder of numbered versions.
+        embedding: Whether its embeddings are asked for.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    location = location.rstrip("/") or location
+    folder = location
+    if not is_complete(location):
+        version = serving_version(location)
+        if version is None:
+            raise SettingsError(
+                f"there is no model at {location}: give a model's folder, or that of its versions"
+            )
+        folder = version.location
+    name = folder.rpartition("/")[2]
+    with read_folder(folder) as local:
+        file = local / LABELS_FILE
+        labels = file.read_text("utf-8").splitlines() if file.is_file() else []
+        digest = artifact_digest(local) or folder_digest(local)
+    number = int(name) if is_version_name(name) else None
+    return LocalModel(folder, Facts(tuple(labels), digest, number), embedding)
+
+
+class _Loaded:
+    """A SavedModel in memory.
+
+    Raises:
+        StepError: It has no such signature, or does not load.
+    """
+
+    def __init__(self, model: LocalModel) -> None:
+        keep_freed_memory()
+        with read_folder(model.folder) as local:
+            try:
+                self._saved_model = load_saved_model(local)
+            except Exception as error:  # whatever TensorFlow raises for one that is broken
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise StepError(f"the model {model.folder} does not load: {reason}") from error
+        names = [SERVING_DEFAULT, *([EMBEDDING] if model.embedding else [])]
+        for name in names:
+            if name not in self._saved_model.signatures:
+                raise StepError(f"the model {model.folder} has no signature '{name}'")
+        self._signatures = [self._saved_model.signatures[name] for name in names]
+
+    def ask(self, images: Sequence[bytes]) -> Outputs:
+        import tensorflow as tf
+
+        image_bytes = tf.constant(list(images))
+        outputs: dict[str, Any] = {}
+        try:
+            for signature in self._signatures:
+                outputs |= signature(image_bytes=image_bytes)
+        except tf.errors.InvalidArgumentError as error:
+            raise UnreadableError(graph_reason(str(error.message)) or "no image") from None
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+_held: dict[tuple[str, str, bool], _Loaded] = {}
+_holding = threading.Lock()
+
+
+def _loaded(model: LocalModel) -> _Loaded:
+    """The model in memory, one a process for all threads; a folder may hold another by now."""
+    key = (model.folder, model.facts.digest, model.embedding)
+    with _holding:
+        if key not in _held:
+            _held.clear()
+            _held[key] = _Loaded(model)
+        return _held[key]
+
+
+def check_signatures(model: LocalModel) -> None:
+    """Loads the model, so that what is wrong with it is said before any work begins.
+
+    Raises:
+        StepError: It has no such signature, or does not load.
+    """
+    _loaded(model)

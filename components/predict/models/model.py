@@ -1,0 +1,57 @@
+"""What a model offers that is asked for predictions."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Outputs = Mapping[str, npt.NDArray[Any]]
+"""`label` (bytes), `label_index`, `probability`, `probabilities`, `labels` (bytes) of a multi-label
+model, and `embedding` where it is asked for: an array each, a row a photograph."""
+
+
+class UnreadableError(Exception):
+    """Raised for photographs of which the model cannot read one; it says nothing of the others."""
+
+
+class Facts(NamedTuple):
+    """What is known of a model before it is asked.
+
+    Attributes:
+        labels: The labels in the order of the probabilities; none where a server does not say.
+        digest: Digest of its files; "" where a server does not say.
+        version: Its number where it was pushed; else None.
+    """
+
+    labels: tuple[str, ...]
+    digest: str
+    version: int | None
+
+
+class Model(Protocol):
+    """A model that is asked for predictions."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of it."""
+
+    @property
+    def parallel(self) -> int:
+        """How many batches it is asked about at a time."""
+
+    def ask(self, images: Sequence[bytes]) -> Outputs:
+        """Its answers to image files.
+
+        Args:
+            images: N image files.
+
+        Raises:
+            UnreadableError: It cannot read one of them.
+            StepError: It does not answer.
+        """
+
+
+def joined(outputs: Sequence[Outputs]) -> dict[str, npt.NDArray[Any]]:
+    """Answers to several batches as those to one."""
+    return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}

@@ -1,0 +1,144 @@
+"""A served model, by TF Serving's APIs over REST or gRPC, which our server speaks too.
+
+Every request asks for the version that served when the work began: a server that has gone on to
+another refuses it, so that the answers of two models are never mixed.
+"""
+
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from components.predict.models.model import Facts, Outputs
+from components.predict.models.retries import RateLimit, patiently
+from components.predict.settings import PredictSettings
+from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT
+from darkroom.errors import SettingsError, StepError
+
+KEY_VARIABLE = "DARKROOM_API_KEY"
+"""Environment variable with the key that a server may ask for."""
+
+FORMS = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
+_REST = re.compile(r"https?://[^/]+/(.*/)?v1/models/[^/]+(/versions/(?P<version>\d+))?/?")
+_GRPC = re.compile(r"grpcs?://(?P<host>[^/]+)/(?P<name>[^/]+)/?")
+
+
+class Client(Protocol):
+    """A connection to a server."""
+
+    def version(self) -> int:
+        """The number of the version that serves."""
+
+    def labels(self, version: int) -> tuple[str, ...]:
+        """The labels of a version; none where the server does not say."""
+
+    def ask(self, signature: str, images: Sequence[bytes], version: int) -> dict[str, Any]:
+        """The outputs of a signature by name.
+
+        Raises:
+            BusyError: The server may answer later.
+            UnreadableError: It cannot read one of the images.
+            StepError: It refuses, or does not serve that version any more.
+        """
+
+
+def is_address(location: str) -> bool:
+    """Whether a location is a server's address, and no folder or bucket."""
+    return re.match(r"(https?|grpcs?)://", location) is not None
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedModel:
+    """A served model, and what is asked of it.
+
+    Attributes:
+        address: Its address.
+        facts: What the server says of it.
+        embedding: Whether its embeddings are asked for.
+        requests_per_second: Most requests a second of this process.
+        patience: Seconds for which a request is tried again.
+        parallel: Requests at a time.
+    """
+
+    address: str
+    facts: Facts
+    embedding: bool
+    requests_per_second: float | None
+    patience: float
+    parallel: int
+
+    def ask(self, images: Sequence[bytes]) -> Outputs:
+        """Asks the server; see `Model`."""
+        version = self.facts.version
+        assert version is not None
+        client, limit = _client(self.address), _limit(self.address, self.requests_per_second)
+        outputs: dict[str, Any] = {}
+        for signature in (SERVING_DEFAULT, EMBEDDING)[: 1 + self.embedding]:
+
+            def call(signature: str = signature) -> dict[str, Any]:
+                limit.wait()
+                return client.ask(signature, images, version)
+
+            outputs |= patiently(call, self.patience)
+        arrays = {name: np.asarray(values) for name, values in outputs.items()}
+        self._check_labels(arrays)
+        return arrays
+
+    def _check_labels(self, outputs: Outputs) -> None:
+        """Checks that a server started anew serves no other model by the same name and number."""
+        if "probabilities" not in outputs or "label" not in outputs:
+            raise StepError(f"{self.address} gives no 'label' and 'probabilities'")
+        labels = self.facts.labels
+        if not labels:
+            return
+        width = outputs["probabilities"].shape[1]
+        texts = {each.decode() if isinstance(each, bytes) else each for each in outputs["label"]}
+        if width != len(labels) or not texts <= set(labels):
+            raise StepError(
+                f"{self.address} serves another model than when this work began: "
+                "predict again, to another folder"
+            )
+
+
+def find_served(settings: PredictSettings) -> ServedModel:
+    """Asks a server which version serves.
+
+    Args:
+        settings: `model` is its address.
+
+    Raises:
+        SettingsError: The address has none of the known forms.
+        StepError: The server does not answer, or serves no such model.
+    """
+    address = str(settings.model).rstrip("/")
+    client = _client(address)
+    version = patiently(client.version, settings.patience)
+    labels = patiently(lambda: client.labels(version), settings.patience)
+    facts = Facts(labels, "", version)
+    return ServedModel(
+        *(address, facts, settings.embedding),
+        *(settings.requests_per_second, settings.patience, settings.parallel_requests),
+    )
+
+
+@functools.cache
+def _client(address: str) -> Client:
+    key = os.environ.get(KEY_VARIABLE, "")
+    if _REST.fullmatch(address):
+        from components.predict.models.rest import RestClient
+
+        return RestClient(address, key)
+    if match := _GRPC.fullmatch(address):
+        from components.predict.models.tf_serving import GrpcClient
+
+        return GrpcClient(match["host"], match["name"], address.startswith("grpcs"), key)
+    raise SettingsError(f"'{address}' is no model's address; expected {FORMS}")
+
+
+@functools.cache
+def _limit(_address: str, per_second: float | None) -> RateLimit:
+    return RateLimit(per_second)

@@ -1,0 +1,223 @@
+"""A served model gives the same; one that is away, busy or another is no loss."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.predict.models.retries import BusyError, RateLimit, patiently
+from components.predict.predict import predict
+from components.predict.settings import PredictSettings
+from components.predict.tests.small_model import LABELS, write_photographs
+from darkroom.artifacts.batch_predictions import BatchPredictions, read_batch_predictions
+from darkroom.errors import StepError
+
+pytestmark = pytest.mark.slow
+
+
+def run(out: Path, model: str, data: Path, **settings: Any) -> BatchPredictions:
+    values = {"data": str(data), "model": model, "batch_size": 4, **settings}
+    predict(PredictSettings.model_validate(values), predictions=out)
+    return read_batch_predictions(out)
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Served:
+    """Our own server on a folder of versions, in a process of its own."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.port, self.grpc_port = free_ports(2)
+        self._command = [sys.executable, "-m", "components.serve", str(folder), "--name", "small"]
+        self._command += ["--port", str(self.port), "--grpc-port", str(self.grpc_port)]
+        self._command += ["--poll-seconds", "0.2"]
+        self._log = log
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1/models/small"
+
+
+@pytest.fixture(scope="module")
+def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "versions").mkdir()
+    (folder / "versions" / "4").symlink_to(model)
+    server = Served(folder / "versions", folder / "log")
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def test_a_served_model_gives_the_same_and_may_die_in_between(
+    served: Served, model: Path, tmp_path: Path
+) -> None:
+    files = write_photographs(tmp_path / "in", 30)
+    files[7].write_bytes(b"no image")
+    here = run(tmp_path / "here", str(model), tmp_path / "in", embedding=True)
+    rest = run(tmp_path / "rest", served.address, tmp_path / "in", embedding=True)
+    assert rest.model_version == 4
+    assert rest.labels == tuple(LABELS)
+    served.kill()
+    # Nobody answers when it begins.
+    back = threading.Timer(1.0, served.start)
+    back.start()
+    address = f"grpc://127.0.0.1:{served.grpc_port}/small"
+    grpc = run(tmp_path / "grpc", address, tmp_path / "in", embedding=True)
+    back.join()
+    compared = ["image", "image_id", "label", "label_index"]
+    for there in (rest, grpc):
+        assert (
+            there.manifest["counts"] == here.manifest["counts"] == {"predicted": 29, "rejected": 1}
+        )
+        assert there.table(compared).equals(here.table(compared))
+        for name in ("probability", "probabilities", "embedding"):
+            values, expected = (each.table([name])[name].to_pylist() for each in (there, here))
+            for value, wanted in zip(values, expected, strict=True):
+                assert value == pytest.approx(wanted, abs=1e-6)
+
+
+class Fickle(BaseHTTPRequestHandler):
+    """Answers as TF Serving does, but for what it has been told to do first."""
+
+    behaviours: list[Any]
+    asked: list[float]
+    labels = LABELS
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/metadata"):
+            self._answer(200, {"metadata": {"labels": {"names": LABELS}}})
+        else:
+            states = [{"version": "2", "state": "AVAILABLE"}]
+            self._answer(200, {"model_version_status": states})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(time.monotonic())
+        behaviour = self.behaviours.pop(0) if self.behaviours else None
+        if behaviour == "hang up":
+            self.connection.close()
+        elif isinstance(behaviour, int):
+            self._answer(behaviour, {"error": "just so"}, {"Retry-After": "1"})
+        else:
+            label = behaviour or self.labels[0]
+            row = {
+                "label": label,
+                "label_index": 0,
+                "probability": 0.75,
+                "probabilities": [0.75, 0.25],
+            }
+            self._answer(200, {"predictions": [row] * len(body["instances"])})
+
+    def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def fickle() -> Iterator[str]:
+    Fickle.behaviours, Fickle.asked = [], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Fickle)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/models/small"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_may_be_answered_later_is_asked_again(fickle: str, tmp_path: Path) -> None:
+    files = write_photographs(tmp_path / "in", 8)
+    Fickle.behaviours = [429, "hang up", 503]
+    found = run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
+    assert found.table()["image"].to_pylist() == list(map(str, files))
+    assert len(Fickle.asked) == 2 + 3
+    assert Fickle.asked[1] - Fickle.asked[0] >= 1  # as it asked for
+
+
+def test_a_request_that_is_too_large_is_halved(fickle: str, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "in", 4)
+    Fickle.behaviours = [413, 413]
+    found = run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
+    assert found.rows == 4
+    assert len(Fickle.asked) == 5
+
+
+def test_no_more_requests_than_allowed(fickle: str, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "in", 6)
+    settings = {"batch_size": 1, "requests_per_second": 10}
+    run(tmp_path / "out", fickle, tmp_path / "in", **settings)
+    asked = sorted(Fickle.asked)
+    assert len(asked) == 6
+    assert asked[-1] - asked[0] >= 0.45
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        (404, r"does not serve version 2 any more \(just so\): predict again, to another folder$"),
+        ("tulip", r"serves another model than when this work began: predict again"),
+        (401, r"answers 401: just so$"),
+    ],
+)
+def test_another_model_or_version_ends_the_work_in_one_line(
+    fickle: str, tmp_path: Path, behaviour: Any, message: str
+) -> None:
+    write_photographs(tmp_path / "in", 8)
+    Fickle.behaviours = [None, behaviour]
+    with pytest.raises(StepError, match=message) as raised:
+        run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_patience_ends() -> None:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        raise BusyError("it does not answer")
+
+    with pytest.raises(StepError, match=r"^it does not answer, for 0\.6 seconds; the same call"):
+        patiently(call, 0.6)
+    assert len(calls) >= 2
+
+
+def test_a_limit_spaces_what_comes_at_once() -> None:
+    limit = RateLimit(50)
+    started = time.monotonic()
+    for _ in range(6):
+        limit.wait()
+    assert 0.1 <= time.monotonic() - started < 0.5

@@ -1,0 +1,1 @@
+"""Image files: checked, decoded and measured, as ingest and batch prediction do."""
