@@ -96,6 +96,7 @@ LOADERS: dict[str, Callable[[Path], Answer]] = {
     "saved_model": load_saved_model,
     "tflite": tflite.load,
     "tflite_int8": tflite.load,
+    "tflite_integer": tflite.load,
     "onnx": onnx.load,
 }
 
