@@ -24,6 +24,7 @@ NAMES = (
     "train",
     "evaluate",
     "serve",
+    "similar",
     "orchestrate",
 )
 

@@ -155,7 +155,8 @@ def test_a_bundle_answers_as_its_model(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.jpg" for number in range(len(images))]
     for file, content in zip(files, images, strict=True):
         file.write_bytes(content)
-    command = [sys.executable, tmp_path / "bundle" / "predict.py", "--json", *files]
+    program = tmp_path / "bundle" / "predict.py"
+    command = [sys.executable, str(program), "--json", *map(str, files)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     answers = json.loads(ended.stdout)
     loaded = tf.saved_model.load(str(model))  # held, since its variables live with it
