@@ -26,6 +26,7 @@ NAMES = (
     "serve",
     "overload",
     "predict",
+    "similar",
     "orchestrate",
 )
 

@@ -36,10 +36,10 @@ def measure() -> str:
     return f"{_bounds(costs)}\n\n{_after_inference()}"
 
 
-def exported_model(folder: Path) -> Path:
-    """A network that has learned nothing, exported as train exports one."""
+def exported_model(folder: Path, weights: str = "none") -> Path:
+    """A network exported as train exports one, which has learned nothing but its `weights`."""
     made = folder.parent / "made"
-    settings = {"backbone": "MobileNetV2", "alpha": ALPHA, "weights": "none", "epochs": 1}
+    settings = {"backbone": "MobileNetV2", "alpha": ALPHA, "weights": weights, "epochs": 1}
     cost(ingest_command(photographs(100), str(made)))
     python = [sys.executable, "-m"]
     transformed = ["--transform-graph", f"{made}/graph", "--transformed-examples", f"{made}/pixels"]

@@ -13,7 +13,9 @@ from darkroom.errors import SettingsError
 from darkroom.settings import Settings, nearest
 from darkroom.storage.paths import mounted_path
 
-ExportForm = Literal["tflite", "tflite_int8", "onnx"]
+ExportForm = Literal["tflite", "tflite_int8", "tflite_integer", "onnx"]
+CALIBRATED_FORMS: tuple[ExportForm, ...] = ("tflite_int8", "tflite_integer")
+"""Forms of 8 bits, which take the ranges of all values from training photographs."""
 
 
 class DecisionSettings(Settings):
@@ -154,9 +156,11 @@ class TrainSettings(Settings):
     scratch if its labels or its backbone differ."""
     export: tuple[ExportForm, ...] = ()
     """Further forms, in `exports/` beside the SavedModel: `tflite` and `onnx`, which must give its
-    probabilities to within 1e-4, and `tflite_int8`, some four times smaller and calibrated on
-    training photographs. Each takes `image`, uint8 pixels [1, H, W, 3] (`onnx`: [N, H, W, 3]) of
-    the model's size. `exports.json` has their sizes and times, which the report shows."""
+    probabilities to within 1e-4; `tflite_int8`, some four times smaller; and `tflite_integer`,
+    which calculates in whole numbers of 8 bits only, answers included, for accelerators such as the
+    Edge TPU and for `darkroom export --edge`. Those two are calibrated on training photographs.
+    Each takes `image`, uint8 pixels [1, H, W, 3] (`onnx`: [N, H, W, 3]) of the model's size.
+    `exports.json` has their sizes, times and accuracy, which the report shows."""
     seed: int = pydantic.Field(default=0, ge=0)
     """Seed of weights, shuffling, dropout and augmentation."""
 

@@ -87,6 +87,8 @@ def train(
             "best_epoch": best["epoch"],
             "settings": settings.model_dump(mode="json"),
         }
+        if graph.preprocessing is not None:
+            content["preprocessing"] = dataclasses.asdict(graph.preprocessing)
         write_manifest(temporary, model_format.KIND, content | facts)
     remove_checkpoint(folder)
     if folder != checkpoints:

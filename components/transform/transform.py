@@ -1,5 +1,6 @@
 """The transform step: examples to a transform graph and ready-to-train examples."""
 
+import dataclasses
 import json
 import logging
 import tempfile
@@ -79,7 +80,11 @@ def transform(
             "settings": settings.model_dump(mode="json"),
         }
         _log.info("%s images at %d x %d pixels", f"{sum(source.counts.values()):,}", *settings.size)
-        write_manifest(graph, transformed.GRAPH_KIND, facts | moments)
+        preprocessing = transformed.Preprocessing(
+            settings.size, settings.size_with_margin, settings.resize, settings.interpolation
+        )
+        stated = facts | {"preprocessing": dataclasses.asdict(preprocessing)}
+        write_manifest(graph, transformed.GRAPH_KIND, stated | moments)
         held = {"counts": source.counts, "digest": digest} | _stored(settings, made_by, records)
         if settings.data_root is not None:
             held[RECORDS] = records

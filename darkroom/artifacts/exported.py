@@ -36,9 +36,10 @@ class ExportedForm(NamedTuple):
     def tolerance(self) -> float:
         """Largest difference in a probability that other photographs may have.
 
-        Of one in 8 bits it is twice what train has measured on a hundred.
+        Of one in 8 bits it is twice what train has measured on its sample.
         """
-        return 2 * self.largest_difference if self.name == "tflite_int8" else TOLERANCE
+        in_8_bits = self.name in ("tflite_int8", "tflite_integer")
+        return 2 * self.largest_difference if in_8_bits else TOLERANCE
 
 
 def read_exported_forms(model: Path) -> list[ExportedForm]:
@@ -74,7 +75,10 @@ def load_tflite(path: Path) -> Predict:
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
     run = interpreter.get_signature_runner("serving_default")
-    return lambda image: run(image=image)["probabilities"]
+    scale, zero = run.get_output_details()["probabilities"]["quantization"]
+    if not scale:  # of floats
+        return lambda image: run(image=image)["probabilities"]
+    return lambda image: (run(image=image)["probabilities"].astype("float32") - zero) * scale
 
 
 def load_onnx(path: Path) -> Predict:
@@ -90,5 +94,6 @@ def load_onnx(path: Path) -> Predict:
 LOADERS: Mapping[str, Callable[[Path], Predict]] = {
     "tflite": load_tflite,
     "tflite_int8": load_tflite,
+    "tflite_integer": load_tflite,
     "onnx": load_onnx,
 }

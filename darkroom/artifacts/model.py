@@ -13,6 +13,8 @@ HISTORY_FILE = "history.json"
 EXPORTS_FILE = "exports.json"
 """Sizes, times and agreement of the further forms, where any were asked for."""
 EXPORTS_FOLDER = "exports"
+INTEGER_FILE = "model_integer.tflite"
+"""In `exports/`: the form that calculates in whole numbers only, which the edge bundle holds."""
 THRESHOLDS_FILE = "thresholds.txt"
 """In `exports/` of a multi-label model, whose forms give probabilities only: one a label."""
 

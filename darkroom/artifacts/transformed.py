@@ -32,6 +32,23 @@ PIXEL_VARIANCE = "pixel_variance"
 
 
 @dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How a decoded photograph becomes the network's pixels, for who does it without TensorFlow.
+
+    Attributes:
+        image_size: Height and width of what is left when the centre is cut out.
+        resized_to: Height and width before that, which are larger by the crop margin.
+        resize: `stretch`, `pad` or `crop`.
+        interpolation: `nearest`, `bilinear`, `bicubic`, `area` or `lanczos3`.
+    """
+
+    image_size: tuple[int, int]
+    resized_to: tuple[int, int]
+    resize: str
+    interpolation: str
+
+
+@dataclasses.dataclass(frozen=True)
 class TransformGraph:
     """A transform graph that is complete.
 
@@ -42,6 +59,7 @@ class TransformGraph:
         pixel_mean: Mean of the training split's pixels by channel, 0 to 255.
         pixel_variance: Their variance.
         multi_label: Whether photographs may have several labels.
+        preprocessing: What it does to a decoded photograph; None in one of an older release.
     """
 
     folder: Path
@@ -50,6 +68,7 @@ class TransformGraph:
     pixel_mean: tuple[float, float, float]
     pixel_variance: tuple[float, float, float]
     multi_label: bool = False
+    preprocessing: Preprocessing | None = None
 
     @property
     def function_folder(self) -> Path:
@@ -126,7 +145,17 @@ def read_transform_graph(folder: Path) -> TransformGraph:
         pixel_mean=tuple(manifest["pixel_mean"]),
         pixel_variance=tuple(manifest["pixel_variance"]),
         multi_label=manifest.get("multi_label", False),
+        preprocessing=read_preprocessing(manifest),
     )
+
+
+def read_preprocessing(manifest: dict[str, Any]) -> Preprocessing | None:
+    """What the manifest of a transform graph, or of a model with one, says of preprocessing."""
+    stated = manifest.get("preprocessing")
+    if stated is None:
+        return None
+    sizes = {name: tuple(stated[name]) for name in ("image_size", "resized_to")}
+    return Preprocessing(**(stated | sizes))
 
 
 def read_transformed_examples(folder: Path) -> TransformedExamples:

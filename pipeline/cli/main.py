@@ -10,7 +10,7 @@ import typer
 
 from darkroom.errors import DarkroomError, SettingsError, StepError
 from darkroom.runtime.log import QUIET_VARIABLE, exit_with
-from pipeline.cli.models import explain, lineage, serve
+from pipeline.cli.models import explain, export, lineage, serve
 from pipeline.cli.options import (
     ConfigArgument,
     DataOption,
@@ -23,6 +23,7 @@ from pipeline.cli.options import (
 from pipeline.cli.predict import predict
 from pipeline.cli.runs import cancel, clean, compare, report, retry, runs, submit
 from pipeline.cli.schedule import schedule, schedules, trigger
+from pipeline.cli.search import index, similar
 from pipeline.cli.versions import promote, rollback, verify, versions
 
 application = typer.Typer(
@@ -230,6 +231,9 @@ for _verb in (
     serve,
     explain,
     predict,
+    export,
+    index,
+    similar,
     versions,
     verify,
     promote,

@@ -1,4 +1,4 @@
-"""The verbs for a model: `serve`, `explain` and `lineage`."""
+"""The verbs for a model: `serve`, `explain`, `export` and `lineage`."""
 
 import json
 import sys
@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from darkroom.errors import SettingsError
 from darkroom.runtime.log import configure_logging
-from pipeline.cli.options import SetOption
+from pipeline.cli.options import ModelArgument, SetOption, model_in
 
 
 def serve(
@@ -52,9 +53,7 @@ def serve(
 
 
 def explain(
-    model_dir: Annotated[
-        Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
-    ],
+    model_dir: ModelArgument,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="DIR", help="Where the overlays go.")
@@ -76,7 +75,6 @@ def explain(
     """
     from components.explain.explain import explain_files
     from components.explain.settings import ExplainSettings
-    from darkroom.artifacts.model_repository import serving_version
     from darkroom.settings import validate_settings
     from pipeline.config import override
 
@@ -84,9 +82,33 @@ def explain(
     for given in settings or []:
         override(values, given)
     configure_logging()
-    version = serving_version(model_dir)
-    model = model_dir if version is None else version.folder
-    explain_files(model, images, validate_settings(ExplainSettings, values, "explain"), out)
+    checked = validate_settings(ExplainSettings, values, "explain")
+    explain_files(model_in(model_dir), images, checked, out)
+    print(out)
+
+
+def export(
+    model_dir: ModelArgument,
+    edge: Annotated[
+        bool, typer.Option("--edge", help="For a small device: no TensorFlow needed there.")
+    ] = False,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="The new folder.")] = Path(
+        "edge"
+    ),
+) -> None:
+    """Write a model as a folder that runs by itself.
+
+    Example: darkroom export runs/served/flowers --edge -o flowers-edge
+
+    Copied to a device, it needs ai-edge-litert, Pillow and numpy: python predict.py PHOTOGRAPH.
+    The model must have been trained with train.export: [tflite_integer].
+    """
+    from components.edge.bundle import write_bundle
+
+    if not edge:
+        raise SettingsError("darkroom export needs the form to write: --edge")
+    configure_logging()
+    write_bundle(model_in(model_dir), out)
     print(out)
 
 

@@ -1,4 +1,4 @@
-"""Options that several verbs take, and the group of packages that each verb needs."""
+"""What several verbs take, and the group of packages that each verb needs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +16,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change a setting; may be repeated."),
 ]
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL_DIR", help="A model, or where pushed models go.")
+]
 TargetOption = Annotated[str, typer.Option("--target", metavar="kfp|vertex", help="Which cluster.")]
 
 
@@ -25,11 +28,13 @@ LOCAL = "local"
 
 
 _GROUPS = {
+    "index": "search",
     "labels": "ingest",
     "lineage": "pipeline",
     "predict": "predict",
     "rollback": "push",
     "serve": "serve",
+    "similar": "search",
     "trigger": "trigger",
     "run": "dev",  # every step runs in this environment
     "tune": "dev",
@@ -58,3 +63,11 @@ def missing_packages(arguments: Sequence[str], module: str | None) -> SettingsEr
     return SettingsError(
         f"darkroom {verb} needs packages that are not installed ({top}): uv sync --group {group}"
     )
+
+
+def model_in(folder: Path) -> Path:
+    """A model's folder: the one given, or the version that serves from where pushed models go."""
+    from darkroom.artifacts.model_repository import serving_version
+
+    version = serving_version(folder)
+    return folder if version is None else version.folder

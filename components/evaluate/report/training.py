@@ -13,6 +13,7 @@ TITLES = {
     "saved_model": "SavedModel",
     "tflite": "TensorFlow Lite",
     "tflite_int8": "TensorFlow Lite, int8",
+    "tflite_integer": "TensorFlow Lite, whole numbers only",
     "onnx": "ONNX",
 }
 
@@ -72,15 +73,20 @@ def read_exports(model: Path) -> dict[str, Any] | None:
         model: The model's folder.
 
     Returns:
-        `images`, the number of images compared, and the `rows` of a table: strings `title` and
-        `file`, numbers `megabytes` and `milliseconds`, and `difference` and `agreement`, which are
-        None for the SavedModel itself.
+        `images`, the number of images compared, `split`, whose images they are (None of patterns),
+        and the `rows` of a table: strings `title` and `file`, numbers `megabytes` and
+        `milliseconds`, `accuracy`, which is None of patterns, and `difference` and `agreement`,
+        which are None for the SavedModel itself.
     """
     path = model / EXPORTS_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         rows = [_row(form) for form in document["forms"]]
-        return {"images": int(document["images"]), "rows": rows}
+        return {
+            "images": int(document["images"]),
+            "split": document.get("split"),
+            "rows": rows,
+        }
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -89,12 +95,17 @@ def read_exports(model: Path) -> dict[str, Any] | None:
 
 
 def _row(form: dict[str, Any]) -> dict[str, Any]:
-    difference, agreement = form.get("largest_difference"), form.get("agreement")
+    optional = {
+        name: None if (value := form.get(key)) is None else float(value)
+        for name, key in {
+            "accuracy": "accuracy",
+            "difference": "largest_difference",
+            "agreement": "agreement",
+        }.items()
+    }
     return {
         "title": TITLES.get(form["form"], form["form"]),
         "file": form["file"],
         "megabytes": float(form["bytes"]) / 1e6,
         "milliseconds": float(form["milliseconds"]),
-        "difference": None if difference is None else float(difference),
-        "agreement": None if agreement is None else float(agreement),
-    }
+    } | optional

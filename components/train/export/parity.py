@@ -1,8 +1,8 @@
-"""Parity: whether a form predicts what the SavedModel predicts, on sample photographs."""
+"""Parity: whether a form predicts what the SavedModel predicts, and how often it is right."""
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,35 @@ from darkroom.artifacts.exported import TOLERANCE
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
 
-COMPARISON_IMAGES = 100
+COMPARISON_IMAGES = 1000
+"""Most photographs that forms are compared on."""
+_COMPARISON_BYTES = 256 * 2**20
+"""Most memory of their pixels."""
+_PATTERNS = 100
 _PATTERN_CELLS = 8
 
 LEAST_AGREEMENT = 0.97
-"""Fraction of the images with the same label below which int8 causes a warning."""
+"""Fraction of the images with the same label below which a form of 8 bits causes a warning."""
 
 _log = logging.getLogger("darkroom.train")
 
 
-def comparison_images(source: TransformedExamples, graph: TransformGraph, seed: int) -> Images:
-    """Samples test photographs evenly over the split.
+class Comparison(NamedTuple):
+    """What the forms are compared on.
+
+    Attributes:
+        images: uint8 [N, H, W, 3].
+        split: `test` or `valid`; None of patterns.
+        labels: Which labels each image has, bool [N, K]; None of patterns.
+    """
+
+    images: Images
+    split: str | None = None
+    labels: npt.NDArray[np.bool_] | None = None
+
+
+def comparison_of(source: TransformedExamples, graph: TransformGraph, seed: int) -> Comparison:
+    """Takes the test photographs; of more than `COMPARISON_IMAGES`, some from all over the split.
 
     If the test split is empty, they come from the validation split. If the records hold embeddings,
     which no form takes, they are generated patterns, on which the forms must agree just as well.
@@ -33,26 +51,24 @@ def comparison_images(source: TransformedExamples, graph: TransformGraph, seed: 
         source: Transformed examples.
         graph: The graph that gave them.
         seed: Seed of the patterns.
-
-    Returns:
-        uint8 [N, H, W, 3].
     """
     if source.embeddings is not None:
-        return _patterns(graph.image_size, seed)
+        return Comparison(_patterns(graph.image_size, seed))
     split = "test" if source.counts.get("test") else "valid"
-    count = min(COMPARISON_IMAGES, source.counts[split])
+    room = max(1, _COMPARISON_BYTES // source.record_bytes(split))
+    count = min(COMPARISON_IMAGES, room, source.counts[split])
     stride = source.counts[split] // count
     # As the shard of one of `stride` workers, which reads every `stride`-th photograph.
     shard = WorkerShard(count * stride, workers=stride, replicas=stride)
-    images, *_ = next(evaluation_stream(source, graph, split, shard).as_numpy_iterator())
-    return np.asarray(images, np.uint8)
+    images, labels, _ = next(evaluation_stream(source, graph, split, shard).as_numpy_iterator())
+    return Comparison(np.asarray(images, np.uint8), split, np.asarray(labels) > 0)
 
 
 def _patterns(size: tuple[int, int], seed: int) -> Images:
     """Coloured cells with noise: to a network, noise alone looks like uniform grey."""
     generator = np.random.default_rng(seed)
     rows, columns = (np.arange(length) * _PATTERN_CELLS // length for length in size)
-    shape = (COMPARISON_IMAGES, _PATTERN_CELLS, _PATTERN_CELLS, 3)
+    shape = (_PATTERNS, _PATTERN_CELLS, _PATTERN_CELLS, 3)
     cells = generator.integers(0, 208, shape, np.uint8)[:, rows][:, :, columns]
     patterns: Images = cells + generator.integers(0, 48, cells.shape, np.uint8)
     return patterns
@@ -79,6 +95,21 @@ def compared(
         "agreement": float(same.all(axis=1).mean()),
         "milliseconds": answers.milliseconds,
     }
+
+
+def accuracy(
+    answers: Answers, labels: npt.NDArray[np.bool_], thresholds: Sequence[float] | None = None
+) -> float:
+    """How often a form is right: of several labels a photograph, with all of them.
+
+    Args:
+        answers: The form's predictions.
+        labels: Which labels each image has, bool [N, K].
+        thresholds: Thresholds by label, as in `compared`.
+    """
+    named = _named(answers, thresholds)
+    truth = labels.argmax(axis=1, keepdims=True) if thresholds is None else labels
+    return float((named == truth).all(axis=1).mean())
 
 
 def _named(answers: Answers, thresholds: Sequence[float] | None) -> npt.NDArray[Any]:

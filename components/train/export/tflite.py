@@ -1,4 +1,4 @@
-"""TensorFlow Lite: float, and int8 calibrated on training photographs."""
+"""TensorFlow Lite: float, int8 calibrated on training photographs, and whole numbers only."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -51,8 +51,7 @@ def int8_content(network: Any, image_size: tuple[int, int], calibration: Images)
     import tensorflow as tf
 
     def representative() -> Iterator[list[Any]]:
-        for number in range(len(calibration)):
-            yield [calibration[number : number + 1]]
+        return _one_by_one(calibration)
 
     converter = _converter(network, image_size)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -64,6 +63,60 @@ def int8_content(network: Any, image_size: tuple[int, int], calibration: Images)
     )
     content: bytes = quantizer.get_nondebug_quantized_model()
     return content
+
+
+def integer_content(network: Any, image_size: tuple[int, int], calibration: Images) -> bytes:
+    """Converts a network to whole numbers of 8 bits only, as accelerators like the Edge TPU need.
+
+    Its signature `serving_default` takes `image`, uint8 [1, H, W, 3], pixels as they are, and gives
+    `probabilities`, uint8 [1, K], with the scale that the file states: 1/256.
+
+    Args:
+        network: keras.Model as `components.train.export.saved_model.export` takes it.
+        image_size: Height and width.
+        calibration: Training photographs as `int8_content` takes them.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        ValueError: The network has operators for which there is no version of whole numbers.
+    """
+    import tensorflow as tf
+
+    pixels = calibration.astype(np.float32)
+    # So that a pixel's value and the whole number that stands for it are the same.
+    pixels[0, 0, 0] = 0, 255, 0
+    converter = _converter(network, image_size, tf.float32)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _one_by_one(pixels)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    content: bytes = converter.convert()
+    if operators := float_operators(content):
+        raise ValueError(f"{', '.join(operators)} stay in float")
+    return content
+
+
+def float_operators(content: bytes) -> list[str]:
+    """The names of a file's operators that take or give floats, sorted."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    floats = {schema.TensorType.FLOAT16, schema.TensorType.FLOAT32, schema.TensorType.FLOAT64}
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    found = set()
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            tensors = [graph.tensors[place] for place in (*operator.inputs, *operator.outputs)]
+            if any(tensor.type in floats for tensor in tensors):
+                found.add(names[model.operatorCodes[operator.opcodeIndex].builtinCode])
+    return sorted(found)
+
+
+def _one_by_one(images: Any) -> Iterator[list[Any]]:
+    for number in range(len(images)):
+        yield [images[number : number + 1]]
 
 
 def calibration_images(source: TransformedExamples, graph: TransformGraph, seed: int) -> Images:
@@ -83,12 +136,12 @@ def calibration_images(source: TransformedExamples, graph: TransformGraph, seed:
     return np.asarray(images, np.uint8)
 
 
-def _converter(network: Any, image_size: tuple[int, int]) -> Any:
+def _converter(network: Any, image_size: tuple[int, int], pixels: Any = None) -> Any:
     import tensorflow as tf
 
     # Pixels, as TensorFlow Lite cannot decode JPEG; one image, as a variable batch size adds
     # operations and rules out faster ones.
-    image = tf.TensorSpec([1, *image_size, 3], tf.uint8, name="image")
+    image = tf.TensorSpec([1, *image_size, 3], pixels or tf.uint8, name="image")
 
     def predict(image: Any) -> dict[str, Any]:
         _, probabilities = network(tf.cast(image, tf.float32), training=False)

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from components.train.export import onnx, tflite
-from components.train.export.parity import check_agreement, check_exact, compared, comparison_images
-from components.train.export.runtime import ask
-from components.train.settings import ExportForm, TrainSettings
+from components.train.export.parity import (
+    accuracy,
+    check_agreement,
+    check_exact,
+    compared,
+    comparison_of,
+)
+from components.train.export.runtime import Answers, ask
+from components.train.settings import CALIBRATED_FORMS, ExportForm, TrainSettings
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.transformed import TransformedExamples, TransformGraph
 from darkroom.errors import StepError
@@ -19,6 +25,7 @@ from darkroom.storage.atomic import write_json
 FILES: dict[ExportForm, str] = {
     "tflite": "model.tflite",
     "tflite_int8": "model_int8.tflite",
+    "tflite_integer": model_format.INTEGER_FILE,
     "onnx": "model.onnx",
 }
 
@@ -49,10 +56,15 @@ def write_exports(
     """
     exports = folder / model_format.EXPORTS_FOLDER
     size = _folder_bytes(folder)
-    images = comparison_images(source, graph, settings.seed)
+    images, split, labels = comparison_of(source, graph, settings.seed)
+
+    def right(answers: Answers) -> dict[str, float]:
+        return {} if labels is None else {"accuracy": accuracy(answers, labels, thresholds)}
+
     reference = ask("saved_model", folder, images)
     row = {"form": "saved_model", "file": ".", "bytes": size}
-    rows: list[dict[str, Any]] = [row | {"milliseconds": reference.milliseconds}]
+    measured = {"milliseconds": reference.milliseconds} | right(reference)
+    rows: list[dict[str, Any]] = [row | measured]
     exports.mkdir()
     for form in (form for form in FILES if form in settings.export):
         path = exports / FILES[form]
@@ -61,14 +73,15 @@ def write_exports(
             answers = ask(form, path, images)
         file = path.relative_to(folder).as_posix()
         row = {"form": form, "file": file, "bytes": path.stat().st_size}
-        rows.append(row | compared(answers, reference, thresholds))
+        rows.append(row | compared(answers, reference, thresholds) | right(answers))
         _check(form, rows[-1], len(images))
     # So that the folder can be copied to a device without the model.
     shutil.copyfile(folder / model_format.LABELS_FILE, exports / model_format.LABELS_FILE)
     if thresholds is not None:
         lines = "".join(f"{threshold!r}\n" for threshold in thresholds)
         (exports / model_format.THRESHOLDS_FILE).write_text(lines, encoding="utf-8")
-    write_json(folder / model_format.EXPORTS_FILE, {"images": len(images), "forms": rows})
+    document = {"images": len(images), "split": split, "forms": rows}
+    write_json(folder / model_format.EXPORTS_FILE, document)
 
 
 def _content(
@@ -83,11 +96,13 @@ def _content(
     if form == "tflite":
         return tflite.float_content(network, graph.image_size)
     calibration = tflite.calibration_images(source, graph, settings.seed)
+    if form == "tflite_integer":
+        return tflite.integer_content(network, graph.image_size, calibration)
     return tflite.int8_content(network, graph.image_size, calibration)
 
 
 def _check(form: ExportForm, row: dict[str, Any], images: int) -> None:
-    if form == "tflite_int8":
+    if form in CALIBRATED_FORMS:
         check_agreement(form, row, images)
     else:
         check_exact(form, row)

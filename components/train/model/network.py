@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.augmentation.settings import AugmentationSettings
-from components.train.settings import TrainSettings
+from components.train.settings import CALIBRATED_FORMS, TrainSettings
 from darkroom.artifacts.model import read_model
 from darkroom.artifacts.saved_model import plain_path
 from darkroom.artifacts.transformed import (
@@ -106,9 +106,9 @@ def check_head_only(settings: TrainSettings) -> None:
                 f"train.{name} is not for embeddings, on which only the head is trained: "
                 "leave it out, or transform.embeddings"
             )
-    if "tflite_int8" in settings.export:
+    for form in (form for form in CALIBRATED_FORMS if form in settings.export):
         raise SettingsError(
-            "train.export tflite_int8 is calibrated on training photographs, which embeddings do "
+            f"train.export {form} is calibrated on training photographs, which embeddings do "
             "not contain: leave it out, or transform.embeddings"
         )
 

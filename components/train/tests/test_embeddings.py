@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.train.export.parity import comparison_images
+from components.train.export.parity import comparison_of
 from components.train.settings import TrainSettings
 from components.train.tests.conftest import COUNTS, Transformed
 from components.train.train import train
@@ -123,8 +123,10 @@ def test_further_forms_are_compared_on_patterns(trained: Path, embedded: Embedde
     assert [row["form"] for row in document["forms"]] == ["saved_model", "tflite", "onnx"]
     assert all(row["agreement"] == 1 for row in document["forms"][1:])
     source = read_transformed_examples(embedded.records)
-    patterns = comparison_images(source, read_transform_graph(embedded.graph), 0)
+    patterns = comparison_of(source, read_transform_graph(embedded.graph), 0).images
     assert len({pattern.tobytes() for pattern in patterns}) == document["images"] == 100
+    assert document["split"] is None
+    assert not any("accuracy" in row for row in document["forms"])
 
 
 def test_the_stream_gives_what_is_stored(embedded: Embedded, transformed: Transformed) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from components.train.export import onnx, parity, tflite
 from components.train.export.parity import (
+    accuracy,
     check_agreement,
     check_exact,
     compared,
-    comparison_images,
+    comparison_of,
 )
 from components.train.export.runtime import Answers, ask
 from components.train.export.tflite import calibration_images
@@ -33,7 +34,7 @@ from darkroom.settings import validate_settings
 
 pytestmark = pytest.mark.slow
 
-ALL = ("tflite", "tflite_int8", "onnx")
+ALL = ("tflite", "tflite_int8", "tflite_integer", "onnx")
 SETTINGS = {
     "backbone": "small_cnn",
     "weights": "none",
@@ -77,6 +78,12 @@ def run_tflite(path: Path, pixels: Any) -> Any:
     return np.concatenate([runner(image=image[None])["probabilities"] for image in pixels])
 
 
+def run_integer(path: Path, pixels: Any) -> Any:
+    given = run_tflite(path, pixels)
+    assert given.dtype == np.uint8
+    return given.astype(np.float32) / 256
+
+
 def run_onnx(path: Path, pixels: Any) -> Any:
     import onnxruntime
 
@@ -91,6 +98,7 @@ def run_onnx(path: Path, pixels: Any) -> Any:
         ("model.tflite", run_tflite, 1e-4),
         ("model.onnx", run_onnx, 1e-4),
         ("model_int8.tflite", run_tflite, 0.1),
+        ("model_integer.tflite", run_integer, 0.1),
     ],
 )
 def test_every_form_answers_as_the_saved_model(
@@ -120,12 +128,30 @@ def test_int8_calculates_in_eight_bits(model: Path) -> None:
     assert dtypes["model_int8.tflite"].count(np.int8) > 4
 
 
+def test_no_operator_of_the_integer_form_takes_or_gives_floats(model: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    exports = model / "exports"
+    assert tflite.float_operators((exports / "model_integer.tflite").read_bytes()) == []
+    assert "QUANTIZE" in tflite.float_operators((exports / "model_int8.tflite").read_bytes())
+    assert "CONV_2D" in tflite.float_operators((exports / "model.tflite").read_bytes())
+    interpreter = Interpreter(model_path=str(exports / "model_integer.tflite"))
+    dtypes = {detail["dtype"] for detail in interpreter.get_tensor_details()}
+    assert dtypes == {np.uint8, np.int8, np.int32}
+    # Pixels go in as they are, probabilities come out in steps of 1/256.
+    runner = interpreter.get_signature_runner()
+    assert runner.get_input_details()["image"]["quantization"] == (1.0, 0)
+    assert runner.get_output_details()["probabilities"]["quantization"] == (1 / 256, 0)
+
+
 def test_what_was_measured_stands_in_the_artifact(model: Path, transformed: Transformed) -> None:
     document = json.loads((model / "exports.json").read_text())
     rows = {row["form"]: row for row in document["forms"]}
     assert document["images"] == len(transformed.pixels["test"])
     assert list(rows) == ["saved_model", *ALL]
+    assert document["split"] == "test"
     assert all(row["milliseconds"] > 0 for row in rows.values())
+    assert all(0.9 < row["accuracy"] <= 1 for row in rows.values())
     for form in ALL:
         assert rows[form]["bytes"] == (model / rows[form]["file"]).stat().st_size
         assert rows[form]["agreement"] >= 0.95
@@ -248,18 +274,31 @@ def test_a_rounded_form_warns_and_does_not_fail(caplog: pytest.LogCaptureFixture
     assert "for 96.0 % of 100 images, less than 97 %" in caplog.text
 
 
+def test_of_several_labels_all_must_be_right() -> None:
+    answers = Answers(np.array([[0.9, 0.6], [0.9, 0.6], [0.1, 0.2]], np.float32), 1.0)
+    labels = np.array([[True, True], [True, False], [False, False]])
+    assert accuracy(answers, labels, (0.5, 0.5)) == pytest.approx(2 / 3)
+    assert accuracy(answers, labels[:, ::-1], (0.5, 0.5)) == pytest.approx(2 / 3)
+    assert accuracy(answers, np.eye(2, dtype=bool)[[0, 0, 0]]) == pytest.approx(2 / 3)
+
+
 def test_forms_are_compared_on_photographs_from_all_over_the_split(
     transformed: Transformed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = read_transformed_examples(transformed.records)
     graph = read_transform_graph(transformed.graph)
     test = transformed.pixels["test"]
-    assert np.array_equal(comparison_images(source, graph, 0), test)
+    whole = comparison_of(source, graph, 0)
+    assert whole.split == "test"
+    assert whole.labels is not None
+    assert np.array_equal(whole.images, test)
+    assert np.array_equal(whole.labels.argmax(axis=1), transformed.indices["test"])
     monkeypatch.setattr(parity, "COMPARISON_IMAGES", 10)
-    assert np.array_equal(comparison_images(source, graph, 0), test[:20:2])
+    assert np.array_equal(comparison_of(source, graph, 0).images, test[:20:2])
     without = dataclasses.replace(source, counts=source.counts | {"test": 0})
-    given = comparison_images(without, graph, 0)
-    assert np.array_equal(given, transformed.pixels["valid"][:20:2])
+    given = comparison_of(without, graph, 0)
+    assert given.split == "valid"
+    assert np.array_equal(given.images, transformed.pixels["valid"][:20:2])
 
 
 def test_calibration_is_on_training_photographs(

@@ -1,0 +1,57 @@
+"""Photographs that a model finds alike, from an index of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from components.search.index import Neighbour, PhotographIndex
+from darkroom.artifacts.model import EMBEDDING, IMAGE_BYTES, read_model
+from darkroom.artifacts.saved_model import load_saved_model
+from darkroom.errors import SettingsError, StepError
+
+
+class Found(NamedTuple):
+    """What is like a photograph.
+
+    Attributes:
+        image: The photograph that was asked about.
+        neighbours: The photographs that are most alike, the nearest first.
+    """
+
+    image: Path
+    neighbours: list[Neighbour]
+
+
+def find_similar(model: Path, index: Path, images: Sequence[Path], count: int) -> list[Found]:
+    """Finds the photographs of an index that are most like some others.
+
+    Args:
+        model: A model artifact, whose embeddings the index holds.
+        index: The folder that `build_index` wrote.
+        images: Files.
+        count: How many are found for each.
+
+    Raises:
+        SettingsError: There is no such file.
+        StepError: The index is not complete or of another model, or a file is no image that the
+            model can read.
+    """
+    for image in images:
+        if not image.is_file():
+            raise SettingsError(f"there is no file {image}")
+    # Before the model, which takes seconds to load.
+    photographs = PhotographIndex(index, read_model(model).manifest["digest"])
+    loaded = load_saved_model(model)
+    if EMBEDDING not in loaded.signatures:
+        raise StepError(f"the model {model} has no signature '{EMBEDDING}'; train it again")
+    return [Found(image, photographs.nearest(_embedding(loaded, image), count)) for image in images]
+
+
+def _embedding(loaded: Any, image: Path) -> Any:
+    import tensorflow as tf
+
+    try:
+        given = loaded.signatures[EMBEDDING](**{IMAGE_BYTES: tf.constant([image.read_bytes()])})
+    except tf.errors.InvalidArgumentError as error:
+        raise StepError(f"{image} is no image that the model can read") from error
+    return given[EMBEDDING].numpy()[0]
