@@ -118,7 +118,7 @@ class Batches:
             self._lead(key, signature, request, first)
         if request.outputs is None:
             if request.record.abandoned:
-                raise RequestError("nobody waits for the answer", status=503)
+                raise RequestError("nobody waits for the answer", status=499)  # as nginx has it
             # A joint call failed: for one bad image, the others are answered, and its own sender
             # is told what is wrong.
             request.outputs = call(signature, inputs, first)

@@ -1,5 +1,6 @@
 """Lines that are written by a thread of their own, so that no answer waits for a disk or a pipe."""
 
+import contextlib
 import logging
 import logging.handlers
 import queue
@@ -37,5 +38,6 @@ class LineWriter:
 
     def close(self) -> None:
         """Writes what waits."""
-        self._listener.stop()
+        with contextlib.suppress(queue.Full):  # what is not written in time is given up
+            self._listener.stop()
         self._handler.close()

@@ -5,7 +5,9 @@ itself: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, 
 """
 
 import contextlib
+import logging
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +17,9 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 _SERVICE = "darkroom-serve"
 """The service's name where no variable gives one."""
+
+_LAST_SECONDS = 1.5
+"""For the spans that wait when the server ends; a collector that is gone would take 10 and more."""
 
 _tracer: Any = None
 
@@ -34,6 +39,8 @@ def tracing() -> Iterator[None]:
     resource = Resource.create()
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: _SERVICE}))
+    # Of a collector that is gone, the last try of each batch is said, and not every try.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(_exporter()))
     _tracer = provider.get_tracer("darkroom.serve")
@@ -41,7 +48,9 @@ def tracing() -> Iterator[None]:
         yield
     finally:
         _tracer = None
-        provider.shutdown()
+        last = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+        last.start()
+        last.join(_LAST_SECONDS)
 
 
 def _exporter() -> Any:
