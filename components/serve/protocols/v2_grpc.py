@@ -7,8 +7,10 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
+from components.serve.calls.request_checks import check_instances
 from components.serve.protocols.served_model import ServedModel
 from components.serve.protocols.v2_protocol import model_metadata
+from components.serve.settings import ServeSettings
 
 
 class InferenceService(InferenceServicer):  # type: ignore[misc]
@@ -18,13 +20,18 @@ class InferenceService(InferenceServicer):  # type: ignore[misc]
         data_plane: What passes requests on to the model, counting and timing them.
         repository: KServe's API of models that are loaded and unloaded.
         model: The model.
+        settings: The server's limits.
     """
 
     def __init__(
-        self, data_plane: DataPlane, repository: ModelRepositoryExtension, model: ServedModel
+        self,
+        data_plane: DataPlane,
+        repository: ModelRepositoryExtension,
+        model: ServedModel,
+        settings: ServeSettings,
     ) -> None:
         super().__init__(data_plane, repository)
-        self._model = model
+        self._model, self._max_instances = model, settings.max_instances
 
     async def ModelReady(  # noqa: N802
         self, request: messages.ModelReadyRequest, _context: Any
@@ -47,4 +54,7 @@ class InferenceService(InferenceServicer):  # type: ignore[misc]
     ) -> messages.ModelInferResponse:
         """Predictions, of all outputs or those that are asked for."""
         self._model.check_name(request.model_name)
+        for tensor in request.inputs:  # before KServe makes a list of each value
+            counts = (*tensor.shape[:1], len(tensor.contents.bytes_contents))
+            check_instances(max(counts), self._max_instances)
         return await super().ModelInfer(request, context)

@@ -209,3 +209,15 @@ def test_a_stream_of_bytes_that_are_no_message_is_the_client_s_fault(server: Ser
     refusal = refused(StatusCode.INVALID_ARGUMENT, "the bytes are no message")
     with channel(server) as opened, unharmed(server), refusal:
         list(opened.stream_stream(method, None, None)(iter([b"\xff" * 20])))
+
+
+def test_what_is_refused_is_forgotten(server: Server) -> None:
+    """A refusal that kept its request would fill the memory: one of 6 MB is 50 MB once parsed."""
+    message = v2.ModelInferRequest(model_name="flowers")
+    image = message.inputs.add(name="image_bytes", datatype="BYTES", shape=[1])
+    image.contents.bytes_contents.extend([b""] * 3_000_000)
+    counts: Counts = Counter()
+    with channel(server) as opened, unharmed(server):
+        for _ in range(12):
+            answered(GRPCInferenceServiceStub(opened).ModelInfer, message, counts)
+    assert set(counts) == {StatusCode.RESOURCE_EXHAUSTED}
