@@ -24,7 +24,7 @@ from darkroom.artifacts.model import Model, read_model
 pytestmark = pytest.mark.slow
 
 ROUNDS = int(os.environ.get("DARKROOM_SWAPS", "1"))
-"""Rounds of pushes, canaries and rollbacks; 50 were run when this was written."""
+"""Rounds of pushes, canaries and rollbacks; 20 were run when this was written."""
 PHOTOGRAPHS = [photograph(seed) for seed in range(24)]
 TOGETHER = 3
 """Photographs of a request, all of which one version must answer."""

@@ -101,7 +101,7 @@ def _add_services(
     from components.serve.protocols.v2_grpc import InferenceService
 
     data_plane = kserve_server.dataplane
-    v2 = InferenceService(data_plane, kserve_server.model_repository_extension, models)
+    v2 = InferenceService(data_plane, kserve_server.model_repository_extension, models, settings)
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(v2, server)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(data_plane, models, settings), server

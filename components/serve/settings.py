@@ -72,7 +72,8 @@ class ServeSettings(Settings):
     """File of its private key, in PEM."""
 
     max_body_bytes: int = pydantic.Field(default=100 * 2**20, ge=1, le=2**31 - 1)
-    """Bytes of a request's body, at most; else 413."""
+    """Bytes of a request's body, at most; else 413. All bodies together have four times as many;
+    else 429."""
 
     max_pixels: int = pydantic.Field(default=100_000_000, ge=1)
     """Pixels of all photographs of a request, by their headers, at most; else 413. A request takes
@@ -85,7 +86,8 @@ class ServeSettings(Settings):
     """Requests that are read, wait and are answered at a time; else 429."""
 
     body_seconds: float = pydantic.Field(default=10.0, gt=0)
-    """Seconds in which a body must have come; else 408."""
+    """Seconds in which a request's headers, and then its body, must have come; else 408. So long a
+    connection may be idle at first, and its client read nothing of an answer."""
 
     answer_seconds: float = pydantic.Field(default=60.0, gt=0)
     """Seconds in which an answer must be there; else 503."""

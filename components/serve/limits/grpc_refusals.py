@@ -53,7 +53,10 @@ class GrpcRefusals(AsyncServerInterceptor):  # type: ignore[misc]
             raise
         except Exception as error:
             code, message = _refusal(error, method_name)
-            await context.abort(code, message[:_LONGEST])
+        # Not by `abort`: gRPC keeps its exception, and that all that the request held, in a cycle.
+        context.set_code(code)
+        context.set_details(message[:_LONGEST])
+        return None
 
 
 def _refusal(error: Exception, method_name: str) -> tuple[StatusCode, str]:

@@ -16,6 +16,7 @@ from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, input_specs
 from components.serve.calls.signature_inputs import check_counts, check_names, check_outputs
 from components.serve.errors import RequestError
+from components.serve.protocols.v2_request import strings_of
 from components.serve.versions.loaded_model import LoadedModel
 from darkroom.artifacts.model import SERVING_DEFAULT
 
@@ -91,8 +92,10 @@ def _inputs(request: kserve.InferRequest, specs: dict[str, Any]) -> dict[str, Ar
 
 def _array(tensor: kserve.InferInput, spec: Any) -> Array:
     wanted = np.dtype(spec.dtype.as_numpy_dtype)
+    raw = tensor._raw_data
     try:
-        array: Array = tensor.as_numpy()
+        is_raw_text = raw is not None and tensor.datatype == "BYTES"
+        array: Array = strings_of(raw, tensor.shape) if is_raw_text else tensor.as_numpy()
     # KServe's conversion raises whatever the values lead it to.
     except Exception as error:
         raise RequestError(f"input '{tensor.name}': {_first_line(error)}") from None

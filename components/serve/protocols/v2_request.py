@@ -4,6 +4,7 @@ KServe's parser takes bytes that are no text for an error, and lists in lists to
 Format: https://kserve.github.io/website/docs/reference/inference (V2, binary tensor extension)
 """
 
+import itertools
 import math
 import struct
 from collections.abc import Iterator
@@ -116,15 +117,31 @@ def _from_bytes(tensor: InputTensor, raw: bytes) -> Array:
     dtype = _dtype(tensor)
     try:
         if dtype.kind == "O":
-            values: Array = np.array([*_length_prefixed(raw), None], dtype=object)[:-1]
-        else:
-            values = np.frombuffer(raw, dtype)
+            return strings_of(raw, tensor.shape)
+        values: Array = np.frombuffer(raw, dtype)
         return values.reshape(tensor.shape)
     except (ValueError, struct.error):
         raise RequestError(
             f"input '{tensor.name}': the bytes are not of shape {tensor.shape} and "
             f"{tensor.datatype}"
         ) from None
+
+
+def strings_of(raw: bytes, shape: list[int]) -> Array:
+    """The values of a BYTES tensor, each of which follows its length, as objects.
+
+    Args:
+        raw: The bytes.
+        shape: The tensor's shape.
+
+    Raises:
+        ValueError: They are not of that shape.
+        struct.error: They are cut short.
+    """
+    most = math.prod(shape)
+    # One more than there may be, so that millions of empty ones do not take a minute.
+    values = list(itertools.islice(_length_prefixed(raw), max(0, most) + 1))
+    return np.array([*values, None], dtype=object)[:-1].reshape(shape)
 
 
 def _length_prefixed(raw: bytes) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from components.serve.tests.server_process import Server
 from components.serve.tests.small_model import b64, photograph
 
 REQUESTS = int(os.environ.get("DARKROOM_FUZZ", "1200"))
-"""Requests of all fuzzes together; 20,000 were sent when this was written."""
+"""Requests of all fuzzes together, some more than are sent: what has few forms is sent once."""
 GROWTH_MB = 150
 """Memory that a server may take on in a long fuzz; a leak of one photograph a request is more."""
 

@@ -147,14 +147,18 @@ def test_who_does_not_read_is_cut_off(server: Server) -> None:
     body = json.dumps(
         {"signature_name": "xai_preprocess", "instances": [b64(photograph(1))] * 700}
     ).encode()
+
+    def ask_and_read_late(connection: socket.socket) -> None:
+        connection.sendall(sized(body) * 4)
+        time.sleep(6)
+        connection.settimeout(20)
+        read_all(connection)
+
     with contextlib.closing(socket.socket()) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", server.port))
-        with pytest.raises(ConnectionResetError):  # while it sends, on a slow machine
-            connection.sendall(sized(body) * 4)
-            time.sleep(6)
-            connection.settimeout(20)
-            read_all(connection)
+        with pytest.raises(ConnectionResetError):
+            ask_and_read_late(connection)
 
 
 def test_bodies_have_a_limit_together(server: Server) -> None:

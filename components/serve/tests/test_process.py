@@ -6,14 +6,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from typing import Any
 
+import grpc
+import httpx
+import numpy as np
 import pytest
 
 from components.serve.server import serve
 from components.serve.settings import ServeSettings
 from components.serve.tests.server_process import ROOT, Server, free_port, start_server
 from components.serve.tests.small_model import b64, photograph
+from components.serve.tests.tf_serving_client import arrays, predict, request
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
 from darkroom.storage.folders import upload_folder
@@ -68,6 +74,55 @@ def test_is_not_ready_until_loaded_and_finishes_its_requests_on_sigterm(starting
     assert "[serve] stopped" in log
     assert "Traceback" not in log
     assert "Warning" not in log
+
+
+def test_sigterm_under_load_loses_no_request_that_has_begun(model, tmp_path):
+    grpc_port = free_port()
+    options = ["--name", "flowers", "--grpc-port", str(grpc_port)]
+    server = start_server(model, "flowers", tmp_path / "log", *options)
+    server.grpc_port = grpc_port
+    server.wait_until(server.serving)
+    done = threading.Event()
+    rounds = np.array([20], np.int32)
+
+    def ask_rest() -> None:
+        answer = httpx.post(
+            f"http://127.0.0.1:{server.port}/v1/models/flowers:predict",
+            json={"signature_name": "busy", "instances": rounds.tolist()},
+            timeout=30,
+        )
+        answer.raise_for_status()
+
+    def ask_grpc() -> None:
+        assert arrays(predict(server, request("flowers", "busy", rounds=rounds)))["total"] == [64]
+
+    def load(ask: Any) -> list[tuple[float, str]]:
+        """When each request began, and what was wrong with it; up to the first that fails."""
+        said: list[tuple[float, str]] = []
+        while not done.is_set() and not any(error for _, error in said):
+            began, error = time.monotonic(), ""
+            try:
+                ask()
+            except (httpx.HTTPError, grpc.RpcError) as caught:
+                error = repr(caught)
+            said.append((began, error))
+        return said
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        clients = [threads.submit(load, ask) for ask in (ask_rest, ask_grpc) * 3]
+        try:
+            time.sleep(2)
+            server.process.terminate()
+            ended = time.monotonic()
+            assert server.process.wait(10) == 0
+        finally:
+            done.set()
+            server.process.kill()
+    # Those that come within the last moments may find the port closed.
+    begun = [said for each in clients for said in each.result() if said[0] < ended - 0.2]
+    assert len(begun) > len(clients)
+    assert [error for _, error in begun if error] == []
+    assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.usefixtures("_signal_handlers")
