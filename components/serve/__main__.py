@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from components.serve.command_line import read_settings
+from components.serve.deadline import leave
 from components.serve.server import serve
 from darkroom.errors import DarkroomError
 from darkroom.runtime.log import configure_logging, exit_with
@@ -70,6 +71,7 @@ def command(
         serve(read_settings(settings, model_dir, name, given))
     except DarkroomError as error:
         exit_with(error, "serve")
+    leave()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import contextlib
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 GRACE_SECONDS = 7
 """Time for requests that have begun."""
@@ -27,6 +29,14 @@ def end_at_last() -> Iterator[None]:
 def begin_to_end() -> None:
     """Ends the process some seconds from now, unless the server has ended by itself."""
     threading.Thread(target=_cut_off, name="deadline", daemon=True).start()
+
+
+def leave() -> NoReturn:
+    """Ends the process once the server has; TensorFlow's own end may take seconds."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _cut_off() -> None:

@@ -45,11 +45,13 @@ def serve(
     models: {flowers: runs/served/flowers, digits: gs://bucket/digits}
     """
     from components.serve.command_line import read_settings
+    from components.serve.deadline import leave
     from components.serve.server import serve as serve_models
 
     given = {"port": port, "grpc_port": grpc_port, "host": host, "allow_files": allow_files}
     configure_logging()
     serve_models(read_settings(settings, model_dir, name, given))
+    leave()
 
 
 def explain(
