@@ -81,9 +81,9 @@ def made_embeddings(count: int, seed: int) -> Floats:
     draws = np.random.default_rng(seed + 1)
     inner = centres[draws.integers(0, len(centres), count)]
     inner += 0.7 * draws.standard_normal(inner.shape, np.float32)
-    made = inner @ outwards
+    made: Floats = (inner @ outwards).astype(np.float32, copy=False)
     made += 0.05 * draws.standard_normal(made.shape, np.float32)
-    return np.clip(made, 0, 6, out=made)
+    return made.clip(0, 6)
 
 
 CHANGES: dict[str, Callable[[Image.Image], bytes]] = {

@@ -176,12 +176,12 @@ def serve_page(model: Model, port: int) -> None:
                 self._send(404, b"there is nothing here", "text/plain")
 
         def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            if size > MOST_BYTES:
-                self._send(413, b"the photograph is too large", "text/plain")
+            stated = self.headers.get("Content-Length", "")
+            if not stated.isdecimal() or int(stated) > MOST_BYTES:
+                self._send(413, b"the photograph is too large, or of unknown size", "text/plain")
                 return
             try:
-                answer = model.answer(self.rfile.read(size))
+                answer = model.answer(self.rfile.read(int(stated)))
             except Exception as error:  # decoders raise what they like
                 self._send(400, _reason(error).encode(), "text/plain; charset=utf-8")
             else:
