@@ -1,10 +1,15 @@
 """The predictions artifact: what a model says of many photographs, a row each."""
 
+import csv
 import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from darkroom.artifacts.manifest import read_manifest
+from darkroom.records.example_proto import parsed_example
+from darkroom.records.tfrecord import read_records
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +76,11 @@ class BatchPredictions:
         """Its files, in the order of the input's rows."""
         return sorted(self.folder.glob(f"{PREDICTIONS}-*"))
 
+    def images(self) -> Iterator[str]:
+        """The photographs that have a prediction, as the input names them; of any format."""
+        for file in self.files:
+            yield from _READERS[self.format](file)
+
     def table(self, columns: list[str] | None = None) -> "pa.Table":
         """All its rows; of Parquet only.
 
@@ -81,6 +91,35 @@ class BatchPredictions:
         import pyarrow.parquet as pq
 
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in self.files])
+
+
+def _images_of_parquet(file: Path) -> Iterator[str]:
+    import pyarrow.parquet as pq
+
+    yield from pq.read_table(file, columns=[IMAGE])[IMAGE].to_pylist()
+
+
+def _images_of_csv(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8", newline="") as text:
+        yield from (row[IMAGE] for row in csv.DictReader(text))
+
+
+def _images_of_json_lines(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8") as text:
+        yield from (json.loads(line)[IMAGE] for line in text)
+
+
+def _images_of_records(file: Path) -> Iterator[str]:
+    for record in read_records(file):
+        yield parsed_example(record)[IMAGE][0].decode()
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[str]]] = {
+    "parquet": _images_of_parquet,
+    "csv": _images_of_csv,
+    "jsonl": _images_of_json_lines,
+    "tfrecord": _images_of_records,
+}
 
 
 def read_batch_predictions(folder: Path) -> BatchPredictions:
