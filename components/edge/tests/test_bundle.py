@@ -153,7 +153,7 @@ def test_it_starts_at_once(bundle: Path, red: Path) -> None:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    # Of its own work, which other processes do not slow: 0.3 s are usual, TensorFlow takes 4.
+    # Of its own work, which other processes do not slow: 0.2 s are usual, TensorFlow takes 4.
     assert usage.ru_utime + usage.ru_stime < 1
 
 
