@@ -81,7 +81,7 @@ def made_embeddings(count: int, seed: int) -> Floats:
     draws = np.random.default_rng(seed + 1)
     inner = centres[draws.integers(0, len(centres), count)]
     inner += 0.7 * draws.standard_normal(inner.shape, np.float32)
-    made = inner @ outwards
+    made: Floats = (inner @ outwards).astype(np.float32, copy=False)
     made += 0.05 * draws.standard_normal(made.shape, np.float32)
     return made.clip(0, 6)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_it_starts_at_once(bundle: Path, red: Path) -> None:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    # Of its own work, which other processes do not slow: 0.3 s are usual, TensorFlow takes 4.
+    # Of its own work, which other processes do not slow: 0.2 s are usual, TensorFlow takes 4.
     assert usage.ru_utime + usage.ru_stime < 1
 
 
@@ -239,6 +240,16 @@ def test_the_page(browser: Any, address: str, red: Path) -> None:
     assert bad == "It is no image that can be read"
     assert elsewhere == []
     page.close()
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "100000001"])
+def test_a_photograph_of_no_size_is_not_waited_for(address: str, length: str) -> None:
+    connection = HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=20)
+    connection.putrequest("POST", "/predict")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_a_port_that_is_taken_is_one_line(bundle: Path, address: str) -> None:

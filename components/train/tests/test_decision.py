@@ -92,7 +92,7 @@ def test_the_exported_model_gives_the_label_from_the_threshold_on(
     import tensorflow as tf
 
     decision = {"positive_label": positive, "recall": 0.95}
-    values = SMALL_CNN | {"epochs": 4, "decision": decision, "export": ["tflite"]}
+    values = SMALL_CNN | {"epochs": 4, "decision": decision, "export": ["tflite", "tflite_integer"]}
     settings = validate_settings(TrainSettings, values, "train")
     model = tmp_path / "model"
     train(two.records, two.graph, settings, model=model, checkpoints=tmp_path / "checkpoints")

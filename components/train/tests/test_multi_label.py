@@ -47,7 +47,7 @@ SETTINGS = {
     "class_weights": "balanced",
     "label_smoothing": 0.02,
     "tensorboard": True,
-    "export": ["tflite"],
+    "export": ["tflite", "tflite_integer"],
 }
 
 
@@ -257,11 +257,20 @@ def test_forms_agree_where_they_give_the_same_labels(trained: Path, several: Tra
     assert compared(answer, reference)["agreement"] == 1
     assert compared(answer, reference, (0.5, 0.5))["agreement"] == 0.5
     document = json.loads((trained / "exports.json").read_text())
-    assert [form["form"] for form in document["forms"]] == ["saved_model", "tflite"]
+    assert [form["form"] for form in document["forms"]] == [
+        "saved_model",
+        "tflite",
+        "tflite_integer",
+    ]
     images = several.pixels["test"]
     given = ask("tflite", trained / "exports" / "model.tflite", images).probabilities
     expected = answers(trained, several, "test")["probabilities"]
     assert np.abs(given - expected).max() < 1e-4
+    coarse = ask("tflite_integer", trained / "exports" / "model_integer.tflite", images)
+    assert np.abs(coarse.probabilities - expected).max() < 0.1
+    over = given >= np.array(read_model(trained).thresholds, np.float32)
+    right = (over == several.indices["test"]).all(axis=1).mean()
+    assert document["forms"][1]["accuracy"] == pytest.approx(right)
     lines = (trained / "exports" / "thresholds.txt").read_text().splitlines()
     assert tuple(map(float, lines)) == read_model(trained).thresholds
 
