@@ -73,23 +73,25 @@ def rate_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> Inte
     >>> [round(limit, 2) for limit in rate_interval(1, 3)]
     [0.0, 0.94]
     """
-    from scipy.optimize import brentq
-
     if not count:
         return Interval(0.0, 1.0)
+    low, rest = (_least_rate(each, count, confidence) for each in (hits, count - hits))
+    return Interval(low, 1 - rest)
+
+
+def _least_rate(hits: int, count: int, confidence: float) -> float:
+    """The lower end of a rate's interval."""
+    from scipy.optimize import brentq
+
+    if hits == 0:
+        return 0.0
     riches = math.log(1 / (1 - confidence))
-    mixture = _log_beta(0.5 + hits, 0.5 + count - hits) - _log_beta(0.5, 0.5)
+    wealth = _log_beta(0.5 + hits, 0.5 + count - hits) - _log_beta(0.5, 0.5)
 
     def left_to_gain(rate: float) -> float:
-        likelihood = hits * math.log(rate) if hits else 0.0
-        if hits < count:
-            likelihood += (count - hits) * math.log1p(-rate)
-        return riches - mixture + likelihood
+        return riches - wealth + hits * math.log(rate) + (count - hits) * math.log1p(-rate)
 
-    share, least = hits / count, 1e-12
-    low = 0.0 if hits == 0 else float(brentq(left_to_gain, least, share * (1 - least)))
-    high = 1.0 if hits == count else float(brentq(left_to_gain, max(least, share), 1 - least))
-    return Interval(low, high)
+    return float(brentq(left_to_gain, 1e-300, hits / count * (1 - 1e-12)))
 
 
 def rate_difference(hits: int, count: int, other_hits: int, other_count: int) -> Interval:

@@ -41,6 +41,13 @@ def test_it_is_wider_than_an_interval_of_one_look(hits: int, misses: int) -> Non
     assert (turned.low, turned.high) == pytest.approx((1 - high, 1 - low), abs=1e-6)
 
 
+@pytest.mark.parametrize("hits", [1, 1000, 5 * 10**8, 10**9 - 1])
+def test_a_server_that_runs_for_years_is_no_trouble(hits: int) -> None:
+    low, high = rate_interval(hits, 10**9)
+    assert low < hits / 10**9 < high
+    assert high - low < 1e-3
+
+
 def test_few_requests_say_little() -> None:
     assert rate_difference(1, 3, 0, 1000).low < 0 < rate_difference(1, 3, 0, 1000).high
     assert rate_difference(0, 0, 0, 0) == (-1.0, 1.0)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from components.push import changes
+from components.push import changes, completion
 from components.push.staging import claimed_number, sweep
 from components.push.targets.repository import facts_of
 from components.push.targets.target import PushedVersion
@@ -61,7 +61,7 @@ class ArchiveTarget:
         if traffic < 100:
             raise StepError(f"{SCHEME}{self._folder} takes no canaries: set push.traffic to 100")
         log = PushLog(str(self._folder))
-        changes.complete(log)
+        completion.complete(log)
         self._settle(log)
         current = self.current()
         if current is not None and current.digest == model.manifest["digest"]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.push import changes
+from components.push import changes, completion
 from components.push.staging import staged
 from components.push.targets.target import PUSHED, PushedVersion
 from darkroom.artifacts import model_repository
@@ -54,7 +54,7 @@ class RepositoryTarget:
         """Makes a model the highest version, or a canary, all at once; see `PushTarget`."""
         self._check_is_no_version()
         log = self._read_log()
-        changes.complete(log)
+        completion.complete(log)
         self._warn_of_incomplete()
         serving = model_repository.serving_version(self._repository)
         if serving is not None and _is_same(serving, model):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.push import changes, staging
+from components.push import changes, completion, staging
 from components.push.staging import next_number, staged
 from darkroom.artifacts import model_repository as repository
 from darkroom.artifacts.model_repository import Role
@@ -139,16 +139,16 @@ def test_a_killed_command_is_completed_by_the_same_one(
         patch.setattr(folders, "move_folder", _killed)
         with pytest.raises(KeyboardInterrupt):
             run()
-    monkeypatch.setattr(changes, "_PATIENCE", 0.5)
+    monkeypatch.setattr(completion, "_PATIENCE", 0.5)
     assert (numbers(place), numbers(place, Role.CANARY)) == ([2, 1], [3])
     if command == "push":
-        entry = changes.complete(PushLog(place))
+        entry = completion.complete(PushLog(place))
         assert entry is not None
         assert (entry.action, numbers(place)) == ("push", [4, 2, 1])
     else:
         entry = run()
         assert numbers(place) == ([3, 2, 1] if command == "promote" else [2, 1])
-    assert changes.complete(PushLog(place)) is None
+    assert completion.complete(PushLog(place)) is None
     assert len(PushLog(place).entries) == 4
     assert PushLog(place).last == entry
 
@@ -211,8 +211,8 @@ def test_a_folder_that_somebody_puts_back_is_not_merged(
     changes.roll_back(PushLog(place))
     save(tmp_path, "2")
     (tmp_path / "2" / "foreign").write_bytes(b"foreign")
-    monkeypatch.setattr(changes, "_PATIENCE", 0.2)
-    assert changes.complete(PushLog(place)) is None
+    monkeypatch.setattr(completion, "_PATIENCE", 0.2)
+    assert completion.complete(PushLog(place)) is None
     assert (tmp_path / "2" / "foreign").is_file()
     assert not (tmp_path / ".rolled-back-2" / "foreign").exists()
     with pytest.raises(StepError, match=r"\.rolled-back-2 is in the way"):
