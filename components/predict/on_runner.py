@@ -109,7 +109,9 @@ def predict_on_runner(
         if workers is None:
             there, pipeline = work, pipeline_here(settings.beam_options)
         else:
-            check_reachable(settings.data, workers)
+            for shard in todo:
+                rows = () if shard.records else work.rows_of(shard)
+                check_reachable([row.location for row in rows], workers)
             place = mounted_uri(Path(work.folder).parent)
             shared = place or stack.enter_context(shared_folder(workers))
             there = dataclasses.replace(work, folder=f"{shared}/plan", output=f"{shared}/output")
