@@ -46,9 +46,13 @@ class ShardHandler(ModelHandler[Shard, Outcome, Model]):  # type: ignore[misc]
     """
 
     def __init__(self, model: Model, work: Work, settings: PredictSettings) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)
+        super().__init__()
         self._model, self._work, self._settings = model, work, settings
         self._code = code_digest(__name__)
+
+    def should_skip_batching(self) -> bool:
+        """True: a shard has batches of its own, which are bounded by bytes too."""
+        return True
 
     def load_model(self) -> Model:
         """The model. It is not loaded yet: at an error here Beam's local processes would hang."""
@@ -105,7 +109,9 @@ def predict_on_runner(
         if workers is None:
             there, pipeline = work, pipeline_here(settings.beam_options)
         else:
-            check_reachable(settings.data, workers)
+            for shard in todo:
+                rows = () if shard.records else work.rows_of(shard)
+                check_reachable([row.location for row in rows], workers)
             place = mounted_uri(Path(work.folder).parent)
             shared = place or stack.enter_context(shared_folder(workers))
             there = dataclasses.replace(work, folder=f"{shared}/plan", output=f"{shared}/output")
@@ -117,7 +123,7 @@ def predict_on_runner(
         with pipeline as graph:
             _ = (
                 graph
-                | "List shards" >> beam.Create(todo)
+                | "List shards" >> beam.Create([[shard] for shard in todo])
                 | "Spread shards" >> beam.Reshuffle()
                 | "Predict" >> RunInference(ShardHandler(model, there, settings))
                 | "Write" >> beam.ParDo(_WriteShard(there, settings))

@@ -154,6 +154,10 @@ def _finish(work: Work, model: Model, settings: PredictSettings) -> dict[str, An
     missing = [shard.number for shard in work.shards if shard.number not in marks]
     if missing:
         raise StepError(f"{len(missing)} shards were not done, the first is {missing[0]}")
+    of_files = [marks[shard.number] for shard in work.shards if not shard.records]
+    accounted = sum(map(_rows_of_mark, of_files)) + sum(work.reasons.values())
+    if accounted != work.rows:
+        raise StepError(f"{accounted:,} of {work.rows:,} rows are accounted for; predict again")
     reasons = Counter(work.reasons)
     for mark in marks.values():
         reasons.update(mark["reasons"])

@@ -42,12 +42,12 @@ def read_records(path: str | Path) -> Iterator[bytes]:
             if len(header) < _HEADER.size:
                 raise StepError(f"{path} is cut short; make the artifact again")
             (length, checksum) = _HEADER.unpack(header)
-            body = file.read(length + _CHECKSUM.size)
+            # Checked first: a length that is damaged may be more than there is memory for.
+            intact = checksum == _masked_crc(header[: _LENGTH.size])
+            body = file.read(length + _CHECKSUM.size) if intact else b""
             record = body[:length]
-            intact = len(body) == length + _CHECKSUM.size
             if (
-                not intact
-                or checksum != _masked_crc(header[: _LENGTH.size])
+                len(body) != length + _CHECKSUM.size
                 or _CHECKSUM.unpack(body[length:])[0] != _masked_crc(record)
             ):
                 raise StepError(f"{path} is damaged or cut short; make the artifact again")

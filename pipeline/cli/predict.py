@@ -13,6 +13,10 @@ from pipeline.cli.options import SetOption
 
 if TYPE_CHECKING:
     from components.predict.predictions import Outcome
+    from components.predict.settings import PredictSettings
+
+VERTEX = "vertex://"
+_BUCKET = "gs://"
 
 
 def predict(
@@ -27,7 +31,7 @@ def predict(
         typer.Argument(metavar="PHOTOGRAPH...", help="Files, folders, globs, tables, examples."),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option("-o", "--out", metavar="DIR", help="Folder to write the predictions to."),
     ] = None,
     as_json: Annotated[
@@ -65,12 +69,33 @@ def predict(
         override(values, given)
     configure_logging()
     checked = validate_settings(PredictSettings, values, "predict")
+    if model_dir.startswith(VERTEX):
+        print(_on_vertex(model_dir, checked, out))
+        return
     if out is not None:
-        predict_step(checked, predictions=out.absolute())
+        predict_step(checked, predictions=Path(out).absolute())
         print(out)
         return
     if not _print(predict_here(checked), as_json):
         raise StepError("none of the photographs can be read")
+
+
+def _on_vertex(destination: str, settings: "PredictSettings", out: str | None) -> str:
+    """Has Vertex predict photographs of buckets; gives the folder of its results."""
+    from components.predict.rows import Listed, Row, list_rows
+    from components.push.targets.vertex.target import VertexTarget
+
+    if out is None or not out.startswith(_BUCKET):
+        raise SettingsError("Vertex writes to a bucket: say which, as in -o gs://bucket/predicted")
+    photographs = []
+    for row in list_rows(settings, Listed()):
+        if not isinstance(row, Row) or not row.location.startswith(_BUCKET):
+            named = row.location if isinstance(row, Row) else "rows that are refused, or examples"
+            raise SettingsError(f"Vertex reads photographs of gs:// buckets alone, not {named}")
+        photographs.append(row.location)
+    if not photographs:
+        raise SettingsError(f"no photograph in {', '.join(settings.data)}")
+    return VertexTarget(destination).predict(photographs, out.rstrip("/"))
 
 
 def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from components.predict.models.model import Facts, Outputs, UnreadableError
-from darkroom.artifacts.manifest import artifact_digest, folder_digest
-from darkroom.artifacts.model import EMBEDDING, LABELS_FILE, SERVING_DEFAULT
+from darkroom.artifacts.manifest import MANIFEST, folder_digest, parse_manifest
+from darkroom.artifacts.model import EMBEDDING, KIND, LABELS_FILE, SERVING_DEFAULT
 from darkroom.artifacts.model_repository import is_complete, is_version_name, serving_version
 from darkroom.artifacts.saved_model import graph_reason, load_saved_model
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.allocator import keep_freed_memory
+from darkroom.storage import files
 from darkroom.storage.folders import read_folder
 
 
@@ -65,12 +66,30 @@ def find_model(location: str, embedding: bool) -> LocalModel:
             )
         folder = version.location
     name = folder.rpartition("/")[2]
-    with read_folder(folder) as local:
-        file = local / LABELS_FILE
-        labels = file.read_text("utf-8").splitlines() if file.is_file() else []
-        digest = artifact_digest(local) or folder_digest(local)
+    labels = (_read(folder, LABELS_FILE) or b"").decode("utf-8").splitlines()
     number = int(name) if is_version_name(name) else None
-    return LocalModel(folder, Facts(tuple(labels), digest, number), embedding)
+    return LocalModel(folder, Facts(tuple(labels), _digest(folder), number), embedding)
+
+
+def _digest(folder: str) -> str:
+    """The digest that the manifest says, or of all files of a model without one."""
+    manifest = _read(folder, MANIFEST)
+    if manifest is not None:
+        digest = parse_manifest(manifest, folder, KIND).get("digest")
+        if isinstance(digest, str):
+            return digest
+    with read_folder(folder) as local:
+        return folder_digest(local)
+
+
+def _read(folder: str, name: str) -> bytes | None:
+    """The content of a file of a model; None where there is none."""
+    location = f"{folder}/{name}"
+    with files.clear_errors(f"cannot read {location}", StepError):
+        if files.size(location) is None:
+            return None
+        with files.opened(location) as file:
+            return file.read()
 
 
 class _Loaded:

@@ -16,7 +16,7 @@ from components.predict import work as work_module
 from components.predict.predict import predict
 from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import write_photographs
-from components.predict.work import Shard
+from components.predict.work import Shard, Work
 from darkroom.artifacts.batch_predictions import read_batch_predictions
 from darkroom.artifacts.rejected import read_rejections
 from darkroom.errors import StepError
@@ -77,6 +77,17 @@ def test_killed_in_the_middle_it_resumes(
     fresh = tmp_path / "fresh"
     predict(PredictSettings.model_validate(settings), model, predictions=fresh)
     assert read_batch_predictions(fresh).manifest["digest"] == found.manifest["digest"]
+
+
+def test_a_row_that_is_lost_is_noticed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = str(write_photographs(tmp_path / "in", 3)[0].parent)
+    lines = Work.rows_of
+    monkeypatch.setattr(Work, "rows_of", lambda work, shard: list(lines(work, shard))[1:])
+    with pytest.raises(StepError, match=r"^2 of 3 rows are accounted for; predict again$"):
+        predict(PredictSettings(data=(data,)), model, predictions=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_disk_that_is_full_is_one_line(

@@ -150,30 +150,18 @@ def test_a_photograph_that_only_the_model_cannot_read_is_rejected_alone(
     assert rejected(found)[1].detail.startswith("the model cannot read it: ")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--runner=DirectRunner"],
-        ["--runner=DirectRunner", "--direct_running_mode=multi_processing"],
-    ],
-    ids=["in memory", "in a process"],
-)
-def test_beams_workers_and_this_process_give_the_same(
-    model: Path, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_printed_is_what_is_written(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work_module, "SHARD_ROWS", 8)
     write_photographs(tmp_path / "in", 20)
     (tmp_path / "in" / "0003.jpg").write_bytes(b"no image")
-    data = str(tmp_path / "in")
-    here = run(tmp_path / "here", model, data)
-    there = run(tmp_path / "there", model, data, beam_options=options)
-    assert len(here.files) == 3
-    assert here.rows == 19
-    assert [file.name for file in there.files] == [file.name for file in here.files]
-    assert there.manifest["digest"] == here.manifest["digest"]
-    printed = validate_settings(PredictSettings, {"data": data, "model": str(model)})
-    tables = [outcome.table for outcome in predict_here(printed) if outcome.table is not None]
-    assert pa.concat_tables(tables).equals(here.table())
+    written = run(tmp_path / "out", model, str(tmp_path / "in"))
+    values = {"data": str(tmp_path / "in"), "model": str(model)}
+    outcomes = list(predict_here(validate_settings(PredictSettings, values)))
+    tables = [outcome.table for outcome in outcomes if outcome.table is not None]
+    assert pa.concat_tables(tables).equals(written.table())
+    assert [each for one in outcomes for each in one.rejections] == rejected(written)
 
 
 def test_the_forms_say_the_same(model: Path, tmp_path: Path) -> None:

@@ -167,6 +167,15 @@ def test_what_may_be_answered_later_is_asked_again(fickle: str, tmp_path: Path) 
     assert Fickle.asked[1] - Fickle.asked[0] >= 1  # as it asked for
 
 
+def test_beams_workers_ask_too(fickle: str, tmp_path: Path) -> None:
+    files = write_photographs(tmp_path / "in", 8)
+    Fickle.behaviours = [429]
+    options = ["--runner=DirectRunner"]
+    found = run(tmp_path / "out", fickle, tmp_path / "in", beam_options=options)
+    assert found.table()["image"].to_pylist() == list(map(str, files))
+    assert (found.model_version, found.model_digest) == (2, "")
+
+
 def test_a_request_that_is_too_large_is_halved(fickle: str, tmp_path: Path) -> None:
     write_photographs(tmp_path / "in", 4)
     Fickle.behaviours = [413, 413]

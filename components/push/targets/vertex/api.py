@@ -15,6 +15,7 @@ from google.api_core.client_options import ClientOptions
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.aiplatform_v1.services.endpoint_service import EndpointServiceClient
+from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
 from google.cloud.aiplatform_v1.services.model_service import ModelServiceClient
 
 from components.push.targets.vertex.destination import Destination
@@ -53,6 +54,11 @@ class Api:
     def endpoints(self) -> Any:
         """google.cloud.aiplatform_v1's EndpointServiceClient."""
         return self.call(lambda: EndpointServiceClient(client_options=self._options))
+
+    @cached_property
+    def jobs(self) -> Any:
+        """google.cloud.aiplatform_v1's JobServiceClient."""
+        return self.call(lambda: JobServiceClient(client_options=self._options))
 
     def call(self, work: Callable[[], Answer]) -> Answer:
         """Does some calls, again and again while the server is busy or away, or others change it.

@@ -95,6 +95,15 @@ class VertexTarget:
         """Copies a version's model from the bucket; see `PushTarget`."""
         self._repository.fetch(version, folder)
 
+    def predict(self, photographs: Sequence[str], out: str) -> str:
+        """Has Vertex predict photographs by the version that serves; see `predict_on_vertex`."""
+        from components.push.targets.vertex.batch_prediction import predict_on_vertex
+
+        current = self.current()
+        if current is None:
+            raise StepError(f"no version serves at {self._destination.text}: push one")
+        return predict_on_vertex(self._api, current, photographs, out)
+
     def promote(self, traffic: int = 100, reason: str = "") -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""
         completes = "promote" if traffic >= 100 else ""
