@@ -56,7 +56,7 @@ def test_a_job_that_fails_is_one_line_and_may_be_begun_again(
     vertex_server: VertexServer, vertex: str, models: list[Model]
 ) -> None:
     target = target_of(vertex)
-    target.publish(models[0], {}, traffic=100)
+    target.publish(models[0], traffic=100)
     vertex_server.jobs.failure = "The service account may not read the bucket."
     with pytest.raises(StepError, match=r"/1 failed: The service account may not read"):
         target.predict(PHOTOGRAPHS, "gs://bucket/failed")
