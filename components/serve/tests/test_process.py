@@ -82,6 +82,7 @@ def test_sigterm_under_load_loses_no_request_that_has_begun(model, tmp_path):
     server = start_server(model, "flowers", tmp_path / "log", *options)
     server.grpc_port = grpc_port
     server.wait_until(server.serving)
+    server.wait_until(lambda: "gRPC" in server.log.read_text())
     done = threading.Event()
     rounds = np.array([20], np.int32)
 
@@ -93,8 +94,10 @@ def test_sigterm_under_load_loses_no_request_that_has_begun(model, tmp_path):
         )
         answer.raise_for_status()
 
+    message = request("flowers", "busy", rounds=rounds)
+
     def ask_grpc() -> None:
-        assert arrays(predict(server, request("flowers", "busy", rounds=rounds)))["total"] == [64]
+        assert arrays(predict(server, message))["total"] == [64]
 
     def load(ask: Any) -> list[tuple[float, str]]:
         """When each request began, and what was wrong with it; up to the first that fails."""
@@ -114,7 +117,7 @@ def test_sigterm_under_load_loses_no_request_that_has_begun(model, tmp_path):
             time.sleep(2)
             server.process.terminate()
             ended = time.monotonic()
-            assert server.process.wait(10) == 0
+            assert server.process.wait(30) == 0
         finally:
             done.set()
             server.process.kill()

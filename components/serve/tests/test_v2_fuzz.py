@@ -86,7 +86,8 @@ def infer_requests(draw: Any) -> Any:
         del message.inputs[:]
         message.inputs.extend(draw(st.lists(tensors(), max_size=2)))
         message.raw_input_contents.extend(draw(st.lists(raw, max_size=2)))
-    for name in draw(st.lists(st.one_of(st.just("label"), st.text(max_size=5)), max_size=2)):
+    other = st.text(max_size=5) if kind == "any" else st.just("probabilities")
+    for name in draw(st.lists(st.one_of(st.just("label"), other), max_size=2, unique=True)):
         message.outputs.add(name=name, parameters=draw(parameters))
     for key, value in draw(parameters).items():
         message.parameters[key].CopyFrom(value)
