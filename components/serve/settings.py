@@ -83,8 +83,8 @@ class ServeSettings(Settings):
     """Instances of a request, at most; else 413."""
 
     max_requests: int = pydantic.Field(default=32, ge=1)
-    """Requests that are read, wait and are answered at a time; else 429. More make each wait longer,
-    and none be answered sooner: as many as keep the processors or the GPU busy."""
+    """Requests that are read, wait and are answered at a time; else 429. As many as keep the
+    processors or the GPU busy: with more, each waits longer, and none is answered sooner."""
 
     body_seconds: float = pydantic.Field(default=10.0, gt=0)
     """Seconds in which a request's headers, and then its body, must have come; else 408. So long a

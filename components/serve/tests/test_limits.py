@@ -227,10 +227,10 @@ def test_kserves_own_client_sends_images_over_rest(server: Server) -> None:
         assert server.client.post(url, content=body, headers=headers).status_code == 400
 
 
-@pytest.mark.parametrize("verb", ["classify", "regress", "explain"])
+@pytest.mark.parametrize("verb", ["classify", "regress"])
 def test_other_verbs_are_answered_in_tf_servings_form(server: Server, verb: str) -> None:
     response = server.client.post(f"/v1/models/{server.name}:{verb}", json={"examples": []})
-    refused(response, 400, "for predict, not for classify, regress or explain")
+    refused(response, 400, "for predict, not for classify or regress")
     refused(server.client.get("/v1/nothing"), 404, "Not Found")
 
 
