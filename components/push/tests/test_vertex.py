@@ -10,6 +10,7 @@ from components.push.settings import PushSettings
 from components.push.targets import target_for
 from components.push.targets.vertex.target import VertexTarget
 from components.push.tests.conftest import Candidate, save_model
+from components.push.tests.racing_targets import ROUNDS, race
 from components.push.tests.vertex_operations import NUMBERED
 from components.push.tests.vertex_server import VertexServer
 from darkroom.artifacts.manifest import folder_digest
@@ -217,3 +218,13 @@ def test_through_the_step(
     assert current is not None
     target.fetch(current, tmp_path / "fetched")
     assert folder_digest(tmp_path / "fetched") == folder_digest(candidate.model)
+
+
+def test_pushes_at_once_are_each_whole_or_refused(
+    vertex_server: VertexServer, vertex: str, models: list[Model]
+) -> None:
+    for _ in range(ROUNDS):
+        race(vertex, models)
+        current = target_for(vertex).current()
+        assert current is not None
+        assert vertex_server.registry.version_at("default").version_id == str(current.number)

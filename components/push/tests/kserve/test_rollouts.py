@@ -16,6 +16,7 @@ from components.push.targets.target import PushTarget
 from components.push.tests.kserve.cluster import FakeCluster
 from components.push.tests.kserve.controller import number_of
 from components.push.tests.kserve.schema import validator
+from components.push.tests.racing_targets import ROUNDS, race
 from darkroom.artifacts.model import Model
 from darkroom.artifacts.model_repository import listed
 from darkroom.errors import StepError
@@ -274,3 +275,16 @@ def test_the_serve_images_runtime_is_by_the_schema() -> None:
     document["spec"]["container"] = []
     with pytest.raises(jsonschema.ValidationError, match="'container' was unexpected"):
         check(document)
+
+
+@pytest.mark.parametrize("mode", ["Knative"])
+def test_pushes_at_once_are_each_whole_or_refused(
+    target: PushTarget, cluster: FakeCluster, storage: str, models: Callable[[int], Model]
+) -> None:
+    place = f"kserve://vision/flowers?storage={storage}&timeout=20"
+    for number in range(0, 3 * ROUNDS, 3):
+        race(place, [models(number + each) for each in range(3)])
+        current = target.current()
+        assert current is not None
+        assert number_of(cluster.predictor["model"]["storageUri"]) == current.number
+        cluster.restart_pods()
