@@ -124,7 +124,11 @@ def begin(folder: Path, settings: PredictSettings, facts: Facts) -> tuple[Work, 
     shutil.rmtree(folder, ignore_errors=True)
     for name in (_PLAN_FOLDER, _OUTPUT):
         (folder / name).mkdir(parents=True)
-    return _work(folder, _planned(folder / _PLAN_FOLDER, settings, key)), False
+    try:
+        return _work(folder, _planned(folder / _PLAN_FOLDER, settings, key)), False
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _planned(folder: Path, settings: PredictSettings, key: str) -> dict[str, Any]:

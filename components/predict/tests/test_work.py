@@ -98,6 +98,7 @@ def test_what_is_wrong_is_one_line(
     with pytest.raises((SettingsError, StepError), match=message) as raised:
         plan(tmp_path, str(tmp_path / data), **settings)
     assert "\n" not in str(raised.value)
+    assert not (tmp_path / "work").exists()
 
 
 def test_work_that_was_begun_is_taken_up_unless_it_differs(
