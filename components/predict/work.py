@@ -21,8 +21,10 @@ from darkroom.errors import SettingsError
 from darkroom.storage.atomic import atomic_file, write_json
 from darkroom.storage.files import list_files, read_bytes, read_from, written_to
 
-SHARD_ROWS = 1024
-"""Rows a shard, which is what a killed process does again at most."""
+SHARD_ROWS = 256
+"""Rows of the first shards, which is what a killed process does again at most."""
+_SHARDS_OF_A_SIZE, _MOST_DOUBLINGS = 128, 5
+"""After so many shards they are twice as large, so often: there are never too many files."""
 _PLAN_FOLDER, _OUTPUT = "plan", "output"
 _PLAN = "plan.json"
 _ROWS, _REFUSED, _MARK = "rows", "refused", "mark"
@@ -145,7 +147,7 @@ def _planned(folder: Path, settings: PredictSettings, key: str) -> dict[str, Any
             refused.append(found)
             continue
         held.append(found)
-        if len(held) == SHARD_ROWS:
+        if len(held) == SHARD_ROWS << min(files // _SHARDS_OF_A_SIZE, _MOST_DOUBLINGS):
             _write_rows(folder / f"{files:05d}", held)
             files, held = files + 1, []
     if held:

@@ -118,3 +118,14 @@ def test_work_that_was_begun_is_taken_up_unless_it_differs(
     assert [each.reason for each in again.refused()] == [Reason.CORRUPT]
     for settings in ({"embedding": True}, {"format": "csv"}):
         assert plan(tmp_path, data, **settings).done() == {}
+
+
+def test_shards_of_many_rows_are_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_module, "SHARD_ROWS", 1)
+    monkeypatch.setattr(work_module, "_SHARDS_OF_A_SIZE", 3)
+    monkeypatch.setattr(work_module, "_MOST_DOUBLINGS", 2)
+    (tmp_path / "t.csv").write_text("".join(["image\n", *(f"{n}.jpg\n" for n in range(24))]))
+    work = plan(tmp_path, str(tmp_path / "t.csv"))
+    sizes = [len(list(work.rows_of(shard))) for shard in work.shards]
+    assert sizes == [1, 1, 1, 2, 2, 2, 4, 4, 4, 3]
+    assert [row.image for row in rows(work)] == [f"{n}.jpg" for n in range(24)]
