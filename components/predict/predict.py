@@ -49,10 +49,7 @@ def predict(
         SettingsError: There is no photograph, no model, or no such column.
         StepError: The model does not answer, or a file cannot be written.
     """
-    if (predictions / MANIFEST).is_file() and not settings.overwrite:
-        raise SettingsError(
-            f"{predictions} holds predictions already: name another folder, or say --overwrite"
-        )
+    _check_output(predictions, settings.overwrite)
     beam_options = with_staging_location(predictions, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     asked = _model(settings, model, pushed)
@@ -106,6 +103,20 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
             yield Outcome(None, listing)
         for shard in work.shards:
             yield predict_shard(shard, work, asked, settings, pace.add)
+
+
+def _check_output(predictions: Path, overwrite: bool) -> None:
+    """Checks that nothing is there but an empty folder, or predictions that may be replaced."""
+    if not predictions.exists() or (predictions.is_dir() and not any(predictions.iterdir())):
+        return
+    try:
+        read_manifest(predictions, KIND)
+    except StepError as error:
+        raise SettingsError(f"name another folder: {error}") from None
+    if not overwrite:
+        raise SettingsError(
+            f"{predictions} holds predictions already: name another folder, or say --overwrite"
+        )
 
 
 def _model(

@@ -46,10 +46,9 @@ def read_records(path: str | Path) -> Iterator[bytes]:
             intact = checksum == _masked_crc(header[: _LENGTH.size])
             body = file.read(length + _CHECKSUM.size) if intact else b""
             record = body[:length]
-            if (
-                len(body) != length + _CHECKSUM.size
-                or _CHECKSUM.unpack(body[length:])[0] != _masked_crc(record)
-            ):
+            if len(body) != length + _CHECKSUM.size or _CHECKSUM.unpack(body[length:])[
+                0
+            ] != _masked_crc(record):
                 raise StepError(f"{path} is damaged or cut short; make the artifact again")
             yield record
 
