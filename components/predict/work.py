@@ -3,7 +3,9 @@
 The folders outlive a killed process: a shard whose mark is there is whole, and is not done again.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import glob
 import hashlib
 import json
@@ -17,7 +19,7 @@ from components.predict.models.model import Facts
 from components.predict.rows import Listed, Records, Row, list_rows
 from components.predict.settings import PredictSettings
 from darkroom.artifacts.rejected import Rejection, read_rejections, write_rejections
-from darkroom.errors import SettingsError
+from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import atomic_file, write_json
 from darkroom.storage.files import list_files, read_bytes, read_from, written_to
 
@@ -100,6 +102,28 @@ class Work:
                     write_rejections(temporary, rejections)
         with written_to(self.folder) as local:
             write_json(local / shard.file(_MARK, "json"), mark)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keeps other processes of this machine from the work in a folder; one that is killed does not.
+
+    Raises:
+        StepError: Another is at it.
+    """
+    lock = folder.with_name(f"{folder.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StepError(f"another process is at the work in {folder}: wait for it") from None
+        except OSError:
+            pass  # mounted buckets have no locks
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def begin(folder: Path, settings: PredictSettings, facts: Facts) -> tuple[Work, bool]:

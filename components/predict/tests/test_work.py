@@ -9,7 +9,7 @@ from components.predict import work as work_module
 from components.predict.models.model import Facts
 from components.predict.rows import Row
 from components.predict.settings import PredictSettings
-from components.predict.work import Work, begin
+from components.predict.work import Work, begin, claimed
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
@@ -129,3 +129,17 @@ def test_shards_of_many_rows_are_larger(tmp_path: Path, monkeypatch: pytest.Monk
     sizes = [len(list(work.rows_of(shard))) for shard in work.shards]
     assert sizes == [1, 1, 1, 2, 2, 2, 4, 4, 4, 3]
     assert [row.image for row in rows(work)] == [f"{n}.jpg" for n in range(24)]
+
+
+def test_two_processes_are_not_at_the_same_work(tmp_path: Path) -> None:
+    with claimed(tmp_path / "work"):
+        with (
+            pytest.raises(StepError, match=r"^another process is at the work in .*work: wait"),
+            claimed(tmp_path / "work"),
+        ):
+            pass
+        with claimed(tmp_path / "other"):
+            pass
+    with claimed(tmp_path / "work"):
+        pass
+    assert not list(tmp_path.iterdir())
