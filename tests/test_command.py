@@ -29,7 +29,9 @@ def test_help_and_settings_errors_import_nothing_heavy() -> None:
     assert result.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("verb", ["run", "tune", "compile", "labels", "serve", "rollback"])
+@pytest.mark.parametrize(
+    "verb", ["run", "tune", "compile", "labels", "serve", "predict", "rollback"]
+)
 def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> None:
     finished = command(verb, "--help")
     assert finished.code == 0

@@ -34,15 +34,15 @@ def test_photographs_from_the_command(command: Command, tmp_path: Path) -> None:
     assert [line.split()[2] for line in lines] == [str(files[0]), str(files[2])]
     refusal = f"not_an_image: {files[1]}: no image format has these bytes"
     assert refusal in shown.error.splitlines()
-    printed = command("predict", served, *files[::2], "--json", "--set", "embedding=true")
-    rows = [json.loads(line) for line in printed.output.splitlines()]
-    assert [row["image"] for row in rows] == [str(files[0]), str(files[2])]
-    assert [f"{row['probability']:.3f}" for row in rows] == [line.split()[1] for line in lines]
-    assert {len(row["embedding"]) for row in rows} == {48}
-    written = command("predict", served, tmp_path / "in", "-o", tmp_path / "out")
+    embedded = ("--json", "--set", "embedding=true")
+    written = command("predict", served, tmp_path / "in", *embedded, "-o", tmp_path / "out")
     assert written.output == f"{tmp_path / 'out'}\n"
     predictions = read_batch_predictions(tmp_path / "out")
     assert (predictions.rows, predictions.model_version) == (2, 2)
+    rows = [json.loads(line) for line in predictions.files[0].read_text().splitlines()]
+    assert [row["image"] for row in rows] == [str(files[0]), str(files[2])]
+    assert [f"{row['probability']:.3f}" for row in rows] == [line.split()[1] for line in lines]
+    assert {len(row["embedding"]) for row in rows} == {48}
 
 
 def test_what_is_wrong_is_said_before_anything_loads(command: Command, tmp_path: Path) -> None:
@@ -51,6 +51,8 @@ def test_what_is_wrong_is_said_before_anything_loads(command: Command, tmp_path:
         (["none", "a.jpg", "--parquet"], 2, "say where to write: -o DIR"),
         (["none", "a.jpg", "--parquet", "--json"], 2, "give one of them"),
         (["none", "a.jpg", "--set", "embeding=true"], 2, "did you mean 'embedding'?"),
+        (["none", "a.jpg", "-o", "gs://b/out"], 2, "name a folder of this machine"),
+        (["vertex://p/europe-west4/n?storage=gs://b/s", "a.jpg"], 2, "Vertex writes to a bucket"),
     ):
         finished = command("predict", *arguments)
         assert finished.code == code

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.predict.models.model import Model
 from components.predict.settings import PredictSettings
-from components.predict.work import Shard, Work, begin
+from components.predict.work import Shard, Work, begin, claimed
 from darkroom.artifacts.batch_predictions import KIND
 from darkroom.artifacts.manifest import MANIFEST, read_manifest, write_manifest
 from darkroom.artifacts.rejected import REJECTED_FILE, write_rejections
@@ -49,37 +49,43 @@ def predict(
         SettingsError: There is no photograph, no model, or no such column.
         StepError: The model does not answer, or a file cannot be written.
     """
-    if (predictions / MANIFEST).is_file() and not settings.overwrite:
-        raise SettingsError(
-            f"{predictions} holds predictions already: name another folder, or say --overwrite"
-        )
+    _check_output(predictions, settings.overwrite)
     beam_options = with_staging_location(predictions, settings.beam_options)
     settings = settings.model_copy(update={"beam_options": beam_options})
     asked = _model(settings, model, pushed)
     unfinished = predictions.with_name(f".unfinished-{predictions.name}")
     try:
-        work, is_resumed = begin(unfinished, settings, asked.facts)
-        done = work.done()
-        if is_resumed:
-            _log.info("resumed: %d of %d shards are done", len(done), len(work.shards))
-            remove_temporary(unfinished)
-        _check(asked)
-        todo = [shard for shard in work.shards if shard.number not in done]
-        if settings.beam_options and todo:
-            from components.predict.on_runner import predict_on_runner
-
-            predict_on_runner(todo, work, asked, settings)
-        else:
-            already = sum(map(_rows_of_mark, done.values()))
-            _in_this_process(todo, work, asked, settings, already)
-        content = _finish(work, asked, settings)
-        if predictions.exists():
-            shutil.rmtree(predictions)
-        move_folder(Path(work.output), predictions, (MANIFEST,))
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with claimed(unfinished):
+            content = _predict(settings, asked, predictions, unfinished)
     except OSError as error:
         raise StepError(f"cannot write {predictions}: {os_reason(error)}") from error
     return {"counts": content["counts"], "rejected": content["rejected"]}
+
+
+def _predict(
+    settings: PredictSettings, asked: Model, predictions: Path, unfinished: Path
+) -> dict[str, Any]:
+    """Does what is left of the work; gives the manifest's content."""
+    work, is_resumed = begin(unfinished, settings, asked.facts)
+    done = work.done()
+    if is_resumed:
+        _log.info("resumed: %d of %d shards are done", len(done), len(work.shards))
+        remove_temporary(unfinished)
+    _check(asked)
+    todo = [shard for shard in work.shards if shard.number not in done]
+    if settings.beam_options and todo:
+        from components.predict.on_runner import predict_on_runner
+
+        predict_on_runner(todo, work, asked, settings)
+    else:
+        already = sum(map(_rows_of_mark, done.values()))
+        _in_this_process(todo, work, asked, settings, already)
+    content = _finish(work, asked, settings)
+    if predictions.exists():
+        shutil.rmtree(predictions)
+    move_folder(Path(work.output), predictions, (MANIFEST,))
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return content
 
 
 def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
@@ -106,6 +112,20 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
             yield Outcome(None, listing)
         for shard in work.shards:
             yield predict_shard(shard, work, asked, settings, pace.add)
+
+
+def _check_output(predictions: Path, overwrite: bool) -> None:
+    """Checks that nothing is there but an empty folder, or predictions that may be replaced."""
+    if not predictions.exists() or (predictions.is_dir() and not any(predictions.iterdir())):
+        return
+    try:
+        read_manifest(predictions, KIND)
+    except StepError as error:
+        raise SettingsError(f"name another folder: {error}") from None
+    if not overwrite:
+        raise SettingsError(
+            f"{predictions} holds predictions already: name another folder, or say --overwrite"
+        )
 
 
 def _model(

@@ -3,7 +3,9 @@
 The folders outlive a killed process: a shard whose mark is there is whole, and is not done again.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import glob
 import hashlib
 import json
@@ -17,12 +19,14 @@ from components.predict.models.model import Facts
 from components.predict.rows import Listed, Records, Row, list_rows
 from components.predict.settings import PredictSettings
 from darkroom.artifacts.rejected import Rejection, read_rejections, write_rejections
-from darkroom.errors import SettingsError
+from darkroom.errors import SettingsError, StepError
 from darkroom.storage.atomic import atomic_file, write_json
 from darkroom.storage.files import list_files, read_bytes, read_from, written_to
 
-SHARD_ROWS = 1024
-"""Rows a shard, which is what a killed process does again at most."""
+SHARD_ROWS = 256
+"""Rows of the first shards, which is what a killed process does again at most."""
+_SHARDS_OF_A_SIZE, _MOST_DOUBLINGS = 128, 5
+"""After so many shards they are twice as large, so often: there are never too many files."""
 _PLAN_FOLDER, _OUTPUT = "plan", "output"
 _PLAN = "plan.json"
 _ROWS, _REFUSED, _MARK = "rows", "refused", "mark"
@@ -100,6 +104,28 @@ class Work:
             write_json(local / shard.file(_MARK, "json"), mark)
 
 
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keeps other processes of this machine from the work in a folder; one that is killed does not.
+
+    Raises:
+        StepError: Another is at it.
+    """
+    lock = folder.with_name(f"{folder.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StepError(f"another process is at the work in {folder}: wait for it") from None
+        except OSError:
+            pass  # mounted buckets have no locks
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def begin(folder: Path, settings: PredictSettings, facts: Facts) -> tuple[Work, bool]:
     """Plans the work, or takes up that which another process began with the same.
 
@@ -124,7 +150,11 @@ def begin(folder: Path, settings: PredictSettings, facts: Facts) -> tuple[Work, 
     shutil.rmtree(folder, ignore_errors=True)
     for name in (_PLAN_FOLDER, _OUTPUT):
         (folder / name).mkdir(parents=True)
-    return _work(folder, _planned(folder / _PLAN_FOLDER, settings, key)), False
+    try:
+        return _work(folder, _planned(folder / _PLAN_FOLDER, settings, key)), False
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _planned(folder: Path, settings: PredictSettings, key: str) -> dict[str, Any]:
@@ -141,7 +171,7 @@ def _planned(folder: Path, settings: PredictSettings, key: str) -> dict[str, Any
             refused.append(found)
             continue
         held.append(found)
-        if len(held) == SHARD_ROWS:
+        if len(held) == SHARD_ROWS << min(files // _SHARDS_OF_A_SIZE, _MOST_DOUBLINGS):
             _write_rows(folder / f"{files:05d}", held)
             files, held = files + 1, []
     if held:

@@ -57,6 +57,7 @@ def predict(
     from components.predict.predict import predict_here
     from components.predict.settings import PredictSettings
     from darkroom.settings import validate_settings
+    from darkroom.storage.paths import is_uri
     from pipeline.config import override
 
     if as_json and as_parquet:
@@ -72,6 +73,8 @@ def predict(
     if model_dir.startswith(VERTEX):
         print(_on_vertex(model_dir, checked, out))
         return
+    if out is not None and is_uri(out):
+        raise SettingsError(f"-o {out}: name a folder of this machine")
     if out is not None:
         predict_step(checked, predictions=Path(out).absolute())
         print(out)

@@ -269,6 +269,20 @@ def test_predictions_that_exist_are_kept_unless_told_otherwise(model: Path, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_something_else_is_left_alone(
+    model: Path, tmp_path: Path, overwrite: bool
+) -> None:
+    (file,) = write_photographs(tmp_path / "in", 1)
+    for place in (tmp_path / "in", model):
+        before = sorted(place.iterdir())
+        with pytest.raises(SettingsError, match=r"^name another folder: .*"):
+            run(place, model, str(file), overwrite=overwrite)
+        assert sorted(place.iterdir()) == before
+    (tmp_path / "empty").mkdir()
+    assert run(tmp_path / "empty", model, str(file)).rows == 1
+
+
 def test_one_model_a_process(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 

@@ -9,7 +9,7 @@ from components.predict import work as work_module
 from components.predict.models.model import Facts
 from components.predict.rows import Row
 from components.predict.settings import PredictSettings
-from components.predict.work import Work, begin
+from components.predict.work import Work, begin, claimed
 from darkroom.artifacts.rejected import Reason, Rejection
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import validate_settings
@@ -98,6 +98,7 @@ def test_what_is_wrong_is_one_line(
     with pytest.raises((SettingsError, StepError), match=message) as raised:
         plan(tmp_path, str(tmp_path / data), **settings)
     assert "\n" not in str(raised.value)
+    assert not (tmp_path / "work").exists()
 
 
 def test_work_that_was_begun_is_taken_up_unless_it_differs(
@@ -117,3 +118,28 @@ def test_work_that_was_begun_is_taken_up_unless_it_differs(
     assert [each.reason for each in again.refused()] == [Reason.CORRUPT]
     for settings in ({"embedding": True}, {"format": "csv"}):
         assert plan(tmp_path, data, **settings).done() == {}
+
+
+def test_shards_of_many_rows_are_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_module, "SHARD_ROWS", 1)
+    monkeypatch.setattr(work_module, "_SHARDS_OF_A_SIZE", 3)
+    monkeypatch.setattr(work_module, "_MOST_DOUBLINGS", 2)
+    (tmp_path / "t.csv").write_text("".join(["image\n", *(f"{n}.jpg\n" for n in range(24))]))
+    work = plan(tmp_path, str(tmp_path / "t.csv"))
+    sizes = [len(list(work.rows_of(shard))) for shard in work.shards]
+    assert sizes == [1, 1, 1, 2, 2, 2, 4, 4, 4, 3]
+    assert [row.image for row in rows(work)] == [f"{n}.jpg" for n in range(24)]
+
+
+def test_two_processes_are_not_at_the_same_work(tmp_path: Path) -> None:
+    with claimed(tmp_path / "work"):
+        with (
+            pytest.raises(StepError, match=r"^another process is at the work in .*work: wait"),
+            claimed(tmp_path / "work"),
+        ):
+            pass
+        with claimed(tmp_path / "other"):
+            pass
+    with claimed(tmp_path / "work"):
+        pass
+    assert not list(tmp_path.iterdir())
