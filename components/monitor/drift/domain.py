@@ -1,0 +1,93 @@
+"""Whether a classifier can tell a window's embeddings from the reference's.
+
+The classifier is fitted on what came before, and judged on the next window, which it has not seen,
+beside photographs of the reference that it has not seen either: so its ranks may be bet on
+(Shekhar and Ramdas, Nonparametric two-sample testing by betting, IEEE Transactions on Information
+Theory 2024; Pandeva et al., E-valuating classifier two-sample tests, TMLR 2024). A change shows in
+the second window that has it.
+
+    window 1: fit on half of the reference and window 1
+    window 2: rank window 2 among the other half; bet; fit on half of the reference and windows 1, 2
+
+The range for the ranks is `rank_range` of the other half at `reference_error(..., look=window)`, as
+each classifier measures that half anew; only its upper end is bet against.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from components.monitor.drift.ranks import ranks
+
+Floats = npt.NDArray[np.float64]
+_STRENGTH = 0.01
+"""C of the regression: some hundred photographs of some hundred dimensions."""
+_FOLDS = 5
+
+
+def fit_direction(recent: npt.ArrayLike, reference: npt.ArrayLike) -> Floats:
+    """The direction in which recent photographs differ most from the reference, float64 [D].
+
+    The weights of scikit-learn's logistic regression on standardized embeddings, with both sides
+    of equal weight. It can be kept as JSON.
+
+    Args:
+        recent: Embeddings of the windows before, a bounded sample, [N, D].
+        reference: Embeddings of the part of the reference that is fitted on, [M, D].
+
+    >>> generator = np.random.default_rng(0)
+    >>> recent, reference = generator.normal(size=(2, 200, 3))
+    >>> direction = fit_direction(recent + [0, 2, 0], reference)
+    >>> int(np.abs(direction).argmax()), bool(direction[1] > 0)
+    (1, True)
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    new, old = np.asarray(recent, np.float64), np.asarray(reference, np.float64)
+    scaler = StandardScaler().fit(old)
+    x = scaler.transform(np.concatenate([new, old]))
+    is_new = np.repeat([1, 0], [len(new), len(old)])
+    model = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=200).fit(x, is_new)
+    found: Floats = model.coef_[0] / scaler.scale_
+    return found
+
+
+def ranks_along(direction: npt.ArrayLike, window: npt.ArrayLike, held_out: npt.ArrayLike) -> Floats:
+    """The ranks of a window along a direction, float64 [N].
+
+    Their mean is the area under the classifier's ROC curve, 0.5 if nothing has changed.
+
+    Args:
+        direction: As `fit_direction` found it before this window, [D].
+        window: Embeddings, [N, D].
+        held_out: Embeddings of the reference that nothing was fitted on, [M, D].
+    """
+    weights = np.asarray(direction, np.float64)
+    return ranks(np.asarray(window) @ weights, np.asarray(held_out) @ weights)
+
+
+def separability(window: npt.ArrayLike, reference: npt.ArrayLike, seed: int = 0) -> float:
+    """How well a classifier tells this very window from the reference: an area under a ROC curve.
+
+    Of a regression as in `fit_direction`, in 5-fold cross-validation. A figure for people, of one
+    window alone: 0.5 is by chance, 1 fully.
+
+    Args:
+        window: Embeddings, [N, D], N of at least 5.
+        reference: Embeddings, [M, D], M of at least 5.
+        seed: Of the folds.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x = np.concatenate([np.asarray(window), np.asarray(reference)]).astype(np.float64)
+    is_new = np.repeat([1, 0], [len(np.asarray(window)), len(np.asarray(reference))])
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=200)
+    )
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    scores = cross_val_predict(model, x, is_new, cv=folds, method="decision_function")
+    return float(roc_auc_score(is_new, scores))
