@@ -16,7 +16,7 @@ each classifier measures that half anew; only its upper end is bet against.
 import numpy as np
 import numpy.typing as npt
 
-from components.monitor.drift.ranks import ranks
+from components.monitor.drift.ranks import Sample
 
 Floats = npt.NDArray[np.float64]
 _STRENGTH = 0.01
@@ -63,7 +63,7 @@ def ranks_along(direction: npt.ArrayLike, window: npt.ArrayLike, held_out: npt.A
         held_out: Embeddings of the reference that nothing was fitted on, [M, D].
     """
     weights = np.asarray(direction, np.float64)
-    return ranks(np.asarray(window) @ weights, np.asarray(held_out) @ weights)
+    return Sample(np.asarray(held_out) @ weights).ranks(np.asarray(window) @ weights)
 
 
 def separability(window: npt.ArrayLike, reference: npt.ArrayLike, seed: int = 0) -> float:

@@ -1,45 +1,81 @@
 """The ranks of photographs among those of a reference: one scale for any measure.
 
-The rank of a photograph's brightness is the share of the reference that is darker. Its mean is a
-half if nothing changes, and otherwise the probability that a new photograph is brighter than one of
-the reference (the statistic of Mann and Whitney): it needs no unit, and no bound for sharpness.
+The rank of a photograph's brightness is the share of the reference that is darker, equal ones
+counted half. Its mean is a half if nothing changes, and otherwise the probability that a new
+photograph is brighter than one of the reference (the statistic of Mann and Whitney): it needs no
+unit, and no bound for sharpness.
 """
+
+import dataclasses
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 
-def ranks(values: npt.ArrayLike, reference: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The ranks of values among those of a reference, float64 [N], from 0 to 1.
 
-    Args:
-        values: [N].
-        reference: [M]; at least one. Equal values count half.
+class Distribution(Protocol):
+    """How a measure is distributed in the reference."""
 
-    >>> ranks([1, 2, 9], [1, 2, 3, 4]).tolist()
+    @property
+    def count(self) -> int:
+        """Photographs of the reference."""
+
+    def ranks(self, values: npt.ArrayLike) -> Floats:
+        """The ranks of values [N], float64 [N] from 0 to 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A measure of each photograph of the reference.
+
+    Attributes:
+        values: [M], at least one.
+
+    >>> Sample([1, 2, 3, 4]).ranks([1, 2, 9]).tolist()
     [0.125, 0.375, 1.0]
     """
-    ordered = np.sort(np.asarray(reference))
-    below = np.searchsorted(ordered, values, "left")
-    not_above = np.searchsorted(ordered, values, "right")
-    found: npt.NDArray[np.float64] = (below + not_above) / (2 * len(ordered))
-    return found
+
+    values: npt.ArrayLike
+
+    @property
+    def count(self) -> int:
+        """Photographs of the reference, M."""
+        return len(np.asarray(self.values))
+
+    def ranks(self, values: npt.ArrayLike) -> Floats:
+        """The ranks of values [N], float64 [N] from 0 to 1."""
+        ordered = np.sort(np.asarray(self.values))
+        below = np.searchsorted(ordered, values, "left")
+        not_above = np.searchsorted(ordered, values, "right")
+        found: Floats = (below + not_above) / (2 * len(ordered))
+        return found
 
 
-def ranks_in_histogram(
-    values: npt.ArrayLike, edges: npt.ArrayLike, counts: npt.ArrayLike
-) -> npt.NDArray[np.float64]:
-    """The ranks of values by a histogram, as ingest's statistics keep them: float64 [N].
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """A measure of the reference in bins, as ingest's statistics keep it.
 
-    Args:
-        values: [N].
+    Attributes:
         edges: Inner edges of the bins, ascending, [B - 1].
-        counts: Photographs of the reference in each bin, [B]. A bin's values share a rank.
+        counts: Photographs in each bin, [B], at least one in all. Those of a bin share a rank.
 
-    >>> ranks_in_histogram([40, 200], edges=[100], counts=[30, 10]).tolist()
+    >>> Histogram(edges=[100], counts=[30, 10]).ranks([40, 200]).tolist()
     [0.375, 0.875]
     """
-    held = np.asarray(counts, np.float64)
-    middles = (np.cumsum(held) - held / 2) / held.sum()
-    found: npt.NDArray[np.float64] = middles[np.searchsorted(edges, values, "right")]
-    return found
+
+    edges: npt.ArrayLike
+    counts: npt.ArrayLike
+
+    @property
+    def count(self) -> int:
+        """Photographs of the reference."""
+        return int(np.sum(self.counts))
+
+    def ranks(self, values: npt.ArrayLike) -> Floats:
+        """The ranks of values [N], float64 [N] from 0 to 1."""
+        held = np.asarray(self.counts, np.float64)
+        middles = (np.cumsum(held) - held / 2) / held.sum()
+        found: Floats = middles[np.searchsorted(self.edges, values, "right")]
+        return found

@@ -135,8 +135,9 @@ def doubts(
     unseen = float((cells[_cell(np.asarray(confidences, np.float64))] < _FEW).mean())
     if unseen > _UNSEEN:
         found.append(
-            f"{unseen:.0%} of the photographs have a confidence of which the valid split has too few"
-            .replace("%", " %")
+            f"{unseen:.0%} of the photographs have a confidence of which the valid split has too few".replace(
+                "%", " %"
+            )
         )
     if far is not None and far > _FAR:
         found.append(f"{100 * far:.0f} % of the photographs are unlike all of the reference")

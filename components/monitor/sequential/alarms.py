@@ -70,9 +70,7 @@ def alarmed(
     """
     weighted = {test: shares[test] * e_value for test, e_value in e_values.items()}
     ordered = sorted(weighted, key=lambda test: -weighted[test])
-    passed = [
-        place for place, test in enumerate(ordered, 1) if place * weighted[test] >= 2 / rate
-    ]
+    passed = [place for place, test in enumerate(ordered, 1) if place * weighted[test] >= 2 / rate]
     return ordered[: max(passed, default=0)]
 
 

@@ -80,8 +80,8 @@ def add_window(
     Args:
         evidence: That of the windows before.
         values: Of the window's photographs, from 0 to 1, [N]; none leave the evidence as it is.
-        allowed: Where their mean may lie. It may differ from window to window, as long as it
-            follows from what was known before this one.
+        allowed: Where their mean may lie; anywhere leaves the evidence as it is. It may differ from
+            window to window, as long as it follows from what was known before this one.
         counts: How often each value came, [N]; once each if left out.
 
     Raises:
@@ -99,12 +99,10 @@ def add_window(
     n = np.ones_like(x) if counts is None else np.asarray(counts, np.float64)
     if not ((x >= 0) & (x <= 1)).all():
         raise ValueError("values of a bounded mean must be from 0 to 1")
-    if not n.sum():
+    sides = (allowed.high < 1) + (allowed.low > 0)
+    if not n.sum() or not sides:
         return evidence
     window = evidence.windows + 1
-    sides = (allowed.high < 1) + (allowed.low > 0)
-    if not sides:
-        raise ValueError("a mean that may lie anywhere cannot be tested")
     # 1 / (1 * 2) + 1 / (2 * 3) + ... is 1: 1 / (window + 1) of the cash is left.
     fresh = -math.log(window * (window + 1) * sides * len(FRACTIONS))
     up = list(log_growth(x, n, allowed.high))
