@@ -1,22 +1,9 @@
-"""What answers say of themselves, as values to be tested: labels, confidence, entropy."""
+"""What answers say of themselves, as values to be cut: confidence and entropy."""
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-
-
-def label_counts(probabilities: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """How many photographs each label was given to, int64 [K].
-
-    Args:
-        probabilities: Of one label an image, [N, K].
-
-    >>> label_counts([[0.7, 0.3], [0.6, 0.4], [0.1, 0.9]]).tolist()
-    [2, 1]
-    """
-    given = np.asarray(probabilities)
-    return np.bincount(given.argmax(axis=1), minlength=given.shape[1])
 
 
 def confidences(probabilities: npt.ArrayLike) -> Floats:

@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from components.monitor.sequential.starts import start_weight
 
-class Counted(NamedTuple):
+
+class CountDifference(NamedTuple):
     """Counts of a window beside those of the reference.
 
     Attributes:
@@ -30,7 +32,7 @@ class Counted(NamedTuple):
     p_value: float
 
 
-class Compared(NamedTuple):
+class ValueDifference(NamedTuple):
     """Values of a window beside those of the reference.
 
     Attributes:
@@ -42,7 +44,7 @@ class Compared(NamedTuple):
     p_value: float
 
 
-def compare_counts(window: npt.ArrayLike, reference: npt.ArrayLike) -> Counted:
+def compare_counts(window: npt.ArrayLike, reference: npt.ArrayLike) -> CountDifference:
     """Counts by label, format or bin, beside those of the reference.
 
     The PSI is the sum of both Kullback-Leibler divergences, of shares with half a photograph more
@@ -75,7 +77,7 @@ def compare_counts(window: npt.ArrayLike, reference: npt.ArrayLike) -> Counted:
         tested = chi2_contingency(seen, correction=False)
         statistic, p_value = float(tested.statistic), float(tested.pvalue)
     distance = float(jensenshannon(new, old, base=2))
-    return Counted(
+    return CountDifference(
         float(psi),
         0.0 if math.isnan(distance) else distance,  # SciPy's root of a hair below 0
         float(np.abs(new - old).sum() / 2),
@@ -84,7 +86,7 @@ def compare_counts(window: npt.ArrayLike, reference: npt.ArrayLike) -> Counted:
     )
 
 
-def compare_values(window: npt.ArrayLike, reference: npt.ArrayLike) -> Compared:
+def compare_values(window: npt.ArrayLike, reference: npt.ArrayLike) -> ValueDifference:
     """Values such as brightness, beside those of the reference: SciPy's `ks_2samp`.
 
     Args:
@@ -92,18 +94,18 @@ def compare_values(window: npt.ArrayLike, reference: npt.ArrayLike) -> Compared:
         reference: [M], at least one.
 
     >>> compare_values([1, 2, 3], [1, 2, 3])
-    Compared(ks=0.0, p_value=1.0)
+    ValueDifference(ks=0.0, p_value=1.0)
     """
     from scipy.stats import ks_2samp
 
     found = ks_2samp(window, reference, method="asymp")
-    return Compared(float(found.statistic), float(found.pvalue))
+    return ValueDifference(float(found.statistic), float(found.pvalue))
 
 
 def corrected(p_value: float, window: int, tests: int) -> float:
     """A window's p-value beside those of all other windows and tests.
 
-    Bonferroni's correction, with a window's part of the error as `reference_error` gives it, so
+    Bonferroni's correction, with a window's part of the error as `start_weight` gives it, so
     that however many windows come, the chance that any is below 0.01 is at most 0.01.
 
     Args:
@@ -112,6 +114,6 @@ def corrected(p_value: float, window: int, tests: int) -> float:
         tests: How many tests each window has.
 
     >>> round(corrected(0.0001, window=3, tests=5), 6)
-    0.006
+    0.0078
     """
-    return min(1.0, p_value * tests * window * (window + 1))
+    return min(1.0, p_value * tests / start_weight(window))

@@ -6,17 +6,20 @@ beside photographs of the reference that it has not seen either: so its ranks ma
 Theory 2024; Pandeva et al., E-valuating classifier two-sample tests, TMLR 2024). A change shows in
 the second window that has it.
 
-    window 1: fit on half of the reference and window 1
-    window 2: rank window 2 among the other half; bet; fit on half of the reference and windows 1, 2
+    direction = None
+    for look, window in enumerate(windows, 1):
+        if direction is not None:
+            allowed = highest_mean_rank(len(held_out), range_error(share, look))
+            evidence = add_window(evidence, ranks_along(direction, window, held_out), allowed)
+        direction = fit_direction(WINDOW_AND_THE_LAST_ONE, fitted)
 
-The range for the ranks is `rank_range` of the other half at `reference_error(..., look=window)`, as
-each classifier measures that half anew; only its upper end is bet against.
+`fitted` and `held_out` are halves of a bounded sample of the reference.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from components.monitor.drift.ranks import Sample
+from components.monitor.drift.ranks import ranks
 
 Floats = npt.NDArray[np.float64]
 _STRENGTH = 0.01
@@ -63,7 +66,7 @@ def ranks_along(direction: npt.ArrayLike, window: npt.ArrayLike, held_out: npt.A
         held_out: Embeddings of the reference that nothing was fitted on, [M, D].
     """
     weights = np.asarray(direction, np.float64)
-    return Sample(np.asarray(held_out) @ weights).ranks(np.asarray(window) @ weights)
+    return ranks(np.asarray(window) @ weights, np.asarray(held_out) @ weights)
 
 
 def separability(window: npt.ArrayLike, reference: npt.ArrayLike, seed: int = 0) -> float:

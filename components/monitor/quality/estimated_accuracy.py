@@ -134,11 +134,8 @@ def doubts(
     cells = np.bincount(_cell(known.confidences), minlength=_CELLS)
     unseen = float((cells[_cell(np.asarray(confidences, np.float64))] < _FEW).mean())
     if unseen > _UNSEEN:
-        found.append(
-            f"{unseen:.0%} of the photographs have a confidence of which the valid split has too few".replace(
-                "%", " %"
-            )
-        )
+        part = f"{100 * unseen:.0f} % of the photographs"
+        found.append(f"{part} have a confidence of which the valid split has too few")
     if far is not None and far > _FAR:
         found.append(f"{100 * far:.0f} % of the photographs are unlike all of the reference")
     if drifted:

@@ -1,11 +1,11 @@
-"""Where accuracy may lie: over a floor, or no farther below the reference than a stated fall.
+"""Where accuracy may lie: over a floor, or no farther below the test split's than is let pass.
 
-Labels come late. A look at accuracy takes those that came since the last look, of whichever
-windows, each once; `add_window` then counts looks. Labels that come sooner for some photographs
-than for others (mistakes that customers report) say nothing of the rest.
+Whether it has changed at all, `changed_share` tells. A floor is tested by `add_window`, with the
+answers whose labels came since the last look, of whichever windows, each once. Labels that come
+sooner for some photographs than for others (mistakes that customers report) say nothing of the
+rest.
 """
 
-from components.monitor.sequential.ranges import share_range
 from darkroom.anytime import Interval
 
 
@@ -25,18 +25,23 @@ def over_floor(floor: float) -> Interval:
     return Interval(floor, 1.0)
 
 
-def not_fallen(right: int, count: int, error: float, fall: float = 0.0) -> Interval:
+def not_fallen(right: int, count: int, fall: float, error: float) -> Interval:
     """Accuracy that has not fallen by more than is let pass.
+
+    The lower end of the exact interval of Clopper and Pearson, Biometrika 1934, of SciPy, less the
+    fall.
 
     Args:
         right: Photographs of the test split that the model has right.
         count: All of them; at least 1.
-        error: Probability that its true accuracy is lower than the range says.
         fall: What is let pass, such as 0.02 for two points.
+        error: Probability that the model's true accuracy was lower than the range says.
 
-    >>> low, high = not_fallen(900, 1000, 0.001, fall=0.02)
+    >>> low, high = not_fallen(900, 1000, 0.02, error=0.001)
     >>> round(low, 3), high
     (0.847, 1.0)
     """
-    # Only one end is used, so that it may have the error of both.
-    return over_floor(max(0.0, share_range(right, count, 2 * error).low - fall))
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, count, alternative="greater").proportion_ci(1 - error, "exact")
+    return over_floor(max(0.0, float(interval.low) - fall))

@@ -1,9 +1,9 @@
 """Which tests alarm, so that a stated rate of false alarms holds over a model's whole life.
 
-The rate is shared out. Half of it is for the references, half for the windows. Each half is shared
-out over the tests by `shares`: equally over families (such as label shares, confidence, brightness,
-the embedding), and equally within each (such as labels or slices). A test's reference leaves its
-range open at `reference_error`; the e-values of all tests then alarm by `alarmed`.
+The rate is shared out over the tests by `shares`: equally over families (such as labels,
+confidence, brightness, the embedding, accuracy), and equally within each (such as labels, cuts or
+slices). The e-values of all tests then alarm by `alarmed`. A tenth of the rate is kept for tests
+whose range a reference leaves open, by `range_error`.
 
 With nothing changed, the probability of any alarm of any test in any window, ever, is at most the
 rate. With some changed and others not, of those that alarm no more than the rate are false ones on
@@ -12,8 +12,12 @@ average.
 
 from collections.abc import Mapping, Sequence
 
+from components.monitor.sequential.starts import start_weight
+
 RATE = 0.01
 """Of lives without a change, the share that has a false alarm."""
+_OF_RANGES = 0.1
+"""Of the rate."""
 
 
 def shares(families: Mapping[str, Sequence[str]]) -> dict[str, float]:
@@ -24,27 +28,27 @@ def shares(families: Mapping[str, Sequence[str]]) -> dict[str, float]:
     Args:
         families: Tests by family; a test's name comes once.
 
-    >>> shares({"label": ["daisy", "rose"], "confidence": ["confidence"]})
-    {'daisy': 0.25, 'rose': 0.25, 'confidence': 0.5}
+    >>> shares({"label": ["label=daisy", "label=rose"], "embedding": ["embedding"]})
+    {'label=daisy': 0.25, 'label=rose': 0.25, 'embedding': 0.5}
     """
-    held = {family: tests for family, tests in families.items() if tests}
-    return {test: 1 / len(held) / len(tests) for tests in held.values() for test in tests}
+    held = [tests for tests in families.values() if tests]
+    return {test: 1 / len(held) / len(tests) for tests in held for test in tests}
 
 
-def reference_error(share: float, rate: float = RATE, look: int | None = None) -> float:
-    """The error at which a test's reference leaves its range open.
+def range_error(share: float, look: int | None = None, rate: float = RATE) -> float:
+    """The error at which a reference leaves a test's range open.
 
     Args:
         share: Of the test, as `shares` gives it.
+        look: Of a test that finds its range anew in each window, which one it is, from 1; the
+            errors of all of them together are that of one that finds it once.
         rate: Of false alarms over the life.
-        look: Of a test that measures its reference anew in each window, which one it is, from 1;
-            the errors of all its looks together are that of one.
 
-    >>> reference_error(0.5)
-    0.0025
+    >>> round(range_error(0.5), 6)
+    0.0005
     """
-    error = rate * share / 2
-    return error if look is None else error / (look * (look + 1))
+    error = _OF_RANGES * rate * share
+    return error if look is None else error * start_weight(look)
 
 
 def alarmed(
@@ -55,22 +59,23 @@ def alarmed(
     The procedure of Benjamini and Hochberg with e-values, which may depend on each other in any
     way (Wang and Ramdas, False discovery rate control with e-values, Journal of the Royal
     Statistical Society B 2022, section 4), each weighted by its share. As soon as one alarms, the
-    average of all exceeds 2 / rate.
+    average of all exceeds 1 / (0.9 * rate).
 
     Args:
         e_values: By test; those of a test that has seen nothing yet may be left out.
         shares: Of each test, as `shares` gives them.
         rate: Of false alarms over the life.
 
-    >>> tests = shares({"label": ["daisy", "rose"], "confidence": ["confidence"]})
-    >>> alarmed({"daisy": 900.0, "rose": 1.5, "confidence": 0.2}, tests)
-    ['daisy']
-    >>> alarmed({"daisy": 700.0, "rose": 1.5, "confidence": 0.2}, tests)
+    >>> tests = shares({"label": ["label=daisy", "label=rose"], "embedding": ["embedding"]})
+    >>> alarmed({"label=daisy": 450.0, "label=rose": 1.5, "embedding": 0.2}, tests)
+    ['label=daisy']
+    >>> alarmed({"label=daisy": 400.0, "label=rose": 1.5, "embedding": 0.2}, tests)
     []
     """
+    enough = 1 / (rate * (1 - _OF_RANGES))
     weighted = {test: shares[test] * e_value for test, e_value in e_values.items()}
     ordered = sorted(weighted, key=lambda test: -weighted[test])
-    passed = [place for place, test in enumerate(ordered, 1) if place * weighted[test] >= 2 / rate]
+    passed = [place for place, test in enumerate(ordered, 1) if place * weighted[test] >= enough]
     return ordered[: max(passed, default=0)]
 
 
@@ -84,7 +89,7 @@ def overall_e_value(e_values: Mapping[str, float], shares: Mapping[str, float]) 
         e_values: By test; one that is left out counts as 1.
         shares: Of each test, as `shares` gives them.
 
-    >>> overall_e_value({"daisy": 9.0}, {"daisy": 0.25, "rose": 0.25, "confidence": 0.5})
+    >>> overall_e_value({"daisy": 9.0}, {"daisy": 0.25, "rose": 0.25, "embedding": 0.5})
     3.0
     """
     return sum(share * e_values.get(test, 1.0) for test, share in shares.items())

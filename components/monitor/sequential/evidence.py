@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from components.monitor.sequential.starts import later_weight, start_weight
 from darkroom.anytime import Interval
 
 FRACTIONS = tuple(0.9 * 0.5**power for power in range(8))
@@ -46,7 +47,7 @@ class Evidence(NamedTuple):
     @property
     def log_e_value(self) -> float:
         """The natural logarithm of `e_value`, which may be too large for a float."""
-        cash = -math.log(self.windows + 1)
+        cash = math.log(later_weight(self.windows))
         return float(np.logaddexp.reduce([cash, *self.up, *self.down]))
 
     @property
@@ -103,8 +104,7 @@ def add_window(
     if not n.sum() or not sides:
         return evidence
     window = evidence.windows + 1
-    # 1 / (1 * 2) + 1 / (2 * 3) + ... is 1: 1 / (window + 1) of the cash is left.
-    fresh = -math.log(window * (window + 1) * sides * len(FRACTIONS))
+    fresh = math.log(start_weight(window) / sides / len(FRACTIONS))
     up = list(log_growth(x, n, allowed.high))
     down = list(log_growth(1 - x, n, 1 - allowed.low))
     return Evidence(
