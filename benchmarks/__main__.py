@@ -25,6 +25,7 @@ NAMES = (
     "evaluate",
     "serve",
     "orchestrate",
+    "drift",
 )
 
 

@@ -113,7 +113,8 @@ def _claims(before: Floats, after: Floats) -> Floats:
     hits, total = before.T
     share = (hits + 0.5) / (total + 1)
     changed = _mixed(after[:, 0], after[:, 1], 0.5 + _TIED * share, 0.5 + _TIED * (1 - share))
-    return _mixed(hits, total) + changed + np.asarray(np.log(weights))
+    found: Floats = _mixed(hits, total) + changed + np.log(weights)
+    return found
 
 
 def _mixed(
