@@ -82,8 +82,7 @@ def darkroom(reference: Photographs, windows: Sequence[Photographs]) -> Iterator
             allowed = highest_mean_rank(len(held_out), range_error(of_rate[EMBEDDING], look))
             in_rank = ranks_along(direction, window.embedding, held_out)
             evidence = add_window(evidence, in_rank, allowed)
-        last = [each.embedding for each in windows[max(0, look - 2) : look]]
-        direction = fit_direction(np.concatenate(last), fitted)
+        direction = fit_direction(window.embedding, fitted)
         yield alarmed({**e_values, EMBEDDING: evidence.e_value}, of_rate)
 
 
@@ -132,7 +131,7 @@ def adwin(lives: Sequence[tuple[Photographs, Sequence[Photographs]]]) -> list[in
 def _streams(seen: Photographs) -> npt.NDArray[np.float64]:
     """What ADWIN reads, a column a detector."""
     labels = np.eye(seen.labels)[seen.given]
-    columns = [labels, *(values[:, None] for values in seen.measures.values())]
+    columns: list[Any] = [labels, *(values[:, None] for values in seen.measures.values())]
     if seen.right is not None:
         columns.append(seen.right[:, None])
     return np.concatenate(columns, axis=1)

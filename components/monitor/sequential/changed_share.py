@@ -79,6 +79,9 @@ def changed_share(reference: Counted, windows: Sequence[Counted]) -> ChangedShar
     Returns:
         None if there is no photograph in any window.
 
+    Raises:
+        ValueError: A count is below 0, or there are more hits than photographs.
+
     A share of 0.2 in a reference of 1000; 0.2 in ten windows of 100, and 0.4 in two more:
 
     >>> windows = [Counted(20, 100)] * 10
@@ -89,10 +92,13 @@ def changed_share(reference: Counted, windows: Sequence[Counted]) -> ChangedShar
     True
     """
     table = np.asarray(windows, np.float64).reshape(-1, 2)
+    start = np.asarray(reference, np.float64)
+    for hits, total in (start, *table):
+        if not 0 <= hits <= total:
+            raise ValueError(f"{hits:g} of {total:g} photographs cannot be counted")
     (places,) = np.nonzero(table[:, 1])
     if not places.size:
         return None
-    start = np.asarray(reference, np.float64)
     sums = start + np.concatenate([np.zeros((1, 2)), np.cumsum(table[places], axis=0)])
     before, all_ = sums[:-1], sums[-1]
     after = all_ - before

@@ -108,3 +108,9 @@ def test_without_a_reference_the_first_windows_are_one() -> None:
     assert quiet is not None
     assert changed is not None
     assert quiet.e_value < 1 < 1000 < changed.e_value
+
+
+@pytest.mark.parametrize("wrong", [Counted(3, 2), Counted(-1, 2)])
+def test_counts_that_cannot_be_are_refused(wrong: Counted) -> None:
+    with pytest.raises(ValueError, match="cannot be counted"):
+        changed_share(Counted(1, 2), [wrong])

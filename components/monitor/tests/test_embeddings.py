@@ -65,7 +65,7 @@ def test_the_mean_rank_is_the_area_under_the_classifiers_curve() -> None:
     direction = fit_direction(recent, fitted)
     scaler = StandardScaler().fit(fitted)
     is_new = np.repeat([1, 0], [100, 90])
-    model = LogisticRegression(C=0.01, class_weight="balanced").fit(
+    model = LogisticRegression(C=0.001, class_weight="balanced").fit(
         scaler.transform(np.concatenate([recent, fitted])), is_new
     )
     scores = model.decision_function(scaler.transform(np.concatenate([window, held_out])))
