@@ -26,6 +26,7 @@ NAMES = (
     "serve",
     "orchestrate",
     "drift",
+    "drift_flowers",
 )
 
 
