@@ -14,7 +14,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 from threadpoolctl import threadpool_limits
 
 from components.monitor.drift.domain import fit_direction, ranks_along
-from components.monitor.drift.ranks import highest_mean_rank
+from components.monitor.drift.ranks import highest_mean_rank, ranks
 from components.monitor.drift.shares import cut_points, histogram, shares_below, shares_of
 from components.monitor.sequential.alarms import alarmed, range_error, shares
 from components.monitor.sequential.changed_share import Counted, changed_share
@@ -118,7 +118,7 @@ def adwin(lives: Sequence[tuple[Photographs, Sequence[Photographs]]]) -> list[in
     script = Path(__file__).parent / "peers" / "adwin.py"
     with tempfile.TemporaryDirectory() as folder:
         for number, (reference, windows) in enumerate(lives):
-            of_all = [_streams(each) for each in (reference, *windows)]
+            of_all = [_streams(each, reference) for each in (reference, *windows)]
             np.savez(Path(folder) / f"{number:04}.npz", *of_all)
         command = [uv, "run", "--no-project", "--script", str(script), folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -128,10 +128,11 @@ def adwin(lives: Sequence[tuple[Photographs, Sequence[Photographs]]]) -> list[in
     return found
 
 
-def _streams(seen: Photographs) -> npt.NDArray[np.float64]:
-    """What ADWIN reads, a column a detector."""
-    labels = np.eye(seen.labels)[seen.given]
-    columns: list[Any] = [labels, *(values[:, None] for values in seen.measures.values())]
+def _streams(seen: Photographs, reference: Photographs) -> npt.NDArray[np.float64]:
+    """What ADWIN reads, a column a detector: from 0 to 1, which its bound takes for granted."""
+    columns: list[Any] = [np.eye(seen.labels)[seen.given]]
+    for name, values in seen.measures.items():
+        columns.append(ranks(values, reference.measures[name])[:, None])
     if seen.right is not None:
         columns.append(seen.right[:, None])
     return np.concatenate(columns, axis=1)

@@ -30,6 +30,8 @@ WEIGHTS = SHARED / "weights" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_
 LIVES, CHANGED_LIVES = 40, 10
 TRAIN, REFERENCE, WINDOWS, SIZE, CHANGED_AT = 1000, 982, 15, 100, 5
 SIDE = 96
+SEED = 100
+"""Of the first life; those from 0 on served to choose the classifier's strength."""
 MEASURES = ("brightness", "contrast", "sharpness")
 
 Floats = npt.NDArray[np.float64]
@@ -136,7 +138,7 @@ class Life:
 
 def _estimated(change: str) -> str:
     """The accuracy of the changed windows of one life, and what is estimated without labels."""
-    life = Life(change, 0)
+    life = Life(change, SEED)
     assert life.reference.right is not None
     known = calibration(life.reference.measures["confidence"], life.reference.right)
     windows = life.windows[life.changed_at :]
@@ -162,7 +164,8 @@ def measure() -> str:
     def tables() -> Iterator[str]:
         yield HEADER
         for change, made in CHANGES.items():
-            lives = [Life(change, seed) for seed in range(CHANGED_LIVES if made else LIVES)]
+            count = CHANGED_LIVES if made else LIVES
+            lives = [Life(change, SEED + number) for number in range(count)]
             pairs = [(life.reference._replace(right=None), life.windows) for life in lives]
             unlabelled = [
                 (reference, [window._replace(right=None) for window in windows])

@@ -58,7 +58,7 @@ def alarmed(
 
     The procedure of Benjamini and Hochberg with e-values, which may depend on each other in any
     way (Wang and Ramdas, False discovery rate control with e-values, Journal of the Royal
-    Statistical Society B 2022, section 4), each weighted by its share. As soon as one alarms, the
+    Statistical Society B 2022), each weighted by its share. As soon as one alarms, the
     average of all exceeds 1 / (0.9 * rate).
 
     Args:

@@ -11,7 +11,7 @@ false alarms of the whole life rather than how often they come).
 
 What it takes for granted: of photographs that come one after the other, each has a mean in the
 range, whatever came before. Photographs that come in bursts (two hundred of one shop's roses) have
-not. Take one of each burst, or shares by customer, where that happens.
+not: take one of each burst.
 """
 
 import math
@@ -26,7 +26,7 @@ from darkroom.anytime import Interval
 
 FRACTIONS = tuple(0.9 * 0.5**power for power in range(8))
 """Of the most that may be bet on a photograph: each gets an equal part of the cash, so that none
-must be chosen (a mixture, as the grid of Waudby-Smith and Ramdas 2023, section 4.2 and B.6)."""
+must be chosen (the diversified Kelly bets of Waudby-Smith and Ramdas 2024)."""
 _NOTHING = -700.0
 """The logarithm of what is as good as nothing; JSON has no infinity."""
 
@@ -119,8 +119,9 @@ def log_growth(
 ) -> Iterator[float]:
     """By how much bets on a larger mean grow: the product of 1 + fraction * (value / mean - 1).
 
-    Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, Journal of
-    the Royal Statistical Society B 2024, equation 23, with the bet in parts of the most allowed.
+    The capital process of Waudby-Smith and Ramdas, Estimating means of bounded random variables by
+    betting, Journal of the Royal Statistical Society B 2024, section 4: the product of
+    1 + bet * (value - mean), with the bet a fraction of 1 / mean, the most that cannot be lost.
 
     Args:
         values: From 0 to 1, [N].
