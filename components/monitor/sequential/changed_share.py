@@ -8,9 +8,9 @@ explains the reference and all windows best. Each window that has not changed ma
 Who says that there is a change pays for each claim of when it came, and to what. Their likelihood,
 averaged over all such claims, exceeds 1 / error times that of the best single share with a
 probability of at most `error`, ever, whatever the share: it is an e-process (Wasserman, Ramdas and
-Balakrishnan, Universal inference, PNAS 2020; Ramdas, Ruf, Larsson and Koolen, Testing exchangeability:
-fork-convexity, supermartingales and e-processes, 2022). It is looked at in every window, and
-computed from the counts alone: a window that is counted again changes nothing.
+Balakrishnan, Universal inference, PNAS 2020; Ramdas, Ruf, Larsson and Koolen, Testing
+exchangeability: fork-convexity, supermartingales and e-processes, 2022). It is looked at in every
+window, and computed from the counts alone: a window that is counted again changes nothing.
 
 What it takes for granted: photographs come one after the other, each with the same chance, whatever
 came before. Those that come in bursts (two hundred of one shop's roses) have not: count one of each
