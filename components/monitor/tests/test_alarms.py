@@ -10,6 +10,7 @@ from components.monitor.sequential.alarms import (
     range_error,
     shares,
 )
+from components.monitor.sequential.starts import later_weight, start_weight
 
 
 def test_shares_are_equal_over_families_and_within() -> None:
@@ -55,3 +56,10 @@ def test_equal_shares_give_the_procedure_of_benjamini_and_hochberg() -> None:
         counts = [k for k in range(1, 7) if ordered[k - 1] >= 6 / (k * 0.9 * RATE)]
         found = alarmed(dict(zip("abcdef", e_values, strict=True)), of_rate)
         assert len(found) == max(counts, default=0)
+
+
+def test_the_weights_of_all_windows_sum_to_1() -> None:
+    for windows in (0, 1, 7, 500):
+        spent = sum(start_weight(window) for window in range(1, windows + 1))
+        assert spent + later_weight(windows) == pytest.approx(1, abs=1e-12)
+    assert later_weight(10_000) < 0.001
