@@ -28,6 +28,8 @@ NAMES = (
     "predict",
     "similar",
     "orchestrate",
+    "drift",
+    "drift_flowers",
 )
 
 

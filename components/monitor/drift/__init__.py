@@ -1,0 +1,1 @@
+"""What has changed in photographs and answers, with no labels needed."""

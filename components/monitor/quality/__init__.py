@@ -1,0 +1,1 @@
+"""Whether the answers are still right: with labels that come late, and without any."""

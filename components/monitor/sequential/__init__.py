@@ -1,0 +1,1 @@
+"""Tests that may be looked at window after window, with false alarms stated over a model's life."""
