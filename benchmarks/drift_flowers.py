@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.detectors import EMBEDDING, HEADER, Photographs, darkroom, rows
 from benchmarks.photographs import FLOWERS, SCRATCH, SHARED
-from components.ingest.images.measures import measure as measured
 from components.monitor.drift.answers import confidences, entropies
 from components.monitor.drift.distance import neighbour_distances, share_beyond
 from components.monitor.quality.estimated_accuracy import (
@@ -25,6 +24,7 @@ from components.monitor.quality.estimated_accuracy import (
     doubts,
     estimate_accuracy,
 )
+from darkroom.images.measures import measure as measured
 
 WEIGHTS = SHARED / "weights" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 LIVES, CHANGED_LIVES = 40, 10
