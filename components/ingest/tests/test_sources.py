@@ -40,11 +40,13 @@ def test_cells_may_hold_commas_quotes_and_newlines(tmp_path: Path) -> None:
 
 # A cell's outer blanks are no part of it, and an empty cell is missing.
 cells = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool)
+# What looks like an address would be asked for; Hypothesis tries strings that it finds in the code.
+names = cells.filter(lambda name: "://" not in name)
 # A label has one spelling, and fits a line.
 labels = cells.map(normalized).filter(lambda label: not {"\n", "\r"} & set(label))
 
 
-@given(st.lists(st.tuples(cells, labels, st.none() | cells), max_size=8), st.booleans())
+@given(st.lists(st.tuples(names, labels, st.none() | cells), max_size=8), st.booleans())
 def test_every_cell_comes_back(
     tmp_path_factory: pytest.TempPathFactory,
     written: list[tuple[str, str, str | None]],
