@@ -11,7 +11,7 @@ import httpx
 
 from components.predict.models.model import UnreadableError
 from components.predict.models.retries import BusyError
-from darkroom.errors import StepError
+from darkroom.errors import SettingsError, StepError
 
 _TIMEOUT = 120.0
 _BUSY = frozenset({408, 429, 502, 503, 504})
@@ -26,9 +26,16 @@ class RestClient:
     Args:
         address: The model's address, such as `http://127.0.0.1:8501/v1/models/flowers`.
         key: The key that the server asks for, or "".
+
+    Raises:
+        SettingsError: It is no address.
     """
 
     def __init__(self, address: str, key: str) -> None:
+        try:
+            httpx.URL(address)
+        except httpx.InvalidURL as error:
+            raise SettingsError(f"'{address}' is no address: {error}") from None
         self._address = re.sub(r"/versions/\d+$", "", address)
         pinned = re.search(r"/versions/(\d+)$", address)
         self._pinned = None if pinned is None else int(pinned[1])

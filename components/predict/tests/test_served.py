@@ -1,5 +1,6 @@
 """A served model gives the same; one that is away, busy or another is no loss."""
 
+import base64
 import json
 import signal
 import socket
@@ -15,11 +16,12 @@ from typing import Any
 import pytest
 
 from components.predict.models.retries import BusyError, RateLimit, patiently
+from components.predict.models.served import PROBE
 from components.predict.predict import predict
 from components.predict.settings import PredictSettings
-from components.predict.tests.small_model import LABELS, write_photographs
+from components.predict.tests.small_model import LABELS, write_model, write_photographs
 from darkroom.artifacts.batch_predictions import BatchPredictions, read_batch_predictions
-from darkroom.errors import StepError
+from darkroom.errors import SettingsError, StepError
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +104,25 @@ def test_a_served_model_gives_the_same_and_may_die_in_between(
                 assert value == pytest.approx(wanted, abs=1e-6)
 
 
+def test_a_server_that_refuses_every_photograph_rejects_none(
+    tmp_path: Path,
+) -> None:
+    write_photographs(tmp_path / "in", 2)
+    write_model(tmp_path / "versions" / "1", without="embedding")
+    server = Served(tmp_path / "versions", tmp_path / "log")
+    try:
+        for address in (server.address, f"grpc://127.0.0.1:{server.grpc_port}/small"):
+            with pytest.raises(StepError, match=r"any photograph: .*signature 'embedding'"):
+                run(tmp_path / "out", address, tmp_path / "in", embedding=True)
+    finally:
+        server.kill()
+
+
+def test_what_is_no_address_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"is no address: Invalid port: 'abc'$"):
+        run(tmp_path / "out", "http://localhost:abc/v1/models/x", tmp_path)
+
+
 class Fickle(BaseHTTPRequestHandler):
     """Answers as TF Serving does, but for what it has been told to do first."""
 
@@ -118,8 +139,10 @@ class Fickle(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append(time.monotonic())
-        behaviour = self.behaviours.pop(0) if self.behaviours else None
+        is_probe = body["instances"] == [{"b64": base64.b64encode(PROBE).decode()}]
+        if not is_probe:
+            self.asked.append(time.monotonic())
+        behaviour = self.behaviours.pop(0) if self.behaviours and not is_probe else None
         if behaviour == "hang up":
             self.connection.close()
         elif isinstance(behaviour, int):
@@ -222,6 +245,16 @@ def test_patience_ends() -> None:
     with pytest.raises(StepError, match=r"^it does not answer, for 0\.6 seconds; the same call"):
         patiently(call, 0.6)
     assert len(calls) >= 2
+
+
+def test_no_server_asks_for_more_than_patience() -> None:
+    def call() -> None:
+        raise BusyError("it is busy", wait=3600.0)
+
+    started = time.monotonic()
+    with pytest.raises(StepError, match=r"^it is busy, for 0\.3 seconds"):
+        patiently(call, 0.3)
+    assert time.monotonic() - started < 5
 
 
 def test_a_limit_spaces_what_comes_at_once() -> None:
