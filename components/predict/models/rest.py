@@ -12,12 +12,12 @@ import httpx
 from components.predict.models.model import UnreadableError
 from components.predict.models.retries import BusyError
 from darkroom.errors import SettingsError, StepError
+from darkroom.servers import is_here
 
 _TIMEOUT = 120.0
 _BUSY = frozenset({408, 429, 502, 503, 504})
 """Answers after which the same request may be answered."""
 _TOO_LARGE = 413
-_HERE = re.compile(r"https?://(localhost|127\.[\d.]+|\[::1\])(:|/|$)")
 
 
 class RestClient:
@@ -42,7 +42,7 @@ class RestClient:
         self._client = httpx.Client(
             timeout=_TIMEOUT,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=_HERE.match(address) is None,
+            trust_env=not is_here(address),
         )
 
     def version(self) -> int:

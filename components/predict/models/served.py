@@ -19,9 +19,7 @@ from components.predict.models.retries import RateLimit, patiently
 from components.predict.settings import PredictSettings
 from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT
 from darkroom.errors import SettingsError, StepError
-
-KEY_VARIABLE = "DARKROOM_API_KEY"
-"""Environment variable with the key that a server may ask for."""
+from darkroom.servers import API_KEY_VARIABLE
 
 PROBE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mNsaGhgwAaYGHCAwSkBADAX"
@@ -138,7 +136,7 @@ def find_served(settings: PredictSettings) -> ServedModel:
 
 @functools.cache
 def _client(address: str) -> Client:
-    key = os.environ.get(KEY_VARIABLE, "")
+    key = os.environ.get(API_KEY_VARIABLE, "")
     if _REST.fullmatch(address):
         from components.predict.models.rest import RestClient
 

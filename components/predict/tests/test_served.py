@@ -17,9 +17,10 @@ import pytest
 
 from components.predict.models.retries import BusyError, RateLimit, patiently
 from components.predict.models.served import PROBE
+from components.predict.models.tf_serving import GrpcClient
 from components.predict.predict import predict
 from components.predict.settings import PredictSettings
-from components.predict.tests.small_model import LABELS, write_model, write_photographs
+from components.predict.tests.small_model import LABELS, write_photographs
 from darkroom.artifacts.batch_predictions import BatchPredictions, read_batch_predictions
 from darkroom.errors import SettingsError, StepError
 
@@ -104,20 +105,6 @@ def test_a_served_model_gives_the_same_and_may_die_in_between(
                 assert value == pytest.approx(wanted, abs=1e-6)
 
 
-def test_a_server_that_refuses_every_photograph_rejects_none(
-    tmp_path: Path,
-) -> None:
-    write_photographs(tmp_path / "in", 2)
-    write_model(tmp_path / "versions" / "1", without="embedding")
-    server = Served(tmp_path / "versions", tmp_path / "log")
-    try:
-        for address in (server.address, f"grpc://127.0.0.1:{server.grpc_port}/small"):
-            with pytest.raises(StepError, match=r"any photograph: .*signature 'embedding'"):
-                run(tmp_path / "out", address, tmp_path / "in", embedding=True)
-    finally:
-        server.kill()
-
-
 def test_what_is_no_address_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"is no address: Invalid port: 'abc'$"):
         run(tmp_path / "out", "http://localhost:abc/v1/models/x", tmp_path)
@@ -129,6 +116,7 @@ class Fickle(BaseHTTPRequestHandler):
     behaviours: list[Any]
     asked: list[float]
     labels = LABELS
+    refuses_all: bool
 
     def do_GET(self) -> None:
         if self.path.endswith("/metadata"):
@@ -143,7 +131,9 @@ class Fickle(BaseHTTPRequestHandler):
         if not is_probe:
             self.asked.append(time.monotonic())
         behaviour = self.behaviours.pop(0) if self.behaviours and not is_probe else None
-        if behaviour == "hang up":
+        if self.refuses_all:
+            self._answer(400, {"error": "just so"})
+        elif behaviour == "hang up":
             self.connection.close()
         elif isinstance(behaviour, int):
             self._answer(behaviour, {"error": "just so"}, {"Retry-After": "1"})
@@ -171,7 +161,7 @@ class Fickle(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def fickle() -> Iterator[str]:
-    Fickle.behaviours, Fickle.asked = [], []
+    Fickle.behaviours, Fickle.asked, Fickle.refuses_all = [], [], False
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fickle)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -207,6 +197,14 @@ def test_a_request_that_is_too_large_is_halved(fickle: str, tmp_path: Path) -> N
     assert len(Fickle.asked) == 5
 
 
+def test_a_server_that_refuses_every_photograph_rejects_none(fickle: str, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "in", 4)
+    Fickle.refuses_all = True
+    with pytest.raises(StepError, match=r"small does not answer to any photograph: just so$"):
+        run(tmp_path / "out", fickle, tmp_path / "in")
+    assert Fickle.asked == []
+
+
 def test_no_more_requests_than_allowed(fickle: str, tmp_path: Path) -> None:
     write_photographs(tmp_path / "in", 6)
     settings = {"batch_size": 1, "requests_per_second": 10}
@@ -233,6 +231,19 @@ def test_another_model_or_version_ends_the_work_in_one_line(
         run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_no_proxy_leads_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
+        thread.start()
+        with pytest.raises(BusyError):
+            GrpcClient(f"127.0.0.1:{server.getsockname()[1]}", "small", False, "").version()
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_patience_ends() -> None:
