@@ -7,10 +7,11 @@ import apache_beam as beam
 from apache_beam.io import ReadFromPubSub
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.window import FixedWindows, IntervalWindow
+from apache_beam.transforms.window import IntervalWindow
 
 from components.predict.settings import StreamSettings
 from components.predict.windows import write_window
+from darkroom.beam.windows import into_windows
 from darkroom.sources.file_names import is_left_by_systems, is_side_file
 
 
@@ -33,7 +34,7 @@ def line_of_message(data: bytes, attributes: Mapping[str, str], column: str) -> 
 
 
 class PredictWindows(beam.PTransform):  # type: ignore[misc]
-    """Predicts the rows of each window of time.
+    """Predicts the rows of each window of time, and what comes late for it.
 
     Args:
         out: Path or URI of the folder that windows go to.
@@ -49,7 +50,7 @@ class PredictWindows(beam.PTransform):  # type: ignore[misc]
         """Takes lines of JSON with their times of arrival; gives the windows' folders."""
         return (
             lines
-            | "Windows" >> beam.WindowInto(FixedWindows(self._settings.window))
+            | "Windows" >> into_windows(self._settings.window)
             | "As one" >> beam.Map(_as_one).with_output_types(tuple[int, str])
             | "Gather rows" >> beam.GroupByKey()
             | "Predict" >> beam.ParDo(_PredictWindow(self._out, self._settings))

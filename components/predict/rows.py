@@ -16,7 +16,8 @@ from darkroom.artifacts.tiles import TILE_TOP
 from darkroom.errors import SettingsError, StepError
 from darkroom.settings import nearest
 from darkroom.sources.columns import ColumnTypes, ColumnValue
-from darkroom.sources.file_names import is_hidden, is_left_by_systems, is_side_file
+from darkroom.sources.file_names import is_left_by_systems, is_side_file
+from darkroom.sources.folders import files_below, refused_name
 from darkroom.sources.storage import listed_files, local_files
 from darkroom.sources.table_records import (
     Layout,
@@ -121,7 +122,7 @@ def _at(
             listed.features |= _features_beside(file)
             yield Records(file)
         else:
-            yield Row(file, file, {})
+            yield _of_file(file)
 
 
 def _files(place: str) -> Iterator[str]:
@@ -141,17 +142,15 @@ def _files(place: str) -> Iterator[str]:
     yield from found
 
 
-def _of_folder(folder: str) -> Iterator[Row]:
+def _of_folder(folder: str) -> Iterator[Row | Rejection]:
     """The files below a folder that are photographs, as far as their names tell, sorted."""
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if is_hidden(entry.name):
-            continue
-        if entry.is_dir():
-            yield from _of_folder(entry.path)
-        elif not is_side_file(entry.name):
-            yield Row(entry.path, entry.path, {})
+    for name in files_below(Path(folder)):
+        if not is_side_file(name):
+            yield _of_file(os.path.join(folder, name))  # noqa: PTH118  # keeps `./`
+
+
+def _of_file(file: str) -> Row | Rejection:
+    return refused_name(file) or Row(file, file, {})
 
 
 def _of_examples(examples: Examples, listed: Listed) -> Iterator[Records]:

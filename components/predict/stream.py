@@ -16,7 +16,7 @@ from components.predict.settings import StreamSettings
 from components.predict.windows import write_window
 from darkroom.artifacts.batch_predictions import IMAGE, read_batch_predictions
 from darkroom.artifacts.manifest import MANIFEST
-from darkroom.artifacts.rejected import REJECTED_FILE, read_rejections
+from darkroom.artifacts.rejected import REJECTED_FILE, Rejection, read_rejections
 from darkroom.beam.options import beam_arguments, worker_message
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.cli import step_command
@@ -101,8 +101,13 @@ def predict_arrivals(folder: Path, out: Path, settings: StreamSettings, seen: se
         seen: The files that have been; those that are predicted now are added.
     """
     given = settings.predict.model_copy(update={"data": (str(folder),)})
-    rows = [row for row in list_rows(given, Listed()) if isinstance(row, Row)]
-    new = [row.location for row in rows if row.location not in seen]
+    new = []
+    for row in list_rows(given, Listed()):
+        if isinstance(row, Row) and row.location not in seen:
+            new.append(row.location)
+        elif isinstance(row, Rejection) and (name := str(row.row[IMAGE])) not in seen:
+            _log.warning("%s is left out: %s", name, row.detail)
+            seen.add(name)
     if not new:
         return
     lines = [json.dumps({settings.predict.image_column: image}) for image in new]

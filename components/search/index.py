@@ -60,8 +60,8 @@ def build_index(predictions: Path, index: Path) -> dict[str, int]:
         it is zero or not finite.
 
     Raises:
-        SettingsError: There is something at `index`, or the predictions are of another format or
-            without embeddings.
+        SettingsError: There is something at `index`, or the predictions are of another format,
+            without embeddings, or of a served model.
         StepError: The predictions are not complete, or none of them can be indexed.
     """
     import numpy as np
@@ -72,6 +72,11 @@ def build_index(predictions: Path, index: Path) -> dict[str, int]:
     if index.exists():
         raise SettingsError(f"{index} exists: remove it, or name another folder with -o")
     source = read_batch_predictions(predictions)
+    if not source.model_digest:
+        raise SettingsError(
+            f"{predictions} is what a served model says, which does not state its digest: predict "
+            "with the model's folder"
+        )
     pace = Pace(_log, "photographs", source.rows)
     found, kept, left_out = None, 0, 0
     with atomic_artifact(index, replace=False) as folder:
@@ -131,7 +136,7 @@ class PhotographIndex:
         model_digest: Digest of the model whose embeddings it is asked about.
 
     Raises:
-        StepError: It is not complete, or holds another model's embeddings.
+        StepError: It is not complete, is damaged, or holds another model's embeddings.
     """
 
     def __init__(self, folder: Path, model_digest: str) -> None:
@@ -145,9 +150,12 @@ class PhotographIndex:
                 f"({manifest['model_digest'][:12]}, not {model_digest[:12]}): predict with this "
                 "model, and build the index of that"
             )
-        # Read where it lies: nothing is loaded that a search does not pass.
-        self._vectors = Index.restore(str(folder / _VECTORS), view=True)
-        self._photographs = pq.read_table(folder / _PHOTOGRAPHS, memory_map=True)
+        try:
+            # Read where it lies: nothing is loaded that a search does not pass.
+            self._vectors = Index.restore(str(folder / _VECTORS), view=True)
+            self._photographs = pq.read_table(folder / _PHOTOGRAPHS, memory_map=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StepError(f"the index {folder} is damaged ({error}): build it again") from error
 
     def nearest(self, embedding: "Floats", count: int) -> list[Neighbour]:
         """The photographs that are most alike, the nearest first.

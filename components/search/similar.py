@@ -33,8 +33,8 @@ def find_similar(model: Path, index: Path, images: Sequence[Path], count: int) -
 
     Raises:
         SettingsError: There is no such file.
-        StepError: The index is not complete or of another model, or a file is no image that the
-            model can read.
+        StepError: The index is not complete or of another model, a file is no image that the model
+            can read, or its embedding is zero or not finite.
     """
     for image in images:
         if not image.is_file():
@@ -48,10 +48,15 @@ def find_similar(model: Path, index: Path, images: Sequence[Path], count: int) -
 
 
 def _embedding(loaded: Any, image: Path) -> Any:
+    import numpy as np
     import tensorflow as tf
 
     try:
         given = loaded.signatures[EMBEDDING](**{IMAGE_BYTES: tf.constant([image.read_bytes()])})
     except tf.errors.InvalidArgumentError as error:
         raise StepError(f"{image} is no image that the model can read") from error
-    return given[EMBEDDING].numpy()[0]
+    embedding = given[EMBEDDING].numpy()[0]
+    length = np.linalg.norm(embedding.astype(np.float64))
+    if not (np.isfinite(length) and length > 0):
+        raise StepError(f"the model's embedding of {image} is no direction: nothing is like it")
+    return embedding

@@ -4,7 +4,6 @@ import dataclasses
 import glob
 import itertools
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,14 @@ from darkroom.sources.file_names import (
     is_left_by_systems,
     is_photograph,
     is_side_file,
+)
+from darkroom.sources.folders import (
+    Identity,
+    entries_of,
+    files_below,
+    identity_of,
+    is_folder,
+    refused_name,
 )
 from darkroom.sources.storage import listed_files, listed_level
 from darkroom.storage.files import StoredFile
@@ -79,7 +86,7 @@ def files_of(root: str, folder: ListedFolder) -> Iterator[tuple[str, StoredFile]
     """
     top = f"{root}/{folder.prefix}"
     if not is_uri(root):
-        names = _names(Path(top), folder.prefix, _identities(root, folder.prefix))
+        names = files_below(Path(top), folder.prefix, _identities(root, folder.prefix))
         if not folder.is_deep:
             names = (folder.prefix + name for name in _level(root, folder.prefix)[1])
         # Their sizes and times are asked for when they are needed.
@@ -97,58 +104,17 @@ def _level(root: str, prefix: str) -> tuple[list[str], list[str]]:
         folders, files = listed_level(f"{root}/{prefix}")
         kept = [name for name in folders if not is_left_by_systems(name)]
         return kept, [name for name in files if not is_left_by_systems(name)]
-    entries = [entry for entry in _entries(Path(root, prefix)) if not is_hidden(entry.name)]
-    is_folder = [_is_folder(entry) for entry in entries]
+    entries = [entry for entry in entries_of(Path(root, prefix)) if not is_hidden(entry.name)]
+    are_folders = [is_folder(entry) for entry in entries]
     names = [entry.name for entry in entries]
-    inverse = [not each for each in is_folder]
-    return list(itertools.compress(names, is_folder)), list(itertools.compress(names, inverse))
+    inverse = [not each for each in are_folders]
+    return list(itertools.compress(names, are_folders)), list(itertools.compress(names, inverse))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SettingsError(f"cannot read {folder}: {error.strerror}") from None
-
-
-_Identity = tuple[int, int]
-
-
-def _identity(folder: Path) -> _Identity:
-    try:
-        status = folder.stat()
-    except OSError as error:
-        raise SettingsError(f"cannot read {folder}: {error.strerror}") from None
-    return status.st_dev, status.st_ino
-
-
-def _identities(root: str, prefix: str) -> tuple[_Identity, ...]:
+def _identities(root: str, prefix: str) -> tuple[Identity, ...]:
     """The folders above one, from the data folder on."""
     names = prefix.split("/")[:-1]
-    return tuple(_identity(Path(root, *names[:depth])) for depth in range(len(names)))
-
-
-def _names(folder: Path, prefix: str, above: tuple[_Identity, ...]) -> Iterator[str]:
-    """Paths of the files below a folder, sorted folder by folder."""
-    identity = _identity(folder)
-    # A link that leads back to a folder above would never end.
-    if identity in above:
-        return
-    for entry in _entries(folder):
-        if is_hidden(entry.name):
-            continue
-        if _is_folder(entry):
-            yield from _names(Path(entry.path), f"{prefix}{entry.name}/", (*above, identity))
-        else:
-            yield prefix + entry.name
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+    return tuple(identity_of(Path(root, *names[:depth])) for depth in range(len(names)))
 
 
 def folder_table(files: Iterable[tuple[str, StoredFile]], split: str | None = None) -> Table:
@@ -164,10 +130,8 @@ def folder_table(files: Iterable[tuple[str, StoredFile]], split: str | None = No
     for name, file in files:
         below = name if split is None else name.partition("/")[2]
         label, slash, _ = below.partition("/")
-        if not _is_text(name):
-            shown = os.fsencode(name).decode("utf-8", errors="backslashreplace")
-            detail = "the file's name is not UTF-8 text; rename it"
-            rejections.append(Rejection({"image": shown}, Reason.UNREADABLE_FILE, detail))
+        if refused := refused_name(name):
+            rejections.append(refused)
         elif is_side_file(name):
             side_files.append(name)
         elif slash:
@@ -222,11 +186,3 @@ def _depth(root: str, name: str) -> int:
 
 def _has_files(root: str, folder: ListedFolder) -> bool:
     return any(not is_side_file(name) for name, _ in files_of(root, folder))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

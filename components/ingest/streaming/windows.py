@@ -6,20 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 import apache_beam as beam
 from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime, AfterWatermark
 from apache_beam.transforms.userstate import SetRuntimeState, SetStateSpec
-from apache_beam.transforms.window import FixedWindows, IntervalWindow
-from apache_beam.utils.timestamp import Duration
+from apache_beam.transforms.window import IntervalWindow
 
 from components.ingest.settings import StreamSettings
 from components.ingest.shards.chunk import Chunk
 from components.ingest.shards.chunks import chunks_of
 from components.ingest.streaming.window_folder import WindowFolder, window_name
+from darkroom.beam.windows import into_windows
 
 _log = logging.getLogger("darkroom.stream")
-
-LATENESS = Duration(seconds=7 * 24 * 3600)
-"""How long after its window a row may come: as long as Pub/Sub keeps a message by default."""
 
 _ChunkKey = tuple[str, int]
 _Written = tuple[str, tuple[int, int]]
@@ -62,13 +58,7 @@ class WriteWindows(beam.PTransform):  # type: ignore[misc]
         arguments = (self._out, self._settings)
         return (
             lines
-            | "Windows"
-            >> beam.WindowInto(
-                FixedWindows(self._settings.window),
-                trigger=AfterWatermark(late=AfterProcessingTime(self._settings.window)),
-                accumulation_mode=AccumulationMode.DISCARDING,
-                allowed_lateness=LATENESS,
-            )
+            | "Windows" >> into_windows(self._settings.window)
             | "As one" >> beam.Map(_as_one).with_output_types(tuple[int, str])
             | "Gather rows" >> beam.GroupByKey()
             | "List chunks" >> beam.ParDo(_ListChunks(*arguments))

@@ -11,13 +11,13 @@ import httpx
 
 from components.predict.models.model import UnreadableError
 from components.predict.models.retries import BusyError
-from darkroom.errors import StepError
+from darkroom.errors import SettingsError, StepError
+from darkroom.servers import is_here
 
 _TIMEOUT = 120.0
 _BUSY = frozenset({408, 429, 502, 503, 504})
 """Answers after which the same request may be answered."""
 _TOO_LARGE = 413
-_HERE = re.compile(r"https?://(localhost|127\.[\d.]+|\[::1\])(:|/|$)")
 
 
 class RestClient:
@@ -26,16 +26,23 @@ class RestClient:
     Args:
         address: The model's address, such as `http://127.0.0.1:8501/v1/models/flowers`.
         key: The key that the server asks for, or "".
+
+    Raises:
+        SettingsError: It is no address.
     """
 
     def __init__(self, address: str, key: str) -> None:
+        try:
+            httpx.URL(address)
+        except httpx.InvalidURL as error:
+            raise SettingsError(f"'{address}' is no address: {error}") from None
         self._address = re.sub(r"/versions/\d+$", "", address)
         pinned = re.search(r"/versions/(\d+)$", address)
         self._pinned = None if pinned is None else int(pinned[1])
         self._client = httpx.Client(
             timeout=_TIMEOUT,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=_HERE.match(address) is None,
+            trust_env=not is_here(address),
         )
 
     def version(self) -> int:

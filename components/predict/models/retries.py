@@ -42,7 +42,7 @@ def patiently(call: Callable[[], T], patience: float) -> T:
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(BusyError),
-        wait=_wait,
+        wait=lambda state: min(_wait(state), max(0.0, patience - (state.seconds_since_start or 0))),
         stop=tenacity.stop_after_delay(patience),
         before_sleep=_say,
         reraise=True,

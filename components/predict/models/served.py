@@ -4,6 +4,7 @@ Every request asks for the version that served when the work began: a server tha
 another refuses it, so that the answers of two models are never mixed.
 """
 
+import base64
 import dataclasses
 import functools
 import os
@@ -13,15 +14,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.predict.models.model import Facts, Outputs
+from components.predict.models.model import Facts, Outputs, UnreadableError
 from components.predict.models.retries import RateLimit, patiently
 from components.predict.settings import PredictSettings
 from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT
 from darkroom.errors import SettingsError, StepError
+from darkroom.servers import API_KEY_VARIABLE
 
-KEY_VARIABLE = "DARKROOM_API_KEY"
-"""Environment variable with the key that a server may ask for."""
-
+PROBE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mNsaGhgwAaYGHCAwSkBADAX"
+    "AZDUexXGAAAAAElFTkSuQmCC"
+)
+"""A photograph that every model can read: 8 by 8 grey pixels, a PNG."""
 FORMS = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
 _REST = re.compile(r"https?://[^/]+/(.*/)?v1/models/[^/]+(/versions/(?P<version>\d+))?/?")
 _GRPC = re.compile(r"grpcs?://(?P<host>[^/]+)/(?P<name>[^/]+)/?")
@@ -112,22 +116,27 @@ def find_served(settings: PredictSettings) -> ServedModel:
 
     Raises:
         SettingsError: The address has none of the known forms.
-        StepError: The server does not answer, or serves no such model.
+        StepError: The server does not answer, serves no such model, or has no such signature.
     """
     address = str(settings.model).rstrip("/")
     client = _client(address)
     version = patiently(client.version, settings.patience)
     labels = patiently(lambda: client.labels(version), settings.patience)
     facts = Facts(labels, "", version)
-    return ServedModel(
+    model = ServedModel(
         *(address, facts, settings.embedding),
         *(settings.requests_per_second, settings.patience, settings.parallel_requests),
     )
+    try:
+        model.ask([PROBE])
+    except UnreadableError as error:  # of which each photograph would be accused
+        raise StepError(f"{address} does not answer to any photograph: {error}") from None
+    return model
 
 
 @functools.cache
 def _client(address: str) -> Client:
-    key = os.environ.get(KEY_VARIABLE, "")
+    key = os.environ.get(API_KEY_VARIABLE, "")
     if _REST.fullmatch(address):
         from components.predict.models.rest import RestClient
 

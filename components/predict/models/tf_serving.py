@@ -9,6 +9,7 @@ from components.predict.models.model import UnreadableError
 from components.predict.models.retries import BusyError
 from darkroom.artifacts.model import IMAGE_BYTES
 from darkroom.errors import StepError
+from darkroom.servers import is_here
 
 _TIMEOUT = 120.0
 _LONGEST = 2**31 - 1
@@ -45,6 +46,8 @@ class GrpcClient:
             ("grpc.max_send_message_length", _LONGEST),
             ("grpc.max_receive_message_length", _LONGEST),
         ]
+        if is_here(host):
+            options.append(("grpc.enable_http_proxy", 0))
         channel = (
             grpc.secure_channel(host, grpc.ssl_channel_credentials(), options)
             if secure

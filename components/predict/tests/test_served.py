@@ -1,5 +1,6 @@
 """A served model gives the same; one that is away, busy or another is no loss."""
 
+import base64
 import json
 import signal
 import socket
@@ -15,11 +16,13 @@ from typing import Any
 import pytest
 
 from components.predict.models.retries import BusyError, RateLimit, patiently
+from components.predict.models.served import PROBE
+from components.predict.models.tf_serving import GrpcClient
 from components.predict.predict import predict
 from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import LABELS, write_photographs
 from darkroom.artifacts.batch_predictions import BatchPredictions, read_batch_predictions
-from darkroom.errors import StepError
+from darkroom.errors import SettingsError, StepError
 
 pytestmark = pytest.mark.slow
 
@@ -102,12 +105,18 @@ def test_a_served_model_gives_the_same_and_may_die_in_between(
                 assert value == pytest.approx(wanted, abs=1e-6)
 
 
+def test_what_is_no_address_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"is no address: Invalid port: 'abc'$"):
+        run(tmp_path / "out", "http://localhost:abc/v1/models/x", tmp_path)
+
+
 class Fickle(BaseHTTPRequestHandler):
     """Answers as TF Serving does, but for what it has been told to do first."""
 
     behaviours: list[Any]
     asked: list[float]
     labels = LABELS
+    refuses_all: bool
 
     def do_GET(self) -> None:
         if self.path.endswith("/metadata"):
@@ -118,9 +127,13 @@ class Fickle(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append(time.monotonic())
-        behaviour = self.behaviours.pop(0) if self.behaviours else None
-        if behaviour == "hang up":
+        is_probe = body["instances"] == [{"b64": base64.b64encode(PROBE).decode()}]
+        if not is_probe:
+            self.asked.append(time.monotonic())
+        behaviour = self.behaviours.pop(0) if self.behaviours and not is_probe else None
+        if self.refuses_all:
+            self._answer(400, {"error": "just so"})
+        elif behaviour == "hang up":
             self.connection.close()
         elif isinstance(behaviour, int):
             self._answer(behaviour, {"error": "just so"}, {"Retry-After": "1"})
@@ -148,7 +161,7 @@ class Fickle(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def fickle() -> Iterator[str]:
-    Fickle.behaviours, Fickle.asked = [], []
+    Fickle.behaviours, Fickle.asked, Fickle.refuses_all = [], [], False
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fickle)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -184,6 +197,14 @@ def test_a_request_that_is_too_large_is_halved(fickle: str, tmp_path: Path) -> N
     assert len(Fickle.asked) == 5
 
 
+def test_a_server_that_refuses_every_photograph_rejects_none(fickle: str, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "in", 4)
+    Fickle.refuses_all = True
+    with pytest.raises(StepError, match=r"small does not answer to any photograph: just so$"):
+        run(tmp_path / "out", fickle, tmp_path / "in")
+    assert Fickle.asked == []
+
+
 def test_no_more_requests_than_allowed(fickle: str, tmp_path: Path) -> None:
     write_photographs(tmp_path / "in", 6)
     settings = {"batch_size": 1, "requests_per_second": 10}
@@ -212,6 +233,19 @@ def test_another_model_or_version_ends_the_work_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_no_proxy_leads_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: server.accept()[0].close(), daemon=True)
+        thread.start()
+        with pytest.raises(BusyError):
+            GrpcClient(f"127.0.0.1:{server.getsockname()[1]}", "small", False, "").version()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 def test_patience_ends() -> None:
     calls: list[int] = []
 
@@ -222,6 +256,16 @@ def test_patience_ends() -> None:
     with pytest.raises(StepError, match=r"^it does not answer, for 0\.6 seconds; the same call"):
         patiently(call, 0.6)
     assert len(calls) >= 2
+
+
+def test_no_server_asks_for_more_than_patience() -> None:
+    def call() -> None:
+        raise BusyError("it is busy", wait=3600.0)
+
+    started = time.monotonic()
+    with pytest.raises(StepError, match=r"^it is busy, for 0\.3 seconds"):
+        patiently(call, 0.3)
+    assert time.monotonic() - started < 5
 
 
 def test_a_limit_spaces_what_comes_at_once() -> None:

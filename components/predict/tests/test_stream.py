@@ -28,6 +28,33 @@ def windows(out: Path) -> list[BatchPredictions]:
     return [read_batch_predictions(file.parent) for file in sorted(out.glob("*/manifest.json"))]
 
 
+def test_what_comes_late_is_a_folder_of_its_own(model: Path, tmp_path: Path) -> None:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.testing.test_stream import TestStream
+    from apache_beam.transforms.window import TimestampedValue
+
+    from components.predict.messages import PredictWindows
+
+    first, late = map(str, write_photographs(tmp_path / "in", 2))
+    arrivals = (
+        TestStream()
+        .advance_watermark_to(0)
+        .add_elements([TimestampedValue(json.dumps({"image": first}), 1)])
+        .advance_watermark_to(30)
+        .add_elements([TimestampedValue(json.dumps({"image": late}), 2)])
+        .advance_processing_time(30)
+        .advance_watermark_to_infinity()
+    )
+    runner = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
+    options = PipelineOptions([f"--runner={runner}", "--streaming"])
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | arrivals | PredictWindows(str(tmp_path / "out"), settings(model))
+    found = windows(tmp_path / "out")
+    assert [window.folder.name[:17] for window in found] == ["19700101T000000Z-"] * 2
+    assert sorted(image for window in found for image in window.images()) == [first, late]
+
+
 def test_messages_become_windows(model: Path, tmp_path: Path) -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions

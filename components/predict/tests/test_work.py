@@ -1,5 +1,6 @@
 """What is predicted is listed once, and divided into shards that outlive the process."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def test_files_globs_and_folders(tmp_path: Path) -> None:
         *("in/a.png", "in/b.jpg", "in/below/c.JPG"),
         *("other/d.jpg", "other/e.jpg", "in/b.jpg"),
     ]
+
+
+def test_odd_names_and_links_cost_the_others_nothing(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.jpg", os.fsdecode(b"in/caf\xe9.jpg"), "in/below/c.jpg")
+    (tmp_path / "in" / "below" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "itself").symlink_to("itself")
+    work = plan(tmp_path, [str(tmp_path / "in"), str(tmp_path / "in" / "caf*")])
+    found = [row.image.removeprefix(f"{tmp_path}/in/") for row in rows(work)]
+    assert found == ["a.jpg", "below/c.jpg", "itself"]
+    name = f"{tmp_path}/in/caf\\xe9.jpg"
+    assert [(each.row["image"], each.reason) for each in work.refused()] == [
+        (name, Reason.UNREADABLE_FILE)
+    ] * 2
 
 
 def test_a_table_passes_its_columns_with_their_types(tmp_path: Path) -> None:

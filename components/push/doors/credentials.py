@@ -3,10 +3,8 @@
 import os
 
 from darkroom.errors import StepError
+from darkroom.servers import API_KEY_VARIABLE
 
-API_KEY_VARIABLE = "DARKROOM_API_KEY"
-"""Environment variable with the key for servers that want one, as `darkroom serve` with
-`api_keys`."""
 _VERTEX = (".googleapis.com", ".vertexai.goog")
 
 

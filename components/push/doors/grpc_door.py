@@ -5,8 +5,8 @@ from typing import Any
 
 from components.push.doors.credentials import headers_for
 from components.push.doors.door import TIMEOUT, NoSuchServiceError
-from components.push.doors.numbers import is_here
 from darkroom.errors import StepError
+from darkroom.servers import is_here
 
 
 class GrpcDoor:

@@ -1,6 +1,5 @@
-"""Numbers out of what a door gave, and whether it is a door of this machine."""
+"""Numbers out of what a door gave."""
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from darkroom.errors import StepError
@@ -31,8 +30,3 @@ def probabilities_of(given: Any, door: str) -> "npt.NDArray[np.float32]":
 def version_number(text: str | None) -> int | None:
     """A version's number; None where a server says none, or calls its versions otherwise."""
     return int(text) if text and text.isdecimal() else None
-
-
-def is_here(address: str) -> bool:
-    """Whether an address is of this machine, to which no proxy leads."""
-    return re.match(r"(\w+://)?(localhost|127\.[\d.]+|\[::1\])(:|/|$)", address) is not None

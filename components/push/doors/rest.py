@@ -5,8 +5,9 @@ from typing import Any
 
 from components.push.doors.credentials import headers_for
 from components.push.doors.door import TIMEOUT, Answer
-from components.push.doors.numbers import is_here, probabilities_of, version_number
+from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
+from darkroom.servers import is_here
 
 _VERSION_HEADER = "X-Model-Version"
 """What `darkroom serve` names its answers' version by."""

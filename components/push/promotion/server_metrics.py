@@ -4,10 +4,10 @@ import dataclasses
 import math
 import re
 
-from components.push.doors.numbers import is_here
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, rate_difference, rate_interval
 from darkroom.errors import SettingsError, StepError
+from darkroom.servers import is_here
 
 _REQUESTS = "darkroom_requests_total"
 _SECONDS = "darkroom_answer_seconds_bucket"

@@ -74,11 +74,23 @@ def test_an_index_of_another_model_is_refused(tmp_path: Path) -> None:
         PhotographIndex(tmp_path / "i", "b" * 64)
 
 
+@pytest.mark.parametrize("name", ["embeddings.usearch", "photographs.parquet"])
+def test_a_damaged_index_is_one_line(tmp_path: Path, name: str) -> None:
+    build_index(write_predictions(tmp_path / "predictions", IMAGES, embeddings()), tmp_path / "i")
+    content = (tmp_path / "i" / name).read_bytes()
+    for damaged in (b"", content[:50], b"x" * 5000):
+        (tmp_path / "i" / name).write_bytes(damaged)
+        with pytest.raises(StepError, match=r"is damaged \(.*\): build it again$") as raised:
+            PhotographIndex(tmp_path / "i", DIGEST)
+        assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"embeddings": None}, "has no embeddings: predict again with embedding: true"),
         ({"embeddings": embeddings(), "format": "csv"}, "holds predictions as csv: predict again"),
+        ({"embeddings": embeddings(), "digest": ""}, "is what a served model says, which does not"),
         ({"images": [], "embeddings": []}, "has no photograph with an embedding to index"),
         ({"images": IMAGES[:2], "embeddings": np.zeros((2, 4))}, "has no photograph with an emb"),
     ],

@@ -15,8 +15,8 @@ from PIL import Image
 from components.search.index import build_index
 from components.search.page import write_page
 from components.search.similar import Found, find_similar
-from components.search.tests.conftest import photograph, write_predictions
-from darkroom.artifacts.manifest import read_manifest
+from components.search.tests.conftest import DIGEST, photograph, write_predictions
+from darkroom.artifacts.manifest import read_manifest, write_manifest
 from darkroom.errors import SettingsError, StepError
 
 pytestmark = pytest.mark.slow
@@ -92,6 +92,25 @@ def test_what_cannot_be_asked_about(
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(StepError, match=r"text\.jpg is no image that the model can read"):
         find_similar(model, index, [tmp_path / "text.jpg"], 5)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_an_embedding_without_a_direction_is_like_nothing(
+    photographs: list[Path], tmp_path: Path, value: float
+) -> None:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def embedding(image_bytes: Any) -> dict[str, Any]:
+        return {"embedding": tf.fill([tf.size(image_bytes), 4], value)}
+
+    model = tmp_path / "model"
+    tf.saved_model.save(tf.Module(), str(model), signatures={"embedding": embedding})
+    write_manifest(model, "model", {"labels": ["bright", "dark"], "digest": DIGEST})
+    images = [str(path) for path in photographs[:4]]
+    build_index(write_predictions(tmp_path / "p", images, np.eye(4)), tmp_path / "i")
+    with pytest.raises(StepError, match=r"embedding of .*/0\.png is no direction"):
+        find_similar(model, tmp_path / "i", photographs[:1], 2)
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
