@@ -21,11 +21,10 @@ from components.serve.calls.signature_call import Array
 from components.serve.settings import SampleSettings
 from components.serve.telemetry.line_writer import LineWriter
 from darkroom.artifacts.model import IMAGE_BYTES, LABELS
+from darkroom.artifacts.samples import FILE, samples_folder
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 
-FILE = "samples.jsonl"
-"""The newest file; older ones are `samples.jsonl.1` and so on."""
 _LOG = logging.getLogger("darkroom.serve")
 
 
@@ -44,7 +43,7 @@ class Samples:
         assert settings.folder is not None
         self._settings, self._model = settings, model
         self._random = random.Random()
-        folder = Path(settings.folder) / model
+        folder = Path(samples_folder(settings.folder, model))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             files = _Files(

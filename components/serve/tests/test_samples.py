@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.serve.samples import FILE, SampledCalls, Samples
+from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import SampleSettings
 from components.serve.telemetry import line_writer
 from components.serve.tests.server_process import free_port, start_server
 from components.serve.tests.small_model import b64, photograph
 from components.serve.tests.tf_serving_client import predict, request
+from darkroom.artifacts.samples import FILE
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow
