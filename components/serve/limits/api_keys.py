@@ -36,6 +36,8 @@ class ApiKeys:
             self._read()
         except OSError as error:
             raise SettingsError(f"api_keys {file} cannot be read: {os_reason(error)}") from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"api_keys {file} is no text") from None
         if not self._digests:
             raise SettingsError(f"api_keys {file} holds no key")
 
