@@ -98,7 +98,7 @@ def _samples(folder: str) -> Iterator[dict[str, Any]]:
     with files.clear_errors(f"cannot read the samples in {folder}", SettingsError):
         found = files.list_files(f"{folder}/{FILE}*")
     if not found:
-        raise SettingsError(f"there is no {folder}/{FILE}: is --samples the server's sample.folder?")
+        raise SettingsError(f"no {folder}/{FILE}: is --samples the server's sample.folder?")
     for file in found:
         try:
             with files.opened(file.location.removeprefix("file://")) as lines:

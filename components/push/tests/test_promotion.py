@@ -138,7 +138,7 @@ def test_samples_are_joined_with_labels(tmp_path: Path) -> None:
     found = answers_to_labelled(str(tmp_path), "flowers", by_id, (2, 1))
     assert found == ({"a": "rose"}, {"b": "tulip"})
     assert answers_to_labelled(str(tmp_path), "flowers", by_key, (2, 1)) == ({"k1": "rose"}, {})
-    with pytest.raises(SettingsError, match=r"there is no .*/digits/samples\.jsonl"):
+    with pytest.raises(SettingsError, match=r"no .*/digits/samples\.jsonl"):
         answers_to_labelled(str(tmp_path), "digits", by_id, (2, 1))
 
 
