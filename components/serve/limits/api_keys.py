@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.serve.asgi import Application, Message, Receive, Send
-from components.serve.metrics import note_refusal
+from components.serve.telemetry.metrics import note_refusal
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 
