@@ -35,7 +35,7 @@ def test_the_version_that_serves_is_asked_and_a_lost_answer_starts_no_second_job
     with pytest.raises(StepError, match=r"^no version serves at vertex://.*: push one$"):
         target.predict(PHOTOGRAPHS, "gs://bucket/out")
     for model in models[:2]:
-        target.publish(model, {}, traffic=100)
+        target.publish(model, traffic=100)
     vertex_server.refuse(_CREATE, grpc.StatusCode.UNAVAILABLE, "the connection is lost", lost=True)
     results = target.predict(PHOTOGRAPHS, "gs://bucket/out")
     (job,) = vertex_server.jobs.jobs.values()
