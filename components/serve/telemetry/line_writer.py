@@ -38,7 +38,7 @@ class LineWriter:
                 count = self._left_out
                 _LOG.warning("%d %s left out: they are not written in time", count, self._kind)
 
-    def _note_failure(self, _: logging.LogRecord) -> None:
+    def _note_failure(self, record: logging.LogRecord) -> None:  # noqa: ARG002
         """Says once that lines are lost, as on a full disk; answers go on."""
         if not self._failed:
             self._failed = True
