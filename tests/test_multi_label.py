@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from components.serve.calls.batching import Batches
-from components.serve.protocols.prediction import predict_json
+from components.serve.protocols.json_prediction import predict_json
 from components.serve.settings import ServeSettings
 from components.serve.versions.loaded_model import LoadedModel, load_model
 from components.serve.versions.model_directory import find_versions

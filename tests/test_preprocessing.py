@@ -139,7 +139,7 @@ def from_evaluation(model: Path, records: list[bytes]) -> Probabilities:
 
 def from_server(model: LoadedModel, images: list[bytes]) -> Probabilities:
     from components.serve.calls.batching import Batches
-    from components.serve.protocols.prediction import predict_json
+    from components.serve.protocols.json_prediction import predict_json
     from components.serve.settings import ServeSettings
 
     rows = [{"b64": base64.b64encode(image).decode()} for image in images]

@@ -51,17 +51,15 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
         address: The server's, as `doors_of` takes it.
         place: Where the proof is: a version's folder, or where models are pushed. There the answers
             are held to the proof of the version that the server says has given them.
-        public_key: File of the key that must have signed the version with the proof, if any must.
+        public_key: File of the key that must have signed each version whose proof is taken, if any
+            must.
 
     Raises:
         SettingsError: The address has no known form, or there is no version.
         StepError: The version has no proof, or the server speaks none of the protocols.
     """
     target, serving = _serving(place)
-    with _files(target, serving) as folder:
-        if public_key is not None:
-            check_signature(folder, public_key)
-        photographs = proof.read_proof(folder)
+    photographs = _proof(target, serving, public_key)
 
     @functools.cache
     def proof_of(number: int | None) -> Proof:
@@ -69,8 +67,7 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
             return photographs
         for version in _versions(place):
             if version.number == number:
-                with _files(target, version) as folder:
-                    return proof.read_proof(folder)
+                return _proof(target, version, public_key)
         raise StepError(f"version {number} answers at {address}, which is not at {place}")
 
     found = []
@@ -81,6 +78,13 @@ def verify_server(address: str, place: str, public_key: Path | None = None) -> S
     if not present:
         raise StepError(f"{address} speaks neither TF Serving's gRPC nor KServe's V2")
     return present
+
+
+def _proof(target: PushTarget, version: PushedVersion, public_key: Path | None) -> Proof:
+    with _files(target, version) as folder:
+        if public_key is not None:
+            check_signature(folder, public_key)
+        return proof.read_proof(folder)
 
 
 def _serving(place: str) -> tuple[PushTarget, PushedVersion]:

@@ -9,7 +9,6 @@ import base64
 import datetime
 import hashlib
 import json
-import logging
 import logging.handlers
 import random
 from collections.abc import Iterator, Mapping
@@ -21,12 +20,9 @@ from components.serve.calls.signature_call import Array
 from components.serve.settings import SampleSettings
 from components.serve.telemetry.line_writer import LineWriter
 from darkroom.artifacts.model import IMAGE_BYTES, LABELS
+from darkroom.artifacts.samples import FILE, samples_folder
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
-
-FILE = "samples.jsonl"
-"""The newest file; older ones are `samples.jsonl.1` and so on."""
-_LOG = logging.getLogger("darkroom.serve")
 
 
 class Samples:
@@ -44,10 +40,10 @@ class Samples:
         assert settings.folder is not None
         self._settings, self._model = settings, model
         self._random = random.Random()
-        folder = Path(settings.folder) / model
+        folder = Path(samples_folder(settings.folder, model))
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            files = _Files(
+            files = logging.handlers.RotatingFileHandler(
                 folder / FILE,
                 maxBytes=settings.file_mb * 2**20,
                 backupCount=settings.files - 1,
@@ -106,16 +102,6 @@ class SampledCalls:
         outputs = self._calls.call(signature, inputs)
         self._samples.take(self._version, inputs, outputs)
         return outputs
-
-
-class _Files(logging.handlers.RotatingFileHandler):
-    _failed = False
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
-        """Says once that samples are lost, as on a full disk; answers go on."""
-        if not self._failed:
-            self._failed = True
-            _LOG.warning("samples cannot be written to %s", self.baseFilename)
 
 
 _NOTED = ("key", "label", "label_index", "probability", "probabilities", LABELS)

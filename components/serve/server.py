@@ -13,9 +13,9 @@ import warnings
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from components.serve import metrics
 from components.serve.deadline import end_at_last
 from components.serve.settings import ServeSettings
+from components.serve.telemetry import metrics
 from components.serve.versions.model_directory import check_model_directory
 from darkroom.errors import StepError
 from darkroom.storage.atomic import os_reason

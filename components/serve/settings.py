@@ -1,5 +1,6 @@
 """Settings of the model server."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -135,4 +136,13 @@ class ServeSettings(Settings):
         for file in filter(None, (self.tls_certificate, self.tls_key)):
             if not Path(file).is_file():
                 raise ValueError(f"there is no file {file}")
+        if self.tls_certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:  # the empty password, so that OpenSSL asks nobody for one
+                context.load_cert_chain(self.tls_certificate, self.tls_key, password="")
+            except OSError:
+                raise ValueError(
+                    f"{self.tls_certificate} and {self.tls_key} are not a certificate and its key "
+                    "in PEM, without a password"
+                ) from None
         return self

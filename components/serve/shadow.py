@@ -18,7 +18,7 @@ import numpy as np
 from components.serve.calls.batching import Calls
 from components.serve.calls.signature_call import Array, call
 from components.serve.errors import RequestError
-from components.serve.metrics import note_shadow
+from components.serve.telemetry.metrics import note_shadow
 from components.serve.telemetry.request_record import recorded
 from components.serve.versions.follower import VersionFollower
 from components.serve.versions.loaded_model import LoadedModel

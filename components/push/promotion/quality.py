@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, always_valid, rate_difference
+from darkroom.artifacts.samples import FILE, samples_folder
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files
 
-SAMPLES = "samples.jsonl"
-"""What the server calls its newest file of samples; older ones have a number behind it."""
 _LABEL = "label"
 _IDS = ("image_id", "key")
 
@@ -82,7 +81,7 @@ def answers_to_labelled(
         StepError: They cannot be read, or are of a model that gives several labels.
     """
     found: dict[int, dict[str, str]] = {number: {} for number in versions}
-    for sample in _samples(samples):
+    for sample in _samples(samples_folder(samples, model)):
         number, name = sample.get("version"), str(sample.get(labels.column))
         if number not in found or sample.get("model") != model or name not in labels.label_of:
             continue
@@ -97,9 +96,9 @@ def answers_to_labelled(
 
 def _samples(folder: str) -> Iterator[dict[str, Any]]:
     with files.clear_errors(f"cannot read the samples in {folder}", SettingsError):
-        found = files.list_files(f"{folder.rstrip('/')}/{SAMPLES}*")
+        found = files.list_files(f"{folder}/{FILE}*")
     if not found:
-        raise SettingsError(f"{folder} holds no {SAMPLES}: is it the server's sample.folder?")
+        raise SettingsError(f"no {folder}/{FILE}: is --samples the server's sample.folder?")
     for file in found:
         try:
             with files.opened(file.location.removeprefix("file://")) as lines:

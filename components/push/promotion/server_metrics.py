@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from urllib.parse import unquote
 
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, rate_difference, rate_interval
@@ -97,7 +98,7 @@ def parsed_server(server: str) -> tuple[str, str]:
         raise SettingsError(
             f"--server '{server}' is no model's address, expected http://HOST:PORT/v1/models/NAME"
         )
-    return match[1], match[2]
+    return match[1], unquote(match[2])
 
 
 def check_errors(canary: Counts, stable: Counts, limits: CanaryLimits) -> Check:

@@ -104,7 +104,7 @@ class ArchiveTarget:
         """Unpacks a version's model into a folder; see `PushTarget`."""
         with (
             self._clear_errors(),
-            tempfile.TemporaryDirectory() as temporary,
+            tempfile.TemporaryDirectory(dir=folder.parent) as temporary,  # to rename out of it
             tarfile.open(version.location) as archive,
         ):
             archive.extractall(temporary, filter="data")

@@ -2,6 +2,7 @@
 
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def sums(folder: Path) -> list[str]:
 
 
 def test_archives_unpack_to_a_model_repository(
-    target: PushTarget, folder: Path, tmp_path: Path
+    target: PushTarget, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (target.current(), target.traffic(), list(target.versions())) == (None, {}, [])
     publish(target, tmp_path, "a", "b")
@@ -59,7 +60,9 @@ def test_archives_unpack_to_a_model_repository(
     current = target.current()
     assert current is not None
     assert (current.number, target.traffic(), target.canary()) == (2, {2: 100}, None)
-    target.fetch(current, tmp_path / "fetched")
+    with monkeypatch.context() as patch:  # what is fetched is not renamed from another disk
+        patch.setattr(tempfile, "tempdir", "/none")
+        target.fetch(current, tmp_path / "fetched")
     assert (tmp_path / "fetched" / "saved_model.pb").read_text() == "b"
     again = target.publish(make_model(tmp_path / "again", "b"))
     assert (again, len(target.log())) == (current, 2)

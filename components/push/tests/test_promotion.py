@@ -16,7 +16,12 @@ from components.push.promotion.quality import (
     check_quality,
     read_labels,
 )
-from components.push.promotion.server_metrics import Counts, check_errors, check_latency
+from components.push.promotion.server_metrics import (
+    Counts,
+    check_errors,
+    check_latency,
+    parsed_server,
+)
 from components.push.targets import target_for
 from components.push.tests.test_targets import make_model
 from darkroom.errors import SettingsError, StepError
@@ -122,8 +127,10 @@ def test_samples_are_joined_with_labels(tmp_path: Path) -> None:
         {"model": "flowers", "version": 1, "image_id": "c", "key": "k3", "label": "tulip"},
     ]
     texts = [json.dumps(line) + "\n" for line in lines]
-    (tmp_path / "samples.jsonl.1").write_text("".join(texts[:2]) + '{"model": "flow')
-    (tmp_path / "samples.jsonl").write_text("".join(texts[2:]))
+    kept = tmp_path / "flowers"  # the server has a folder a model
+    kept.mkdir()
+    (kept / "samples.jsonl.1").write_text("".join(texts[:2]) + '{"model": "flow')
+    (kept / "samples.jsonl").write_text("".join(texts[2:]))
     (tmp_path / "labels.csv").write_text("image_id,label\na,rose\nb,rose\nc,\n")
     (tmp_path / "labels.jsonl").write_text('{"key": "k1", "label": "rose"}\n\n')
     by_id, by_key = (read_labels(str(tmp_path / f"labels.{form}")) for form in ("csv", "jsonl"))
@@ -131,6 +138,12 @@ def test_samples_are_joined_with_labels(tmp_path: Path) -> None:
     found = answers_to_labelled(str(tmp_path), "flowers", by_id, (2, 1))
     assert found == ({"a": "rose"}, {"b": "tulip"})
     assert answers_to_labelled(str(tmp_path), "flowers", by_key, (2, 1)) == ({"k1": "rose"}, {})
+    with pytest.raises(SettingsError, match=r"no .*/digits/samples\.jsonl"):
+        answers_to_labelled(str(tmp_path), "digits", by_id, (2, 1))
+
+
+def test_a_name_is_that_of_the_metrics_and_not_of_the_address() -> None:
+    assert parsed_server("http://here:1/v1/models/my%20roses/") == ("http://here:1", "my roses")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -225,7 +226,8 @@ def test_made_images_stand_in_for_photographs_that_may_not_travel(
 
 
 def test_a_canary_is_held_to_its_own_proof(candidate: Candidate, tmp_path: Path) -> None:
-    run_push(candidate, tmp_path, try_server=False)
+    private, public = make_keys(tmp_path / "keys")
+    run_push(candidate, tmp_path, try_server=False, signing_key=str(private))
     steeper = Candidate(candidate.examples, tmp_path / "model", tmp_path / "evaluation")
     save_model(steeper.model, sharpness=4.0)
     save_evaluation(steeper.evaluation, steeper.model, steeper.examples)
@@ -238,6 +240,8 @@ def test_a_canary_is_held_to_its_own_proof(candidate: Candidate, tmp_path: Path)
             for comparison in verify_server(address, str(served)):
                 assert comparison.agrees, comparison.in_words()
                 versions |= set(comparison.versions)
+        (unsigned,) = verify_server(addresses(server)["rest"], str(served), public)
+        assert "is not signed" in unsigned.in_words()  # the canary, whose proof is taken too
     assert versions == {1, 2}
 
 
@@ -246,6 +250,7 @@ def _wait_for_both(address: str) -> None:
         states = httpx.get(address).json()["model_version_status"]
         if [state["state"] for state in states] == ["AVAILABLE"] * 2:
             return
+        time.sleep(0.1)
     raise AssertionError(states)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from components.serve.calls.request_checks import check_values
 from components.serve.calls.signature_call import Array, call, input_specs, outputs_of
 from components.serve.errors import RequestError, graph_errors
-from components.serve.metrics import note_wait
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.metrics import note_wait
 from components.serve.telemetry.request_record import current_record
 from components.serve.telemetry.tracing import note_call_times
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.serve.errors import RequestError, graph_errors, is_servers_fault, reason
-from components.serve.metrics import note_call
+from components.serve.telemetry.metrics import note_call
 
 Array = npt.NDArray[Any]
 """Values of an input or output; strings are objects of bytes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.serve.asgi import Application, Message, Receive, Send
-from components.serve.metrics import note_refusal
+from components.serve.telemetry.metrics import note_refusal
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 
@@ -36,6 +36,8 @@ class ApiKeys:
             self._read()
         except OSError as error:
             raise SettingsError(f"api_keys {file} cannot be read: {os_reason(error)}") from None
+        except UnicodeDecodeError:
+            raise SettingsError(f"api_keys {file} is no text") from None
         if not self._digests:
             raise SettingsError(f"api_keys {file} holds no key")
 

@@ -9,8 +9,8 @@ import grpc
 
 from components.serve.errors import RequestError
 from components.serve.limits.rest_limits import OpenRequests, no_answer
-from components.serve.metrics import note_refusal
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.metrics import note_refusal
 from components.serve.telemetry.request_record import current_record
 
 _PREDICT = frozenset(

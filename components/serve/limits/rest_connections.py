@@ -10,8 +10,8 @@ import resource
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from components.serve.metrics import note_refusal
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.metrics import note_refusal
 
 _HEAD_BYTES = 64 * 1024
 """Bytes of a request's line and headers, at most; also of what follows its body."""

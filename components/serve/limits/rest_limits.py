@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from components.serve.asgi import Application, Message, Receive, Send
 from components.serve.errors import RequestError
 from components.serve.limits.gone_clients import noticing_gone_client
-from components.serve.metrics import note_refusal
 from components.serve.settings import ServeSettings
+from components.serve.telemetry.metrics import note_refusal
 
 _LARGEST_BODIES = 4
 """Bodies of the largest size that may be in memory, or as many bytes of smaller ones; else 429."""

@@ -75,7 +75,10 @@ def inputs_of(request: JsonRequest, specs: Mapping[str, Any], max_instances: int
         columns = _by_name(request.values, specs, "'inputs'")
         for values in columns.values():
             check_instances(len(values) if isinstance(values, list) else 1, max_instances)
-    inputs = {name: tensor_of(name, columns[name], spec) for name, spec in specs.items()}
+    try:
+        inputs = {name: tensor_of(name, columns[name], spec) for name, spec in specs.items()}
+    except RecursionError:
+        raise RequestError("the values are lists in lists, far too deep") from None
     check_counts(inputs, specs)
     return inputs
 

@@ -31,8 +31,8 @@ from components.serve.protocols.bodies import (
     PredictResponse,
 )
 from components.serve.protocols.explanation import explain_json
+from components.serve.protocols.json_prediction import PREDICT_ONLY, predict_json
 from components.serve.protocols.openapi import answers, describe, takes
-from components.serve.protocols.prediction import PREDICT_ONLY, predict_json
 from components.serve.protocols.served_model import Call
 from components.serve.protocols.served_models import ServedModels
 from components.serve.protocols.v2_protocol import model_metadata

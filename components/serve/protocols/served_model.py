@@ -16,11 +16,11 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from components.serve.calls.batching import Batches, Calls
 from components.serve.errors import RequestError
-from components.serve.metrics import observed
 from components.serve.protocols.v2_protocol import content_of, predict_v2
 from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import ServeSettings
 from components.serve.shadow import Shadow, ShadowedCalls
+from components.serve.telemetry.metrics import observed
 from components.serve.telemetry.request_record import current_record
 from components.serve.versions.follower import VersionFollower
 from components.serve.versions.loaded_model import LoadedModel

@@ -24,7 +24,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceServicer
 
 from components.serve.errors import RequestError
-from components.serve.protocols.prediction import PREDICT_ONLY
+from components.serve.protocols.json_prediction import PREDICT_ONLY
 from components.serve.protocols.served_model import Call
 from components.serve.protocols.served_models import ServedModels
 from components.serve.protocols.tensor_request import predict_tensors

@@ -1,1 +1,1 @@
-"""What a server says of its requests: records, access log, traces."""
+"""What a server says of its requests: records, metrics, access log, traces."""

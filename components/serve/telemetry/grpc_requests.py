@@ -53,7 +53,7 @@ class GrpcRequests(AsyncServerInterceptor):  # type: ignore[misc]
         began, code = time.perf_counter(), StatusCode.CANCELLED
         try:
             answer = await method(request, context)
-            code = StatusCode.OK
+            code = context.code() or StatusCode.OK  # a refusal has set its own
             return answer
         except Exception:
             code = context.code() or StatusCode.UNKNOWN

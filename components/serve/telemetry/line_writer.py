@@ -4,6 +4,7 @@ import contextlib
 import logging
 import logging.handlers
 import queue
+import sys
 
 _WAITING = 10_000
 """Lines that wait to be written, at most; more are left out, and counted."""
@@ -20,7 +21,8 @@ class LineWriter:
 
     def __init__(self, handler: logging.Handler, kind: str) -> None:
         self._handler, self._kind = handler, kind
-        self._left_out = 0
+        self._left_out, self._failed = 0, False
+        handler.handleError = self._note_failure  # type: ignore[method-assign]
         self._lines: queue.Queue[logging.LogRecord] = queue.Queue(_WAITING)
         self._listener = logging.handlers.QueueListener(self._lines, handler)
         self._listener.start()
@@ -35,6 +37,12 @@ class LineWriter:
             if self._left_out == 1 or self._left_out % 1000 == 0:
                 count = self._left_out
                 _LOG.warning("%d %s left out: they are not written in time", count, self._kind)
+
+    def _note_failure(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+        """Says once that lines are lost, as on a full disk; answers go on."""
+        if not self._failed:
+            self._failed = True
+            _LOG.warning("%s are lost, they cannot be written: %s", self._kind, sys.exception())
 
     def close(self) -> None:
         """Writes what waits."""

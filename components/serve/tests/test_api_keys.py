@@ -127,3 +127,12 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         ServeSettings(tls_key=str(tmp_path / "empty"))
     with pytest.raises(ValueError, match="there is no file"):
         ServeSettings(tls_key="/none", tls_certificate="/none")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(SettingsError, match="is no text"):
+        ApiKeys(str(tmp_path / "binary"))
+    certificate, key = map(str, make_certificate(tmp_path))
+    assert ServeSettings(tls_certificate=certificate, tls_key=key)
+    with pytest.raises(ValueError, match="are not a certificate and its key"):
+        ServeSettings(tls_certificate=certificate, tls_key=str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match="are not a certificate and its key"):
+        ServeSettings(tls_certificate=key, tls_key=key)

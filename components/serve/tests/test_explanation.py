@@ -63,6 +63,15 @@ def test_what_cannot_be_explained(
     assert message in response.json()["error"]
 
 
+def test_values_far_too_deep_are_the_clients_fault(server: Server) -> None:
+    body = '{"instances": [' + 600 * "[" + 600 * "]" + "]}"
+    response = server.client.post(f"/v1/models/{server.name}:explain", content=body)
+    assert (response.status_code, response.json()["error"]) == (
+        400,
+        "the values are lists in lists, far too deep",
+    )
+
+
 def test_another_model_or_version_is_not_found(server: Server) -> None:
     assert explain(server, photograph(1), path="/versions/9").status_code == 404
     response = server.client.post("/v1/models/flower:explain", json={"instances": [b64(b"")]})

@@ -2,18 +2,21 @@
 
 import hashlib
 import json
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from components.serve.samples import FILE, SampledCalls, Samples
+from components.serve.samples import SampledCalls, Samples
 from components.serve.settings import SampleSettings
 from components.serve.telemetry import line_writer
 from components.serve.tests.server_process import free_port, start_server
 from components.serve.tests.small_model import b64, photograph
 from components.serve.tests.tf_serving_client import predict, request
+from darkroom.artifacts.samples import FILE
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow
@@ -110,3 +113,12 @@ def test_every_door_is_sampled(model: Path, tmp_path: Path) -> None:
     given = [row["probabilities"] for row in answer["predictions"]]
     assert np.allclose([each["probabilities"] for each in found[:2]], given, atol=1e-6)
     assert {each["version"] for each in found} == {1}
+
+
+def test_lines_that_cannot_be_written_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with Path(os.devnull).open() as unwritable:
+        writer = line_writer.LineWriter(logging.StreamHandler(unwritable), "access log lines")
+        for number in range(3):
+            writer.put(str(number))
+        writer.close()
+    assert caplog.messages == ["access log lines are lost, they cannot be written: not writable"]

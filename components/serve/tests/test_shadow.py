@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from components.serve import shadow as module
-from components.serve.metrics import note_shadow
 from components.serve.shadow import Shadow, ShadowedCalls
+from components.serve.telemetry.metrics import note_shadow
 from components.serve.tests.server_process import Server, push, start_server
 from components.serve.tests.small_model import b64, photograph
 from components.serve.versions.loaded_model import LoadedModel, load_model

@@ -1,19 +1,25 @@
 """Which version serves, as versions are pushed, rolled back, and broken."""
 
 import concurrent.futures
+import gc
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
 
 from components.serve.tests.server_process import push
 from components.serve.tests.small_model import b64, photograph
+from components.serve.versions import follower
 from components.serve.versions.follower import VersionFollower
+from components.serve.versions.loaded_model import LoadedModel
 from components.serve.versions.model_directory import (
+    LocalFiles,
     check_model_directory,
     find_versions,
     model_name,
 )
+from darkroom.artifacts.model_repository import Version
 from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow
@@ -157,3 +163,34 @@ def test_a_model_that_cannot_classify_an_image_is_not_taken(tmp_path):
     follower.refresh()
     assert follower.current is None
     assert follower.errors[1].startswith("StringToNumberOp could not correctly convert string")
+
+
+class Cycle:
+    """As a SavedModel, it is freed by the collector of cycles alone."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_canary_is_freed_once_another_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(version: Version, _key: str | None) -> LoadedModel:
+        return LoadedModel(version, {}, {}, (), Cycle(), LocalFiles(version))
+
+    monkeypatch.setattr(follower, "load_model", load)
+    for name in ("1", ".canary-2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").write_text("graph")
+    following = VersionFollower(tmp_path, "flowers")
+    following.refresh()
+    assert following.canary is not None
+    first = weakref.ref(following.canary.saved_model)
+    shutil.copytree(tmp_path / ".canary-2", tmp_path / ".canary-3")
+    gc.disable()  # only what the follower does itself counts
+    try:
+        following.refresh()
+        assert following.canary.version.number == 3
+        assert first() is None
+    finally:
+        gc.enable()

@@ -91,16 +91,16 @@ class VersionFollower:
             number = model.version.number if model else 0
             text = f"version {number} gets {share} % of the requests" if model else "no canary"
             _LOG.info("%s: %s", self._name, text)
+        previous = self.canary
         # In this order a request that reads both never gives a share to no model.
         if model is None:
-            is_gone = self.canary is not None and self.canary.saved_model is not (
-                self.current and self.current.saved_model
-            )
             self.share, self.canary = 0, None
-            if is_gone:
-                gc.collect()  # as for a version that is replaced
         else:
             self.canary, self.share = model, share
+        kept = [each.saved_model for each in (self.current, self.canary) if each is not None]
+        if previous is not None and all(previous.saved_model is not each for each in kept):
+            del previous
+            gc.collect()  # as for a version that is replaced
 
     def _has_changed(self, version: Version) -> bool:
         """Whether a version is new, or has other files than when it failed to load."""

@@ -29,10 +29,7 @@ def predict_json(model: LoadedModel, body: bytes, batches: Calls, max_instances:
     """
     request = parse_request(body)
     signature = model.signature(request.signature_name)
-    try:
-        inputs = inputs_of(request, input_specs(signature), max_instances)
-    except RecursionError:
-        raise RequestError("the values are lists in lists, far too deep") from None
+    inputs = inputs_of(request, input_specs(signature), max_instances)
     outputs = batches.call(signature, inputs)
     columns = {name: json_of(name, array) for name, array in outputs.items()}
     values = _rows(columns, outputs) if request.by_row else _bare_if_single(columns)
