@@ -1,5 +1,6 @@
 """Settings of the model server."""
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -134,4 +135,19 @@ class ServeSettings(Settings):
         for file in filter(None, (self.tls_certificate, self.tls_key)):
             if not Path(file).is_file():
                 raise ValueError(f"there is no file {file}")
+        if self.tls_certificate is not None:
+            _check_pair(self.tls_certificate, self.tls_key)
         return self
+
+
+def _check_pair(certificate: str, key: str | None) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password OpenSSL would ask for an encrypted key's at the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise ValueError(
+            f"{certificate} and {key} are not a certificate in PEM and its unencrypted key "
+            f"({reason})"
+        ) from None
