@@ -1,8 +1,11 @@
 """What a server wants to know of who asks: a key, or Google's own credentials."""
 
 import os
+from typing import Any
 
-from darkroom.errors import StepError
+from components.push.doors.numbers import is_here
+from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import os_reason
 
 API_KEY_VARIABLE = "DARKROOM_API_KEY"
 """Environment variable with the key for servers that want one, as `darkroom serve` with
@@ -23,6 +26,24 @@ def headers_for(url: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {_google_token(url)}"}
     key = os.environ.get(API_KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def http_options(url: str) -> dict[str, Any]:
+    """How httpx reaches a server: to this machine no proxy leads, `SSL_CERT_FILE` holds there too.
+
+    Raises:
+        SettingsError: The certificates of `SSL_CERT_FILE` cannot be read.
+    """
+    import httpx
+
+    options: dict[str, Any] = {"trust_env": not is_here(url)}
+    if url.startswith("https://"):
+        try:
+            options["verify"] = httpx.create_ssl_context()
+        except OSError as error:
+            named = f"SSL_CERT_FILE {os.environ.get('SSL_CERT_FILE', '')}"
+            raise SettingsError(f"{named} cannot be read: {os_reason(error)}") from None
+    return options
 
 
 def _google_token(url: str) -> str:

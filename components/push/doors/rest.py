@@ -3,9 +3,9 @@
 import base64
 from typing import Any
 
-from components.push.doors.credentials import headers_for
+from components.push.doors.credentials import headers_for, http_options
 from components.push.doors.door import TIMEOUT, Answer
-from components.push.doors.numbers import is_here, probabilities_of, version_number
+from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
 
 _VERSION_HEADER = "X-Model-Version"
@@ -25,9 +25,7 @@ class RestDoor:
 
         self.name = f"REST {url}"
         self._url = f"{url.removesuffix(':predict')}:predict"
-        self._client = httpx.Client(
-            timeout=TIMEOUT, headers=headers_for(url), trust_env=not is_here(url)
-        )
+        self._client = httpx.Client(timeout=TIMEOUT, headers=headers_for(url), **http_options(url))
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""

@@ -4,10 +4,10 @@ import json
 import struct
 from typing import Any
 
-from components.push.doors.credentials import headers_for
+from components.push.doors.credentials import headers_for, http_options
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.grpc_door import GrpcDoor
-from components.push.doors.numbers import is_here, probabilities_of, version_number
+from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
 
 _HEADER = "Inference-Header-Content-Length"
@@ -27,9 +27,7 @@ class V2RestDoor:
 
         self.name = f"V2 {url}"
         self._url = f"{url.removesuffix('/infer')}/infer"
-        self._client = httpx.Client(
-            timeout=TIMEOUT, headers=headers_for(url), trust_env=not is_here(url)
-        )
+        self._client = httpx.Client(timeout=TIMEOUT, headers=headers_for(url), **http_options(url))
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import re
 
-from components.push.doors.numbers import is_here
+from components.push.doors.credentials import http_options
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, rate_difference, rate_interval
 from darkroom.errors import SettingsError, StepError
@@ -65,7 +65,7 @@ def read_counts(server: str) -> dict[int, Counts]:
     base, model = parsed_server(server)
     url = f"{base}/metrics"
     try:
-        response = httpx.get(url, timeout=_TIMEOUT, trust_env=not is_here(url))
+        response = httpx.get(url, timeout=_TIMEOUT, **http_options(url))
         response.raise_for_status()
         families = list(text_string_to_metric_families(response.text))
     except (httpx.HTTPError, ValueError) as error:
