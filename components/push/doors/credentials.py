@@ -24,7 +24,8 @@ def headers_for(url: str) -> dict[str, str]:
     parsed = httpx.URL(url)
     if parsed.scheme == "https" and parsed.host.endswith(_VERTEX):
         return {"Authorization": f"Bearer {_google_token(url)}"}
-    key = os.environ.get(API_KEY_VARIABLE)
+    # A secret that was read from a file often ends with a line break, which no header may hold.
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 

@@ -7,7 +7,7 @@ import certifi
 import httpx
 import pytest
 
-from components.push.doors.credentials import http_options
+from components.push.doors.credentials import headers_for, http_options
 from darkroom.errors import SettingsError
 
 
@@ -30,3 +30,8 @@ def test_certificates_that_cannot_be_read_are_one_line(monkeypatch: pytest.Monke
     monkeypatch.setenv("SSL_CERT_FILE", "/none.pem")
     with pytest.raises(SettingsError, match=r"SSL_CERT_FILE /none\.pem cannot be read: No such"):
         http_options("https://models.example.com/v1/models/flowers")
+
+
+def test_a_key_may_end_with_a_line_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_API_KEY", "first-key\n")
+    assert headers_for("http://10.0.0.1/v1/models/flowers") == {"Authorization": "Bearer first-key"}
