@@ -10,6 +10,7 @@ from darkroom.storage.atomic import os_reason
 API_KEY_VARIABLE = "DARKROOM_API_KEY"
 """Environment variable with the key for servers that want one, as `darkroom serve` with
 `api_keys`."""
+_UNAUTHORIZED = 401
 _VERTEX = (".googleapis.com", ".vertexai.goog")
 
 
@@ -27,6 +28,20 @@ def headers_for(url: str) -> dict[str, str]:
     # A secret that was read from a file often ends with a line break, which no header may hold.
     key = os.environ.get(API_KEY_VARIABLE, "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def check_known(door: str, status: int) -> None:
+    """Checks that a server has not answered that it does not know who asks.
+
+    Args:
+        door: The door's name, for the message.
+        status: The HTTP status of its answer.
+
+    Raises:
+        SettingsError: It has: no later answer will be another.
+    """
+    if status == _UNAUTHORIZED:
+        raise SettingsError(f"{door} wants a key that it knows: set {API_KEY_VARIABLE} to it")
 
 
 def http_options(url: str) -> dict[str, Any]:

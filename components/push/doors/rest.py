@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from components.push.doors.credentials import headers_for, http_options
+from components.push.doors.credentials import check_known, headers_for, http_options
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
@@ -36,6 +36,7 @@ class RestDoor:
             response = self._client.post(self._url, json={"instances": [instance]})
         except httpx.HTTPError as error:
             raise StepError(f"{self.name} does not answer: {error}") from None
+        check_known(self.name, response.status_code)
         answer = _json(response)
         if response.status_code != 200:
             said = answer.get("error", response.text[:200])

@@ -4,7 +4,7 @@ import json
 import struct
 from typing import Any
 
-from components.push.doors.credentials import headers_for, http_options
+from components.push.doors.credentials import check_known, headers_for, http_options
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.grpc_door import GrpcDoor
 from components.push.doors.numbers import probabilities_of, version_number
@@ -42,6 +42,7 @@ class V2RestDoor:
             response = self._client.post(self._url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise StepError(f"{self.name} does not answer: {error}") from None
+        check_known(self.name, response.status_code)
         if response.status_code != 200:
             said = response.text[:200]
             raise StepError(f"{self.name} answers {response.status_code}: {said}")
