@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from components.serve.deadline import end_at_last
 from components.serve.settings import ServeSettings
 from components.serve.telemetry import metrics
 from components.serve.versions.model_directory import check_model_directory
+from darkroom.artifacts.signature import check_public_key
 from darkroom.errors import StepError
 from darkroom.storage.atomic import os_reason
 
@@ -36,11 +38,13 @@ def serve(settings: ServeSettings) -> None:
             serves; versions that are pushed or rolled back are picked up.
 
     Raises:
-        SettingsError: A model's directory is missing or holds no model.
+        SettingsError: A model's directory is missing or holds no model, or `public_key` is none.
         StepError: A port cannot be used, or there is a model of which no version loads.
     """
     for place in settings.models.values():
         check_model_directory(place)
+    if settings.public_key is not None:
+        check_public_key(Path(settings.public_key))
     for port in (settings.port, settings.grpc_port):
         if port is not None:
             _check_port(settings.host, port)

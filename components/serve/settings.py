@@ -137,12 +137,18 @@ class ServeSettings(Settings):
             if not Path(file).is_file():
                 raise ValueError(f"there is no file {file}")
         if self.tls_certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            try:  # the empty password, so that OpenSSL asks nobody for one
-                context.load_cert_chain(self.tls_certificate, self.tls_key, password="")
-            except OSError:
-                raise ValueError(
-                    f"{self.tls_certificate} and {self.tls_key} are not a certificate and its key "
-                    "in PEM, without a password"
-                ) from None
+            _check_pair(self.tls_certificate, self.tls_key)
         return self
+
+
+def _check_pair(certificate: str, key: str | None) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password OpenSSL would ask for an encrypted key's at the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise ValueError(
+            f"{certificate} and {key} are not a certificate in PEM and its unencrypted key "
+            f"({reason})"
+        ) from None

@@ -5,8 +5,10 @@ VERSION/proof/model.sig --public-key KEY`.
 """
 
 from pathlib import Path
+from typing import Any
 
 from darkroom.errors import SettingsError, StepError
+from darkroom.storage.atomic import os_reason
 
 SIGNATURE = "proof/model.sig"
 """The signature's file within a version."""
@@ -42,19 +44,37 @@ def check_signature(version: Path, public_key: Path) -> None:
         SettingsError: The key cannot be read.
         StepError: It is not signed, by another key, or was changed.
     """
-    from model_signing import verifying
-
+    config = _verifier(public_key)
     if not (version / SIGNATURE).is_file():
         raise StepError(f"{version} is not signed")
-    try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-    except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(f"{public_key} is no public key: {error}") from None
     try:
         config.set_hashing_config(_hashing(version)).verify(version, version / SIGNATURE)
     except Exception as error:  # the library raises what it likes for a file that is no signature
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise StepError(f"{version} is not what {public_key} has signed: {reason}") from None
+
+
+def check_public_key(public_key: Path) -> None:
+    """Checks that a file holds a public key, before anything is to be checked with it.
+
+    Args:
+        public_key: The file, in PEM.
+
+    Raises:
+        SettingsError: It cannot be read, or is none.
+    """
+    _verifier(public_key)
+
+
+def _verifier(public_key: Path) -> Any:
+    from model_signing import verifying
+
+    try:
+        return verifying.Config().use_elliptic_key_verifier(public_key=public_key)
+    except OSError as error:
+        raise SettingsError(f"cannot read public key {public_key}: {os_reason(error)}") from None
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{public_key} is no public key: {error}") from None
 
 
 def _hashing(version: Path) -> object:

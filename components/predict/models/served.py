@@ -136,7 +136,7 @@ def find_served(settings: PredictSettings) -> ServedModel:
 
 @functools.cache
 def _client(address: str) -> Client:
-    key = os.environ.get(API_KEY_VARIABLE, "")
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
     if _REST.fullmatch(address):
         from components.predict.models.rest import RestClient
 

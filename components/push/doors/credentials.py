@@ -1,10 +1,13 @@
 """What a server wants to know of who asks: a key, or Google's own credentials."""
 
 import os
+from typing import Any
 
-from darkroom.errors import StepError
-from darkroom.servers import API_KEY_VARIABLE
+from darkroom.errors import SettingsError, StepError
+from darkroom.servers import API_KEY_VARIABLE, is_here
+from darkroom.storage.atomic import os_reason
 
+_UNAUTHORIZED = 401
 _VERTEX = (".googleapis.com", ".vertexai.goog")
 
 
@@ -19,8 +22,41 @@ def headers_for(url: str) -> dict[str, str]:
     parsed = httpx.URL(url)
     if parsed.scheme == "https" and parsed.host.endswith(_VERTEX):
         return {"Authorization": f"Bearer {_google_token(url)}"}
-    key = os.environ.get(API_KEY_VARIABLE)
+    # A secret that was read from a file often ends with a line break, which no header may hold.
+    key = os.environ.get(API_KEY_VARIABLE, "").strip()
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def check_known(door: str, status: int) -> None:
+    """Checks that a server has not answered that it does not know who asks.
+
+    Args:
+        door: The door's name, for the message.
+        status: The HTTP status of its answer.
+
+    Raises:
+        SettingsError: It has: no later answer will be another.
+    """
+    if status == _UNAUTHORIZED:
+        raise SettingsError(f"{door} wants a key that it knows: set {API_KEY_VARIABLE} to it")
+
+
+def http_options(url: str) -> dict[str, Any]:
+    """How httpx reaches a server: to this machine no proxy leads, `SSL_CERT_FILE` holds there too.
+
+    Raises:
+        SettingsError: The certificates of `SSL_CERT_FILE` cannot be read.
+    """
+    import httpx
+
+    options: dict[str, Any] = {"trust_env": not is_here(url)}
+    if url.startswith("https://"):
+        try:
+            options["verify"] = httpx.create_ssl_context()
+        except OSError as error:
+            named = f"SSL_CERT_FILE {os.environ.get('SSL_CERT_FILE', '')}"
+            raise SettingsError(f"{named} cannot be read: {os_reason(error)}") from None
+    return options
 
 
 def _google_token(url: str) -> str:

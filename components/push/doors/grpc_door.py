@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from components.push.doors.credentials import headers_for
+from components.push.doors.credentials import check_known, headers_for
 from components.push.doors.door import TIMEOUT, NoSuchServiceError
 from darkroom.errors import StepError
 from darkroom.servers import is_here
@@ -47,6 +47,8 @@ class GrpcDoor:
                 raise NoSuchServiceError(f"{self.name} does not speak this protocol") from None
             if error.code() is grpc.StatusCode.UNAVAILABLE:
                 raise StepError(f"{self.name} does not answer: {error.details()}") from None
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                check_known(self.name, 401)
             said = f"{error.code().name}: {error.details()}"
             raise StepError(f"{self.name} answers {said}") from None
 

@@ -3,11 +3,10 @@
 import base64
 from typing import Any
 
-from components.push.doors.credentials import headers_for
+from components.push.doors.credentials import check_known, headers_for, http_options
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
-from darkroom.servers import is_here
 
 _VERSION_HEADER = "X-Model-Version"
 """What `darkroom serve` names its answers' version by."""
@@ -26,9 +25,7 @@ class RestDoor:
 
         self.name = f"REST {url}"
         self._url = f"{url.removesuffix(':predict')}:predict"
-        self._client = httpx.Client(
-            timeout=TIMEOUT, headers=headers_for(url), trust_env=not is_here(url)
-        )
+        self._client = httpx.Client(timeout=TIMEOUT, headers=headers_for(url), **http_options(url))
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -39,6 +36,7 @@ class RestDoor:
             response = self._client.post(self._url, json={"instances": [instance]})
         except httpx.HTTPError as error:
             raise StepError(f"{self.name} does not answer: {error}") from None
+        check_known(self.name, response.status_code)
         answer = _json(response)
         if response.status_code != 200:
             said = answer.get("error", response.text[:200])

@@ -4,12 +4,11 @@ import json
 import struct
 from typing import Any
 
-from components.push.doors.credentials import headers_for
+from components.push.doors.credentials import check_known, headers_for, http_options
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.grpc_door import GrpcDoor
 from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
-from darkroom.servers import is_here
 
 _HEADER = "Inference-Header-Content-Length"
 _INPUT = {"name": "image_bytes", "datatype": "BYTES", "shape": [1]}
@@ -28,9 +27,7 @@ class V2RestDoor:
 
         self.name = f"V2 {url}"
         self._url = f"{url.removesuffix('/infer')}/infer"
-        self._client = httpx.Client(
-            timeout=TIMEOUT, headers=headers_for(url), trust_env=not is_here(url)
-        )
+        self._client = httpx.Client(timeout=TIMEOUT, headers=headers_for(url), **http_options(url))
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""
@@ -45,6 +42,7 @@ class V2RestDoor:
             response = self._client.post(self._url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise StepError(f"{self.name} does not answer: {error}") from None
+        check_known(self.name, response.status_code)
         if response.status_code != 200:
             said = response.text[:200]
             raise StepError(f"{self.name} answers {response.status_code}: {said}")

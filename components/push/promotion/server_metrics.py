@@ -5,10 +5,10 @@ import math
 import re
 from urllib.parse import unquote
 
+from components.push.doors.credentials import http_options
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, rate_difference, rate_interval
 from darkroom.errors import SettingsError, StepError
-from darkroom.servers import is_here
 
 _REQUESTS = "darkroom_requests_total"
 _SECONDS = "darkroom_answer_seconds_bucket"
@@ -66,7 +66,7 @@ def read_counts(server: str) -> dict[int, Counts]:
     base, model = parsed_server(server)
     url = f"{base}/metrics"
     try:
-        response = httpx.get(url, timeout=_TIMEOUT, trust_env=not is_here(url))
+        response = httpx.get(url, timeout=_TIMEOUT, **http_options(url))
         response.raise_for_status()
         families = list(text_string_to_metric_families(response.text))
     except (httpx.HTTPError, ValueError) as error:

@@ -294,8 +294,11 @@ def test_a_signed_version_is_checked(candidate: Candidate, version: Path, tmp_pa
         verify_files(str(signed), other)
     with pytest.raises(StepError, match="is not signed"):
         verify_files(str(version), public)
+    for place in (signed, version):
+        with pytest.raises(SettingsError, match=r"cannot read public key .*none\.pem: No such"):
+            verify_files(str(place), tmp_path / "none.pem")
     with pytest.raises(SettingsError, match="is no public key"):
-        verify_files(str(signed), tmp_path / "none.pem")
+        verify_files(str(signed), private)
     manifest = signed / "manifest.json"
     content = manifest.read_text()
     manifest.write_text(content.replace('"accuracy": 0.4', '"accuracy": 0.9'))

@@ -53,11 +53,19 @@ class GrpcRequests(AsyncServerInterceptor):  # type: ignore[misc]
         began, code = time.perf_counter(), StatusCode.CANCELLED
         try:
             answer = await method(request, context)
-            code = context.code() or StatusCode.OK  # a refusal has set its own
+            # A refusal is no exception here: `GrpcRefusals` sets the call's status.
+            code = _status(context.code())
             return answer
         except Exception:
-            code = context.code() or StatusCode.UNKNOWN
+            code = _status(context.code() or StatusCode.UNKNOWN)
             raise
         finally:
             rpc = {"rpc": method_name.removeprefix("/")}
             self._access_log.note(record, rpc, code.name, code in _FAILURES, began)
+
+
+def _status(code: StatusCode | int | None) -> StatusCode:
+    """A call's status, which gRPC keeps as a number; OK where none was set."""
+    if isinstance(code, StatusCode):
+        return code
+    return next(status for status in StatusCode if status.value[0] == (code or 0))

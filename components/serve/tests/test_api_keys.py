@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from components.serve.limits.api_keys import ApiKeys
+from components.serve.server import serve
 from components.serve.settings import ServeSettings
 from components.serve.tests.server_process import Server, free_port, start_server
 from components.serve.tests.small_model import b64, photograph
@@ -117,7 +118,9 @@ def test_grpc_asks_for_a_key_over_tls(locked: Server) -> None:
         assert status(request, timeout=20, metadata=metadata).model_version_status
 
 
-def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_one_line(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     with pytest.raises(SettingsError, match=r"api_keys .*none cannot be read: No such file"):
         ApiKeys(str(tmp_path / "none"))
     (tmp_path / "empty").write_text("# none yet\n\n")
@@ -130,9 +133,18 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\0")
     with pytest.raises(SettingsError, match="is no text"):
         ApiKeys(str(tmp_path / "binary"))
-    certificate, key = map(str, make_certificate(tmp_path))
-    assert ServeSettings(tls_certificate=certificate, tls_key=key)
-    with pytest.raises(ValueError, match="are not a certificate and its key"):
-        ServeSettings(tls_certificate=certificate, tls_key=str(tmp_path / "empty"))
-    with pytest.raises(ValueError, match="are not a certificate and its key"):
-        ServeSettings(tls_certificate=key, tls_key=key)
+    certificate, key = make_certificate(tmp_path)
+    assert ServeSettings(tls_certificate=str(certificate), tls_key=str(key))
+    other, _ = make_certificate(tmp_path_factory.mktemp("other"))
+    for pair in ((other, key), (certificate, tmp_path / "empty"), (key, key)):
+        with pytest.raises(
+            ValueError, match="are not a certificate in PEM and its unencrypted key"
+        ):
+            ServeSettings(tls_certificate=str(pair[0]), tls_key=str(pair[1]))
+
+
+def test_a_public_key_that_is_none_ends_the_start_early(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("no key")
+    settings = ServeSettings(models={"flowers": str(model)}, public_key=str(tmp_path / "key.pem"))
+    with pytest.raises(SettingsError, match=r"key\.pem is no public key"):
+        serve(settings)

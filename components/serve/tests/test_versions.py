@@ -133,6 +133,19 @@ def test_a_broken_version_is_tried_again_once_its_files_change(model, tmp_path):
     assert follower.errors == {}
 
 
+def test_a_canary_that_was_half_copied_has_one_state_once_it_is_whole(model, tmp_path):
+    push(model, tmp_path / "1")
+    canary = tmp_path / ".canary-2"
+    shutil.copytree(model, canary, ignore=shutil.ignore_patterns("variables"))
+    follower = VersionFollower(tmp_path, "flowers")
+    follower.refresh()
+    assert follower.errors.keys() == {2}
+    shutil.copytree(model / "variables", canary / "variables")
+    follower.refresh()
+    assert follower.canary is not None
+    assert follower.errors == {}
+
+
 def test_the_highest_version_that_loads_serves_from_the_start(model, tmp_path, caplog):
     push(model, tmp_path / "1")
     save_empty(tmp_path / "2")

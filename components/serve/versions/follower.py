@@ -113,11 +113,14 @@ class VersionFollower:
     def _load(self, version: Version) -> LoadedModel | None:
         self.loading = version.number
         try:
-            return load_model(version, self._public_key)
+            model = load_model(version, self._public_key)
         # A broken SavedModel raises any of a dozen types, and none may end the server.
         except Exception as error:
             self._keep_current(version.number, reason(error))
             return None
+        else:
+            self.errors = {n: why for n, why in self.errors.items() if n != version.number}
+            return model
         finally:
             self.loading = None
 
@@ -128,7 +131,6 @@ class VersionFollower:
 
     def _replace_current(self, model: LoadedModel) -> None:
         number = model.version.number
-        self.errors = {other: why for other, why in self.errors.items() if other != number}
         previous, self.current = self.current, model
         if previous:
             old = previous.version.number
