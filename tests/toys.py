@@ -99,7 +99,7 @@ class ToyTarget:
         """None: they are forgotten."""
         return []
 
-    def promote(self, traffic=100, reason=""):
+    def promote(self, traffic=100, reason="", canary=None):
         """There is nothing to promote."""
         raise StepError("a file of digests has no canary")
 
@@ -111,7 +111,7 @@ class ToyTarget:
         """None is kept."""
         return []
 
-    def rollback(self, to=None, reason=""):
+    def rollback(self, to=None, reason="", canary=None):
         """Removes the last line."""
         last, before = self.versions()[:2]
         lines = self._file.read_text().split()[:-1]

@@ -80,7 +80,11 @@ def publish(
 
 
 def promote(
-    log: PushLog, traffic: int = 100, reason: str = "", before: Before | None = None
+    log: PushLog,
+    traffic: int = 100,
+    reason: str = "",
+    canary: int | None = None,
+    before: Before | None = None,
 ) -> Entry:
     """Makes the canary the version that serves, or gives it another share of requests.
 
@@ -88,34 +92,39 @@ def promote(
         log: The repository's log.
         traffic: The share of requests that it gets, in percent; from 100 on it serves.
         reason: Why, for the log.
+        canary: The number that the canary must have, if any will not do.
         before: What is done before the change is logged.
 
     Raises:
-        StepError: There is no canary, or a higher version serves already.
+        StepError: There is no such canary, or a higher version serves already.
     """
     repository = log.repository
 
     def plan() -> Entry:
-        canary = find_canary(repository)
-        if canary is None:
+        found = find_canary(repository)
+        _check_canary(repository, found, canary)
+        if found is None:
             raise StepError(f"{repository} has no canary to promote")
-        serving = serving_version(repository)
-        if serving is not None and serving.number > canary.number:
+        serving, number = serving_version(repository), found.number
+        if serving is not None and serving.number > number:
             raise StepError(
                 f"version {serving.number} serves at {repository}, above the canary "
-                f"{canary.number}: push the model again"
+                f"{number}: push the model again"
             )
         if traffic < 100 and serving is not None:
-            number = canary.number
             return Entry("traffic", number, serving.number, number, traffic, reason=reason)
-        moves = [(canary.name, folder_name(canary.number, Role.SERVED))]
-        return Entry("promote", canary.number, canary.number, moves=moves, reason=reason)
+        moves = [(found.name, folder_name(number, Role.SERVED))]
+        return Entry("promote", number, number, moves=moves, reason=reason)
 
     return change(log, plan, before, completes="promote" if traffic >= 100 else "")
 
 
 def roll_back(
-    log: PushLog, to: int | None = None, reason: str = "", before: Before | None = None
+    log: PushLog,
+    to: int | None = None,
+    reason: str = "",
+    canary: int | None = None,
+    before: Before | None = None,
 ) -> Entry:
     """Takes the canary back, or goes back to an earlier version, for good.
 
@@ -125,26 +134,28 @@ def roll_back(
             above it are taken out of service. By default the canary is, and where there is none,
             the version that serves, for the next whole one below it.
         reason: Why, for the log.
+        canary: The number that the canary must have, if any will not do.
         before: What is done before the change is logged.
 
     Raises:
-        StepError: There is no version to go back to.
+        StepError: There is no version to go back to, or the canary is another.
     """
     repository = log.repository
 
     def plan() -> Entry:
-        canary, serving = find_canary(repository), serving_version(repository)
-        if to is None and canary is not None and serving is not None:
-            target, gone = serving, [canary]
+        found, serving = find_canary(repository), serving_version(repository)
+        _check_canary(repository, found, canary)
+        if to is None and found is not None and serving is not None:
+            target, gone = serving, [found]
         else:
             target = _whole_before(repository) if to is None else _wanted(repository, to)
-            versions = [*find_versions(repository), *([canary] if canary else [])]
+            versions = [*find_versions(repository), *([found] if found else [])]
             gone = [version for version in versions if version.number > target.number]
         # The highest goes last: until then it serves, and none that is on its way out.
-        gone.sort(key=lambda version: (version != canary, version.number))
+        gone.sort(key=lambda version: (version != found, version.number))
         moves = _moves([target], Role.SERVED) if target.name.startswith(".") else []
         spellings = [each for version in gone for each in _spellings(repository, version)]
-        stays = canary if canary is not None and canary not in (*gone, target) else None
+        stays = found if found is not None and found not in (*gone, target) else None
         return Entry(
             action="rollback",
             version=max(version.number for version in (*gone, target)),
@@ -157,6 +168,13 @@ def roll_back(
         )
 
     return change(log, plan, before, completes="rollback" if to is None else "")
+
+
+def _check_canary(repository: str, found: Version | None, wanted: int | None) -> None:
+    """Refuses a change of a canary that has become another since somebody looked at it."""
+    if wanted is not None and (found is None or found.number != wanted):
+        now = f"the canary is version {found.number}" if found else "there is no canary"
+        raise StepError(f"{repository} has changed: {now}, not version {wanted}; try again")
 
 
 def prune(log: PushLog, keep: int) -> list[int]:

@@ -17,7 +17,7 @@ from components.push.targets import target_for
 from components.push.targets.target import PushedVersion
 from components.push.verify import verify_server
 from darkroom.artifacts.push_log import Entry
-from darkroom.errors import SettingsError, StepError
+from darkroom.errors import SettingsError
 
 
 class Outcome(enum.StrEnum):
@@ -99,15 +99,12 @@ def promote_if_better(
         numbers = (canary.number, stable.number)
         answers = answers_to_labelled(samples, model, known, numbers)
         checks.append(check_quality(*answers, known.label_of, limits))
-    now = target.canary()
-    if now is None or now.number != canary.number:
-        raise StepError(f"another command has changed the canary of {destination}: try again")
     reason = "; ".join(check.in_words() for check in checks)
     if any(check.finding is Finding.FAILS for check in checks):
-        entry = target.rollback(to=stable.number, reason=reason)
+        entry = target.rollback(reason=reason, canary=canary.number)
         return Decision(Outcome.TAKEN_BACK, checks, canary.number, entry)
     if all(check.finding is Finding.PASSES for check in checks):
-        entry = target.promote(traffic, reason)
+        entry = target.promote(traffic, reason, canary.number)
         return Decision(Outcome.PROMOTED, checks, canary.number, entry)
     return Decision(Outcome.UNDECIDED, checks, canary.number)
 

@@ -112,12 +112,19 @@ class ArchiveTarget:
         if version.digest is not None and folder_digest(folder) != version.digest:
             raise StepError(f"{version.location} is damaged: its files have changed")
 
-    def promote(self, traffic: int = 100, reason: str = "") -> Entry:  # noqa: ARG002
+    def promote(
+        self,
+        traffic: int = 100,  # noqa: ARG002
+        reason: str = "",  # noqa: ARG002
+        canary: int | None = None,  # noqa: ARG002
+    ) -> Entry:
         """There is nothing to promote."""
         raise StepError(f"{SCHEME}{self._folder} has no canary to promote")
 
-    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+    def rollback(self, to: int | None = None, reason: str = "", canary: int | None = None) -> Entry:
         """Goes back to an earlier archive; see `PushTarget`."""
+        if canary is not None:
+            raise StepError(f"{SCHEME}{self._folder} has no canary")
         log = self._existing_log()
 
         def plan() -> Entry:

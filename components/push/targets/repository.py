@@ -111,16 +111,16 @@ class RepositoryTarget:
         if version.digest is not None and folder_digest(folder) != version.digest:
             raise StepError(f"{version.location} is damaged: its files have changed")
 
-    def promote(self, traffic: int = 100, reason: str = "") -> Entry:
+    def promote(self, traffic: int = 100, reason: str = "", canary: int | None = None) -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""
         self._check_exists()
-        return changes.promote(self._read_log(), traffic, reason, self._before)
+        return changes.promote(self._read_log(), traffic, reason, canary, self._before)
 
-    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+    def rollback(self, to: int | None = None, reason: str = "", canary: int | None = None) -> Entry:
         """Takes the canary back, or goes back to an earlier version; see `PushTarget`."""
         self._check_exists()
         self._warn_of_incomplete()
-        return changes.roll_back(self._read_log(), to, reason, self._before)
+        return changes.roll_back(self._read_log(), to, reason, canary, self._before)
 
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions; see `PushTarget`."""

@@ -89,12 +89,13 @@ class PushTarget(Protocol):
     def rolled_back(self) -> Sequence[PushedVersion]:
         """The versions that were taken out of service, the newest first."""
 
-    def promote(self, traffic: int = 100, reason: str = "") -> Entry:
+    def promote(self, traffic: int = 100, reason: str = "", canary: int | None = None) -> Entry:
         """Makes the canary the version that serves, or gives it another share of requests.
 
         Args:
             traffic: The share, in percent; at 100 the canary serves.
             reason: Why, for the log.
+            canary: The number that the canary must have, if any will not do.
 
         Returns:
             The log's entry.
@@ -104,7 +105,7 @@ class PushTarget(Protocol):
             StepError: There is no canary.
         """
 
-    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+    def rollback(self, to: int | None = None, reason: str = "", canary: int | None = None) -> Entry:
         """Takes the canary back, or goes back to an earlier version, for good.
 
         Args:
@@ -112,6 +113,7 @@ class PushTarget(Protocol):
                 above it are taken out of service. By default the canary is, and without one the
                 version that serves, for the next whole one below it.
             reason: Why, for the log.
+            canary: The number that the canary must have, if any will not do.
 
         Returns:
             The log's entry.

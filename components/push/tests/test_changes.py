@@ -82,6 +82,9 @@ def test_a_version_goes_from_canary_to_serving_and_back(place: str) -> None:
     assert (numbers(place, Role.CANARY), traffic(place)) == ([3], 0)
     assert changes.promote(PushLog(place), traffic=5).traffic == 5
     assert changes.promote(PushLog(place), traffic=0).traffic == 0
+    for change in (changes.promote, changes.roll_back):  # of a canary that somebody saw before
+        with pytest.raises(StepError, match="the canary is version 3, not version 2; try again"):
+            change(PushLog(place), canary=2)
     entry = changes.roll_back(PushLog(place), reason="odd answers")
     assert (entry.serving, entry.rolled_back, entry.reason) == (2, [3], "odd answers")
     assert changes.roll_back(PushLog(place)).rolled_back == [2]

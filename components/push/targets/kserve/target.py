@@ -97,13 +97,13 @@ class KServeTarget:
         """The versions out of service, the highest first."""
         return self._repository.rolled_back()
 
-    def promote(self, traffic: int = 100, reason: str = "") -> Entry:
+    def promote(self, traffic: int = 100, reason: str = "", canary: int | None = None) -> Entry:
         """Makes the canary serve, or changes its share, once that is so in the cluster."""
-        return self._repository.promote(traffic, reason)
+        return self._repository.promote(traffic, reason, canary)
 
-    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+    def rollback(self, to: int | None = None, reason: str = "", canary: int | None = None) -> Entry:
         """Takes the canary back, or goes back, once the other version is ready."""
-        return self._repository.rollback(to, reason)
+        return self._repository.rollback(to, reason, canary)
 
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions, and their copies; see `PushTarget`."""

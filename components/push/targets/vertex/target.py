@@ -104,15 +104,15 @@ class VertexTarget:
             raise StepError(f"no version serves at {self._destination.text}: push one")
         return predict_on_vertex(self._api, current, photographs, out)
 
-    def promote(self, traffic: int = 100, reason: str = "") -> Entry:
+    def promote(self, traffic: int = 100, reason: str = "", canary: int | None = None) -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""
         completes = "promote" if traffic >= 100 else ""
-        return self._changed(completes, lambda: self._repository.promote(traffic, reason))
+        return self._changed(completes, lambda: self._repository.promote(traffic, reason, canary))
 
-    def rollback(self, to: int | None = None, reason: str = "") -> Entry:
+    def rollback(self, to: int | None = None, reason: str = "", canary: int | None = None) -> Entry:
         """Takes the canary back, or deploys an earlier version again; see `PushTarget`."""
         completes = "rollback" if to is None else ""
-        return self._changed(completes, lambda: self._repository.rollback(to, reason))
+        return self._changed(completes, lambda: self._repository.rollback(to, reason, canary))
 
     def prune(self, keep: int) -> Sequence[int]:
         """Removes all but the newest versions, from Model Registry too; see `PushTarget`."""
