@@ -87,8 +87,8 @@ def _run(settings: ServeSettings) -> list[str]:
     add_endpoints(app, server.dataplane, models, settings)
     app.add_middleware(Limits, settings=settings, open_requests=open_requests)
     if keys is not None:  # the last that is added sees a request first
-        app.add_middleware(RequireKey, keys=keys, health_route=settings.health_route)
-    app.add_middleware(RestRequests, access_log=access_log, health_route=settings.health_route)
+        app.add_middleware(RequireKey, keys=keys, open_paths=settings.open_paths)
+    app.add_middleware(RestRequests, access_log=access_log, probes=settings.probe_paths)
     not_loaded: list[str] = []
     server.servers.append(_load_and_follow(models, settings, not_loaded))
     if settings.grpc_port is not None:

@@ -117,6 +117,17 @@ class ServeSettings(Settings):
     """Folders, or URIs such as `gs://bucket/inbox`, below which the signature `from_filenames` may
     read files; by default none."""
 
+    @property
+    def probe_paths(self) -> frozenset[str]:
+        """What probes and Prometheus ask every few seconds: not noted in the log."""
+        paths = ("/v2/health/live", "/v2/health/ready", "/metrics", self.health_route)
+        return frozenset(filter(None, paths))
+
+    @property
+    def open_paths(self) -> frozenset[str]:
+        """What needs no key: probes, and the page, which says nothing without one."""
+        return self.probe_paths | {"/"}
+
     @pydantic.model_validator(mode="after")
     def _ports_differ(self) -> Self:
         if self.port == self.grpc_port:

@@ -12,8 +12,6 @@ from components.serve.telemetry.metrics import note_refusal
 from darkroom.errors import SettingsError
 from darkroom.storage.atomic import os_reason
 
-_OPEN = ("/v2/health/live", "/v2/health/ready", "/metrics")
-"""Paths that probes and Prometheus read without a key; so is `/`, which says nothing."""
 _OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 _REFUSAL = "no API key that this server knows: send the header 'Authorization: Bearer KEY'"
 
@@ -75,14 +73,11 @@ class RequireKey:
     Args:
         application: The application.
         keys: The keys.
-        health_route: A further path that needs none.
+        open_paths: Those that need none.
     """
 
-    def __init__(
-        self, application: Application, keys: ApiKeys, health_route: str | None = None
-    ) -> None:
-        self._application, self._keys = application, keys
-        self._open = {"/", *_OPEN, health_route}
+    def __init__(self, application: Application, keys: ApiKeys, open_paths: frozenset[str]) -> None:
+        self._application, self._keys, self._open = application, keys, open_paths
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handles a request."""

@@ -6,7 +6,7 @@ refuse; and it would name those paths of KServe too that ours stand before.
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import pydantic
@@ -35,8 +35,6 @@ _KEYS = {
     "Bearer": {"type": "http", "scheme": "bearer"},
     "X-API-Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
-_OPEN = ("/", "/metrics", "/v2/health/live", "/v2/health/ready")
-"""Paths that need no key."""
 
 
 def answers(model: type[pydantic.BaseModel], *more_types: str) -> dict[str, Any]:
@@ -62,13 +60,13 @@ def takes(model: type[pydantic.BaseModel], *more_types: str) -> dict[str, Any]:
     return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
 
 
-def describe(application: FastAPI, names: Sequence[str], has_keys: bool) -> None:
+def describe(application: FastAPI, names: Sequence[str], open_paths: Container[str] | None) -> None:
     """Lets an application answer `/openapi.json` with what its routes take and give.
 
     Args:
         application: The application, which may get routes until it is first asked.
         names: The models' names.
-        has_keys: Whether clients need a key.
+        open_paths: Paths that need no key; None where none does.
     """
 
     @functools.cache
@@ -81,8 +79,8 @@ def describe(application: FastAPI, names: Sequence[str], has_keys: bool) -> None
         for path, method, operation in _operations(found):
             operation["parameters"] = _parameters(path, names)
             _correct_answers(path, method, operation["responses"])
-        if has_keys:
-            _require_keys(found)
+        if open_paths is not None:
+            _require_keys(found, open_paths)
         return found
 
     application.openapi = document  # type: ignore[method-assign]
@@ -143,9 +141,9 @@ def _correct_answers(path: str, method: str, responses: Document) -> None:
         found["content"] = {"application/json": {"schema": schema}}
 
 
-def _require_keys(document: Document) -> None:
+def _require_keys(document: Document, open_paths: Container[str]) -> None:
     document["components"]["securitySchemes"] = _KEYS
     for path, _, operation in _operations(document):
-        if path not in _OPEN:
+        if path not in open_paths:
             operation["security"] = [{scheme: []} for scheme in _KEYS]
             operation["responses"]["401"] = {"description": "No key that this server knows."}

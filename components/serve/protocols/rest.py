@@ -103,7 +103,8 @@ def add_endpoints(
         "/", page, methods=["GET"], responses={200: {"content": {"text/html": {}}}}
     )
     application.include_router(router)
-    describe(application, models.names, settings.api_keys is not None)
+    open_paths = None if settings.api_keys is None else settings.open_paths
+    describe(application, models.names, open_paths)
     application.add_exception_handler(RequestError, _refused)
     application.add_exception_handler(StarletteHTTPException, _refused)
     application.add_exception_handler(RequestValidationError, _refused)

@@ -7,8 +7,6 @@ from components.serve.telemetry.access_log import AccessLog
 from components.serve.telemetry.request_record import recorded
 from components.serve.telemetry.tracing import request_span
 
-_PROBES = ("/v2/health/live", "/v2/health/ready", "/metrics")
-"""What asks every few seconds, and is not noted."""
 _ID_HEADER = b"x-request-id"
 
 
@@ -18,14 +16,13 @@ class RestRequests:
     Args:
         application: The application.
         access_log: Where lines go.
-        health_route: A further path of probes.
+        probes: Paths of requests that are not noted.
     """
 
     def __init__(
-        self, application: Application, access_log: AccessLog, health_route: str | None = None
+        self, application: Application, access_log: AccessLog, probes: frozenset[str]
     ) -> None:
-        self._application, self._access_log = application, access_log
-        self._probes = {*_PROBES, health_route}
+        self._application, self._access_log, self._probes = application, access_log, probes
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handles a request."""
