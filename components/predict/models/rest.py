@@ -12,7 +12,7 @@ import httpx
 from components.predict.models.model import UnreadableError
 from components.predict.models.retries import BusyError
 from darkroom.errors import SettingsError, StepError
-from darkroom.servers import is_here
+from darkroom.servers import http_options
 
 _TIMEOUT = 120.0
 _BUSY = frozenset({408, 429, 502, 503, 504})
@@ -42,7 +42,7 @@ class RestClient:
         self._client = httpx.Client(
             timeout=_TIMEOUT,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=not is_here(address),
+            **http_options(address),
         )
 
     def version(self) -> int:

@@ -9,7 +9,7 @@ from components.predict.models.model import UnreadableError
 from components.predict.models.retries import BusyError
 from darkroom.artifacts.model import IMAGE_BYTES
 from darkroom.errors import StepError
-from darkroom.servers import is_here
+from darkroom.servers import grpc_channel
 
 _TIMEOUT = 120.0
 _LONGEST = 2**31 - 1
@@ -46,13 +46,7 @@ class GrpcClient:
             ("grpc.max_send_message_length", _LONGEST),
             ("grpc.max_receive_message_length", _LONGEST),
         ]
-        if is_here(host):
-            options.append(("grpc.enable_http_proxy", 0))
-        channel = (
-            grpc.secure_channel(host, grpc.ssl_channel_credentials(), options)
-            if secure
-            else grpc.insecure_channel(host, options)
-        )
+        channel = grpc_channel(host, secure, options)
         self._metadata = [("authorization", f"Bearer {key}")] if key else []
         self._status = ModelServiceStub(channel).GetModelStatus
         self._predict = PredictionServiceStub(channel).Predict

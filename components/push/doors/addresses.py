@@ -12,17 +12,17 @@ from darkroom.errors import SettingsError
 FORMS = (
     "http://HOST:PORT/v1/models/NAME (TF Serving's REST)",
     "http://HOST:PORT/v2/models/NAME (KServe's V2)",
-    "grpc://HOST:PORT/NAME (both over gRPC)",
+    "grpc://HOST:PORT/NAME (both over gRPC; grpcs:// over TLS)",
     "https://REGION-aiplatform.googleapis.com/v1/projects/P/locations/L/endpoints/ID (Vertex)",
 )
 _REST = re.compile(r"https?://[^/]+/(.*/)?(v1/models/[^/]+|endpoints/[^/]+)(/versions/\d+)?/?")
 _V2 = re.compile(r"https?://[^/]+/(.*/)?v2/models/[^/]+(/versions/\d+)?/?")
-_GRPC = re.compile(r"grpc://([^/]+)/([^/]+)/?")
+_GRPC = re.compile(r"(grpcs?)://([^/]+)/([^/]+)/?")
 
 
 def is_address(text: str) -> bool:
     """Whether a text is an address of a server, and no model's folder or bucket."""
-    return re.match(r"(https?|grpc)://", text) is not None
+    return re.match(r"(https?|grpcs?)://", text) is not None
 
 
 def doors_of(address: str) -> Sequence[Door]:

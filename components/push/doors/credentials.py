@@ -1,11 +1,9 @@
 """What a server wants to know of who asks: a key, or Google's own credentials."""
 
 import os
-from typing import Any
 
 from darkroom.errors import SettingsError, StepError
-from darkroom.servers import API_KEY_VARIABLE, is_here
-from darkroom.storage.atomic import os_reason
+from darkroom.servers import API_KEY_VARIABLE
 
 _UNAUTHORIZED = 401
 _VERTEX = (".googleapis.com", ".vertexai.goog")
@@ -39,24 +37,6 @@ def check_known(door: str, status: int) -> None:
     """
     if status == _UNAUTHORIZED:
         raise SettingsError(f"{door} wants a key that it knows: set {API_KEY_VARIABLE} to it")
-
-
-def http_options(url: str) -> dict[str, Any]:
-    """How httpx reaches a server: to this machine no proxy leads, `SSL_CERT_FILE` holds there too.
-
-    Raises:
-        SettingsError: The certificates of `SSL_CERT_FILE` cannot be read.
-    """
-    import httpx
-
-    options: dict[str, Any] = {"trust_env": not is_here(url)}
-    if url.startswith("https://"):
-        try:
-            options["verify"] = httpx.create_ssl_context()
-        except OSError as error:
-            named = f"SSL_CERT_FILE {os.environ.get('SSL_CERT_FILE', '')}"
-            raise SettingsError(f"{named} cannot be read: {os_reason(error)}") from None
-    return options
 
 
 def _google_token(url: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from components.push.doors.credentials import check_known, headers_for
 from components.push.doors.door import TIMEOUT, NoSuchServiceError
 from darkroom.errors import StepError
-from darkroom.servers import is_here
+from darkroom.servers import grpc_channel
 
 
 class GrpcDoor:
@@ -15,20 +15,19 @@ class GrpcDoor:
     Args:
         protocol: What people call the protocol.
         stub: Class of its service's stub.
-        address: `HOST:PORT`.
+        scheme: `grpc`, or `grpcs` for one over TLS.
+        host: `HOST:PORT`.
         model: The model's name.
     """
 
-    def __init__(self, protocol: str, stub: Callable[[Any], Any], address: str, model: str) -> None:
-        import grpc
-
-        self.name = f"{protocol} grpc://{address}/{model}"
-        # To a server of this machine by no proxy.
-        options = [("grpc.enable_http_proxy", 0)] if is_here(address) else []
-        self._channel = grpc.insecure_channel(address, options)
+    def __init__(
+        self, protocol: str, stub: Callable[[Any], Any], scheme: str, host: str, model: str
+    ) -> None:
+        self.name = f"{protocol} {scheme}://{host}/{model}"
+        self._channel = grpc_channel(host, secure=scheme == "grpcs")
         self._stub = stub(self._channel)
         self._model = model
-        headers = headers_for(f"grpc://{address}")
+        headers = headers_for(f"{scheme}://{host}")
         self._metadata = [(name.lower(), value) for name, value in headers.items()]
 
     def _call(self, method: str, request: Any) -> Any:

@@ -3,10 +3,11 @@
 import base64
 from typing import Any
 
-from components.push.doors.credentials import check_known, headers_for, http_options
+from components.push.doors.credentials import check_known, headers_for
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
+from darkroom.servers import http_options
 
 _VERSION_HEADER = "X-Model-Version"
 """What `darkroom serve` names its answers' version by."""

@@ -11,14 +11,15 @@ class TfServingDoor(GrpcDoor):
     """A model's Predict.
 
     Args:
-        address: `HOST:PORT`.
+        scheme: `grpc`, or `grpcs` for one over TLS.
+        host: `HOST:PORT`.
         model: The model's name.
     """
 
-    def __init__(self, address: str, model: str) -> None:
+    def __init__(self, scheme: str, host: str, model: str) -> None:
         from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-        super().__init__("TF Serving", PredictionServiceStub, address, model)
+        super().__init__("TF Serving", PredictionServiceStub, scheme, host, model)
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""

@@ -4,11 +4,12 @@ import json
 import struct
 from typing import Any
 
-from components.push.doors.credentials import check_known, headers_for, http_options
+from components.push.doors.credentials import check_known, headers_for
 from components.push.doors.door import TIMEOUT, Answer
 from components.push.doors.grpc_door import GrpcDoor
 from components.push.doors.numbers import probabilities_of, version_number
 from darkroom.errors import StepError
+from darkroom.servers import http_options
 
 _HEADER = "Inference-Header-Content-Length"
 _INPUT = {"name": "image_bytes", "datatype": "BYTES", "shape": [1]}
@@ -62,14 +63,15 @@ class V2GrpcDoor(GrpcDoor):
     """A model's ModelInfer.
 
     Args:
-        address: `HOST:PORT`.
+        scheme: `grpc`, or `grpcs` for one over TLS.
+        host: `HOST:PORT`.
         model: The model's name.
     """
 
-    def __init__(self, address: str, model: str) -> None:
+    def __init__(self, scheme: str, host: str, model: str) -> None:
         from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-        super().__init__("V2", GRPCInferenceServiceStub, address, model)
+        super().__init__("V2", GRPCInferenceServiceStub, scheme, host, model)
 
     def ask(self, image: bytes) -> Answer:
         """Asks for one photograph; see `Door`."""

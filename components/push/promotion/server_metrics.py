@@ -5,10 +5,10 @@ import math
 import re
 from urllib.parse import unquote
 
-from components.push.doors.credentials import http_options
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, rate_difference, rate_interval
 from darkroom.errors import SettingsError, StepError
+from darkroom.servers import http_options
 
 _REQUESTS = "darkroom_requests_total"
 _SECONDS = "darkroom_answer_seconds_bucket"

@@ -1,35 +1,9 @@
-"""How a door reaches its server."""
+"""What a door tells its server of who asks."""
 
-import ssl
-from pathlib import Path
-
-import certifi
-import httpx
 import pytest
 
-from components.push.doors.credentials import check_known, headers_for, http_options
+from components.push.doors.credentials import check_known, headers_for
 from darkroom.errors import SettingsError
-
-
-def test_ones_own_certificates_hold_on_this_machine_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = Path(certifi.where()).read_text().split("-----END CERTIFICATE-----")[0]
-    (tmp_path / "ca.pem").write_text(f"{first}-----END CERTIFICATE-----\n")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    options = http_options("https://127.0.0.1:8501/v1/models/flowers")
-    assert options["trust_env"] is False
-    assert isinstance(options["verify"], ssl.SSLContext)
-    assert len(options["verify"].get_ca_certs()) == 1
-    with httpx.Client(**options):
-        pass
-    assert http_options("http://10.0.0.1/v1/models/flowers") == {"trust_env": True}
-
-
-def test_certificates_that_cannot_be_read_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/none.pem")
-    with pytest.raises(SettingsError, match=r"SSL_CERT_FILE /none\.pem cannot be read: No such"):
-        http_options("https://models.example.com/v1/models/flowers")
 
 
 def test_a_key_may_end_with_a_line_break(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -261,6 +261,7 @@ def _wait_for_both(address: str) -> None:
         ("https://models.example.com/team/v1/models/flowers/versions/3", 1),
         ("http://localhost:8501/v2/models/flowers/", 1),
         ("grpc://localhost:8500/flowers", 2),
+        ("grpcs://models.example.com:443/flowers", 2),
     ],
 )
 def test_addresses_have_doors(address: str, count: int) -> None:
