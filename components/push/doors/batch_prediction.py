@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from components.push.doors.door import Answer
 from components.push.doors.numbers import probabilities_of
 from darkroom.artifacts.batch_predictions import IMAGE_ID, PROBABILITIES, read_batch_predictions
 from darkroom.errors import StepError
+from darkroom.runtime.step_record import STEP_RECORDS_VARIABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,9 +62,11 @@ def _predictions(
     out = folder / "predictions"
     command = [sys.executable, "-m", "components.predict", "--model", str(model)]
     command += ["--settings", json.dumps(settings), "--predictions", str(out)]
+    # It is a part of push here, and no step of the run.
+    environment = {name: os.environ[name] for name in os.environ.keys() - {STEP_RECORDS_VARIABLE}}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_LONGEST
+            command, capture_output=True, text=True, check=False, env=environment, timeout=_LONGEST
         )
     except subprocess.TimeoutExpired:
         raise StepError(f"batch prediction does not end within {_LONGEST:g} seconds") from None
