@@ -19,8 +19,11 @@ from components.explain.settings import ExplainSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import Known, known_columns, known_data
 from components.predict.settings import PredictSettings
+from components.push.settings import PushSettings
+from components.push.targets import target_for
 from components.train.settings import DecisionSettings, TrainSettings, check_positive_label
 from darkroom.artifacts.examples import FEATURE_TYPES
+from darkroom.artifacts.signature import check_private_key
 from darkroom.artifacts.tiles import TILE_COLUMNS
 from darkroom.backbones.registry import is_custom
 from darkroom.errors import SettingsError
@@ -37,7 +40,8 @@ def check_inputs(config: Config) -> None:
 
     Raises:
         SettingsError: The data or the weights file does not exist, the champion does not exist,
-            slices or thresholds cannot hold for this data, or a backbone of one's own is missing.
+            slices or thresholds cannot hold for this data, a backbone of one's own is missing, or
+            models cannot be pushed or signed.
         StepError: The data is no table that ingest reads.
     """
     _check_predictions(config)
@@ -54,6 +58,14 @@ def check_inputs(config: Config) -> None:
     if is_custom(train.backbone):
         _check_backbone(train.backbone)
     _check_evaluation(config)
+    _check_push(config.section(PushSettings))
+
+
+def _check_push(push: PushSettings) -> None:
+    if push.destination is not None:
+        target_for(push.destination).check()
+    if push.signing_key is not None:
+        check_private_key(Path(push.signing_key))
 
 
 def _check_predictions(config: Config) -> None:

@@ -64,6 +64,9 @@ class ToyTarget:
         """By its scheme."""
         return destination.startswith("toy://")
 
+    def check(self):
+        """Nothing to know."""
+
     def publish(self, model, traffic=100):
         """Appends the digest."""
         with self._file.open("a") as file:

@@ -24,13 +24,7 @@ def sign_version(version: Path, private_key: Path) -> None:
     Raises:
         SettingsError: The key cannot be read.
     """
-    from model_signing import signing
-
-    try:
-        config = signing.Config().use_elliptic_key_signer(private_key=private_key)
-    except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(f"push.signing_key {private_key} is no private key: {error}") from None
-    config.set_hashing_config(_hashing(version)).sign(version, version / SIGNATURE)
+    _signer(private_key).set_hashing_config(_hashing(version)).sign(version, version / SIGNATURE)
 
 
 def check_signature(version: Path, public_key: Path) -> None:
@@ -64,6 +58,27 @@ def check_public_key(public_key: Path) -> None:
         SettingsError: It cannot be read, or is none.
     """
     _verifier(public_key)
+
+
+def check_private_key(private_key: Path) -> None:
+    """Checks that a file holds a private key, before anything is to be signed with it.
+
+    Args:
+        private_key: The file, in PEM.
+
+    Raises:
+        SettingsError: It cannot be read, or is none.
+    """
+    _signer(private_key)
+
+
+def _signer(private_key: Path) -> Any:
+    from model_signing import signing
+
+    try:
+        return signing.Config().use_elliptic_key_signer(private_key=private_key)
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"push.signing_key {private_key} is no private key: {error}") from None
 
 
 def _verifier(public_key: Path) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,17 @@ def is_disk_full(error: OSError) -> bool:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return isinstance(error, shutil.Error) and os.strerror(errno.ENOSPC) in str(error)
+
+
+def check_writable(folder: Path) -> None:
+    """Tries whether files could be written to a folder, which need not exist yet; leaves none.
+
+    Raises:
+        OSError: They could not.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    with tempfile.TemporaryFile(dir=there):
+        pass
 
 
 def temporary_name(path: Path) -> Path:

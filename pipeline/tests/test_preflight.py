@@ -28,6 +28,23 @@ def test_inputs_that_do_not_exist_are_named(tmp_path: Path) -> None:
     check_inputs(config)
 
 
+def test_models_can_be_pushed_and_signed(table: Path, tmp_path: Path) -> None:
+    check(table, f"push.destination={tmp_path}/new/flowers")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    for place in (
+        "/proc/flowers",
+        f"{tmp_path}/file/flowers",
+        f"archive://{tmp_path}/file/flowers",
+    ):
+        with pytest.raises(
+            SettingsError, match=r"'push\.destination': .*flowers cannot be written"
+        ):
+            check(table, f"push.destination={place}")
+    with pytest.raises(SettingsError, match=r"push\.signing_key .*file is no private key"):
+        check(table, f"push.signing_key={tmp_path}/file")
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "data.csv"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from components.push import changes, completion
 from components.push.staging import claimed_number, sweep
-from components.push.targets.repository import facts_of
+from components.push.targets.repository import check_folder, facts_of
 from components.push.targets.target import PushedVersion
 from darkroom.artifacts.manifest import MANIFEST, file_digest, folder_digest, parse_manifest
 from darkroom.artifacts.model import KIND, Model
@@ -55,6 +55,10 @@ class ArchiveTarget:
     def accepts(cls, destination: str) -> bool:
         """By its scheme."""
         return destination.startswith(SCHEME)
+
+    def check(self) -> None:
+        """Tries whether the folder can be written; see `PushTarget`."""
+        check_folder(self._folder)
 
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Adds an archive, and its checksum; see `PushTarget`."""

@@ -19,6 +19,7 @@ from darkroom.artifacts.signature import SIGNATURE
 from darkroom.artifacts.traffic import canary_traffic, find_canary
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files
+from darkroom.storage.atomic import check_writable, os_reason
 from darkroom.storage.folders import download_folder, read_folder
 from darkroom.storage.paths import is_uri
 
@@ -49,6 +50,11 @@ class RepositoryTarget:
     def accepts(cls, destination: str) -> bool:
         """Whether a destination is a path, or the URI of a bucket."""
         return not is_uri(destination) or destination.startswith(_STORES)
+
+    def check(self) -> None:
+        """Tries whether a folder can be written; see `PushTarget`."""
+        if not is_uri(self._repository):
+            check_folder(Path(self._repository))
 
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the highest version, or a canary, all at once; see `PushTarget`."""
@@ -173,6 +179,20 @@ def facts_of(model: Model) -> dict[str, Any]:
         "metrics": evaluation.get("metrics", {}),
         "verdict": {key: evaluation[key] for key in ("blessed", "champion") if key in evaluation},
     }
+
+
+def check_folder(folder: Path) -> None:
+    """Tries whether models could be pushed to a folder, which need not exist yet.
+
+    Raises:
+        SettingsError: They could not.
+    """
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise SettingsError(
+            f"'push.destination': {folder} cannot be written ({os_reason(error)})"
+        ) from None
 
 
 def pushed_version(version: Version) -> PushedVersion:

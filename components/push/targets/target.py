@@ -53,6 +53,13 @@ class PushTarget(Protocol):
     def accepts(cls, destination: str) -> bool:
         """Whether a destination is written in its form."""
 
+    def check(self) -> None:
+        """Checks, before a run begins, what can be known without connecting to anything.
+
+        Raises:
+            SettingsError: It could not publish anything.
+        """
+
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the version that serves, or a canary, all at once and durably.
 

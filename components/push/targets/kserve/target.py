@@ -59,6 +59,9 @@ class KServeTarget:
         """Whether a destination begins as its own do."""
         return destination.startswith(destinations.SCHEME)
 
+    def check(self) -> None:
+        """Nothing is known without asking the cluster."""
+
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the version that serves, or a canary, once it is ready."""
         # A cluster that cannot be reached, or refuses, says so before the model is uploaded.

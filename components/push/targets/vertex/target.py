@@ -48,6 +48,9 @@ class VertexTarget:
         """Whether a destination is Vertex's, be it well written or not."""
         return destination.startswith(SCHEME)
 
+    def check(self) -> None:
+        """Nothing is known without asking Vertex."""
+
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Uploads and deploys a model, and then gives it requests; see `PushTarget`."""
         self._connect()
