@@ -58,7 +58,6 @@ def serve(settings: ServeSettings) -> None:
 
 def _run(settings: ServeSettings) -> list[str]:
     """Serves to the end; gives the names of the models that kept it from beginning."""
-    import uvloop
     from fastapi.exceptions import FastAPIDeprecationWarning
     from kserve.model_server import app
 
@@ -95,7 +94,6 @@ def _run(settings: ServeSettings) -> list[str]:
         server.servers.append(serve_grpc(server, models, settings, open_requests, access_log, keys))
     # No models given: KServe would wait for them to be loaded before it opens the port.
     # KServe takes the thread's event loop, which is closed once another has run in the thread.
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.set_event_loop(asyncio.new_event_loop())
     with tracing():
         server.start([])

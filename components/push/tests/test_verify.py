@@ -28,6 +28,7 @@ from darkroom.artifacts.proof import Proof, changed_files, read_proof
 from darkroom.artifacts.signature import check_signature
 from darkroom.errors import SettingsError, StepError
 from darkroom.records.tfrecord import read_records
+from darkroom.tests.signing_keys import make_keys
 
 pytestmark = pytest.mark.slow
 
@@ -269,21 +270,6 @@ def test_addresses_have_doors(address: str, count: int) -> None:
     assert len(doors) == count
     for door in doors:
         door.close()
-
-
-def make_keys(folder: Path) -> tuple[Path, Path]:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder.mkdir(exist_ok=True)
-    private = ec.generate_private_key(ec.SECP256R1())
-    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "private.pem").write_bytes(
-        private.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
-    )
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    (folder / "public.pem").write_bytes(private.public_key().public_bytes(pem, form))
-    return folder / "private.pem", folder / "public.pem"
 
 
 def test_a_signed_version_is_checked(candidate: Candidate, version: Path, tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ def test_headers_that_do_not_come_are_not_waited_for(server: Server) -> None:
         for _ in range(2):  # a line now and then does not help
             time.sleep(0.3)
             connection.sendall(b"X-a: b\r\n")
-        late = read_all(connection)
-        assert late.startswith(b"HTTP/1.1 408 Request Timeout")
+        late = read_all(connection)  # after what may be left of the first answer
+        assert b"HTTP/1.1 408 Request Timeout" in late
         assert b"the request's headers did not come within 1 seconds" in late
 
 

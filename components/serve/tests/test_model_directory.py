@@ -18,6 +18,7 @@ from darkroom.artifacts.push_log import Entry, PushLog
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.folders import move_folder, upload_folder
 from darkroom.tests.cloud_storage import fake_cloud_storage, fake_s3
+from darkroom.tests.signing_keys import make_keys
 
 pytestmark = pytest.mark.slow
 
@@ -88,9 +89,10 @@ def test_without_the_signature_that_is_asked_for_nothing_is_loaded(
 ) -> None:
     version = pushed(model, tmp_path)
     (found,) = find_versions(version.parent)
+    public_key = str(make_keys(tmp_path / "keys")[1])
     with pytest.raises(StepError, match="is not signed"):
-        LocalFiles(found).check(str(tmp_path / "public.pem"))
-    follower = VersionFollower(version.parent, "flowers", str(tmp_path / "public.pem"))
+        LocalFiles(found).check(public_key)
+    follower = VersionFollower(version.parent, "flowers", public_key)
     follower.refresh()
     assert follower.current is None
     assert "is not signed" in follower.errors[1]
