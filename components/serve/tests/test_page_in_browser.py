@@ -1,6 +1,7 @@
 """The page in Chromium: it says what the server says, and asks nobody else."""
 
 import base64
+import contextlib
 import json
 import shutil
 import socket
@@ -165,12 +166,17 @@ def test_a_server_that_refuses_or_is_gone_is_said_at_the_photograph(
     def problem(name: str) -> str:
         return str(card(page, name).locator(".problem").inner_text())
 
-    with socket.create_connection(("127.0.0.1", limited.port)) as other:
-        # The one request that the server takes at a time, whose body never comes.
-        other.sendall(
-            b"POST /v1/models/flowers:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
-        )
-        limited.wait_until(lambda: limited.predict(b"{}").status_code == 429)
+    with contextlib.ExitStack() as others:
+
+        def is_busy() -> bool:
+            """With the one request that the server takes at a time, whose body never comes."""
+            other = others.enter_context(socket.create_connection(("127.0.0.1", limited.port)))
+            other.sendall(
+                b"POST /v1/models/flowers:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+            )
+            return limited.predict(b"{}").status_code == 429
+
+        limited.wait_until(is_busy)
         choose(page, file("one.jpg", photograph(1)))
         assert problem("one.jpg") == "The server is busy with other requests."
     limited.wait_until(lambda: limited.predict(b"{}").status_code == 400)
