@@ -110,6 +110,10 @@ class Limits:
             if begun:
                 raise
             raise RequestError(no_answer(settings), status=503) from None
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            raise _ending() from None
 
     async def _body(self, scope: Message, receive: Receive, parts: list[bytes]) -> bytes:
         """The body, read in parts to its end or to a limit."""
@@ -139,6 +143,13 @@ class Limits:
             raise RequestError(
                 f"the body did not come within {seconds:g} seconds", status=408
             ) from None
+        except asyncio.CancelledError:
+            raise _ending() from None
+
+
+def _ending() -> RequestError:
+    """What is said to those whom uvicorn cuts off when the time to end is over."""
+    return RequestError("the server has ended: ask another, or again", status=503)
 
 
 def _busy() -> RequestError:

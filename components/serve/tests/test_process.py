@@ -53,6 +53,13 @@ def _signal_handlers():
         signal.signal(number, handler)
 
 
+def post_without_body(server: Server) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        line = f"POST /v1/models/{server.name}:predict HTTP/1.1\r\n"
+        connection.sendall(f"{line}Host: a\r\nContent-Length: 9\r\n\r\n".encode())
+        return connection.recv(1000)
+
+
 def test_is_not_ready_until_loaded_and_finishes_its_requests_on_sigterm(starting):
     server: Server = starting
     image = {"instances": [b64(photograph(1))]}
@@ -64,9 +71,12 @@ def test_is_not_ready_until_loaded_and_finishes_its_requests_on_sigterm(starting
     assert server.predict(image, "/versions/1").status_code == 200
     with concurrent.futures.ThreadPoolExecutor() as threads:
         slow = threads.submit(server.predict, {"signature_name": "busy", "instances": [80]})
+        # One whose body never comes is told so when the time to end is over.
+        endless = threads.submit(post_without_body, server)
         time.sleep(0.3)
         server.process.terminate()
     assert slow.result().status_code == 200
+    assert endless.result().startswith(b"HTTP/1.1 503 ")
     assert server.process.wait(30) == 0
     log = server.log.read_text()
     url = f"http://127.0.0.1:{server.port}/v1/models/{server.name}:predict"
