@@ -43,3 +43,19 @@ def share_beyond(distances: npt.ArrayLike, held_out: npt.ArrayLike, part: float 
     """
     limit = np.quantile(np.asarray(held_out), part, method="higher")
     return float((np.asarray(distances) > limit).mean())
+
+
+def reference_distances(reference: npt.ArrayLike) -> Floats:
+    """The distance of each photograph of the reference from its fifth nearest other, float64 [M].
+
+    Args:
+        reference: [M, D], M of at least 6.
+
+    >>> reference_distances([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]).tolist()
+    [5.0, 4.0, 3.0, 3.0, 4.0, 5.0]
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    distances, _ = NearestNeighbors(n_neighbors=NEAREST).fit(np.asarray(reference)).kneighbors()
+    far: Floats = distances[:, -1].astype(np.float64)
+    return far
