@@ -50,6 +50,14 @@ class Choice(NamedTuple):
     unsureness: float
     distance: float | None
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """Its figures by name, rounded for people; the distance only where there is one."""
+        found = {"closeness": self.closeness, "unsureness": self.unsureness}
+        if self.distance is not None:
+            found["distance"] = self.distance
+        return {name: round(value, 4) for name, value in found.items()}
+
 
 def choose(
     pool: Pool, settings: LabellingSettings, reference: Embeddings | None = None

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 
 from darkroom.artifacts.batch_predictions import EMBEDDING, IMAGE, IMAGE_ID, PROBABILITIES
 from darkroom.errors import SettingsError, StepError
+from darkroom.sources.table_records import location_of
+from darkroom.storage.paths import is_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +25,7 @@ class Pool:
 
     Attributes:
         labels: The model's labels, K of them.
-        images: Path or URI of each photograph, as it was given to the prediction.
+        images: Absolute path or URI of each photograph.
         image_ids: SHA-256 of each one's file.
         probabilities: float64 [N, K], finite.
         embeddings: float32 [N, D], finite.
@@ -48,9 +51,11 @@ class Pool:
     def answers(self) -> npt.NDArray[np.bool_]:
         """The labels that the model gives, bool [N, K]."""
         if self.thresholds is not None:
-            over: npt.NDArray[np.bool_] = self.probabilities >= self.thresholds
-            return over
-        return np.eye(len(self.labels), dtype=np.bool_)[self.probabilities.argmax(axis=1)]
+            return np.greater_equal(self.probabilities, self.thresholds)
+        best: npt.NDArray[np.bool_] = np.eye(len(self.labels), dtype=np.bool_)[
+            self.probabilities.argmax(axis=1)
+        ]
+        return best
 
     def names(self, row: npt.NDArray[np.bool_]) -> tuple[str, ...]:
         """The names of labels.
@@ -66,6 +71,7 @@ def read_pool(
     labels: Sequence[str],
     known: Mapping[str, Collection[str]] | None = None,
     thresholds: Sequence[float] | None = None,
+    folder: str = "",
 ) -> Pool:
     """Reads the photographs of predictions.
 
@@ -76,6 +82,8 @@ def read_pool(
         labels: The model's labels, in the order of the probabilities.
         known: The labels of those that have some, by `image_id`.
         thresholds: Of a multi-label model, in the order of the labels; else None.
+        folder: What the paths of photographs are relative to, such as the folder of the table that
+            named them, with a slash at its end; empty for the current one.
 
     Raises:
         SettingsError: The predictions have no embeddings.
@@ -92,7 +100,10 @@ def read_pool(
     if not places:
         raise StepError("the predictions have no photograph with finite probabilities")
     kept = [ids[place] for place in places]
-    images = predictions[IMAGE].take(places).to_pylist()
+    images = [
+        _absolute(location_of(image, folder))
+        for image in predictions[IMAGE].take(places).to_pylist()
+    ]
     return Pool(
         tuple(labels),
         tuple(images),
@@ -104,6 +115,10 @@ def read_pool(
         None if thresholds is None else np.asarray(thresholds, np.float64),
         len(ids) - len(places),
     )
+
+
+def _absolute(location: str) -> str:
+    return location if is_uri(location) else str(Path(location).absolute())
 
 
 def _matrix(column: Any) -> npt.NDArray[Any]:

@@ -39,3 +39,6 @@ class LabellingSettings(Settings):
     """For which reasons."""
     seed: int = pydantic.Field(default=0, ge=0)
     """Of the choice: the same predictions and seed give the same photographs."""
+    document_root: str | None = None
+    """The folder that Label Studio shows local photographs from, its
+    `LOCAL_FILES_DOCUMENT_ROOT`. Unset: photographs are URIs, which it reads itself."""

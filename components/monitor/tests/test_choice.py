@@ -202,8 +202,8 @@ def predictions() -> pa.Table:
 
 def test_a_pool_has_each_photograph_once_and_what_is_finite() -> None:
     known = {"bb": ["rose"], "aa": ["orchid"], "zz": ["rose"]}
-    pool = read_pool(predictions(), ("daisy", "rose"), known)
-    assert pool.images == ("a.jpg", "b.jpg")
+    pool = read_pool(predictions(), ("daisy", "rose"), known, folder="/photographs/")
+    assert pool.images == ("/photographs/a.jpg", "/photographs/b.jpg")
     assert pool.left_out == 2
     assert pool.labelled.tolist() == [True, True]
     assert pool.given.tolist() == [[False, False], [False, True]]
