@@ -87,7 +87,7 @@ def _json_rows(location: str, text: str) -> Iterator[tuple[Mapping[str, Any], An
     """Where each annotation of JSON stood, and its fields; of a task without one, the task's."""
     try:
         tasks = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StepError(f"{location} is cut off or no JSON: {error}") from None
     if not isinstance(tasks, list):
         raise StepError(f"{location} holds no list of tasks: export as JSON, JSON-MIN or CSV")
@@ -152,7 +152,10 @@ def _annotation(given: Any, separator: str | None) -> Annotation:
     annotator = _annotator(given.get("annotator"))
     if given.get("was_cancelled"):
         raise RejectedError(Reason.NO_LABEL, f"{image_id or image} is cancelled by {annotator!r}")
-    labels = {name for label in _choices(given.get(CONTROL), separator) if (name := label.strip())}
+    value = given.get(CONTROL)
+    values = value if isinstance(value, list) else [value]
+    names = (name.strip() for each in values for name in _choices(each, separator))
+    labels = {name for name in names if name}
     if not labels:
         raise RejectedError(Reason.NO_LABEL, f"{image_id or image} has no label")
     updated = _text(given.get("updated_at") or given.get("created_at"))
@@ -160,22 +163,29 @@ def _annotation(given: Any, separator: str | None) -> Annotation:
 
 
 def _choices(value: Any, separator: str | None) -> Sequence[str]:
-    """The labels of a cell: text, a list, or Label Studio's `{"choices": [...]}`."""
-    if value is None:
-        return ()
-    if isinstance(value, list):
-        return [label for each in value for label in _choices(each, separator)]
+    """The labels of a cell: text, or Label Studio's `{"choices": [...]}`."""
     if isinstance(value, dict):
-        if not isinstance(value.get("choices"), list):
+        given = value.get("choices")
+        if not isinstance(given, list):
             raise RejectedError(Reason.MALFORMED_ROW, "the label is an object without choices")
-        return [label_text(label) for label in value["choices"]]
-    text = label_text(value)
-    if text.startswith('{"choices"'):
+        return [_name(each) for each in given]
+    name = "" if value is None else _name(value)
+    if name.startswith('{"choices"'):
         try:
-            return _choices(json.loads(text), None)
-        except ValueError:
-            raise RejectedError(Reason.MALFORMED_ROW, f"the label {text!r} is cut off") from None
-    return text.split(separator) if separator else (text,)
+            return _choices(json.loads(name), None)
+        except (ValueError, RecursionError):
+            raise RejectedError(Reason.MALFORMED_ROW, f"the label {name} is cut off") from None
+    return name.split(separator) if separator else (name,)
+
+
+def _name(value: Any) -> str:
+    """A label's text in its one spelling."""
+    if not isinstance(value, str | int | float):
+        raise RejectedError(Reason.MALFORMED_ROW, f"a label is {type(value).__name__}, not text")
+    name = _writable(label_text(value))
+    if "\n" in name or "\r" in name:
+        raise RejectedError(Reason.MALFORMED_ROW, "the label holds a line break")
+    return name
 
 
 def _annotator(value: Any) -> str:
@@ -186,4 +196,10 @@ def _annotator(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    """A field as text; what is no text nor number says nothing."""
+    return _writable(str(value).strip()) if isinstance(value, str | int | float) else ""
+
+
+def _writable(text: str) -> str:
+    """Text without halves of characters, which JSON may spell and no file may hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")

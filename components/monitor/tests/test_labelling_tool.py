@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings, strategies
 
 from components.monitor.labelling.agreement import Labelled, agree, write_labels
 from components.monitor.labelling.choice import Choice, Reason
@@ -200,7 +202,7 @@ def test_all_formats_of_one_export_give_the_same(tmp_path: Path) -> None:
         writer.writeheader()
         for row in least:
             label = row["label"]
-            text = label if isinstance(label, str) else json.dumps(label)
+            text = label if isinstance(label, str) else json.dumps(label, separators=(",", ":"))
             writer.writerow(row | {"label": text})
     read = [read_export(str(tmp_path / name)) for name in ("whole.json", "min.json", "table.csv")]
     assert read[0] == read[1] == read[2]
@@ -274,7 +276,50 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         read_export(str(tmp_path / "none.json"))
 
 
-@pytest.mark.parametrize("label", ['{"choices": ["x"', {"rectangle": 1}, {"choices": "x"}])
+@pytest.mark.parametrize(
+    "label",
+    ['{"choices": ["x"', {"rectangle": 1}, {"choices": "x"}, {"choices": [{}]}, [[["x"]]], "x\ny"],
+)
 def test_a_label_that_cannot_be_understood_is_skipped(tmp_path: Path, label: Any) -> None:
     (tmp_path / "export").write_text(json.dumps([{"image": "a.jpg", "label": label}]))
     assert read_export(str(tmp_path / "export")).skipped[0].reason == Rejected.MALFORMED_ROW
+
+
+KEYS = (
+    *("data", "annotations", "result", "value", "choices", "label", "image", "image_id"),
+    *("from_name", "completed_by", "annotator", "updated_at", "was_cancelled"),
+)
+JSON = strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.floats() | strategies.text(max_size=8),
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(
+            strategies.sampled_from(KEYS), inner | strategies.just("label"), max_size=5
+        )
+    ),
+    max_leaves=30,
+)
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(tasks=strategies.lists(JSON, max_size=4))
+@example(tasks=[{"image": "\ud800", "label": "\ud800", "annotator": float("nan")}])
+@example(tasks=[{"data": [], "annotations": [{"result": {}}]}])
+@example(tasks=[{"data": {"image": 1}, "annotations": [{"result": [{"from_name": "label"}]}]}])
+def test_whatever_json_holds_is_labelled_or_refused(tasks: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "export.json"
+        file.write_text(json.dumps(tasks))
+        try:
+            found = read_export(str(file))
+        except StepError:
+            return
+        assert len(found.annotations) + len(found.skipped) >= len(tasks)
+        labelled = agree(found.annotations, several=True).labelled
+        write_labels(Path(folder) / "labels.csv", labelled, "image", "\t\t")
+
+
+def test_json_that_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "export").write_text("[" * 200_000)
+    with pytest.raises(StepError, match="is cut off or no JSON"):
+        read_export(str(tmp_path / "export"))
