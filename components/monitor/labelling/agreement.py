@@ -21,11 +21,13 @@ class Labelled(NamedTuple):
         image: Path or URI.
         image_id: SHA-256 of its file; empty where that is not known.
         labels: The labels, sorted; one, unless photographs may have several.
+        key: What it was called in the request to the server; empty where that is not known.
     """
 
     image: str
     image_id: str
     labels: tuple[str, ...]
+    key: str = ""
 
 
 class Agreement(NamedTuple):
@@ -80,7 +82,7 @@ def agree(
             continue
         conflicting += len({vote.labels for vote in votes}) > 1
         if found := _majority([vote.labels for vote in votes], several):
-            labelled.append(Labelled(votes[0].image, votes[0].image_id, found))
+            labelled.append(Labelled(votes[0].image, votes[0].image_id, found, votes[0].key))
         else:
             said = sorted(f"{vote.annotator or '?'}: {' '.join(vote.labels)}" for vote in votes)
             rejected.append(_rejection(votes[0], Reason.CONFLICTING_LABELS, ", ".join(said)))
@@ -90,7 +92,7 @@ def agree(
 def write_labels(
     path: Path,
     labelled: Sequence[Labelled],
-    by: Literal["image", "image_id"],
+    by: Literal["image", "image_id", "key"],
     separator: str | None = None,
 ) -> int:
     """Writes a labels table: a CSV with a column that names the photograph, and `label`.
@@ -98,8 +100,8 @@ def write_labels(
     Args:
         path: The CSV to write.
         labelled: The photographs.
-        by: How the table names photographs: `image` as ingest reads it, `image_id` to be joined
-            with predictions. Those whose `image_id` is not known are left out then.
+        by: How the table names photographs: `image` as ingest reads it, `image_id` or `key` to be
+            joined with predictions. Those of which that is not known are left out.
         separator: What stands between labels, where photographs have several, such as
             `ingest.label_separator`.
 

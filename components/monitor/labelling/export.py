@@ -16,6 +16,8 @@ from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.files import clear_errors, read_bytes
 
+KEY = "key"
+
 
 class Annotation(NamedTuple):
     """What somebody said of a photograph.
@@ -26,6 +28,7 @@ class Annotation(NamedTuple):
         labels: The labels, sorted.
         annotator: Who said so; empty if that is not known.
         updated: When, as the tool writes it (times of one tool sort as text); empty if not known.
+        key: What the photograph was called in the request to the server, of tasks that say so.
     """
 
     image_id: str
@@ -33,11 +36,12 @@ class Annotation(NamedTuple):
     labels: tuple[str, ...]
     annotator: str
     updated: str
+    key: str = ""
 
     @property
     def photograph(self) -> str:
         """What tells photographs apart."""
-        return self.image_id or self.image
+        return self.image_id or self.key or self.image
 
 
 class Export(NamedTuple):
@@ -127,7 +131,7 @@ def _csv_rows(location: str, text: str) -> Iterator[tuple[Mapping[str, Any], Any
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         names = reader.fieldnames or ()
-        if CONTROL not in names or not {IMAGE_ID, SOURCE, OBJECT} & set(names):
+        if CONTROL not in names or not {IMAGE_ID, KEY, SOURCE, OBJECT} & set(names):
             raise StepError(
                 f"{location} has no columns '{CONTROL}' and '{IMAGE_ID}' or '{OBJECT}': label with "
                 "the interface that was written beside the tasks"
@@ -147,19 +151,20 @@ def _annotation(given: Any, separator: str | None) -> Annotation:
     if not isinstance(given, dict):
         raise RejectedError(Reason.MALFORMED_ROW, "it is no annotation of a task")
     image_id, image = _text(given.get(IMAGE_ID)), _text(given.get(SOURCE) or given.get(OBJECT))
-    if not image_id and not image:
+    key = _text(given.get(KEY))
+    if not (photograph := image_id or key or image):
         raise RejectedError(Reason.MISSING_FILE, "it names no photograph")
     annotator = _annotator(given.get("annotator"))
     if given.get("was_cancelled"):
-        raise RejectedError(Reason.NO_LABEL, f"{image_id or image} is cancelled by {annotator!r}")
+        raise RejectedError(Reason.NO_LABEL, f"{photograph} is cancelled by {annotator!r}")
     value = given.get(CONTROL)
     values = value if isinstance(value, list) else [value]
     names = (name.strip() for each in values for name in _choices(each, separator))
     labels = {name for name in names if name}
     if not labels:
-        raise RejectedError(Reason.NO_LABEL, f"{image_id or image} has no label")
+        raise RejectedError(Reason.NO_LABEL, f"{photograph} has no label")
     updated = _text(given.get("updated_at") or given.get("created_at"))
-    return Annotation(image_id, image, tuple(sorted(labels)), annotator, updated)
+    return Annotation(image_id, image, tuple(sorted(labels)), annotator, updated, key)
 
 
 def _choices(value: Any, separator: str | None) -> Sequence[str]:

@@ -254,6 +254,15 @@ def test_a_labels_table_is_what_ingest_reads(tmp_path: Path) -> None:
     assert table.read_text() == "image,label\n/a.jpg,x;y\n"
 
 
+def test_photographs_that_a_server_was_asked_about_are_named_by_their_key(tmp_path: Path) -> None:
+    export, table = tmp_path / "export.csv", tmp_path / "labels.csv"
+    export.write_text("key,image,label\nk1,https://host/1,a\nk2,https://host/1,b\n,x.jpg,a\n")
+    agreed = agree(read_export(str(export)).annotations)
+    assert agreed.conflicting == 0
+    assert write_labels(table, agreed.labelled, "key") == 2
+    assert table.read_text() == "key,label\nk1,a\nk2,b\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
