@@ -7,7 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.monitor.drift.distance import NEAREST, neighbour_distances, reference_distances
+from components.monitor.drift.distance import (
+    NEAREST,
+    neighbour_distances,
+    reference_distances,
+    unit_length,
+)
 from components.monitor.labelling.distinct import Distinct
 from components.monitor.labelling.diversity import draw_diverse
 from components.monitor.labelling.pool import Pool
@@ -41,7 +46,8 @@ class Choice(NamedTuple):
         reason: Why.
         closeness: To another answer, from 0 to 1.
         unsureness: Of the model, from 0 to 1.
-        distance: In the embedding, from the fifth nearest of the reference; None without one.
+        distance: Of its embedding from the fifth nearest of the reference, both of length 1, from 0
+            to 2; None without a reference.
     """
 
     place: int
@@ -151,7 +157,8 @@ def _distances(pool: Pool, known: Embeddings, seed: int) -> tuple[Floats | None,
     if len(known) > REFERENCE:
         drawn = np.random.default_rng(seed).choice(len(known), REFERENCE, replace=False)
         known = known[drawn]
-    found = neighbour_distances(pool.embeddings, known)
+    known = unit_length(known)
+    found = neighbour_distances(unit_length(pool.embeddings), known)
     limit = np.quantile(reference_distances(known), _NEAR, method="higher")
     return found, _highest_first(found, (found > limit) & ~pool.labelled)
 

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from components.monitor.drift.distance import unit_length
+
 Floats = npt.NDArray[np.float32]
 
 NEAR_DUPLICATE = 0.95
@@ -20,7 +22,7 @@ class Distinct:
     """
 
     def __init__(self, embeddings: Floats, known: Floats) -> None:
-        self._unit, self._known = _unit(embeddings), _unit(known)
+        self._unit, self._known = unit_length(embeddings), unit_length(known)
         self._taken: list[int] = []
 
     def take(self, place: int, beside_known: bool) -> bool:
@@ -39,9 +41,3 @@ class Distinct:
             return False
         self._taken.append(place)
         return True
-
-
-def _unit(embeddings: Floats) -> Floats:
-    rows = np.asarray(embeddings, np.float32)
-    found: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return found
