@@ -136,7 +136,8 @@ def test_of_several_labels_those_likely_wrong_are_chosen() -> None:
 @pytest.mark.slow  # scikit-learn's neighbours ask the system for its processors
 def test_what_is_unlike_all_known_is_chosen_the_farthest_first() -> None:
     pool, reference = pool_of(300), pool_of(400, seed=9).embeddings
-    pool.embeddings[:8] -= 20 * np.eye(16, dtype=np.float32)[3:11]
+    axes = np.eye(16, dtype=np.float32)
+    pool.embeddings[:8] += 20 * (axes[3:11] - axes[:3].sum(axis=0))  # away from all labels
     pool.embeddings[0] = 2 * pool.embeddings[1]  # a near-duplicate
     chosen = choose(pool, settings_of(7, unlike_known=1), reference)
     assert {choice.place for choice in chosen} - {0, 1} == set(range(2, 8))
