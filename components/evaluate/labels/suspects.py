@@ -3,17 +3,14 @@
 import csv
 import dataclasses
 import io
-import logging
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom.artifacts.predictions import CHAMPION, champion_problem, probability_array
+from darkroom.label_errors import find_label_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_log = logging.getLogger("darkroom.evaluate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +57,7 @@ def find_suspects(predictions: "pa.Table", labels: Sequence[str]) -> list[Suspec
     column = predictions["label_indices" if several else "label_index"].take(places)
     given = column.to_pylist() if several else column.to_numpy()
     probabilities = probabilities[places]
-    found = _found(given, probabilities, several)
+    found = find_label_errors(given, probabilities)
     rows = (
         predictions.select(["split", "image_id", "image_path", "label"])
         .take(places[found])
@@ -102,43 +99,6 @@ def _probabilities(predictions: "pa.Table") -> Any:
     theirs = probability_array(predictions, champion=True)
     known = np.isfinite(theirs).all(axis=1, keepdims=True)
     return np.where(known, (ours + theirs) / 2, ours)
-
-
-def _found(given: Any, probabilities: Any, several: bool) -> list[int]:
-    """Places of the images whose labels are likely wrong, the likeliest first."""
-    if several:
-        given, probabilities = _undecided_labels(given, probabilities)
-        if not probabilities.shape[1]:
-            return []
-    elif len(set(given.tolist())) < 2:
-        return []  # nothing to take one label for
-    from cleanlab.filter import find_label_issues
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that few images of a label are judged less well
-        try:
-            found = find_label_issues(
-                given,
-                probabilities,
-                return_indices_ranked_by="self_confidence",
-                multi_label=several,
-                n_jobs=1,
-            )
-        except ValueError as error:  # an evaluation is worth more than this part of it
-            _log.warning("labels were not looked at: %s", str(error).partition("\n")[0])
-            return []
-    return [int(place) for place in found]
-
-
-def _undecided_labels(given: Sequence[list[int]], probabilities: Any) -> tuple[Any, Any]:
-    """The labels that some images have and some have not: of others nothing can be learned."""
-    import numpy as np
-
-    having = np.zeros(probabilities.shape, np.bool_)
-    for place, labels in enumerate(given):
-        having[place, labels] = True
-    mixed = np.flatnonzero(having.any(axis=0) & ~having.all(axis=0))
-    return [np.flatnonzero(row).tolist() for row in having[:, mixed]], probabilities[:, mixed]
 
 
 def _suspect(

@@ -1,0 +1,44 @@
+"""Settings of what to label next."""
+
+from typing import Self
+
+import pydantic
+
+from darkroom.settings import Settings
+
+
+class ReasonShares(Settings):
+    """Shares of the budget by reason; they need not sum to 1, and 0 leaves a reason out.
+
+    What a reason has too few photographs for goes to the others.
+    """
+
+    uncertain: float = pydantic.Field(default=0.6, ge=0)
+    """Photographs that the model is unsure of, each unlike the others."""
+    near_threshold: float = pydantic.Field(default=0.1, ge=0)
+    """Photographs next to a decision: the two likeliest labels as likely, or, where photographs
+    have several labels, a probability at its threshold."""
+    mislabelled: float = pydantic.Field(default=0.2, ge=0)
+    """Photographs whose label is likely wrong, of those that have one."""
+    unlike_known: float = pydantic.Field(default=0.1, ge=0)
+    """Photographs farther from the reference than 99 % of the reference is from itself."""
+
+    @pydantic.model_validator(mode="after")
+    def _some_reason(self) -> Self:
+        if not any(value for _, value in self):
+            raise ValueError("one of the shares must be above 0")
+        return self
+
+
+class LabellingSettings(Settings):
+    """What a person is asked to label next."""
+
+    budget: int = pydantic.Field(default=100, ge=1)
+    """Photographs to label, at most."""
+    shares: ReasonShares = ReasonShares()
+    """For which reasons."""
+    seed: int = pydantic.Field(default=0, ge=0)
+    """Of the choice: the same predictions and seed give the same photographs."""
+    document_root: str | None = None
+    """The folder that Label Studio shows local photographs from, its
+    `LOCAL_FILES_DOCUMENT_ROOT`. Unset: photographs are URIs, which it reads itself."""
