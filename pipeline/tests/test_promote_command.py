@@ -29,6 +29,7 @@ from components.push.tests.conftest import (
     save_model,
 )
 from components.push.verify import verify_server
+from darkroom.errors import SettingsError
 
 pytestmark = pytest.mark.slow
 
