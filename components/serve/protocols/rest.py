@@ -48,7 +48,7 @@ VERSION_HEADER = "X-Model-Version"
 _BINARY = "application/octet-stream"
 
 
-def _version_of_path(request: Request) -> str | None:
+async def _version_of_path(request: Request) -> str | None:
     return request.path_params.get("version")
 
 
