@@ -1,11 +1,12 @@
 """A canary's measured quality: the server's samples, joined with labels that came later."""
 
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, always_valid, rate_difference
-from darkroom.artifacts.samples import read_samples
+from darkroom.artifacts.samples import read_samples, sample_files
 from darkroom.errors import SettingsError, StepError
 from darkroom.labels import IDENTITIES, BadRow, read_labels
 
@@ -58,7 +59,8 @@ def answers_to_labelled(
         StepError: They cannot be read, or are of a model that gives several labels.
     """
     found: dict[int, dict[str, str]] = {number: {} for number in versions}
-    for sample in filter(None, read_samples(samples, model)):
+    found_files = sample_files(samples, model)
+    for sample in filter(None, itertools.chain.from_iterable(map(read_samples, found_files))):
         number, name = sample.get("version"), str(sample.get(labels.column))
         if number not in found or sample.get("model") != model or name not in labels.label_of:
             continue

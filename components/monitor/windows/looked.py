@@ -1,0 +1,46 @@
+"""The photographs of one window, each once, beside what is known of their labels."""
+
+import sqlite3
+
+_LOOKED = """
+    CREATE TEMP TABLE looked AS
+    SELECT answers.id, answers.image_id, answers.label AS given, answers.time,
+        answers.columns AS columns,
+        iif(of_image.label IS NULL OR of_key.label IS NULL OR of_image.label = of_key.label,
+            coalesce(of_image.label, of_key.label), NULL) AS label,
+        coalesce(of_image.known, of_key.known) AS known,
+        coalesce(of_image.columns, of_key.columns, '{}') AS label_columns,
+        coalesce(of_image.conflicting, 0) OR coalesce(of_key.conflicting, 0)
+            OR of_image.label != of_key.label AS conflicting
+    FROM answers
+    LEFT JOIN truths AS of_image ON of_image."by" = 'image_id' AND of_image.name = image_id
+    LEFT JOIN truths AS of_key ON of_key."by" = 'key' AND of_key.name = key
+    WHERE version = ? AND window = ? AND counted
+    ORDER BY image_id
+"""
+
+
+def look_at(connection: sqlite3.Connection, version: str, window: int) -> None:
+    """Makes the temporary table `looked`, in the order of the identities, which is a random one.
+
+    Args:
+        connection: The database.
+        version: The model's version.
+        window: The window.
+    """
+    connection.execute("DROP TABLE IF EXISTS temp.looked")
+    connection.execute(_LOOKED, (version, window))
+
+
+def column_sql(name: str) -> tuple[str, list[str]]:
+    """What gives a column to slice by of `looked`, and its parameters.
+
+    A column of the labels has the say over one of the answers.
+    """
+    if name == "label":
+        return "looked.label", []
+    path = '$."' + name.replace('"', '\\"') + '"'
+    return (
+        "coalesce(json_extract(label_columns, ?), json_extract(looked.columns, ?))",
+        [path, path],
+    )
