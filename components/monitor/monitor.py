@@ -17,9 +17,10 @@ from components.monitor.settings import MonitorSettings
 from components.monitor.state.answers import add_answers
 from components.monitor.state.database import opened, transaction
 from components.monitor.state.labels import label_problems, update_labels
+from components.monitor.state.made_by import settle
 from components.monitor.windows.alarms import accuracy_test, look
-from components.monitor.windows.assignment import assign
 from components.monitor.windows.figures import window_figures, window_shares
+from components.monitor.windows.history import versions, windows
 from components.monitor.windows.looked import look_at
 from components.monitor.windows.metrics import window_metrics
 from components.monitor.windows.reference import Reference
@@ -71,37 +72,18 @@ def watch(
     """
     report = Report()
     with opened(database) as connection:
-        _settle(connection, settings, references)
+        settle(connection, settings.window, settings.slices, settings.rate, references)
         _read(connection, settings, time.time() if now is None else now, report)
         usable = _usable(connection, references, report.problems)
         report.windows = list(_write(connection, settings, usable))
+        for version in versions(connection):
+            for window in windows(connection, version):
+                if (version, window.window) in report.windows:
+                    _log.info("version %s: %s", version, window.in_words())
         report.problems.update(label_problems(connection))
     for problem, count in sorted(report.problems.items()):
         _log.warning("%s: %d", problem, count)
     return report
-
-
-def _settle(
-    connection: sqlite3.Connection,
-    settings: MonitorSettings,
-    references: Mapping[str, Reference],
-) -> None:
-    """Begins all windows anew where what they are made by is not what it was."""
-    made_by = {
-        "window": settings.window,
-        "slices": settings.slices,
-        "rate": settings.rate,
-        "references": dict(sorted(references.items())),
-    }
-    wanted = {name: json.dumps(value) for name, value in made_by.items()}
-    had = dict(connection.execute("SELECT name, value FROM settings").fetchall())
-    if had == wanted:
-        return
-    with transaction(connection):
-        if had.get("window") != wanted["window"]:
-            assign(connection, settings.window)
-        connection.execute("DELETE FROM windows")
-        connection.executemany("REPLACE INTO settings VALUES (?, ?)", wanted.items())
 
 
 def _read(

@@ -42,9 +42,8 @@ def add_answers(connection: sqlite3.Connection, answers: Iterable[Answer], size:
     connection.execute("DROP TABLE IF EXISTS temp.incoming")
     connection.execute(f"CREATE TEMP TABLE incoming ({_COLUMNS})")
     marks = ", ".join("?" * (_COLUMNS.count(",") + 1))
-    connection.execute("BEGIN")
-    connection.executemany(f"INSERT INTO incoming VALUES ({marks})", database_rows(answers))
-    connection.execute("COMMIT")
+    with transaction(connection, temporary=True):
+        connection.executemany(f"INSERT INTO incoming VALUES ({marks})", database_rows(answers))
     (read,) = connection.execute("SELECT count(*) FROM incoming").fetchone()
     with transaction(connection):
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()

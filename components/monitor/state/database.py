@@ -38,9 +38,14 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written within is written, or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, temporary: bool = False) -> Iterator[None]:
+    """All that is written within is written, or nothing.
+
+    Args:
+        connection: The database.
+        temporary: Whether temporary tables alone are written, which keeps nobody else waiting.
+    """
+    connection.execute("BEGIN" if temporary else "BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:

@@ -89,15 +89,14 @@ def update_labels(
         'CREATE TEMP TABLE told ("by", name, label, labelled_at, columns, '
         'PRIMARY KEY ("by", name, label)) WITHOUT ROWID'
     )
-    connection.execute("BEGIN")
     read = Counter[str]()
-    connection.executemany(
-        "INSERT INTO told VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "labelled_at = max(coalesce(labelled_at, excluded.labelled_at), "
-        "coalesce(excluded.labelled_at, labelled_at)), columns = excluded.columns",
-        _told(rows, keep, problems, read),
-    )
-    connection.execute("COMMIT")
+    with transaction(connection, temporary=True):
+        connection.executemany(
+            "INSERT INTO told VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "labelled_at = max(coalesce(labelled_at, excluded.labelled_at), "
+            "coalesce(excluded.labelled_at, labelled_at)), columns = excluded.columns",
+            _told(rows, keep, problems, read),
+        )
     (kept,) = connection.execute("SELECT count(*) FROM told").fetchone()
     if read["rows"] > kept:
         problems["labels that came twice"] += read["rows"] - kept

@@ -40,12 +40,13 @@ def _assign_times(connection: sqlite3.Connection, size: int, offset: int, after:
         "WHERE id > :after",
         {"size": size, "offset": offset, "after": after},
     )
+    # A plus keeps SQLite from looking through the whole window.
     connection.execute(
         """
         UPDATE answers SET counted = NOT EXISTS (
             SELECT 1 FROM answers AS other
             WHERE other.image_id = answers.image_id AND other.version = answers.version
-            AND other.window = answers.window AND other.id < answers.id
+            AND +other.window = answers.window AND other.id < answers.id
         ) WHERE id > ?
         """,
         (after,),

@@ -79,7 +79,7 @@ def read_reference(
     of = read_evaluation(evaluation)
     if of.manifest.get("multi_label"):
         raise SettingsError(
-            f"{evaluation} is of a model that gives several labels: not watched yet"
+            f"{evaluation} is of a model that gives several labels, which is not watched"
         )
     given: Counter[str] = Counter()
     histograms: dict[str, Any] = {}
