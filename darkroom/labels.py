@@ -13,6 +13,7 @@ import datetime
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TextIO
 
@@ -127,6 +128,8 @@ def parsed_time(value: Any) -> float | None:
     if value in (None, ""):
         return None
     if isinstance(value, int | float):
+        return float(value)
+    if re.fullmatch(r"\d{9,}(\.\d+)?", str(value)):
         return float(value)
     time = datetime.datetime.fromisoformat(str(value))
     return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()

@@ -76,9 +76,10 @@ def watch(
         _read(connection, settings, time.time() if now is None else now, report)
         usable = _usable(connection, references, report.problems)
         report.windows = list(_write(connection, settings, usable))
+        written = set(report.windows)
         for version in versions(connection):
             for window in windows(connection, version):
-                if (version, window.window) in report.windows:
+                if (version, window.window) in written:
                     _log.info("version %s: %s", version, window.in_words())
         report.problems.update(label_problems(connection))
     for problem, count in sorted(report.problems.items()):

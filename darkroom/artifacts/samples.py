@@ -23,11 +23,12 @@ def samples_folder(folder: str, model: str) -> str:
     return f"{folder.rstrip('/')}/{model}"
 
 
-def sample_files(folder: str, model: str) -> list[str]:
+def sample_files(folder: str, model: str) -> Iterator[str]:
     """The files of a model's samples, the newest first.
 
-    Read in this order nothing is missed: when the server begins another file meanwhile, each takes
-    the name of the next older one, and what was read is read again.
+    Each is to be read before the next is asked for: so nothing is missed when the server begins
+    another file meanwhile, and each takes the name of the next older one. What was read is then
+    read again.
 
     Args:
         folder: Path or URI of the server's `sample.folder`.
@@ -41,7 +42,11 @@ def sample_files(folder: str, model: str) -> list[str]:
         found = files.list_files(f"{place}/{FILE}*")
     if not found:
         raise SettingsError(f"no {place}/{FILE}: is it the server's sample.folder?")
-    return sorted((file.location.removeprefix("file://") for file in found), key=_age)
+    oldest = max(_age(file.location) for file in found)
+    yield from sorted((file.location.removeprefix("file://") for file in found), key=_age)
+    while files.exists(older := f"{place}/{FILE}.{oldest + 1}"):
+        yield older
+        oldest += 1
 
 
 def read_samples(file: str) -> Iterator[dict[str, Any] | None]:

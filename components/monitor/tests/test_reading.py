@@ -136,6 +136,20 @@ def test_a_batch_that_does_not_say_when_it_was_made(tmp_path: Path) -> None:
         list(predicted_answers(folder, (), Counter()))
 
 
+def test_files_that_rotate_while_they_are_read(tmp_path: Path) -> None:
+    samples, _ = days([drawn(30)])
+    write_samples(tmp_path, samples[10:20])
+    write_samples(tmp_path, samples[:10], "samples.jsonl.1")
+    reading = sampled_answers(str(tmp_path), "flowers", (), Counter())
+    found = {next(reading).image_id}
+    folder = tmp_path / "flowers"
+    (folder / "samples.jsonl.1").rename(folder / "samples.jsonl.2")
+    (folder / "samples.jsonl").rename(folder / "samples.jsonl.1")
+    write_samples(tmp_path, samples[20:])
+    found |= {answer.image_id for answer in reading}
+    assert found == {each["image_id"] for each in samples[:20]}
+
+
 def test_photographs_that_the_server_kept_are_measured(tmp_path: Path) -> None:
     grey = io.BytesIO()
     Image.new("RGB", (40, 30), (100, 100, 100)).save(grey, "PNG")
@@ -197,11 +211,16 @@ def test_a_reference_counts_both_splits_and_what_is_right_of_the_test_split(tmp_
 def test_windows_one_after_the_other_with_moving_averages(tmp_path: Path) -> None:
     counts = (30, 40, 50, 60, 20, 20, 20, 20, 20)
     samples, labels = days([drawn(count, seed) for seed, count in enumerate(counts)])
+    for each in samples[-40:]:
+        each["time"] = each["time"].replace("2023-11-2", "2023-12-2")
     write_samples(tmp_path, samples)
     write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
     watch(settings(tmp_path), tmp_path / "monitor.db", {}, START + 30 * DAY)
     with opened(tmp_path / "monitor.db") as connection:
-        assert [window.figures["photographs"] for window in windows(connection, "1")] == [*counts]
+        found = list(windows(connection, "1"))
+        assert [window.figures["photographs"] for window in found] == [*counts]
+        assert [window.empty_before for window in found] == [0, 0, 0, 0, 0, 0, 0, 30, 0]
+        assert "after 30 windows without an answer" in found[7].in_words()
         points = series(connection, "1", "accuracy")
     right = [each["label"] == label for each, label in zip(samples, labels, strict=True)]
     ends = np.cumsum(counts)

@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from components.monitor.sequential.alarms import alarmed, shares
 from components.monitor.sequential.changed_share import Counted, changed_share
 from components.monitor.windows.figures import window_shares
@@ -52,20 +54,20 @@ def look(connection: sqlite3.Connection, version: str, reference: Reference, rat
     windows = connection.execute(
         "SELECT window, tested FROM windows WHERE version = ? ORDER BY window", (version,)
     ).fetchall()
-    counted: dict[str, dict[int, Counted]] = {}
-    for test, window, hits, total in connection.execute(
+    places = {window: place for place, (window, _) in enumerate(windows)}
+    counted = {test: np.zeros((len(windows), 2)) for test in known}
+    for test, window, *counts in connection.execute(
         "SELECT test, window, hits, total FROM shares WHERE version = ?", (version,)
     ):
-        counted.setdefault(test, {})[window] = Counted(hits, total)
-    nothing = Counted(0, 0)
-    for place, (window, tested) in enumerate(windows, 1):
+        if test in counted:
+            counted[test][places[window]] = counts
+    for window, tested in windows:
         if tested:
             continue
-        so_far = [each for each, _ in windows[:place]]
         found = {}
         for test, of_reference in known.items():
-            of_windows = [counted.get(test, {}).get(each, nothing) for each in so_far]
-            if (change := changed_share(of_reference, of_windows)) is not None:
+            so_far = counted[test][: places[window] + 1]
+            if (change := changed_share(of_reference, so_far)) is not None:
                 found[test] = change
         alarms = alarmed({test: change.e_value for test, change in found.items()}, of_rate, rate)
         connection.execute("DELETE FROM tests WHERE version = ? AND window = ?", (version, window))
@@ -75,7 +77,7 @@ def look(connection: sqlite3.Connection, version: str, reference: Reference, rat
                 (
                     *(version, window, test, change.log_e_value, test in alarms),
                     # SQLite takes not-a-number for NULL.
-                    *(so_far[change.since], change.before, change.after),
+                    *(windows[change.since][0], change.before, change.after),
                 )
                 for test, change in found.items()
             ],

@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from components.monitor.windows.assignment import seconds
+
 OVER = 7
 """Windows of a moving average."""
 
@@ -16,11 +18,13 @@ class Window(NamedTuple):
         window: Of time: when it begins, in seconds since 1970; of N photographs: which one, from 0.
         figures: As `window_figures` gives them.
         alarms: The tests that alarm, those with the most evidence first.
+        empty_before: Windows of time without an answer between the one before and this one.
     """
 
     window: int
     figures: dict[str, Any]
     alarms: tuple[str, ...]
+    empty_before: int
 
     def in_words(self) -> str:
         """The window in one line."""
@@ -32,6 +36,8 @@ class Window(NamedTuple):
         ]
         if of["labelled"]:
             parts.append(f"accuracy {of['right'] / of['labelled']:.3f}")
+        if self.empty_before:
+            parts.append(f"after {self.empty_before} windows without an answer")
         return ", ".join(parts) + (f"; changed: {', '.join(self.alarms)}" if self.alarms else "")
 
 
@@ -72,10 +78,15 @@ def windows(connection: sqlite3.Connection, version: str) -> Iterator[Window]:
         (version,),
     ):
         alarms.setdefault(window, []).append(test)
-    for window, figures in connection.execute(
-        "SELECT window, figures FROM windows WHERE version = ? ORDER BY window", (version,)
+    (size,) = connection.execute("SELECT value FROM settings WHERE name = 'window'").fetchone()
+    step = seconds(json.loads(size)) or 1
+    for window, before, figures in connection.execute(
+        "SELECT window, lag(window, 1, NULL) OVER (ORDER BY window), figures FROM windows "
+        "WHERE version = ? ORDER BY window",
+        (version,),
     ):
-        yield Window(window, json.loads(figures), tuple(alarms.get(window, ())))
+        empty = 0 if before is None else (window - before) // step - 1
+        yield Window(window, json.loads(figures), tuple(alarms.get(window, ())), empty)
 
 
 def series(
