@@ -114,12 +114,18 @@ def test_lines_that_are_cut_clocks_that_go_back_and_files_that_rotate(tmp_path: 
 
 def test_a_photograph_counts_once_in_a_window_and_its_burst_too(tmp_path: Path) -> None:
     _, probabilities = drawn(3)
-    burst = [sample(0, START + second, probabilities[0]) for second in range(50)]
+    burst = [
+        sample(0, START + second, probabilities[0], key=f"second {second}") for second in range(50)
+    ]
     next_day = [sample(0, START + DAY, probabilities[0]), sample(1, START + DAY, probabilities[1])]
     write_samples(tmp_path, [*burst, *next_day])
     watch(settings(tmp_path), tmp_path / "monitor.db", OF_1, NOW)
     counted = [(each["answers"], each["photographs"]) for each in figures(tmp_path / "monitor.db")]
     assert counted == [(50, 1), (2, 2)]
+    # Whichever of the requests a label is for, it is the photograph's.
+    (tmp_path / "labels.csv").write_text("key,label\nsecond 30,roses\nsecond 31,roses\n")
+    watch(settings(tmp_path), tmp_path / "monitor.db", OF_1, NOW)
+    assert [each["labelled"] for each in figures(tmp_path / "monitor.db")] == [1, 0]
 
 
 def test_labels_twice_in_conflict_withdrawn_unknown_and_of_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,14 @@ import sqlite3
 
 _LOOKED = """
     CREATE TEMP TABLE looked AS
+    WITH of_key AS (  -- of all requests with the photograph, also those that do not count
+        SELECT image_id, iif(count(DISTINCT truths.label) = 1, max(truths.label), NULL) AS label,
+            count(DISTINCT truths.label) > 1 OR max(conflicting) AS conflicting,
+            min(known) AS known, max(truths.columns) AS columns
+        FROM answers JOIN truths ON truths."by" = 'key' AND truths.name = key
+        WHERE version = :version AND window = :window
+        GROUP BY image_id
+    )
     SELECT answers.id, answers.image_id, answers.label AS given, answers.time,
         answers.columns AS columns,
         iif(of_image.label IS NULL OR of_key.label IS NULL OR of_image.label = of_key.label,
@@ -13,10 +21,10 @@ _LOOKED = """
         coalesce(of_image.conflicting, 0) OR coalesce(of_key.conflicting, 0)
             OR of_image.label != of_key.label AS conflicting
     FROM answers
-    LEFT JOIN truths AS of_image ON of_image."by" = 'image_id' AND of_image.name = image_id
-    LEFT JOIN truths AS of_key ON of_key."by" = 'key' AND of_key.name = key
-    WHERE version = ? AND window = ? AND counted
-    ORDER BY image_id
+    LEFT JOIN truths AS of_image ON of_image."by" = 'image_id' AND of_image.name = answers.image_id
+    LEFT JOIN of_key USING (image_id)
+    WHERE version = :version AND window = :window AND counted
+    ORDER BY answers.image_id
 """
 
 
@@ -29,7 +37,7 @@ def look_at(connection: sqlite3.Connection, version: str, window: int) -> None:
         window: The window.
     """
     connection.execute("DROP TABLE IF EXISTS temp.looked")
-    connection.execute(_LOOKED, (version, window))
+    connection.execute(_LOOKED, {"version": version, "window": window})
 
 
 def column_sql(name: str) -> tuple[str, list[str]]:
