@@ -13,6 +13,7 @@ import datetime
 import io
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TextIO
@@ -108,9 +109,23 @@ def _label_row(row: Mapping[str, Any], number: int) -> LabelRow | BadRow | None:
     columns = {
         str(name): value
         for name, value in row.items()
-        if name not in _COLUMNS and isinstance(value, str | int | float) and value != ""
+        if name not in _COLUMNS
+        and isinstance(value, str | int | float)
+        and value not in ("", math.inf, -math.inf)
+        and value == value  # not-a-number, which JSON cannot write, is not itself
     }
+    if not all(map(is_unicode, (row[by], label, *columns.values()))):
+        return BadRow(number, "it has a text that is no Unicode")
     return LabelRow(by, str(row[by]), label_text(label), labelled_at, columns)
+
+
+def is_unicode(value: Any) -> bool:
+    r"""Whether a value is no text, or one that can be written: JSON may hold halves of characters.
+
+    >>> is_unicode("rosée"), is_unicode(json.loads(r'"\ud800"')), is_unicode(None)
+    (True, False, True)
+    """
+    return not isinstance(value, str) or not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def parsed_time(value: Any) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.monitor.reading.answer import MEASURES
 from components.monitor.reading.batch import predicted_answers
 from components.monitor.reading.samples import sampled_answers
 from components.monitor.sequential.changed_share import Counted
@@ -90,7 +91,7 @@ def watch(
 def _read(
     connection: sqlite3.Connection, settings: MonitorSettings, now: float, report: Report
 ) -> None:
-    keep = settings.sliced_columns
+    keep = [name for name in settings.sliced_columns if name not in ("label", *MEASURES)]
     sources: list[Iterator[Any]] = [
         predicted_answers(Path(folder), keep, report.problems) for folder in settings.predictions
     ]

@@ -42,6 +42,15 @@ def test_a_line_that_is_cut_costs_itself_alone(tmp_path: Path) -> None:
     ]
 
 
+def test_texts_and_numbers_that_json_cannot_write(tmp_path: Path) -> None:
+    lines = r"""{"key": 9, "label": "a", "x": "\ud800"}
+{"key": 1, "label": "b", "y": NaN, "z": 2}"""
+    assert list(read_labels(written(tmp_path, "labels.jsonl", lines))) == [
+        BadRow(1, "it has a text that is no Unicode"),
+        LabelRow("key", "1", "b", None, {"z": 2}),
+    ]
+
+
 def test_label_studios_export(tmp_path: Path) -> None:
     chosen = [{"type": "choices", "value": {"choices": ["roses"]}}]
     tasks = [

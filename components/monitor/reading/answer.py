@@ -11,7 +11,7 @@ import numpy as np
 from components.monitor.drift.answers import confidences, entropies
 from darkroom.artifacts.batch_predictions import IMAGE_ID, LABEL, LABEL_INDEX, PROBABILITIES
 from darkroom.artifacts.examples import label_text
-from darkroom.labels import parsed_time
+from darkroom.labels import is_unicode, parsed_time
 
 MEASURES = ("height", "width", "brightness", "contrast", "sharpness")
 """What may be known of a photograph, all numbers; ingest's statistics have the same."""
@@ -72,7 +72,12 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         index = int(row.get(LABEL_INDEX, values.argmax()))
     except (TypeError, ValueError, OverflowError):
         raise BadAnswerError("a number or time that is none") from None
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1 + 1e-6:
+    if (
+        values.ndim != 1
+        or not np.isfinite(values).all()
+        or values.min() < 0
+        or values.max() > 1 + 1e-6
+    ):
         raise BadAnswerError("probabilities that are not from 0 to 1")
     if seconds is None or not 0 <= seconds < 1e11:
         raise BadAnswerError("no time")
@@ -80,9 +85,9 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         raise BadAnswerError("no image_id or label")
     if not 0 <= index < len(values):
         raise BadAnswerError("a label_index that is none")
-    columns = {name: row[name] for name in keep if row.get(name) not in (None, "")}
+    columns = {name: row[name] for name in keep if _is_value(row.get(name))}
     key = row.get("key")
-    return Answer(
+    answer = Answer(
         version,
         str(row[IMAGE_ID]),
         None if key in (None, "") else str(key),
@@ -91,9 +96,18 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         index,
         values.tobytes(),
         columns,
-        row.get(FILE_FORMAT),
+        None if row.get(FILE_FORMAT) is None else str(row[FILE_FORMAT]),
         tuple(map(_number, map(row.get, MEASURES))),
     )
+    texts = (answer.image_id, answer.key, answer.label, answer.file_format, *columns.values())
+    if not all(map(is_unicode, texts)):
+        raise BadAnswerError("a text that is no Unicode")
+    return answer
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a column has a value, which JSON can write."""
+    return value not in (None, "") and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _number(value: Any) -> float | None:

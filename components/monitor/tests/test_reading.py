@@ -136,6 +136,37 @@ def test_a_batch_that_does_not_say_when_it_was_made(tmp_path: Path) -> None:
         list(predicted_answers(folder, (), Counter()))
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"probabilities": [[0.5, 0.5], [0.5, 0.5]]}, "probabilities that are not from 0 to 1"),
+        ({"probabilities": [0.5, float("nan"), 0.5]}, "probabilities that are not from 0 to 1"),
+        ({"probabilities": [1.0]}, "no probabilities"),
+        ({"label_index": 3}, "a label_index that is none"),
+        ({"label_index": float("inf")}, "a number or time that is none"),
+        ({"time": "yesterday"}, "a number or time that is none"),
+        ({"time": -5}, "no time"),
+        ({"image_id": ""}, "no image_id or label"),
+        ({"key": "half \ud83d"}, "a text that is no Unicode"),
+        ({"labels": "roses tulips"}, "several labels to a photograph"),
+        ({"camera": float("nan")}, ""),  # a column without a value
+        ({"camera": {"side": ["left"]}}, ""),
+    ],
+)
+def test_a_sample_that_is_wrong_costs_itself_alone(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    _, probabilities = drawn(2)
+    bad = sample(0, START, probabilities[0]) | change
+    write_samples(tmp_path, [bad, sample(1, START, probabilities[1])])
+    write_labels(tmp_path / "labels.csv", {0: "roses", 1: "roses"})
+    watched = settings(tmp_path, slices=("camera",))
+    report = watch(watched, tmp_path / "monitor.db", {}, START)
+    report.problems.pop("labels of photographs that were not answered", None)
+    assert report.problems == ({problem: 1} if problem else {})
+    assert report.new == (1 if problem else 2)
+
+
 def test_files_that_rotate_while_they_are_read(tmp_path: Path) -> None:
     samples, _ = days([drawn(30)])
     write_samples(tmp_path, samples[10:20])
