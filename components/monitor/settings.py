@@ -57,8 +57,6 @@ class MonitorSettings(Settings):
         for one in slices:
             if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
                 raise ValueError(f"a cross is a list of different columns, not {list(one)}")
-            if any('"' in name for name in ([one] if isinstance(one, str) else one)):
-                raise ValueError(f"a column to slice by has no quotation mark in its name: {one}")
         return slices
 
     @pydantic.model_validator(mode="after")

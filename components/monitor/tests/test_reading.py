@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from components.monitor.drift.shares import histogram
 from components.monitor.monitor import watch
 from components.monitor.reading.batch import predicted_answers
 from components.monitor.reading.samples import sampled_answers
@@ -24,6 +25,7 @@ from components.monitor.tests.small_world import (
     DAY,
     LABELS,
     START,
+    content,
     days,
     drawn,
     figures,
@@ -198,10 +200,21 @@ def test_photographs_that_the_server_kept_are_measured(tmp_path: Path) -> None:
     assert (first.file_format, first.measures) == ("PNG", (30.0, 40.0, 100.0, 0.0, 0.0))
     assert second.measures == (None,) * 5
     assert problems == {"a photograph that cannot be read (its answer counts)": 1}
-    watch(settings(tmp_path), tmp_path / "monitor.db", {"1": reference()}, START)
+    write_labels(tmp_path / "labels.csv", {0: "roses", 1: "roses"})
+    bright = {"brightness": histogram("brightness", range(60, 180)).tolist()}
+    of = reference()
+    known = of._replace(histograms=of.histograms | bright, formats={"JPEG": 90, "PNG": 10})
+    watched = settings(tmp_path, slices=("brightness",))
+    watch(watched, tmp_path / "monitor.db", {"1": known}, START)
     (found,) = figures(tmp_path / "monitor.db")
     assert found["formats"] == {"PNG": 1}
     assert sum(found["histograms"]["brightness"]) == 1
+    assert found["drift"]["format"]["total_variation"] == pytest.approx(0.9)
+    stored = content(tmp_path / "monitor.db")
+    tests = {test: counted for _, _, test, *counted in stored["shares"]}
+    assert (tests["file_format=PNG"], tests["brightness<144"]) == ([1, 1], [1, 1])
+    slices = {of_slice for _, _, of_slice, *_ in stored["metrics"]}
+    assert slices == {"{}", slice_name({"brightness": "96 to 112"})}
 
 
 def test_a_reference_counts_both_splits_and_what_is_right_of_the_test_split(tmp_path: Path) -> None:

@@ -38,17 +38,3 @@ def look_at(connection: sqlite3.Connection, version: str, window: int) -> None:
     """
     connection.execute("DROP TABLE IF EXISTS temp.looked")
     connection.execute(_LOOKED, {"version": version, "window": window})
-
-
-def column_sql(name: str) -> tuple[str, list[str]]:
-    """What gives a column to slice by of `looked`, and its parameters.
-
-    A column of the labels has the say over one of the answers.
-    """
-    if name == "label":
-        return "looked.label", []
-    path = '$."' + name.replace('"', '\\"') + '"'
-    return (
-        "coalesce(json_extract(label_columns, ?), json_extract(looked.columns, ?))",
-        [path, path],
-    )
