@@ -47,10 +47,14 @@ def add_answers(connection: sqlite3.Connection, answers: Iterable[Answer], size:
     (read,) = connection.execute("SELECT count(*) FROM incoming").fetchone()
     with transaction(connection):
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM answers").fetchone()
-        new = connection.execute(
-            f"INSERT OR IGNORE INTO answers ({_COLUMNS}) "
-            f"SELECT {_COLUMNS} FROM incoming ORDER BY time, rowid"
-        ).rowcount
+        # Of an answer that is known, another column may be sliced by now.
+        connection.execute(
+            f"INSERT INTO answers ({_COLUMNS}) "
+            f"SELECT {_COLUMNS} FROM incoming WHERE true ORDER BY time, rowid "
+            "ON CONFLICT DO UPDATE SET columns = excluded.columns "
+            "WHERE columns != excluded.columns"
+        )
+        (new,) = connection.execute("SELECT count(*) FROM answers WHERE id > ?", (last,)).fetchone()
         if new:
             assign(connection, size, after=last)
             forget_windows(

@@ -87,6 +87,7 @@ def predicted(count: int) -> list[dict[str, Any]]:
             "label_index": int(row.argmax()),
             "probabilities": [float(value) for value in row],
             "camera": "left" if number % 2 else "right",
+            "lens": 50,
         }
         for number, row in enumerate(probabilities)
     ]
@@ -130,6 +131,12 @@ def test_batch_predictions_are_watched_and_sliced_by_their_columns(tmp_path: Pat
         assert point.photographs == 30
         cross = slice_name({"camera": "left", "label": "roses"})
         assert series(connection, version, "accuracy", cross) == [point]
+    other = watched.model_copy(update={"slices": ("lens",)})
+    report = watch(other, tmp_path / "monitor.db", {}, START + DAY)
+    assert (report.new, len(report.windows)) == (0, 1)
+    with opened(tmp_path / "monitor.db") as connection:
+        (point,) = series(connection, version, "accuracy", slice_name({"lens": "50"}))
+        assert point.photographs == 60
 
 
 def test_a_batch_that_does_not_say_when_it_was_made(tmp_path: Path) -> None:
