@@ -1,5 +1,6 @@
 """Notes what windows are made by, and forgets those that were made by something else."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ def settle(
         references: JSON values by version; a version that is left out keeps what it has.
     """
     wanted = {"window": json.dumps(size), "slices": json.dumps(slices), "rate": json.dumps(rate)}
-    wanted |= {_REFERENCE + version: json.dumps(given) for version, given in references.items()}
+    wanted |= {_REFERENCE + version: _digest(given) for version, given in references.items()}
     had = dict(connection.execute("SELECT name, value FROM settings").fetchall())
     changed = {name for name, value in wanted.items() if had.get(name) != value}
     if not changed:
@@ -48,3 +49,7 @@ def settle(
             connection.execute("DELETE FROM tests")
             connection.execute("UPDATE windows SET tested = 0")
         connection.executemany("REPLACE INTO settings VALUES (?, ?)", wanted.items())
+
+
+def _digest(reference: Any) -> str:
+    return hashlib.sha256(json.dumps(reference).encode()).hexdigest()

@@ -10,6 +10,7 @@ import pytest
 import sklearn.metrics as sk
 
 from components.monitor import monitor
+from components.monitor.drift.answers import confidences
 from components.monitor.monitor import watch
 from components.monitor.tests.small_world import (
     DAY,
@@ -216,6 +217,26 @@ def test_another_reference_or_rate_costs_no_more_than_it_must(tmp_path: Path) ->
     assert watch(settings(tmp_path, rate=0.2), database, both, NOW).windows == []
     assert content(database)["tests"] == tests  # counted anew, and nothing has changed
     assert len(watch(settings(tmp_path, slices=()), database, both, NOW).windows) == 4
+
+
+def test_accuracy_is_estimated_before_labels_come(tmp_path: Path) -> None:
+    truth, probabilities = drawn(1000, seed=5)
+    pairs = zip(confidences(probabilities), probabilities.argmax(axis=1) == truth, strict=True)
+    known = OF_1["1"]._replace(valid=[(float(sure), bool(right)) for sure, right in pairs])
+    windows = [drawn(500, seed=6), drawn(500, seed=7, skill=0.8)]
+    samples, _ = days(windows)
+    write_samples(tmp_path, samples)
+    (tmp_path / "labels.csv").write_text("image_id,label\n")
+    watch(settings(tmp_path), tmp_path / "monitor.db", {"1": known}, NOW)
+    first, second = (each["estimated"] for each in figures(tmp_path / "monitor.db"))
+    assert first["low"] < accuracy_of(windows[0]) < first["high"]
+    # A model that has become worse is less sure, too.
+    assert second["accuracy"] < first["accuracy"] - 0.1
+
+
+def accuracy_of(window: tuple[Any, Any]) -> float:
+    truth, probabilities = window
+    return float((probabilities.argmax(axis=1) == truth).mean())
 
 
 def test_a_change_alarms_and_says_since_when(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from components.monitor.drift.answers import confidences
 from components.monitor.drift.shares import histogram
 from components.monitor.monitor import watch
 from components.monitor.reading.batch import predicted_answers
@@ -210,7 +211,7 @@ def test_photographs_that_the_server_kept_are_measured(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.csv", {0: "roses", 1: "roses"})
     bright = {"brightness": histogram("brightness", range(60, 180)).tolist()}
     of = reference()
-    known = of._replace(histograms=of.histograms | bright, formats={"JPEG": 90, "PNG": 10})
+    known = of._replace(histograms={**of.histograms, **bright}, formats={"JPEG": 90, "PNG": 10})
     watched = settings(tmp_path, slices=("brightness",))
     watch(watched, tmp_path / "monitor.db", {"1": known}, START)
     (found,) = figures(tmp_path / "monitor.db")
@@ -251,7 +252,10 @@ def test_a_reference_counts_both_splits_and_what_is_right_of_the_test_split(tmp_
     given = Counter(row["predicted_label"] for row in rows)
     assert found.given == given
     assert sum(found.histograms["confidence"]) == sum(found.histograms["entropy"]) == 40
-    right = [row["predicted_label"] == row["label"] for row in rows[:30]]
+    right = [row["predicted_label"] == row["label"] for row in rows]
+    sure = confidences(probabilities[30:])
+    assert sorted(found.valid) == sorted(zip(sure, right[30:], strict=True))
+    right = right[:30]
     assert found.right["{}"] == Counted(sum(right), 30)
     assert found.right[slice_name({"camera": "left"})] == Counted(sum(right[1::2]), 15)
     write_manifest(folder, evaluation.KIND, made | {"multi_label": True})

@@ -34,6 +34,7 @@ class Reference(NamedTuple):
         formats: Photographs by file format; empty if that is not known.
         histograms: Photographs by bin of each measure that is known, as `histogram` counts them.
         right: By slice, as JSON, how many of the test split are answered rightly; `{}` is all.
+        valid: Of each photograph of the valid split its confidence, and whether it is right.
     """
 
     labels: tuple[str, ...]
@@ -41,6 +42,7 @@ class Reference(NamedTuple):
     formats: Mapping[str, int]
     histograms: Mapping[str, Sequence[int]]
     right: Mapping[str, Counted]
+    valid: Sequence[tuple[float, bool]] = ()
 
     def cuts(self, measure: str) -> list[float]:
         """Where a measure is cut; nowhere if the reference does not know it."""
@@ -64,8 +66,8 @@ def read_reference(
 ) -> Reference:
     """Reads a reference.
 
-    Answers of the valid and the test split are counted, which neither was fitted on; how often they
-    are right, of the test split alone, since the version was chosen by the valid one.
+    Answers of the valid and the test split are counted, which the version was fitted on neither of;
+    how often they are right, of the test split alone, since it was chosen by the valid one.
 
     Args:
         evaluation: The version's evaluation artifact.
@@ -76,6 +78,8 @@ def read_reference(
         SettingsError: The version gives several labels.
         StepError: An artifact is missing or not complete.
     """
+    import pyarrow.compute as pc
+
     of = read_evaluation(evaluation)
     if of.manifest.get("multi_label"):
         raise SettingsError(
@@ -84,6 +88,7 @@ def read_reference(
     given: Counter[str] = Counter()
     histograms: dict[str, Any] = {}
     right: dict[str, Counted] = {}
+    valid: list[tuple[float, bool]] = []
     for split in ("valid", "test"):
         table = read_predictions(evaluation, split)
         if not len(table):
@@ -96,13 +101,16 @@ def read_reference(
             histograms[name] = counts + histograms.get(name, 0)
         if split == "test":
             right = _right(list(prediction_rows(table)), slicings)
+        else:
+            hits = pc.equal(table["label"], table["predicted_label"]).to_pylist()
+            valid = list(zip(confidences(probabilities).tolist(), hits, strict=True))
     formats: Mapping[str, int] = {}
     if statistics is not None:
         overall = read_statistics(statistics).overall
         formats = dict(overall.formats)
         histograms |= {name: overall.histograms[name] for name in MEASURES}
     counted = {name: np.asarray(counts).tolist() for name, counts in histograms.items()}
-    return Reference(of.labels, dict(given), formats, counted, right)
+    return Reference(of.labels, dict(given), formats, counted, right, valid)
 
 
 def _right(
