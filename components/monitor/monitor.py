@@ -95,12 +95,18 @@ def _read(
     sources: list[Iterator[Any]] = [
         predicted_answers(Path(folder), keep, report.problems) for folder in settings.predictions
     ]
+    files_read = {digest for (digest,) in connection.execute("SELECT digest FROM files")}
     if settings.samples is not None and settings.model is not None:
-        sources.append(sampled_answers(settings.samples, settings.model, keep, report.problems))
+        samples = (settings.samples, settings.model)
+        sources.append(sampled_answers(*samples, keep, report.problems, files_read))
     for answers in sources:
         added = add_answers(connection, answers, settings.window)
         report.new += added.new
         report.known += added.known
+    # After what they hold: a run that is killed between reads them again.
+    with transaction(connection):
+        marks = [(digest,) for digest in files_read]
+        connection.executemany("INSERT OR IGNORE INTO files VALUES (?)", marks)
     for table in settings.labels:
         try:
             rows = read_labels(table)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -15,29 +16,55 @@ from components.monitor.reading.answer import (
 )
 from darkroom.artifacts.rejected import RejectedError
 from darkroom.artifacts.samples import read_samples, sample_files
+from darkroom.storage import files
 
 _IMAGE = "image"
+_BEGINNING = 4096
 _CLOCK_BACK = 60.0
 """Seconds that a line may be older than the one before it: answers are written by many threads."""
 
 
 def sampled_answers(
-    folder: str, model: str, keep: Collection[str], problems: Counter[str]
+    folder: str,
+    model: str,
+    keep: Collection[str],
+    problems: Counter[str],
+    files_read: set[str] | None = None,
 ) -> Iterator[Answer]:
     """Reads the answers that a server has kept; photographs that it kept too are measured.
+
+    All files but the newest stay as they are, under names that change.
 
     Args:
         folder: Path or URI of the server's `sample.folder`.
         model: The model's name at the server.
         keep: The columns to keep, to slice by.
         problems: Counts what is wrong, by reason.
+        files_read: Digests of files that were read before, which are left out; those that are
+            read now, and stay as they are, are added.
 
     Raises:
         SettingsError: There are no samples.
         StepError: They cannot be read.
     """
-    for file in sample_files(folder, model):
+    before = frozenset(files_read or ())
+    for place, file in enumerate(sample_files(folder, model)):
+        digest = _digest(file) if place else None
+        if digest in before:
+            continue
         yield from _answers(file, model, keep, problems)
+        if digest is not None and files_read is not None:
+            files_read.add(digest)
+
+
+def _digest(file: str) -> str | None:
+    """What tells a file from others: its size, and its beginning with time and photograph."""
+    try:
+        with files.opened(file) as content:
+            beginning = content.read(_BEGINNING)
+        return hashlib.sha256(beginning).hexdigest() + f" {files.size(file)}"
+    except OSError:
+        return None  # it is gone, or reading it will say why not
 
 
 def _answers(

@@ -13,6 +13,8 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
+    CREATE TABLE files (digest TEXT PRIMARY KEY) WITHOUT ROWID;  -- need not be read again
+
     CREATE TABLE answers (
         id INTEGER PRIMARY KEY,  -- rises as they come
         version TEXT NOT NULL,

@@ -113,6 +113,25 @@ def test_lines_that_are_cut_clocks_that_go_back_and_files_that_rotate(tmp_path: 
     }
 
 
+def test_files_that_stay_as_they_are_are_read_once(tmp_path: Path) -> None:
+    samples, labels = days([drawn(60)])
+    write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
+    write_samples(tmp_path, samples[:20], "samples.jsonl.1")
+    write_samples(tmp_path, samples[20:30])
+    database = tmp_path / "monitor.db"
+    assert watch(settings(tmp_path), database, OF_1, NOW).new == 30
+    folder = tmp_path / "flowers"
+    (folder / "samples.jsonl.1").rename(folder / "samples.jsonl.2")
+    write_samples(tmp_path, samples[20:50], "samples.jsonl.1")
+    write_samples(tmp_path, samples[50:])
+    report = watch(settings(tmp_path), database, OF_1, NOW)
+    assert (report.new, report.known) == (30, 10)
+    report = watch(settings(tmp_path), database, OF_1, NOW)
+    assert (report.new, report.known) == (0, 10)
+    (found,) = figures(database)
+    assert (found["answers"], found["labelled"]) == (60, 60)
+
+
 def test_a_photograph_counts_once_in_a_window_and_its_burst_too(tmp_path: Path) -> None:
     _, probabilities = drawn(3)
     burst = [
