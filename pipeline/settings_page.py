@@ -11,9 +11,9 @@ from typing import Any
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from components.evaluate.metrics import known_metrics
 from components.ingest.settings import StreamSettings
 from darkroom.backbones.registry import backbones
+from darkroom.metrics import known_metrics
 from darkroom.storage.atomic import write_text
 from pipeline.config import Config, config_model
 

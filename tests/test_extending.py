@@ -27,7 +27,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("darkroom", "components", "pipeline", "configs"):
         shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
     write(root / "darkroom/backbones/toy.py", BACKBONE)
-    write(root / "components/evaluate/metrics/toy.py", METRIC)
+    write(root / "darkroom/metrics/toy.py", METRIC)
     write(root / "components/push/targets/toy.py", PUSH_TARGET)
     for name, text in STEP.items():
         write(root / "components/toy" / name, text)

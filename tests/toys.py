@@ -28,7 +28,7 @@ BACKBONES = (from_scratch("toy", toy, minimum_side=4),)
 METRIC = '''
 """A toy metric."""
 
-from components.evaluate.metrics.metric import Metric
+from darkroom.metrics.metric import Metric
 
 LABELS_PREDICTED = Metric(
     name="labels_predicted",

@@ -36,7 +36,7 @@ from darkroom.storage.atomic import write_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from components.evaluate.answers.answers import Answers
+    from darkroom.answers.answers import Answers
 
 LOGGED_REASONS = 10
 

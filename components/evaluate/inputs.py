@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.metrics import known_metrics
 from components.evaluate.predictions.features import ORIENTATION
 from darkroom.artifacts.examples import HEIGHT, LABEL, MEASURE_TYPES, WIDTH
 from darkroom.artifacts.model import read_model
 from darkroom.errors import SettingsError, StepError
+from darkroom.metrics import known_metrics
 from darkroom.settings import nearest
 
 

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from components.evaluate.bounds import Bound, Margins, Threshold
-from components.evaluate.metrics import known_metrics
-from components.evaluate.metrics.metric import TfmaMetric
 from components.evaluate.sections import (
     Fairness,
     MlflowSettings,
     ModelCardSettings,
     WeakSlices,
 )
+from darkroom.metrics import known_metrics
+from darkroom.metrics.metric import TfmaMetric
 from darkroom.settings import Settings, nearest
 from darkroom.storage.paths import mounted_path
 

@@ -215,7 +215,7 @@ def _score(
 ) -> Strangers:
     import numpy as np
 
-    from components.evaluate.answers.curves import roc_auc
+    from darkroom.answers.curves import roc_auc
 
     threshold = float(np.quantile(valid, 1 - FLAGGED, method="higher"))
     is_stranger = np.repeat([False, True], [len(test), len(strangers)])

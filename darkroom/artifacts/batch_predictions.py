@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,9 @@ COLUMNS = (
 )
 """The columns of its own, in order; those that the input brought follow."""
 _RENAMED = "input_"
+_LISTS = (PROBABILITIES, LABELS, EMBEDDING)
+_ROWS = 5000
+"""Rows of Parquet in memory at a time."""
 
 
 def passed_name(column: str) -> str:
@@ -78,8 +81,21 @@ class BatchPredictions:
 
     def images(self) -> Iterator[str]:
         """The photographs that have a prediction, as the input names them; of any format."""
+        for row in self.read([IMAGE]):
+            yield row[IMAGE]
+
+    def read(self, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Its rows, of any format, some at a time.
+
+        Args:
+            columns: The columns to read; those that it does not have are left out.
+
+        Yields:
+            Value by column, without those that a row has none of.
+        """
         for file in self.files:
-            yield from _READERS[self.format](file)
+            for row in _READERS[self.format](file, columns):
+                yield {name: row[name] for name in columns if row.get(name) is not None}
 
     def table(self, columns: list[str] | None = None) -> "pa.Table":
         """All its rows; of Parquet only.
@@ -93,32 +109,42 @@ class BatchPredictions:
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in self.files])
 
 
-def _images_of_parquet(file: Path) -> Iterator[str]:
+def _parquet_rows(file: Path, columns: Collection[str]) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    yield from pq.read_table(file, columns=[IMAGE])[IMAGE].to_pylist()
+    with pq.ParquetFile(file) as table:
+        has = [name for name in columns if name in table.schema_arrow.names]
+        for batch in table.iter_batches(_ROWS, columns=has):
+            yield from batch.to_pylist()
 
 
-def _images_of_csv(file: Path) -> Iterator[str]:
+def _csv_rows(file: Path, _: Collection[str]) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8", newline="") as text:
-        yield from (row[IMAGE] for row in csv.DictReader(text))
+        for row in csv.DictReader(text):
+            lists = {name: json.loads(row[name]) for name in _LISTS if row.get(name)}
+            yield {name: value for name, value in row.items() if value != ""} | lists
 
 
-def _images_of_json_lines(file: Path) -> Iterator[str]:
+def _json_rows(file: Path, _: Collection[str]) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8") as text:
-        yield from (json.loads(line)[IMAGE] for line in text)
+        yield from map(json.loads, text)
 
 
-def _images_of_records(file: Path) -> Iterator[str]:
+def _record_rows(file: Path, _: Collection[str]) -> Iterator[dict[str, Any]]:
     for record in read_records(file):
-        yield parsed_example(record)[IMAGE][0].decode()
+        yield {name: _cell(name, values) for name, values in parsed_example(record).items()}
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[str]]] = {
-    "parquet": _images_of_parquet,
-    "csv": _images_of_csv,
-    "jsonl": _images_of_json_lines,
-    "tfrecord": _images_of_records,
+def _cell(name: str, values: Sequence[Any]) -> Any:
+    found = [value.decode() if isinstance(value, bytes) else value for value in values]
+    return found if name in _LISTS else next(iter(found), None)
+
+
+_READERS: Mapping[str, Callable[[Path, Collection[str]], Iterator[dict[str, Any]]]] = {
+    "parquet": _parquet_rows,
+    "csv": _csv_rows,
+    "jsonl": _json_rows,
+    "tfrecord": _record_rows,
 }
 
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from components.evaluate.intervals import bootstrap, difference_of_shares, mcnemar
-from components.evaluate.metrics import known_metrics
-from components.evaluate.metrics.metric import Metric
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.results import metric_value
 from components.evaluate.slices.slicing import find_slices
 from darkroom.anytime import always_valid
 from darkroom.artifacts.examples import IMAGE_ID
 from darkroom.artifacts.predictions import CHAMPION
+from darkroom.intervals import bootstrap, difference_of_shares, mcnemar
+from darkroom.metrics import known_metrics
+from darkroom.metrics.metric import Metric
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from components.evaluate.answers.answers import Answers, Bools
+    from darkroom.answers.answers import Answers, Bools
 
 ACCURACY = "accuracy"
 Test = Literal["fixed", "anytime"]

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
 from components.evaluate.settings import EvaluateSettings
+from darkroom.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
 from darkroom.artifacts.model import Model
 from darkroom.artifacts.predictions import probability_array
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from components.evaluate.intervals import wilson
 from components.evaluate.report.training import History
+from darkroom.intervals import wilson
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.curves import Curve
     from components.evaluate.strangers import Strangers
+    from darkroom.answers.curves import Curve
 
 _INK, _ACCENT, _QUIET, _LINE = "currentColor", "var(--accent)", "var(--quiet)", "var(--line)"
 _WARNING = "var(--bad)"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.answers.answers import SingleLabelAnswers
 from components.evaluate.report.mistakes import Answer
+from darkroom.answers.answers import SingleLabelAnswers
 
 MOST_LABELS = 30
 """Labels of a matrix; of more, those that are most often confused."""

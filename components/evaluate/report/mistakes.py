@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
+from darkroom.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
 
 if TYPE_CHECKING:
     import pyarrow as pa

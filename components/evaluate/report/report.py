@@ -6,11 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
-from components.evaluate.answers.curves import Curve, curve
 from components.evaluate.comparison.decision import if_labels_are_wrong
 from components.evaluate.labels.suspects import Suspect
-from components.evaluate.metrics import known_metrics
 from components.evaluate.report import charts
 from components.evaluate.report.comparison import comparison_tables
 from components.evaluate.report.facts import facts_of
@@ -25,9 +22,12 @@ from components.evaluate.slices.fairness import Gap
 from components.evaluate.slices.weak import WeakSlice
 from components.evaluate.strangers import StrangerReport
 from components.evaluate.verdict import Verdict, slice_name
+from darkroom.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
+from darkroom.answers.curves import Curve, curve
 from darkroom.artifacts.evaluation import EXPLANATION_LEGEND, explanation_mark
 from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.model import Model
+from darkroom.metrics import known_metrics
 from darkroom.thumbnails import thumbnail
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluate.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
 from components.evaluate.sections import FAIRNESS, Fairness
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.slicing import feature_slices
+from darkroom.answers.answers import Answers, MultiLabelAnswers, SingleLabelAnswers
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,18 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.evaluate.answers.answers import (
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices.slicing import Slice, find_slices
+from darkroom.answers.answers import (
     Answers,
     MultiLabelAnswers,
     SingleLabelAnswers,
     label_rows,
 )
-from components.evaluate.answers.curves import curve
-from components.evaluate.intervals import REPLICATES, bootstrap, wilson
-from components.evaluate.metrics import known_metrics
-from components.evaluate.metrics.metric import Metric, TfmaMetric
-from components.evaluate.settings import EvaluateSettings
-from components.evaluate.slices.slicing import Slice, find_slices
+from darkroom.answers.curves import curve
+from darkroom.intervals import REPLICATES, bootstrap, wilson
+from darkroom.metrics import known_metrics
+from darkroom.metrics.metric import Metric, TfmaMetric
 
 if TYPE_CHECKING:
     import pyarrow as pa

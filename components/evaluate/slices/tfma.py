@@ -13,11 +13,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 
-from components.evaluate.answers.answers import Answers, MultiLabelAnswers
-from components.evaluate.metrics.metric import TfmaMetric
 from components.evaluate.slices.slicing import Slice
+from darkroom.answers.answers import Answers, MultiLabelAnswers
 from darkroom.artifacts.examples import LABEL
 from darkroom.beam.options import beam_arguments
+from darkroom.metrics.metric import TfmaMetric
 
 _PLACE = "slice"
 

@@ -15,7 +15,7 @@ from darkroom.artifacts.predictions import SLICES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from components.evaluate.answers.answers import Bools
+    from darkroom.answers.answers import Bools
 
 MOST_SEARCHED = 50
 """Values of a feature above which it is not searched: it tells photographs apart, not kinds."""

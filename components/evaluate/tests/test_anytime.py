@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import betabinom, binom
 
 from components.evaluate.comparison.compare import accuracy_difference
-from components.evaluate.intervals import mcnemar
 from darkroom.anytime import _PRIOR, always_valid
+from darkroom.intervals import mcnemar
 
 PATHS, IMAGES = 150, 2000
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluate.answers.answers import SingleLabelAnswers
 from components.evaluate.comparison.champion import _may_have_seen
 from components.evaluate.comparison.compare import Comparison, compare
 from components.evaluate.comparison.decision import doubts, failures
@@ -17,6 +16,7 @@ from components.evaluate.evaluate import _alike, evaluate
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.conftest import Run
 from components.evaluate.tests.small_artifacts import table_of, write_model
+from darkroom.answers.answers import SingleLabelAnswers
 from darkroom.artifacts.champion import model_folder, write_champion
 from darkroom.artifacts.examples import Examples
 from darkroom.artifacts.model import Decision, Model

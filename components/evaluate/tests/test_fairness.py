@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluate.answers.answers import SingleLabelAnswers
 from components.evaluate.sections import FAIRNESS
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.fairness import Gap, find_gaps
 from components.evaluate.tests.small_artifacts import run_evaluate, table_of
 from components.evaluate.verdict import judge
+from darkroom.answers.answers import SingleLabelAnswers
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
 

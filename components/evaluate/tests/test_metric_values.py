@@ -9,10 +9,10 @@ import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.evaluate.answers.answers import MultiLabelAnswers, SingleLabelAnswers
-from components.evaluate.answers.curves import curve
-from components.evaluate.metrics import known_metrics
 from components.evaluate.slices.results import metric_value
+from darkroom.answers.answers import MultiLabelAnswers, SingleLabelAnswers
+from darkroom.answers.curves import curve
+from darkroom.metrics import known_metrics
 
 # scikit-learn warns of what is undefined.
 pytestmark = pytest.mark.filterwarnings("ignore:::sklearn")

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from components.evaluate import metrics
 from components.evaluate.bounds import Threshold
-from components.evaluate.metrics import known_metrics
-from components.evaluate.metrics.metric import Metric, TfmaMetric
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.tests.small_artifacts import read_results, run_evaluate
+from darkroom import metrics
 from darkroom.errors import SettingsError
+from darkroom.metrics import known_metrics
+from darkroom.metrics.metric import Metric, TfmaMetric
 from darkroom.settings import validate_settings
 
 TOY = """
-from components.evaluate.metrics.metric import Metric, TfmaMetric
+from darkroom.metrics.metric import Metric, TfmaMetric
 
 SPREAD = Metric(
     name="error_spread",
@@ -52,7 +52,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known_metrics.cache_clear()
     yield
     known_metrics.cache_clear()
-    sys.modules.pop("components.evaluate.metrics.toy_metrics", None)
+    sys.modules.pop("darkroom.metrics.toy_metrics", None)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_two_metrics_of_one_name_are_refused(toy: None, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"^two metrics are called 'accuracy'$"):
             known_metrics()
     finally:
-        sys.modules.pop("components.evaluate.metrics.twin", None)
+        sys.modules.pop("darkroom.metrics.twin", None)
 
 
 def test_a_new_metric_can_have_a_threshold(toy: None) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluate.answers.answers import SingleLabelAnswers
 from components.evaluate.report.matrix import MOST_LABELS, matrix_of
 from components.evaluate.report.training import read_exports
 from components.evaluate.tests.small_artifacts import (
@@ -20,6 +19,7 @@ from components.evaluate.tests.small_artifacts import (
     write_examples,
     write_model,
 )
+from darkroom.answers.answers import SingleLabelAnswers
 from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.artifacts.predictions import read_prediction_rows
 from darkroom.thumbnails import thumbnail

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from components.evaluate.bounds import Threshold
-from components.evaluate.metrics import known_metrics
 from components.evaluate.settings import EvaluateSettings
 from darkroom.errors import SettingsError
+from darkroom.metrics import known_metrics
 from darkroom.settings import validate_settings
 
 

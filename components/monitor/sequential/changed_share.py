@@ -67,7 +67,7 @@ class ChangedShare(NamedTuple):
         return math.exp(min(self.log_e_value, 700.0))
 
 
-def changed_share(reference: Counted, windows: Sequence[Counted]) -> ChangedShare | None:
+def changed_share(reference: Counted, windows: Sequence[Counted] | Floats) -> ChangedShare | None:
     """The evidence in all windows so far.
 
     To start anew is to count from a later window on, or with another reference, such as windows
@@ -75,7 +75,7 @@ def changed_share(reference: Counted, windows: Sequence[Counted]) -> ChangedShar
 
     Args:
         reference: Counts of the reference.
-        windows: Those of each window, in order.
+        windows: Those of each window, in order; as an array, [W, 2].
 
     Returns:
         None if there is no photograph in any window.
@@ -94,9 +94,10 @@ def changed_share(reference: Counted, windows: Sequence[Counted]) -> ChangedShar
     """
     table = np.asarray(windows, np.float64).reshape(-1, 2)
     start = np.asarray(reference, np.float64)
-    for hits, total in (start, *table):
-        if not 0 <= hits <= total:
-            raise ValueError(f"{hits:g} of {total:g} photographs cannot be counted")
+    counts = np.vstack([start, table])
+    hits, total = counts.T
+    for wrong in counts[~((hits >= 0) & (hits <= total))]:
+        raise ValueError("{:g} of {:g} photographs cannot be counted".format(*wrong))
     (places,) = np.nonzero(table[:, 1])
     if not places.size:
         return None
@@ -116,7 +117,7 @@ def changed_share(reference: Counted, windows: Sequence[Counted]) -> ChangedShar
 
 def _claims(before: Floats, after: Floats) -> Floats:
     """The log likelihood of a change in each window, each by its weight."""
-    weights = np.array([start_weight(window) for window in range(1, len(before) + 1)])
+    weights = start_weight(np.arange(1.0, len(before) + 1))
     hits, total = before.T
     share = (hits + 0.5) / (total + 1)
     changed = _mixed(after[:, 0], after[:, 1], 0.5 + _TIED * share, 0.5 + _TIED * (1 - share))

@@ -5,14 +5,21 @@ Weights sum to 1, so that what is spent on all windows together is what one test
 a change in window 30 costs 14 times as much evidence as one in the first.
 """
 
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = TypeVar("Numbers", float, npt.NDArray[np.float64])
+
 _SOON = 10
 
 
-def start_weight(window: int) -> float:
+def start_weight(window: Numbers) -> Numbers:
     """The weight of a change in a window.
 
     Args:
-        window: Which one, from 1.
+        window: Which one, from 1; or an array of them.
 
     >>> round(start_weight(1), 4), round(start_weight(30), 4)
     (0.0909, 0.0064)

@@ -5,7 +5,11 @@ import enum
 from collections.abc import Sequence
 
 from components.push.promotion.check import CanaryLimits, Check, Finding
-from components.push.promotion.quality import answers_to_labelled, check_quality, read_labels
+from components.push.promotion.quality import (
+    answers_to_labelled,
+    check_quality,
+    labels_by_photograph,
+)
 from components.push.promotion.server_metrics import (
     Counts,
     check_errors,
@@ -69,7 +73,7 @@ def promote_if_better(
         server: The model's address at the server that shares the requests between both versions,
             `http://HOST:PORT/v1/models/NAME`.
         samples: Path or URI of that server's samples; with `labels`, the quality is measured.
-        labels: Path or URI of the labels of sampled photographs; see `read_labels`.
+        labels: Path or URI of the labels of sampled photographs; see `darkroom.labels.read_labels`.
         limits: How much worse the canary may be; by default those of `CanaryLimits`.
         traffic: The share of requests that a promoted canary gets, in percent.
 
@@ -81,7 +85,7 @@ def promote_if_better(
     if (samples is None) != (labels is None):
         raise SettingsError("--samples and --labels go together: one says what the other means")
     _, model = parsed_server(server)
-    known = read_labels(labels) if labels is not None else None
+    known = labels_by_photograph(labels) if labels is not None else None
     target = target_for(destination)
     stable, canary = target.current(), target.canary()
     if stable is None:

@@ -1,19 +1,16 @@
 """A canary's measured quality: the server's samples, joined with labels that came later."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import itertools
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from components.push.promotion.check import CanaryLimits, Check, Finding, held_to
 from darkroom.anytime import Interval, always_valid, rate_difference
-from darkroom.artifacts.samples import FILE, samples_folder
+from darkroom.artifacts.samples import read_samples, sample_files
 from darkroom.errors import SettingsError, StepError
-from darkroom.storage import files
+from darkroom.labels import IDENTITIES, BadRow, read_labels
 
 _LABEL = "label"
-_IDS = ("image_id", "key")
 
 
 class Labels(NamedTuple):
@@ -28,41 +25,22 @@ class Labels(NamedTuple):
     label_of: Mapping[str, str]
 
 
-def read_labels(location: str) -> Labels:
-    """Reads a table of labels.
+def labels_by_photograph(location: str) -> Labels:
+    """The labels of a table, by what most of its photographs go by.
 
     Args:
-        location: Path or URI of a CSV or JSON Lines file with `label`, and `image_id` (SHA-256 of
-            the photograph's bytes, as the samples have it) or the request's `key`. Rows without a
-            label are of photographs that nobody has looked at yet.
+        location: See `darkroom.labels.read_labels`.
 
     Raises:
-        SettingsError: It has no such columns, or cannot be read.
+        SettingsError: It has no such columns, or a row or all of it cannot be read.
     """
-    with files.clear_errors(f"cannot read {location}", SettingsError):
-        rows = list(_rows(location, files.read_bytes(location).decode("utf-8-sig")))
-    columns = {name for row in rows for name in row}
-    column = next((name for name in _IDS if name in columns), None)
-    if column is None or _LABEL not in columns:
-        found = ", ".join(sorted(map(str, columns))) or "none"
-        raise SettingsError(
-            f"{location} needs the columns label, and image_id or key; it has {found}"
-        )
-    return Labels(
-        column,
-        {str(row[column]): str(row[_LABEL]) for row in rows if row.get(column) and row.get(_LABEL)},
-    )
-
-
-def _rows(location: str, text: str) -> Iterator[Mapping[str, Any]]:
-    if location.endswith((".jsonl", ".json")):
-        for number, line in enumerate(filter(str.strip, text.splitlines()), 1):
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise SettingsError(f"{location}: line {number} is no JSON object")
-            yield row
-    else:
-        yield from csv.DictReader(io.StringIO(text))
+    of: dict[str, dict[str, str]] = {name: {} for name in IDENTITIES}
+    for row in read_labels(location):
+        if isinstance(row, BadRow):
+            raise SettingsError(f"{location}: row {row.number}: {row.reason}")
+        of[row.by][row.name] = row.label
+    column = max(IDENTITIES, key=lambda name: len(of[name]))
+    return Labels(column, of[column])
 
 
 def answers_to_labelled(
@@ -81,7 +59,8 @@ def answers_to_labelled(
         StepError: They cannot be read, or are of a model that gives several labels.
     """
     found: dict[int, dict[str, str]] = {number: {} for number in versions}
-    for sample in _samples(samples_folder(samples, model)):
+    found_files = sample_files(samples, model)
+    for sample in filter(None, itertools.chain.from_iterable(map(read_samples, found_files))):
         number, name = sample.get("version"), str(sample.get(labels.column))
         if number not in found or sample.get("model") != model or name not in labels.label_of:
             continue
@@ -92,31 +71,6 @@ def answers_to_labelled(
             )
         found[number][name] = sample[_LABEL]
     return found[versions[0]], found[versions[1]]
-
-
-def _samples(folder: str) -> Iterator[dict[str, Any]]:
-    with files.clear_errors(f"cannot read the samples in {folder}", SettingsError):
-        found = files.list_files(f"{folder}/{FILE}*")
-    if not found:
-        raise SettingsError(f"no {folder}/{FILE}: is --samples the server's sample.folder?")
-    for file in found:
-        try:
-            with files.opened(file.location.removeprefix("file://")) as lines:
-                yield from _parsed(lines)
-        except FileNotFoundError:
-            continue  # it was the oldest, and the server has begun another
-        except OSError as error:
-            raise StepError(f"cannot read {file.location}: {error}") from None
-
-
-def _parsed(lines: Any) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            sample = json.loads(line)
-        except ValueError:
-            continue  # the server is writing it
-        if isinstance(sample, dict):
-            yield sample
 
 
 def check_quality(

@@ -14,7 +14,7 @@ from components.push.promotion.quality import (
     Labels,
     answers_to_labelled,
     check_quality,
-    read_labels,
+    labels_by_photograph,
 )
 from components.push.promotion.server_metrics import (
     Counts,
@@ -133,7 +133,9 @@ def test_samples_are_joined_with_labels(tmp_path: Path) -> None:
     (kept / "samples.jsonl").write_text("".join(texts[2:]))
     (tmp_path / "labels.csv").write_text("image_id,label\na,rose\nb,rose\nc,\n")
     (tmp_path / "labels.jsonl").write_text('{"key": "k1", "label": "rose"}\n\n')
-    by_id, by_key = (read_labels(str(tmp_path / f"labels.{form}")) for form in ("csv", "jsonl"))
+    by_id, by_key = (
+        labels_by_photograph(str(tmp_path / f"labels.{form}")) for form in ("csv", "jsonl")
+    )
     assert by_id == Labels("image_id", {"a": "rose", "b": "rose"})
     found = answers_to_labelled(str(tmp_path), "flowers", by_id, (2, 1))
     assert found == ({"a": "rose"}, {"b": "tulip"})

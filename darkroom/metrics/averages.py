@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics.metric import SHARE, Metric
+from darkroom.metrics.metric import SHARE, Metric
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import (
+    from darkroom.answers.answers import (
         Answers,
         Floats,
         MultiLabelAnswers,

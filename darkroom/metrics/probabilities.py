@@ -3,10 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics.metric import SHARE, Metric
+from darkroom.metrics.metric import SHARE, Metric
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import Answers
+    from darkroom.answers.answers import Answers
 
 
 def _calibration_error(answers: "Answers") -> float:

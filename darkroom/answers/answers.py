@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.answers.curves import average_precision, roc_auc
+from darkroom.answers.curves import average_precision, roc_auc
 
 BINS = 10
 """Bins of the reliability diagram and of the calibration error."""

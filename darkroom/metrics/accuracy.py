@@ -3,10 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics.metric import SHARE, Metric
+from darkroom.metrics.metric import SHARE, Metric
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import MultiLabelAnswers, SingleLabelAnswers
+    from darkroom.answers.answers import MultiLabelAnswers, SingleLabelAnswers
 
 TOP_K = 3
 """The top-k accuracy is computed where there are more labels than this."""

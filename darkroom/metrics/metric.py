@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from darkroom.errors import SettingsError
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import MultiLabelAnswers, SingleLabelAnswers
+    from darkroom.answers.answers import MultiLabelAnswers, SingleLabelAnswers
 
 SHARE = (0.0, 1.0)
 """The range of a share."""

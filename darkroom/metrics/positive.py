@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics.metric import SHARE, Metric
+from darkroom.metrics.metric import SHARE, Metric
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import Floats, SingleLabelAnswers
+    from darkroom.answers.answers import Floats, SingleLabelAnswers
 
 
 def _of(by_label: "Floats", answers: "SingleLabelAnswers", is_positive: bool = True) -> float:

@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.evaluate.intervals import bootstrap, difference_of_shares, mcnemar, wilson
+from darkroom.intervals import bootstrap, difference_of_shares, mcnemar, wilson
 
 counts = st.integers(0, 60)
 

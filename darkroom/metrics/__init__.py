@@ -9,8 +9,8 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 
-from components.evaluate.metrics.metric import Metric
 from darkroom.errors import SettingsError
+from darkroom.metrics.metric import Metric
 
 
 @functools.cache

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics.metric import SHARE, Metric
+from darkroom.metrics.metric import SHARE, Metric
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import Answers, Floats
+    from darkroom.answers.answers import Answers, Floats
 
 
 def _over_labels(

@@ -3,10 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
-from components.evaluate.metrics.metric import Metric
+from darkroom.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from components.evaluate.answers.answers import SingleLabelAnswers
+    from darkroom.answers.answers import SingleLabelAnswers
 
 _CORRELATION = (-1.0, 1.0)
 

@@ -1,0 +1,214 @@
+"""Watches a model: reads what was answered and labelled, and writes the windows that changed."""
+
+import dataclasses
+import json
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.monitor.reading.answer import MEASURES
+from components.monitor.reading.batch import predicted_answers
+from components.monitor.reading.samples import sampled_answers
+from components.monitor.sequential.changed_share import Counted
+from components.monitor.settings import MonitorSettings
+from components.monitor.state.answers import add_answers
+from components.monitor.state.database import opened, transaction
+from components.monitor.state.labels import label_problems, update_labels
+from components.monitor.state.made_by import settle
+from components.monitor.windows.alarms import accuracy_test, look
+from components.monitor.windows.figures import window_figures, window_shares
+from components.monitor.windows.history import versions, windows
+from components.monitor.windows.looked import look_at
+from components.monitor.windows.metrics import window_metrics
+from components.monitor.windows.reference import Reference
+from darkroom.errors import SettingsError
+from darkroom.labels import read_labels
+
+_log = logging.getLogger("darkroom.monitor")
+
+
+@dataclasses.dataclass
+class Report:
+    """What came of a run.
+
+    Attributes:
+        new: Answers that were not in the database.
+        known: Answers that were.
+        relabelled: Photographs whose labels have changed or come.
+        windows: Windows that were written, version and window.
+        problems: What was wrong, and how often.
+    """
+
+    new: int = 0
+    known: int = 0
+    relabelled: int = 0
+    windows: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    problems: Counter[str] = dataclasses.field(default_factory=Counter)
+
+
+def watch(
+    settings: MonitorSettings,
+    database: Path,
+    references: Mapping[str, Reference],
+    now: float | None = None,
+) -> Report:
+    """Reads what is new, and writes every window that has changed.
+
+    It may run as often as one likes: what is read again changes nothing.
+
+    Args:
+        settings: What is watched.
+        database: The monitor's file; it is made where there is none.
+        references: What each version is held against; one without it is counted and measured, and
+            not tested.
+        now: Seconds since 1970.
+
+    Raises:
+        SettingsError: There are no samples, or the file is no database of the monitor's.
+        StepError: Something cannot be read, or the database cannot be written.
+    """
+    report = Report()
+    with opened(database) as connection:
+        settle(connection, settings.window, settings.slices, settings.rate, references)
+        _read(connection, settings, time.time() if now is None else now, report)
+        usable = _usable(connection, references, report.problems)
+        report.windows = list(_write(connection, settings, usable))
+        written = set(report.windows)
+        for version in versions(connection):
+            for window in windows(connection, version):
+                if (version, window.window) in written:
+                    _log.info("version %s: %s", version, window.in_words())
+        report.problems.update(label_problems(connection))
+    for problem, count in sorted(report.problems.items()):
+        _log.warning("%s: %d", problem, count)
+    return report
+
+
+def _read(
+    connection: sqlite3.Connection, settings: MonitorSettings, now: float, report: Report
+) -> None:
+    keep = [name for name in settings.sliced_columns if name not in ("label", *MEASURES)]
+    sources: list[Iterator[Any]] = [
+        predicted_answers(Path(folder), keep, report.problems) for folder in settings.predictions
+    ]
+    files_read = {digest for (digest,) in connection.execute("SELECT digest FROM files")}
+    if settings.samples is not None and settings.model is not None:
+        samples = (settings.samples, settings.model)
+        sources.append(sampled_answers(*samples, keep, report.problems, files_read))
+    for answers in sources:
+        added = add_answers(connection, answers, settings.window)
+        report.new += added.new
+        report.known += added.known
+    # After what they hold: a run that is killed between reads them again.
+    with transaction(connection):
+        marks = [(digest,) for digest in files_read]
+        connection.executemany("INSERT OR IGNORE INTO files VALUES (?)", marks)
+    for table in settings.labels:
+        try:
+            rows = read_labels(table)
+            report.relabelled += update_labels(connection, table, rows, now, keep, report.problems)
+        except SettingsError as error:
+            # Labels that have not come yet stop nobody from counting what was answered.
+            report.problems[str(error)] += 1
+
+
+def _usable(
+    connection: sqlite3.Connection, references: Mapping[str, Reference], problems: Counter[str]
+) -> dict[str, Reference]:
+    """The references that are of the model that has answered."""
+    usable = {}
+    for version, reference in references.items():
+        width = _width(connection, version)
+        if width in (None, len(reference.labels)):
+            usable[version] = reference
+        else:
+            problem = f"version {version}: its evaluation is of another model, and is not used"
+            problems[problem] += 1
+    return usable
+
+
+def _write(
+    connection: sqlite3.Connection,
+    settings: MonitorSettings,
+    references: Mapping[str, Reference],
+) -> Iterator[tuple[str, int]]:
+    missing = connection.execute(
+        "SELECT DISTINCT version, window FROM answers "
+        "EXCEPT SELECT version, window FROM windows ORDER BY version, window"
+    ).fetchall()
+    labels: dict[str, list[str]] = {}
+    for version, window in missing:
+        if version not in labels:
+            labels[version] = _labels(connection, version, references.get(version))
+        _write_window(
+            connection, version, window, settings, references.get(version), labels[version]
+        )
+        yield version, window
+    for version, reference in references.items():
+        with transaction(connection):
+            look(connection, version, reference, settings.rate)
+
+
+def _write_window(
+    connection: sqlite3.Connection,
+    version: str,
+    window: int,
+    settings: MonitorSettings,
+    reference: Reference | None,
+    labels: list[str],
+) -> None:
+    with transaction(connection):
+        look_at(connection, version, window)
+        figures = window_figures(connection, version, window, reference)
+        connection.execute(
+            "INSERT INTO windows (version, window, figures) VALUES (?, ?, ?)",
+            (version, window, json.dumps(figures, allow_nan=False)),
+        )
+        measured = list(window_metrics(connection, labels, settings.slicings, reference))
+        connection.executemany(
+            "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(version, window, *each) for each in measured],
+        )
+        if reference is None:
+            return
+        shares = {
+            test: counted
+            for tests in window_shares(figures, reference).values()
+            for test, counted in tests.items()
+        }
+        for each in measured:
+            if each.metric == "accuracy" and each.slice in reference.right:
+                assert each.value is not None
+                right = round(each.value * each.photographs)
+                shares[accuracy_test(each.slice)] = Counted(right, each.photographs)
+        connection.executemany(
+            "INSERT INTO shares VALUES (?, ?, ?, ?, ?)",
+            [(version, window, test, *counted) for test, counted in shares.items()],
+        )
+
+
+def _labels(connection: sqlite3.Connection, version: str, reference: Reference | None) -> list[str]:
+    """The labels of a version: those of the reference, or what its answers show of them."""
+    if reference is not None:
+        return list(reference.labels)
+    names = [f"label {place}" for place in range(_width(connection, version) or 0)]
+    for place, label in connection.execute(
+        "SELECT DISTINCT label_index, label FROM answers WHERE version = ?", (version,)
+    ):
+        if place < len(names):
+            names[place] = label
+    return names
+
+
+def _width(connection: sqlite3.Connection, version: str) -> int | None:
+    """The number of probabilities of a version's newest answer; None without one."""
+    found = connection.execute(
+        "SELECT length(probabilities) / 4 FROM answers WHERE version = ? "
+        "ORDER BY window DESC LIMIT 1",
+        (version,),
+    ).fetchone()
+    return None if found is None else int(found[0])

@@ -1,0 +1,55 @@
+"""Notes what windows are made by, and forgets those that were made by something else."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from components.monitor.state.database import transaction
+from components.monitor.windows.assignment import Size, assign
+
+_REFERENCE = "reference of version "
+
+
+def settle(
+    connection: sqlite3.Connection,
+    size: Size,
+    slices: Any,
+    rate: float,
+    references: Mapping[str, Any],
+) -> None:
+    """Makes way for windows of these settings; nothing that was read is lost.
+
+    Another size of windows, or other slices, begin all windows anew; another reference those of its
+    version; another rate their tests.
+
+    Args:
+        connection: The database.
+        size: Of windows.
+        slices: What is sliced by; JSON values.
+        rate: Of false alarms.
+        references: JSON values by version; a version that is left out keeps what it has.
+    """
+    wanted = {"window": json.dumps(size), "slices": json.dumps(slices), "rate": json.dumps(rate)}
+    wanted |= {_REFERENCE + version: _digest(given) for version, given in references.items()}
+    had = dict(connection.execute("SELECT name, value FROM settings").fetchall())
+    changed = {name for name, value in wanted.items() if had.get(name) != value}
+    if not changed:
+        return
+    with transaction(connection):
+        if "window" in changed:
+            assign(connection, size)
+        if changed & {"window", "slices"}:
+            connection.execute("DELETE FROM windows")
+        for version in references:
+            if _REFERENCE + version in changed:
+                connection.execute("DELETE FROM windows WHERE version = ?", (version,))
+        if "rate" in changed:
+            connection.execute("DELETE FROM tests")
+            connection.execute("UPDATE windows SET tested = 0")
+        connection.executemany("REPLACE INTO settings VALUES (?, ?)", wanted.items())
+
+
+def _digest(reference: Any) -> str:
+    return hashlib.sha256(json.dumps(reference).encode()).hexdigest()

@@ -1,0 +1,106 @@
+"""The tables of the monitor's database.
+
+`answers` and `labels` are what was read. All other tables follow from them: `truths` from `labels`,
+and windows from all. A window whose answers or labels change loses its row, in the transaction that
+changes them, and is computed anew; so a run that was killed leaves nothing half done.
+"""
+
+VERSION = 1
+"""Of the tables, `PRAGMA user_version`: a release that changes them adds a step to `MIGRATIONS`."""
+
+MIGRATIONS: tuple[str, ...] = (
+    # From an empty file to version 1.
+    """
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE files (digest TEXT PRIMARY KEY) WITHOUT ROWID;  -- need not be read again
+
+    CREATE TABLE answers (
+        id INTEGER PRIMARY KEY,  -- rises as they come
+        version TEXT NOT NULL,
+        image_id TEXT NOT NULL,
+        key TEXT,
+        time REAL NOT NULL,  -- seconds since 1970
+        label TEXT NOT NULL,
+        label_index INTEGER NOT NULL,
+        probabilities BLOB NOT NULL,  -- float32
+        confidence REAL NOT NULL,
+        entropy REAL NOT NULL,
+        columns TEXT NOT NULL,  -- JSON, to slice by
+        file_format TEXT,
+        height REAL, width REAL, brightness REAL, contrast REAL, sharpness REAL,
+        window INTEGER,  -- of time: when it begins; of N photographs: which one, from 0
+        counted INTEGER,  -- 0: the same photograph has been counted in this window
+        UNIQUE (image_id, version, time)
+    );
+    CREATE INDEX answers_by_window ON answers (version, window);
+    CREATE INDEX answers_by_key ON answers (key) WHERE key IS NOT NULL;
+
+    CREATE TABLE labels (
+        "by" TEXT NOT NULL,  -- image_id or key
+        name TEXT NOT NULL,
+        source TEXT NOT NULL,  -- the table that has it
+        label TEXT NOT NULL,
+        labelled_at REAL,  -- as the table says
+        seen REAL NOT NULL,  -- when it was first read
+        columns TEXT NOT NULL,
+        PRIMARY KEY ("by", name, source, label)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE truths (  -- what all tables together say of a photograph
+        "by" TEXT NOT NULL,
+        name TEXT NOT NULL,
+        label TEXT,  -- NULL: they contradict each other, and none is the newest
+        conflicting INTEGER NOT NULL,
+        known REAL NOT NULL,  -- since when the label is known
+        columns TEXT NOT NULL,
+        PRIMARY KEY ("by", name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE windows (
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        figures TEXT NOT NULL,  -- JSON
+        tested INTEGER NOT NULL DEFAULT 0,  -- whether its alarms have been computed
+        PRIMARY KEY (version, window)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE metrics (
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        slice TEXT NOT NULL,  -- JSON: value by column; {} is all photographs
+        metric TEXT NOT NULL,
+        value REAL,
+        low REAL,
+        high REAL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (version, slice, metric, window),
+        FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX metrics_by_window ON metrics (version, window);
+
+    CREATE TABLE shares (
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        test TEXT NOT NULL,
+        hits INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        PRIMARY KEY (version, test, window),
+        FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX shares_by_window ON shares (version, window);
+
+    CREATE TABLE tests (  -- what is known after a window of each share that is tested
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        test TEXT NOT NULL,
+        log_e_value REAL NOT NULL,
+        alarm INTEGER NOT NULL,
+        since INTEGER NOT NULL,  -- the window that the share has likely changed in
+        before REAL,
+        after REAL,
+        PRIMARY KEY (version, window, test),
+        FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    """,
+)

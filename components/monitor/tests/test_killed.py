@@ -1,0 +1,55 @@
+"""A monitor that is killed at any moment: the next run ends as an undisturbed one would."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.monitor.tests.small_world import content, days, drawn, write_labels, write_samples
+
+pytestmark = pytest.mark.slow
+
+WATCH = """
+import sys
+from pathlib import Path
+from components.monitor.monitor import watch
+from components.monitor.tests.small_world import START, reference, settings
+folder, database = map(Path, sys.argv[1:])
+of = {"1": reference()}
+print("ready", flush=True)
+watch(settings(folder), database, of, START)
+"""
+
+
+def started(folder: Path, database: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", WATCH, str(folder), str(database)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    samples, labels = days([drawn(150, seed) for seed in range(4)])
+    write_samples(tmp_path, samples)
+    write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
+    whole, killed = tmp_path / "whole.db", tmp_path / "killed.db"
+    with started(tmp_path, whole) as process:
+        began = time.monotonic()
+        assert process.wait() == 0
+    seconds = time.monotonic() - began
+    generator, cut_short = np.random.default_rng(0), 0
+    for moment in generator.uniform(0, seconds, 8):
+        with started(tmp_path, killed) as process:
+            time.sleep(moment)
+            os.kill(process.pid, signal.SIGKILL)
+            cut_short += process.wait() == -signal.SIGKILL
+    assert cut_short
+    with started(tmp_path, killed) as process:
+        assert process.wait() == 0
+    assert content(killed) == content(whole)

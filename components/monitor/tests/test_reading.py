@@ -1,0 +1,299 @@
+"""What is read of batch predictions, of photographs that a server kept, and of an evaluation."""
+
+import base64
+import csv
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from components.monitor.drift.answers import confidences
+from components.monitor.drift.shares import histogram
+from components.monitor.monitor import watch
+from components.monitor.reading.batch import predicted_answers
+from components.monitor.reading.samples import sampled_answers
+from components.monitor.sequential.changed_share import Counted
+from components.monitor.settings import MonitorSettings
+from components.monitor.state.database import opened
+from components.monitor.tests.small_world import (
+    DAY,
+    LABELS,
+    START,
+    content,
+    days,
+    drawn,
+    figures,
+    image_id,
+    reference,
+    sample,
+    settings,
+    write_labels,
+    write_samples,
+)
+from components.monitor.windows.history import series, versions, windows
+from components.monitor.windows.reference import read_reference, slice_name
+from darkroom.artifacts import batch_predictions, evaluation
+from darkroom.artifacts.manifest import PROVENANCE, write_manifest
+from darkroom.artifacts.predictions import prediction_schema
+from darkroom.errors import SettingsError, StepError
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+from darkroom.settings import validate_settings
+
+
+def write_batch(folder: Path, form: str, rows: list[dict[str, Any]], **more: Any) -> Path:
+    """A predictions artifact as the predict step writes it."""
+    folder.mkdir()
+    path = folder / f"predictions-00000.{form}"
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif form == "csv":
+        with path.open("w", newline="") as text:
+            table = csv.DictWriter(text, list(rows[0]))
+            table.writeheader()
+            table.writerows(
+                row | {"probabilities": json.dumps(row["probabilities"])} for row in rows
+            )
+    else:
+        with path.open("wb") as file:
+            for row in rows:
+                write_record(file, serialized_example(row))
+    content = {
+        "format": form,
+        "labels": list(LABELS),
+        "model": {"digest": "d" * 64, "version": None},
+        "counts": {"predicted": len(rows)},
+        PROVENANCE: {"started": "2023-11-15T06:00:00+00:00"},
+    }
+    write_manifest(folder, batch_predictions.KIND, content | more)
+    return folder
+
+
+def predicted(count: int) -> list[dict[str, Any]]:
+    _, probabilities = drawn(count)
+    return [
+        {
+            "image": f"{number}.jpg",
+            "image_id": image_id(number),
+            "label": LABELS[int(row.argmax())],
+            "label_index": int(row.argmax()),
+            "probabilities": [float(value) for value in row],
+            "camera": "left" if number % 2 else "right",
+            "lens": 50,
+        }
+        for number, row in enumerate(probabilities)
+    ]
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv", "tfrecord"])
+def test_batch_predictions_of_every_format_are_the_same(tmp_path: Path, form: str) -> None:
+    rows, problems = predicted(5), Counter[str]()
+    folder = write_batch(tmp_path / form, form, rows)
+    answers = list(predicted_answers(folder, ("camera",), problems))
+    assert not problems
+    assert [answer.image_id for answer in answers] == [row["image_id"] for row in rows]
+    assert [answer.label for answer in answers] == [row["label"] for row in rows]
+    assert answers[0].columns == {"camera": "right"}
+    assert {answer.time for answer in answers} == {START + 6 * 3600}
+    assert {answer.version for answer in answers} == {"d" * 12}
+    for answer, row in zip(answers, rows, strict=True):
+        values = np.frombuffer(answer.probabilities, np.float32)
+        assert values == pytest.approx(np.float32(row["probabilities"]))
+    assert list(batch_predictions.read_batch_predictions(folder).images()) == [
+        row["image"] for row in rows
+    ]
+
+
+def test_batch_predictions_are_watched_and_sliced_by_their_columns(tmp_path: Path) -> None:
+    rows = predicted(60)
+    folder = write_batch(tmp_path / "predicted", "parquet", rows)
+    write_labels(tmp_path / "labels.csv", dict.fromkeys(range(60), "roses"))
+    watched = MonitorSettings(
+        predictions=(str(folder), str(folder)),
+        labels=(str(tmp_path / "labels.csv"),),
+        slices=("camera", ("camera", "label")),
+    )
+    report = watch(watched, tmp_path / "monitor.db", {}, START + DAY)
+    assert (report.new, report.known) == (60, 60)
+    with opened(tmp_path / "monitor.db") as connection:
+        (version,) = versions(connection)
+        left = [row["label"] == "roses" for row in rows if row["camera"] == "left"]
+        (point,) = series(connection, version, "accuracy", slice_name({"camera": "left"}))
+        assert point.value == pytest.approx(np.mean(left))
+        assert point.photographs == 30
+        cross = slice_name({"camera": "left", "label": "roses"})
+        assert series(connection, version, "accuracy", cross) == [point]
+    other = watched.model_copy(update={"slices": ("lens",)})
+    report = watch(other, tmp_path / "monitor.db", {}, START + DAY)
+    assert (report.new, len(report.windows)) == (0, 1)
+    with opened(tmp_path / "monitor.db") as connection:
+        (point,) = series(connection, version, "accuracy", slice_name({"lens": "50"}))
+        assert point.photographs == 60
+
+
+def test_a_batch_that_does_not_say_when_it_was_made(tmp_path: Path) -> None:
+    folder = write_batch(tmp_path / "p", "jsonl", predicted(1), **{PROVENANCE: {}})
+    with pytest.raises(StepError, match="does not say when it was made"):
+        list(predicted_answers(folder, (), Counter()))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"probabilities": [[0.5, 0.5], [0.5, 0.5]]}, "probabilities that are not from 0 to 1"),
+        ({"probabilities": [0.5, float("nan"), 0.5]}, "probabilities that are not from 0 to 1"),
+        ({"probabilities": [1.0]}, "no probabilities"),
+        ({"label_index": 3}, "a label_index that is none"),
+        ({"label_index": float("inf")}, "a number or time that is none"),
+        ({"time": "yesterday"}, "a number or time that is none"),
+        ({"time": -5}, "no time"),
+        ({"image_id": ""}, "no image_id or label"),
+        ({"key": "half \ud83d"}, "a text that is no Unicode"),
+        ({"labels": "roses tulips"}, "several labels to a photograph"),
+        ({"camera": float("nan")}, ""),  # a column without a value
+        ({"camera": {"side": ["left"]}}, ""),
+    ],
+)
+def test_a_sample_that_is_wrong_costs_itself_alone(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    _, probabilities = drawn(2)
+    bad = sample(0, START, probabilities[0]) | change
+    write_samples(tmp_path, [bad, sample(1, START, probabilities[1])])
+    write_labels(tmp_path / "labels.csv", {0: "roses", 1: "roses"})
+    watched = settings(tmp_path, slices=("camera",))
+    report = watch(watched, tmp_path / "monitor.db", {}, START)
+    report.problems.pop("labels of photographs that were not answered", None)
+    assert report.problems == ({problem: 1} if problem else {})
+    assert report.new == (1 if problem else 2)
+
+
+def test_files_that_rotate_while_they_are_read(tmp_path: Path) -> None:
+    samples, _ = days([drawn(30)])
+    write_samples(tmp_path, samples[10:20])
+    write_samples(tmp_path, samples[:10], "samples.jsonl.1")
+    reading = sampled_answers(str(tmp_path), "flowers", (), Counter())
+    found = {next(reading).image_id}
+    folder = tmp_path / "flowers"
+    (folder / "samples.jsonl.1").rename(folder / "samples.jsonl.2")
+    (folder / "samples.jsonl").rename(folder / "samples.jsonl.1")
+    write_samples(tmp_path, samples[20:])
+    found |= {answer.image_id for answer in reading}
+    assert found == {each["image_id"] for each in samples[:20]}
+
+
+def test_photographs_that_the_server_kept_are_measured(tmp_path: Path) -> None:
+    grey = io.BytesIO()
+    Image.new("RGB", (40, 30), (100, 100, 100)).save(grey, "PNG")
+    _, probabilities = drawn(2)
+    whole = base64.b64encode(grey.getvalue()).decode()
+    write_samples(
+        tmp_path,
+        [
+            sample(0, START, probabilities[0], image=whole),
+            sample(1, START, probabilities[1], image=whole[:40]),
+        ],
+    )
+    problems = Counter[str]()
+    first, second = sampled_answers(str(tmp_path), "flowers", (), problems)
+    assert (first.file_format, first.measures) == ("PNG", (30.0, 40.0, 100.0, 0.0, 0.0))
+    assert second.measures == (None,) * 5
+    assert problems == {"a photograph that cannot be read (its answer counts)": 1}
+    write_labels(tmp_path / "labels.csv", {0: "roses", 1: "roses"})
+    bright = {"brightness": histogram("brightness", range(60, 180)).tolist()}
+    of = reference()
+    known = of._replace(histograms={**of.histograms, **bright}, formats={"JPEG": 90, "PNG": 10})
+    watched = settings(tmp_path, slices=("brightness",))
+    watch(watched, tmp_path / "monitor.db", {"1": known}, START)
+    (found,) = figures(tmp_path / "monitor.db")
+    assert found["formats"] == {"PNG": 1}
+    assert sum(found["histograms"]["brightness"]) == 1
+    assert found["drift"]["format"]["total_variation"] == pytest.approx(0.9)
+    stored = content(tmp_path / "monitor.db")
+    tests = {test: counted for _, _, test, *counted in stored["shares"]}
+    assert (tests["file_format=PNG"], tests["brightness<144"]) == ([1, 1], [1, 1])
+    slices = {of_slice for _, _, of_slice, *_ in stored["metrics"]}
+    assert slices == {"{}", slice_name({"brightness": "96 to 112"})}
+
+
+def test_a_reference_counts_both_splits_and_what_is_right_of_the_test_split(tmp_path: Path) -> None:
+    truth, probabilities = drawn(40)
+    rows = [
+        {
+            "split": "test" if place < 30 else "valid",
+            "image_id": image_id(place),
+            "image_path": f"{place}.jpg",
+            "label": LABELS[truth[place]],
+            "label_index": int(truth[place]),
+            "predicted_label": LABELS[int(row.argmax())],
+            "probabilities": row.tolist(),
+            "slices": {"camera": "left" if place % 2 else None},
+        }
+        for place, row in enumerate(probabilities)
+    ]
+    schema = prediction_schema(3, {"camera": "bytes"}, multi_label=False, champion=False)
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    table = pa.Table.from_pylist(rows, schema=schema)
+    pq.write_table(table, folder / "predictions-00000.parquet")
+    content = {"labels": LABELS, "multi_label": False, "count": 30, "metrics": {}}
+    made = content | {"blessed": True, "reasons": []}
+    write_manifest(folder, evaluation.KIND, made)
+    found = read_reference(folder, None, (("camera",), ("label", "camera")))
+    given = Counter(row["predicted_label"] for row in rows)
+    assert found.given == given
+    assert sum(found.histograms["confidence"]) == sum(found.histograms["entropy"]) == 40
+    right = [row["predicted_label"] == row["label"] for row in rows]
+    sure = confidences(probabilities[30:])
+    assert sorted(found.valid) == sorted(zip(sure, right[30:], strict=True))
+    right = right[:30]
+    assert found.right["{}"] == Counted(sum(right), 30)
+    assert found.right[slice_name({"camera": "left"})] == Counted(sum(right[1::2]), 15)
+    write_manifest(folder, evaluation.KIND, made | {"multi_label": True})
+    with pytest.raises(SettingsError, match="several labels, which is not watched"):
+        read_reference(folder, None, ())
+
+
+def test_windows_one_after_the_other_with_moving_averages(tmp_path: Path) -> None:
+    counts = (30, 40, 50, 60, 20, 20, 20, 20, 20)
+    samples, labels = days([drawn(count, seed) for seed, count in enumerate(counts)])
+    for each in samples[-40:]:
+        each["time"] = each["time"].replace("2023-11-2", "2023-12-2")
+    write_samples(tmp_path, samples)
+    write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
+    watch(settings(tmp_path), tmp_path / "monitor.db", {}, START + 30 * DAY)
+    with opened(tmp_path / "monitor.db") as connection:
+        found = list(windows(connection, "1"))
+        assert [window.figures["photographs"] for window in found] == [*counts]
+        assert [window.empty_before for window in found] == [0, 0, 0, 0, 0, 0, 0, 30, 0]
+        assert "after 30 windows without an answer" in found[7].in_words()
+        points = series(connection, "1", "accuracy")
+    right = [each["label"] == label for each, label in zip(samples, labels, strict=True)]
+    ends = np.cumsum(counts)
+    starts = [0, 0, 0, 0, 0, 0, 0, *ends[:2]]
+    expected = [np.mean(right[start:end]) for start, end in zip(starts, ends, strict=True)]
+    assert [point.average for point in points] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "nothing to watch: set 'samples' and 'model', or 'predictions'"),
+        ({"samples": "s"}, "'samples' and 'model' go together"),
+        ({"predictions": ["p"], "slices": [["label", "label"]]}, "a list of different columns"),
+        ({"predictions": ["p"], "window": 5}, "window"),
+        ({"predictions": ["p"], "window": "month"}, "window"),
+    ],
+)
+def test_settings_that_cannot_be_used(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        validate_settings(MonitorSettings, values, "monitor")

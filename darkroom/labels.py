@@ -1,0 +1,202 @@
+"""Labels that come after a photograph was answered: tables, and exports of a labelling tool.
+
+    image_id,label,labelled_at,camera
+    9f86d0...,roses,2026-11-27T09:00:00Z,left
+
+A row goes by `image_id`, the SHA-256 of the photograph's file, or by `key`, which the request had.
+Where both are there, `image_id` counts. `labelled_at` may say when somebody looked, and all other
+columns say what the photograph is, to slice by.
+"""
+
+import csv
+import datetime
+import io
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TextIO
+
+from darkroom.artifacts.examples import label_text
+from darkroom.errors import SettingsError
+from darkroom.storage import files
+
+IDENTITIES = ("image_id", "key")
+"""The columns that a photograph may go by, the better one first."""
+_LABEL = "label"
+_LABELLED_AT = "labelled_at"
+_COLUMNS = (*IDENTITIES, _LABEL, _LABELLED_AT)
+
+
+class LabelRow(NamedTuple):
+    """What somebody says of a photograph.
+
+    Attributes:
+        by: What the photograph goes by: `image_id` or `key`.
+        name: That of the photograph.
+        label: Its label.
+        labelled_at: When it was given, in seconds since 1970; None where that is not said.
+        columns: Text, numbers and truth values of the other columns.
+    """
+
+    by: str
+    name: str
+    label: str
+    labelled_at: float | None
+    columns: Mapping[str, Any]
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be read.
+
+    Attributes:
+        number: Which one it is, from 1; a header counts.
+        reason: Why.
+    """
+
+    number: int
+    reason: str
+
+
+def read_labels(location: str) -> Iterator[LabelRow | BadRow]:
+    """Reads labels, row by row.
+
+    Rows without a label are of photographs that nobody has looked at yet, and are left out; so are
+    a labelling tool's annotations that were cancelled or say nothing.
+
+    Args:
+        location: Path or URI of a CSV file; of JSON Lines (`.jsonl`, `.ndjson`, `.json`), an object
+            a row; or of a JSON list (`.json`), of such objects or of Label Studio's tasks, whose
+            `data` names the photograph and whose annotations choose its label.
+
+    Raises:
+        SettingsError: It has no such columns, or cannot be read.
+    """
+    seen: set[str] = set()
+    with (
+        files.clear_errors(f"cannot read {location}", SettingsError),
+        files.opened(location) as file,
+        io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="") as text,
+    ):
+        for number, row in enumerate(_rows(text, location), 1):
+            if isinstance(row, str):
+                yield BadRow(number, row)
+                continue
+            seen |= row.keys()
+            if (read := _label_row(row, number)) is not None:
+                yield read
+    if _LABEL not in seen or not seen.intersection(IDENTITIES):
+        has = ", ".join(sorted(map(str, seen))) or "none"
+        raise SettingsError(
+            f"{location} needs the columns label, and image_id or key; it has {has}"
+        )
+
+
+def _label_row(row: Mapping[str, Any], number: int) -> LabelRow | BadRow | None:
+    label = row.get(_LABEL)
+    by = next((name for name in IDENTITIES if row.get(name) not in (None, "")), None)
+    if label in (None, ""):
+        return None
+    if by is None:
+        return BadRow(number, "it has a label, and neither image_id nor key")
+    if isinstance(label, list | dict):
+        return BadRow(number, "its label is no text")
+    try:
+        labelled_at = parsed_time(row.get(_LABELLED_AT))
+    except ValueError:
+        return BadRow(number, f"labelled_at is no time: {row[_LABELLED_AT]}")
+    columns = {
+        str(name): value
+        for name, value in row.items()
+        if name not in _COLUMNS
+        and isinstance(value, str | int | float)
+        and value not in ("", math.inf, -math.inf)
+        and value == value  # not-a-number, which JSON cannot write, is not itself
+    }
+    if not all(map(is_unicode, (row[by], label, *columns.values()))):
+        return BadRow(number, "it has a text that is no Unicode")
+    return LabelRow(by, str(row[by]), label_text(label), labelled_at, columns)
+
+
+def is_unicode(value: Any) -> bool:
+    r"""Whether a value is no text, or one that can be written: JSON may hold halves of characters.
+
+    >>> is_unicode("rosée"), is_unicode(json.loads(r'"\ud800"')), is_unicode(None)
+    (True, False, True)
+    """
+    return not isinstance(value, str) or not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def parsed_time(value: Any) -> float | None:
+    """A time as seconds since 1970, from a number of them or from ISO 8601; UTC if it has no zone.
+
+    Args:
+        value: None and "" are no time.
+
+    Raises:
+        ValueError: It is another thing.
+
+    >>> parsed_time("1970-01-02"), parsed_time("1970-01-01T01:00:00+01:00"), parsed_time("")
+    (86400.0, 0.0, None)
+    """
+    if value in (None, ""):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if re.fullmatch(r"\d{9,}(\.\d+)?", str(value)):
+        return float(value)
+    time = datetime.datetime.fromisoformat(str(value))
+    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def _rows(text: TextIO, location: str) -> Iterator[Mapping[str, Any] | str]:
+    """The rows; a text is the reason why one cannot be read."""
+    if not location.endswith((".json", ".jsonl", ".ndjson")):
+        table = csv.DictReader(text)
+        yield dict.fromkeys(table.fieldnames or ())
+        yield from table
+        return
+    first = next((line for line in text if line.strip()), "")
+    if first.lstrip().startswith("["):
+        for entry in json.loads(first + text.read()):
+            yield from _entry_rows(entry)
+        return
+    for line in itertools.chain([first], text):
+        if line.strip():
+            yield from _parsed(line)
+
+
+def _parsed(line: str) -> Iterator[Mapping[str, Any] | str]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        yield "it is no JSON"
+        return
+    yield row if isinstance(row, dict) else "it is no JSON object"
+
+
+def _entry_rows(entry: Any) -> Iterator[Mapping[str, Any] | str]:
+    """The rows of an entry of a JSON list: one, or one for each annotation of a task."""
+    if not isinstance(entry, dict):
+        yield "it is no JSON object"
+        return
+    data = entry.get("data")
+    if not isinstance(data, dict):
+        yield entry
+        return
+    of_task = {name: value for name, value in data.items() if name != _LABEL}
+    yield of_task | {_LABEL: None}
+    for annotation in entry.get("annotations") or ():
+        label = None if annotation.get("was_cancelled") else _chosen(annotation)
+        time = annotation.get("updated_at") or annotation.get("created_at")
+        yield of_task | {_LABEL: label, _LABELLED_AT: time}
+
+
+def _chosen(annotation: Mapping[str, Any]) -> str | None:
+    """The label that an annotation of Label Studio chooses; None where it chooses none."""
+    for result in annotation.get("result") or ():
+        choices = (result.get("value") or {}).get("choices") or ()
+        if choices:
+            return str(choices[0])
+    return None
