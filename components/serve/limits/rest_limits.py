@@ -163,9 +163,11 @@ def _too_large(limit: int) -> RequestError:
 
 async def _answer(send: Send, refused: RequestError) -> None:
     note_refusal(refused.status)
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    if refused.status == 429:
-        headers.append((b"retry-after", b"1"))
+    headers = [(b"content-type", b"application/json")]
+    # The body may still come: of a busy server's clients it is let pass, for each of them would
+    # have to connect again, and those that do wait for seconds once the backlog is full.
+    busy = refused.status == 429
+    headers.append((b"retry-after", b"1") if busy else (b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     body = json.dumps({"error": str(refused)}).encode()
     await send({"type": "http.response.body", "body": body})
