@@ -221,11 +221,11 @@ def address(bundle: Path) -> Iterator[str]:
 
 def test_the_page(browser: Any, address: str, red: Path) -> None:
     page = browser.new_page()
-    elsewhere: list[str] = []
+    outside: list[str] = []
     own = (address, "data:", "blob:")
     page.on(
         "request",
-        lambda asked: None if asked.url.startswith(own) else elsewhere.append(asked.url),
+        lambda asked: None if asked.url.startswith(own) else outside.append(asked.url),
     )
     page.goto(address)
     text = {"name": "text.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
@@ -238,7 +238,7 @@ def test_the_page(browser: Any, address: str, red: Path) -> None:
     assert said["red.jpg"].locator("ol li").first.inner_text().startswith("red")
     bad = said["text.jpg"].locator(".answer.bad").inner_text()
     assert bad == "It is no image that can be read"
-    assert elsewhere == []
+    assert outside == []
     page.close()
 
 

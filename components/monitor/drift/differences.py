@@ -20,7 +20,7 @@ class CountDifference(NamedTuple):
     Attributes:
         psi: Population stability index; people call 0.1 a change, and 0.25 a large one.
         jensen_shannon: Jensen-Shannon distance to the base 2, from 0 to 1.
-        total_variation: Share of photographs that are counted elsewhere, from 0 to 1.
+        total_variation: Half the sum of the absolute differences of the shares, from 0 to 1.
         chi_square: Pearson's statistic.
         p_value: Of it, for one look.
     """

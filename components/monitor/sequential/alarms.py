@@ -40,7 +40,7 @@ def range_error(share: float, look: int | None = None, rate: float = RATE) -> fl
 
     Args:
         share: Of the test, as `shares` gives it.
-        look: Of a test that finds its range anew in each window, which one it is, from 1; the
+        look: Of a test that finds its range again in each window, which one it is, from 1; the
             errors of all of them together are that of one that finds it once.
         rate: Of false alarms over the life.
 

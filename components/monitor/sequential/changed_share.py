@@ -70,7 +70,7 @@ class ChangedShare(NamedTuple):
 def changed_share(reference: Counted, windows: Sequence[Counted] | Floats) -> ChangedShare | None:
     """The evidence in all windows so far.
 
-    To start anew is to count from a later window on, or with another reference, such as windows
+    To restart is to count from a later window on, or with another reference, such as windows
     that people have accepted.
 
     Args:

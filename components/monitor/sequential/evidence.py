@@ -76,7 +76,7 @@ def add_window(
     """The evidence with one more window.
 
     The same values in any order give the same evidence, and nothing is changed in place: a window
-    that is read again is added to the evidence from before it. `Evidence()` starts anew.
+    that is read again is added to the evidence from before it. `Evidence()` is none yet.
 
     Args:
         evidence: That of the windows before.

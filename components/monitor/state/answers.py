@@ -65,7 +65,7 @@ def add_answers(connection: sqlite3.Connection, answers: Iterable[Answer], size:
 
 
 def forget_windows(connection: sqlite3.Connection, chosen: str, *parameters: object) -> None:
-    """Removes the rows of windows, to be computed anew, and the tests of those that follow them.
+    """Removes the rows of windows, to be computed again, and the tests of those that follow them.
 
     Args:
         connection: The database, in a transaction.

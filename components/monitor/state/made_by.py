@@ -21,8 +21,8 @@ def settle(
 ) -> None:
     """Makes way for windows of these settings; nothing that was read is lost.
 
-    Another size of windows, or other slices, begin all windows anew; another reference those of its
-    version; another rate their tests.
+    Another size of windows, or other slices, begin all windows again; another reference those of
+    its version; another rate their tests.
 
     Args:
         connection: The database.

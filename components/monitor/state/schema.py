@@ -2,7 +2,7 @@
 
 `answers` and `labels` are what was read. All other tables follow from them: `truths` from `labels`,
 and windows from all. A window whose answers or labels change loses its row, in the transaction that
-changes them, and is computed anew; so a run that was killed leaves nothing half done.
+changes them, and is computed again; so a run that was killed leaves nothing half done.
 """
 
 VERSION = 1

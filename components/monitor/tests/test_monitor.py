@@ -234,7 +234,7 @@ def test_another_reference_or_rate_costs_no_more_than_it_must(tmp_path: Path) ->
     ]
     tests = content(database)["tests"]
     assert watch(settings(tmp_path, rate=0.2), database, both, NOW).windows == []
-    assert content(database)["tests"] == tests  # counted anew, and nothing has changed
+    assert content(database)["tests"] == tests  # counted again, and nothing has changed
     assert len(watch(settings(tmp_path, slices=()), database, both, NOW).windows) == 4
 
 
