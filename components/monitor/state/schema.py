@@ -5,7 +5,7 @@ and windows from all. A window whose answers or labels change loses its row, in 
 changes them, and is computed again; so a run that was killed leaves nothing half done.
 """
 
-VERSION = 1
+VERSION = 2
 """Of the tables, `PRAGMA user_version`: a release that changes them adds a step to `MIGRATIONS`."""
 
 MIGRATIONS: tuple[str, ...] = (
@@ -101,6 +101,55 @@ MIGRATIONS: tuple[str, ...] = (
         after REAL,
         PRIMARY KEY (version, window, test),
         FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    """,    # To version 2: alerts, what happened to the model, retrainings and embeddings.
+    """
+    CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY,
+        version TEXT NOT NULL,
+        kind TEXT NOT NULL,  -- floor, fall, drift, no_traffic or labels_stopped
+        subject TEXT NOT NULL,  -- what of: a metric and its slice, or a test; "" is all
+        window INTEGER,  -- the one that it was seen in
+        opened REAL NOT NULL,  -- seconds since 1970
+        closed REAL,  -- NULL: it still holds
+        message TEXT NOT NULL,
+        figures TEXT NOT NULL,  -- JSON
+        told REAL,  -- when the channels were told; NULL: not yet
+        acknowledged REAL,
+        acknowledged_by TEXT
+    );
+    CREATE INDEX alerts_by_version ON alerts (version, opened);
+
+    CREATE TABLE mutes (
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,  -- "" is every subject of the kind
+        until REAL NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE marks (  -- what happened to the model, to be seen beside its figures
+        time REAL NOT NULL,
+        kind TEXT NOT NULL,  -- pushed, canary, promoted, rolled_back or retraining
+        version TEXT NOT NULL DEFAULT '',
+        text TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (time, kind, version)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE retrainings (
+        number INTEGER PRIMARY KEY,
+        claimed REAL NOT NULL,
+        reason TEXT NOT NULL,
+        how TEXT NOT NULL,  -- fine_tune or from_scratch
+        labelled INTEGER NOT NULL,  -- new labelled photographs that it has
+        run TEXT,  -- its id; NULL: not started yet
+        ended TEXT  -- how; NULL: not ended yet
+    );
+
+    CREATE TABLE embeddings (  -- of a bounded sample of each window
+        version TEXT NOT NULL,
+        image_id TEXT NOT NULL,
+        embedding BLOB NOT NULL,  -- float16
+        PRIMARY KEY (version, image_id)
     ) WITHOUT ROWID;
     """,
 )
