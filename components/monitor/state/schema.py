@@ -102,7 +102,8 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (version, window, test),
         FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
     ) WITHOUT ROWID;
-    """,    # To version 2: alerts, what happened to the model, retrainings and embeddings.
+    """,
+    # To version 2: alerts, what happened to the model, retrainings and embeddings.
     """
     CREATE TABLE alerts (
         id INTEGER PRIMARY KEY,
