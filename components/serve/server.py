@@ -20,7 +20,6 @@ from components.serve.telemetry import metrics
 from components.serve.versions.model_directory import check_model_directory
 from darkroom.artifacts.signature import check_public_key
 from darkroom.errors import StepError
-from darkroom.runtime.idle_threads import let_idle_threads_sleep
 from darkroom.storage.atomic import os_reason
 
 if TYPE_CHECKING:
@@ -111,7 +110,6 @@ async def _load_and_follow(
     All models are tried before a server without one of them ends, so that its log names each that
     does not load.
     """
-    await asyncio.to_thread(let_idle_threads_sleep)
     for model in models:
         _LOG.info("loading %s", model.name)
         await _refresh(model)
