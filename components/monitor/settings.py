@@ -4,7 +4,12 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
+from components.monitor.labelling.settings import LabellingSettings
 from darkroom.settings import Settings
+from darkroom.storage.paths import is_uri, mounted_uri
+
+STORES = ("gs://", "s3://")
+"""Buckets in which of several writers one creates a file."""
 
 Slicing = tuple[str, ...]
 """Columns to slice by at once."""
@@ -12,6 +17,10 @@ Slicing = tuple[str, ...]
 
 class MonitorSettings(Settings):
     """What is watched of a model in production."""
+
+    state: str = pydantic.Field(min_length=1)
+    """The folder, or bucket's URI, where `monitor.db` and the page `report.html` are kept: on a
+    cluster a bucket (`gs://`, `s3://`) or a volume, which outlive the step."""
 
     samples: str | None = pydantic.Field(default=None, min_length=1)
     """The server's `sample.folder`; with `model`."""
@@ -27,6 +36,10 @@ class MonitorSettings(Settings):
     """Tables of labels that come later: CSV or JSON Lines with `label` and `image_id` or `key`, or
     the JSON export of Label Studio. A row that a table no longer has is withdrawn."""
 
+    versions: str | None = pydantic.Field(default=None, min_length=1)
+    """The folder or bucket of the pushed versions, which windows are held against. Unset: that of
+    `push.destination`."""
+
     window: Literal["hour", "day", "week"] | Annotated[int, pydantic.Field(ge=10)] = "day"
     """How much is looked at together: an hour, a day or a week (from Monday) of UTC, or a number of
     photographs."""
@@ -39,6 +52,9 @@ class MonitorSettings(Settings):
     rate: float = pydantic.Field(default=0.01, gt=0, lt=1)
     """The share of models' lives without any change in which there may be a false alarm."""
 
+    labelling: LabellingSettings = LabellingSettings()
+    """What to label next, for `darkroom monitor --label-next`."""
+
     @property
     def slicings(self) -> tuple[Slicing, ...]:
         """The columns to slice by at once, slicing by slicing."""
@@ -48,6 +64,15 @@ class MonitorSettings(Settings):
     def sliced_columns(self) -> tuple[str, ...]:
         """Every column that is sliced by, once."""
         return tuple(dict.fromkeys(name for columns in self.slicings for name in columns))
+
+    @pydantic.field_validator("state")
+    @classmethod
+    def _check_state(cls, state: str) -> str:
+        # A bucket that is mounted as a folder knows no locks: it is used as the bucket that it is.
+        state = mounted_uri(state) or state
+        if is_uri(state) and not state.startswith(STORES):
+            raise ValueError("expected a folder, gs:// or s3://")
+        return state.rstrip("/") or "/"
 
     @pydantic.field_validator("slices")
     @classmethod
