@@ -29,8 +29,8 @@ class MonitorSettings(Settings):
     """The model's name at the server."""
 
     predictions: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
-    """Folders of batch predictions. A column `time` of theirs says when a photograph was answered;
-    without, it is when the prediction began."""
+    """Folders or URIs of batch predictions. A column `time` of theirs says when a photograph was
+    answered; without, it is when the prediction began."""
 
     labels: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
     """Tables of labels that come later: CSV or JSON Lines with `label` and `image_id` or `key`, or
