@@ -5,17 +5,14 @@ from typing import Annotated, Literal, Self
 import pydantic
 
 from components.monitor.labelling.settings import LabellingSettings
-from darkroom.settings import Settings
+from darkroom.slices import SlicedSettings, Slices
 from darkroom.storage.paths import is_uri, mounted_uri
 
 STORES = ("gs://", "s3://")
 """Buckets in which of several writers one creates a file."""
 
-Slicing = tuple[str, ...]
-"""Columns to slice by at once."""
 
-
-class MonitorSettings(Settings):
+class MonitorSettings(SlicedSettings):
     """What is watched of a model in production."""
 
     state: str = pydantic.Field(min_length=1)
@@ -44,7 +41,7 @@ class MonitorSettings(Settings):
     """How much is looked at together: an hour, a day or a week (from Monday) of UTC, or a number of
     photographs."""
 
-    slices: tuple[str | tuple[str, ...], ...] = ("label",)
+    slices: Slices = ("label",)
     """What to slice by: `label`, a column of the labels or of the batch predictions, or, where the
     samples hold photographs, `brightness`, `height` and the like, cut near the quartiles of the
     training statistics. A list of columns is their cross: `[label, [camera, label]]`."""
@@ -55,16 +52,6 @@ class MonitorSettings(Settings):
     labelling: LabellingSettings = LabellingSettings()
     """What to label next, for `darkroom monitor --label-next`."""
 
-    @property
-    def slicings(self) -> tuple[Slicing, ...]:
-        """The columns to slice by at once, slicing by slicing."""
-        return tuple((one,) if isinstance(one, str) else one for one in self.slices)
-
-    @property
-    def sliced_columns(self) -> tuple[str, ...]:
-        """Every column that is sliced by, once."""
-        return tuple(dict.fromkeys(name for columns in self.slicings for name in columns))
-
     @pydantic.field_validator("state")
     @classmethod
     def _check_state(cls, state: str) -> str:
@@ -73,16 +60,6 @@ class MonitorSettings(Settings):
         if is_uri(state) and not state.startswith(STORES):
             raise ValueError("expected a folder, gs:// or s3://")
         return state.rstrip("/") or "/"
-
-    @pydantic.field_validator("slices")
-    @classmethod
-    def _check_crosses(
-        cls, slices: tuple[str | tuple[str, ...], ...]
-    ) -> tuple[str | tuple[str, ...], ...]:
-        for one in slices:
-            if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
-                raise ValueError(f"a cross is a list of different columns, not {list(one)}")
-        return slices
 
     @pydantic.model_validator(mode="after")
     def _has_answers(self) -> Self:
