@@ -12,11 +12,12 @@ from components.monitor.monitor import Report, watch
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
 from components.monitor.state.folder import OvertakenError, State, held
-from components.monitor.windows.marks import update_marks
+from components.monitor.state.marks import update_marks
 from components.monitor.windows.newest import newest_windows
 from components.monitor.windows.reference import Reference
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.errors import SettingsError, StepError
+from darkroom.storage.folders import read_folders
 
 _log = logging.getLogger("darkroom.monitor")
 
@@ -49,8 +50,9 @@ def monitor(settings: MonitorSettings, *, watched: Path) -> str:
         )
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with held(settings.state) as state:
-                return _monitor(settings, settings.versions, state, watched)
+            with held(settings.state) as state, read_folders(settings.predictions) as here:
+                with_copies = settings.model_copy(update={"predictions": here})
+                return _monitor(with_copies, settings.versions, state, watched)
         except OvertakenError as overtaken:
             if attempt == _ATTEMPTS:
                 raise
@@ -72,7 +74,7 @@ def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Pa
             _log.warning("%s", error)
         found = _found(connection, report)
     # Before anybody is told: of several monitors at once, one goes on from here.
-    state.keep()
+    state.claim()
     with atomic_artifact(watched) as folder:
         write_manifest(folder, KIND, found)
     _log.info(

@@ -6,10 +6,11 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from components.monitor.reading.answer import MEASURES, Answer
+from components.monitor.reading.answer import MEASURES
 from components.monitor.reading.batch import predicted_answers
 from components.monitor.reading.samples import sampled_answers
 from components.monitor.sequential.changed_share import Counted
@@ -26,7 +27,6 @@ from components.monitor.windows.metrics import window_metrics
 from components.monitor.windows.reference import Reference
 from darkroom.errors import SettingsError
 from darkroom.labels import read_labels
-from darkroom.storage.folders import read_folder
 
 _log = logging.getLogger("darkroom.monitor")
 
@@ -92,8 +92,8 @@ def _read(
     connection: sqlite3.Connection, settings: MonitorSettings, now: float, report: Report
 ) -> None:
     keep = [name for name in settings.sliced_columns if name not in ("label", *MEASURES)]
-    sources: list[Iterator[Answer]] = [
-        _predicted(folder, keep, report.problems) for folder in settings.predictions
+    sources: list[Iterator[Any]] = [
+        predicted_answers(Path(folder), keep, report.problems) for folder in settings.predictions
     ]
     files_read = {digest for (digest,) in connection.execute("SELECT digest FROM files")}
     if settings.samples is not None and settings.model is not None:
@@ -114,11 +114,6 @@ def _read(
         except SettingsError as error:
             # Labels that have not come yet stop nobody from counting what was answered.
             report.problems[str(error)] += 1
-
-
-def _predicted(folder: str, keep: Collection[str], problems: Counter[str]) -> Iterator[Answer]:
-    with read_folder(folder) as here:
-        yield from predicted_answers(here, keep, problems)
 
 
 def _usable(

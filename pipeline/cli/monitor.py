@@ -18,6 +18,10 @@ def monitor(
     config: ConfigArgument,
     settings: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+    label_next: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write what to label next there, and watch nothing."),
+    ] = None,
 ) -> None:
     """Look at the model in production: read what is new, and show what its last days were like.
 
@@ -31,6 +35,9 @@ def monitor(
 
     watched = monitor_settings(config, settings)
     configure_logging()
+    if label_next is not None:
+        _label_next(watched, label_next, as_json)
+        return
     with tempfile.TemporaryDirectory() as folder, exit_on_termination():
         verdict = monitor_step(watched, watched=Path(folder) / "watched")
         found = json.loads((Path(folder) / "watched" / "manifest.json").read_text("utf-8"))
@@ -50,6 +57,20 @@ def monitor_settings(config: str, settings: list[str] | None) -> "MonitorSetting
 
     loaded = load_config(config, overrides=[*(settings or []), "job=monitor"])
     return loaded.section(MonitorSettings)
+
+
+def _label_next(settings: "MonitorSettings", folder: Path, as_json: bool) -> None:
+    from components.monitor.label_next import label_next
+
+    written = label_next(settings, folder)
+    if as_json:
+        shown = {"files": list(map(str, written.files)), "reasons": written.reasons}
+        print(json.dumps({**shown, "chosen_from": written.chosen_from}))
+        return
+    for reason, count in written.reasons.items():
+        print(f"{reason:<16}{count:,}")
+    print(f"{'chosen from':<16}{written.chosen_from:,}")
+    print("\n".join(map(str, written.files)))
 
 
 def _print_table(version: str, rows: list[dict[str, Any]]) -> None:

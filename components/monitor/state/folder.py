@@ -46,18 +46,33 @@ class State:
         location: The folder or the bucket's URI.
         database: The database here, which need not exist yet.
         number: In a bucket, which state it is; 0 is none yet.
-        digest: In a bucket, of the database as it stands there.
+        file: In a bucket, the name of its file.
+        digest: In a bucket, of that file.
     """
 
     location: str
     database: Path
     number: int = 0
+    file: str = ""
     digest: str = ""
 
     @property
     def page(self) -> str:
         """Where people find the page."""
         return f"{self.location}/{PAGE}"
+
+    def claim(self) -> None:
+        """Makes what is known the newest state, whether or not it has changed.
+
+        Of several monitors that began with the same state one goes on from here, and may tell
+        others of it. The database must be closed.
+
+        Raises:
+            OvertakenError: Another monitor has written one meanwhile.
+            StepError: It cannot be written.
+        """
+        if is_uri(self.location):
+            self._write(file_digest(self.database))
 
     def keep(self) -> None:
         """Writes the database back, complete or not at all; one that has not changed stays.
@@ -68,16 +83,8 @@ class State:
             OvertakenError: Another monitor has written one meanwhile.
             StepError: It cannot be written.
         """
-        if not is_uri(self.location) or not self.database.exists():
-            return
-        digest = file_digest(self.database)
-        if digest == self.digest:
-            return
-        with files.clear_errors(f"cannot write {self.location}", StepError):
-            self._create(self.number + 1)
-            self.number, self.digest = self.number + 1, digest
-            with contextlib.suppress(Exception):  # the next one tries again
-                self._remove_old()
+        if is_uri(self.location) and (digest := file_digest(self.database)) != self.digest:
+            self._write(digest)
 
     def keep_page(self, page: Path) -> None:
         """Puts the page beside the database.
@@ -95,23 +102,37 @@ class State:
         except OSError as error:
             raise StepError(f"cannot write {self.page}: {os_reason(error)}") from error
 
-    def _create(self, number: int) -> None:
-        name = f"monitor-{number:06d}-{uuid.uuid4().hex}.db"
-        files.put(self.database, f"{self.location}/{name}")
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        entry = {"file": name, "time": now, "who": socket.gethostname()}
+    def _write(self, digest: str) -> None:
+        number, file = self.number + 1, self.file
+        with files.clear_errors(f"cannot write {self.location}", StepError):
+            if digest != self.digest:
+                file = f"monitor-{number:06d}-{uuid.uuid4().hex}.db"
+                files.put(self.database, f"{self.location}/{file}")
+            if not self._create(number, file):
+                if file != self.file:
+                    files.delete([f"{self.location}/{file}"])
+                raise OvertakenError(
+                    f"another monitor has written {self.location} meanwhile, and its work is "
+                    "kept: monitor again"
+                )
+            self.number, self.file, self.digest = number, file, digest
+            with contextlib.suppress(Exception):  # the next one tries again
+                self._remove_old()
+
+    def _create(self, number: int, file: str) -> bool:
+        """Creates a state; False if another monitor has."""
+        now = datetime.datetime.now(datetime.UTC).isoformat()
+        entry = {"file": file, "time": now, "who": socket.gethostname(), "id": uuid.uuid4().hex}
         content = json.dumps(entry).encode()
         location = f"{self.location}/state-{number:06d}.json"
         # A client that tries again, since an answer was lost, finds its own file there.
-        is_ours = files.create(location, content) or files.read_bytes(location) == content
+        if not files.create(location, content) and files.read_bytes(location) != content:
+            return False
         # Old ones are removed: one that is created in such a one's place is not the next.
-        if is_ours and max(_numbers(self.location)) == number:
-            return
-        files.delete([f"{self.location}/{name}", *([location] if is_ours else [])])
-        raise OvertakenError(
-            f"another monitor has written {self.location} meanwhile, and its work is kept: "
-            "monitor again"
-        )
+        if max(_numbers(self.location)) > number:
+            files.delete([location])
+            return False
+        return True
 
     def _remove_old(self) -> None:
         """Removes what nobody reads any more: all but this state and the one before it."""
@@ -157,25 +178,25 @@ def fetched(location: str) -> Iterator[State]:
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / DATABASE
         with files.clear_errors(f"cannot read {location}", StepError):
-            number = _fetch(location, database)
-        yield State(location, database, number, file_digest(database) if number else "")
+            number, file = _fetch(location, database)
+        yield State(location, database, number, file, file_digest(database) if file else "")
 
 
-def _fetch(location: str, database: Path) -> int:
-    """Copies the newest database here; gives its number, 0 if there is none."""
+def _fetch(location: str, database: Path) -> tuple[int, str]:
+    """Copies the newest database here; gives its number and file, 0 and "" if there is none."""
     for attempt in range(_ATTEMPTS):
         number = max(_numbers(location), default=0)
         if not number:
-            return 0
+            return 0, ""
         try:
-            name = _entry(location, number)["file"]
-            (copy,) = files.download([f"{location}/{name}"], database.parent)
+            file = _entry(location, number)["file"]
+            (copy,) = files.download([f"{location}/{file}"], database.parent)
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise
             continue  # newer ones have taken its place meanwhile
         copy.rename(database)
-        return number
+        return number, file
     raise AssertionError("unreachable")
 
 

@@ -89,6 +89,25 @@ def test_of_two_that_began_with_the_same_state_one_writes_the_next(bucket: str) 
     assert names(location) == ["monitor", "state"]
 
 
+def test_of_two_that_found_nothing_new_one_goes_on(bucket: str) -> None:
+    location = f"{bucket}/claimed"
+    with held(location) as state:
+        note(state, "a")
+        state.keep()
+    with held(location) as first, held(location) as second:
+        second.claim()
+        with pytest.raises(OvertakenError):
+            first.claim()
+    assert notes(location) == ["a"]
+    assert names(location) == ["monitor", "state", "state"]  # which share a file
+    with held(location) as state:
+        state.claim()
+        note(state, "b")
+        state.keep()
+    assert notes(location) == ["a", "b"]
+    assert names(location) == ["monitor", "monitor", "state", "state"]
+
+
 def test_one_that_is_many_states_behind_is_overtaken_too(bucket: str) -> None:
     location = f"{bucket}/late"
     with held(location) as late:
