@@ -1,0 +1,154 @@
+"""What the embeddings of a window say: figures for people, and bets for the test `embedding`.
+
+The bets go on from window to window, and are kept in the table `bets`: the evidence after each
+window, and the direction that the next one is ranked along.
+"""
+
+import json
+import sqlite3
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from components.monitor.drift.domain import fit_direction, ranks_along, separability
+from components.monitor.drift.kernel import kernel_test
+from components.monitor.drift.ranks import highest_mean_rank
+from components.monitor.sequential.alarms import range_error
+from components.monitor.sequential.evidence import Evidence, add_window
+from components.monitor.state.embeddings import embeddings_of
+from components.monitor.windows.embedded import Embedded
+
+TEST = "embedding"
+"""The family, and its one test."""
+FEWEST = 10
+"""Photographs: fewer say nothing of a window as a whole."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class Bet(NamedTuple):
+    """What is known after a window.
+
+    Attributes:
+        log_e_value: The natural logarithm of the evidence that embeddings have changed.
+        since: The window since which they most likely are others.
+        rank: The mean rank of the window's photographs, which is 0.5 while nothing has changed;
+            None where none of them could be ranked.
+    """
+
+    log_e_value: float
+    since: int
+    rank: float | None
+
+
+def embedding_figures(
+    connection: sqlite3.Connection, version: str, window: int, reference: Embedded | None
+) -> dict[str, float] | None:
+    """The figures of a window beside the reference.
+
+    Returns:
+        `photographs`, the number that was compared; `mmd2` and `p_value` of the kernel's test, for
+        one look; `separability`, as of `drift.domain`. None with too few photographs.
+    """
+    if reference is None:
+        return None
+    rows, _ = embeddings_of(connection, version, window, reference.size)
+    if min(len(rows), len(reference.rows)) < FEWEST:
+        return None
+    found: dict[str, float] = {"photographs": len(rows)}
+    if reference.bandwidth > 0:
+        found |= kernel_test(rows, reference.compared, reference.bandwidth)._asdict()
+    return found | {"separability": separability(rows, reference.compared)}
+
+
+def bet(
+    connection: sqlite3.Connection,
+    version: str,
+    window: int,
+    reference: Embedded,
+    share: float,
+    rate: float,
+) -> Bet | None:
+    """Bets on a window, after those before it, and keeps what the next one goes on from.
+
+    A photograph that an earlier window has is not bet on: a direction that was fitted on it knows
+    it. One that is like it (of a burst) is.
+
+    Args:
+        connection: The database, in a transaction.
+        version: The model's version.
+        window: The window; all before it have been bet on.
+        reference: What the version is held against.
+        share: Of the rate, for this test.
+        rate: Of false alarms over the version's life.
+
+    Returns:
+        None before there is anything to bet on.
+    """
+    rows, new = embeddings_of(connection, version, window, reference.size)
+    evidence = _evidence(connection, version, window)
+    fitted_on, direction = _direction(connection, version, window)
+    rank = None
+    if direction is not None and new.any():
+        held_out = reference.held_out
+        error = range_error(share, evidence.windows + 1, rate)
+        ranks = ranks_along(direction, rows[new], held_out)
+        evidence = add_window(evidence, ranks, highest_mean_rank(len(held_out), error))
+        rank = float(ranks.mean())
+    if len(rows):
+        own = _own_direction(connection, version, window)
+        if own is None and min(len(rows), len(reference.fitted)) >= FEWEST:
+            own = fit_direction(rows, reference.fitted)
+        connection.execute(
+            "REPLACE INTO bets VALUES (?, ?, ?, ?)",
+            (version, window, json.dumps(evidence), None if own is None else own.tobytes()),
+        )
+    if not evidence.windows:
+        return None
+    since = _since(connection, version, window, evidence.log_e_value, fitted_on)
+    return Bet(evidence.log_e_value, since, rank)
+
+
+def _evidence(connection: sqlite3.Connection, version: str, window: int) -> Evidence:
+    """The evidence of the windows before."""
+    row = connection.execute(
+        "SELECT evidence FROM bets WHERE version = ? AND window < ? ORDER BY window DESC LIMIT 1",
+        (version, window),
+    ).fetchone()
+    return Evidence() if row is None else Evidence.from_json(json.loads(row[0]))
+
+
+def _direction(
+    connection: sqlite3.Connection, version: str, window: int
+) -> tuple[int, Floats | None]:
+    """The last window before with enough photographs, and the direction that it gave."""
+    row = connection.execute(
+        "SELECT window, direction FROM bets WHERE version = ? AND window < ? "
+        "AND direction IS NOT NULL ORDER BY window DESC LIMIT 1",
+        (version, window),
+    ).fetchone()
+    return (window, None) if row is None else (row[0], np.frombuffer(row[1], np.float64))
+
+
+def _own_direction(connection: sqlite3.Connection, version: str, window: int) -> Floats | None:
+    """The direction that was fitted on this window before; it goes with the window's row."""
+    row = connection.execute(
+        "SELECT direction FROM bets WHERE version = ? AND window = ?", (version, window)
+    ).fetchone()
+    return None if row is None or row[0] is None else np.frombuffer(row[0], np.float64)
+
+
+def _since(
+    connection: sqlite3.Connection, version: str, window: int, log_e_value: float, fitted_on: int
+) -> int:
+    """The window that the direction was fitted on when the evidence last began to grow."""
+    before: Any = connection.execute(
+        "SELECT window, since, log_e_value FROM tests WHERE version = ? AND test = ? "
+        "AND window < ? ORDER BY window DESC LIMIT 1",
+        (version, TEST, window),
+    ).fetchone()
+    last, since, had = before or (window, window, 0.0)
+    if log_e_value <= had:
+        return window
+    return int(since) if since < last else fitted_on
