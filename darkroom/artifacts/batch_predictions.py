@@ -153,15 +153,13 @@ def _parquet_embeddings(
         if EMBEDDING not in names:
             return
         for batch in table.iter_batches(_EMBEDDED_ROWS, columns=sorted(names)):
-            rows = batch.filter(batch[EMBEDDING].is_valid())
-            if not len(rows):
-                continue
-            flat = rows[EMBEDDING].flatten().to_numpy(zero_copy_only=False)
-            embeddings = flat.astype(np.float32).reshape(len(rows), -1)
-            versions = [None] * len(rows)
-            if MODEL_VERSION in names:
-                versions = rows[MODEL_VERSION].to_pylist()
-            yield from zip(rows[IMAGE_ID].to_pylist(), versions, embeddings, strict=True)
+            versions = batch[MODEL_VERSION] if MODEL_VERSION in names else [None] * len(batch)
+            for image_id, version, row in zip(
+                batch[IMAGE_ID], versions, batch[EMBEDDING], strict=True
+            ):
+                if row.is_valid:
+                    embedding = row.values.to_numpy(zero_copy_only=False).astype(np.float32)
+                    yield image_id.as_py(), None if version is None else version.as_py(), embedding
 
 
 def _csv_rows(file: Path, _: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -115,6 +115,8 @@ def content(database: Path) -> dict[str, list[Any]]:
         "truths": '"by", name, label, conflicting',
         "metrics": "*",
         "shares": "*",
+        "embeddings": "*",
+        "bets": "*",
         "tests": "*",
         "windows": "version, window, json_remove(figures, '$.label_delay'), tested",
     }
