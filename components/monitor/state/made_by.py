@@ -40,6 +40,7 @@ def settle(
     with transaction(connection):
         if "window" in changed:
             assign(connection, size)
+            connection.execute("DELETE FROM embedded_windows")
         if changed & {"window", "slices"}:
             connection.execute("DELETE FROM windows")
         for version in references:

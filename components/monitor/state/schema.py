@@ -153,13 +153,21 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (version, image_id)
     ) WITHOUT ROWID;
     """,
-    # To version 3: what the test of embeddings goes on from.
+    # To version 3: what embeddings of windows say, and the evidence of their test.
     """
+    CREATE TABLE embedded_windows (  -- stays when labels come: it is computed for seconds
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        sample TEXT NOT NULL,  -- SHA-256 of what it was computed of
+        figures TEXT NOT NULL,  -- JSON
+        direction BLOB NOT NULL,  -- float64; the next window is ranked along it
+        PRIMARY KEY (version, window)
+    ) WITHOUT ROWID;
+
     CREATE TABLE bets (
         version TEXT NOT NULL,
         window INTEGER NOT NULL,
         evidence TEXT NOT NULL,  -- JSON: after the window
-        direction BLOB,  -- float64, fitted on the window; NULL: it has too few photographs
         PRIMARY KEY (version, window),
         FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
     ) WITHOUT ROWID;

@@ -2,13 +2,15 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.monitor.tests.small_world import LABELS
+from components.monitor.tests.small_world import LABELS, drawn, image_id
 from darkroom.artifacts import batch_predictions
 from darkroom.artifacts.manifest import PROVENANCE, write_manifest
 from darkroom.records.example_proto import serialized_example
@@ -44,3 +46,24 @@ def write_batch(folder: Path, form: str, rows: list[dict[str, Any]], **more: Any
     }
     write_manifest(folder, batch_predictions.KIND, content | more)
     return folder
+
+
+def embedded_rows(numbers: Sequence[int], time: float, shift: float = 0.0) -> list[dict[str, Any]]:
+    """Rows with embeddings of six numbers, each photograph its own."""
+    _, probabilities = drawn(len(numbers))
+    return [
+        {
+            "image": f"{number}.jpg",
+            "image_id": image_id(number),
+            "label": LABELS[int(row.argmax())],
+            "label_index": int(row.argmax()),
+            "probabilities": [float(value) for value in row],
+            "embedding": [
+                float(value)
+                for value in np.random.default_rng(number).normal(size=6).astype(np.float32) + shift
+            ],
+            "time": time,
+            "model_version": 1,
+        }
+        for number, row in zip(numbers, probabilities, strict=True)
+    ]

@@ -10,6 +10,7 @@ import pyarrow as pa
 from PIL import Image
 
 from components.monitor.tests.small_world import LABELS, drawn, image_id
+from components.monitor.windows.reference import Reference, read_reference
 from darkroom.artifacts.predictions import prediction_schema
 from darkroom.artifacts.reference import write_version_reference
 from darkroom.artifacts.statistics import Statistics
@@ -89,3 +90,9 @@ def save_model(folder: Path) -> None:
     module = tf.Module()
     module.embed = embed
     tf.saved_model.save(module, str(folder), signatures={"embedding": embed})
+
+
+def normal_reference(folder: Path, count: int = 300) -> dict[str, Reference]:
+    """A version whose embeddings are normal, as those of `embedded_rows` are."""
+    rows = np.random.default_rng(5).normal(size=(count, 6)).astype(np.float16)
+    return {"1": read_reference(str(write_version(folder, evaluated(count), rows)), ())}

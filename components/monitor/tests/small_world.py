@@ -116,6 +116,7 @@ def content(database: Path) -> dict[str, list[Any]]:
         "metrics": "*",
         "shares": "*",
         "embeddings": "*",
+        "embedded_windows": "*",
         "bets": "*",
         "tests": "*",
         "windows": "version, window, json_remove(figures, '$.label_delay'), tested",

@@ -2,7 +2,6 @@
 
 import base64
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,18 @@ from components.monitor.reading import sources
 from components.monitor.settings import MonitorSettings
 from components.monitor.state import embeddings as kept
 from components.monitor.state.database import opened
-from components.monitor.tests.batches import write_batch
+from components.monitor.tests.batches import embedded_rows, write_batch
 from components.monitor.tests.pushed_versions import (
     embedding,
     embeddings_of_reference,
     evaluated,
+    normal_reference,
     photograph,
     save_model,
     write_version,
 )
 from components.monitor.tests.small_world import (
     DAY,
-    LABELS,
     START,
     content,
     days,
@@ -38,9 +37,10 @@ from components.monitor.tests.small_world import (
     write_labels,
     write_samples,
 )
+from components.monitor.windows import embeddings
 from components.monitor.windows.alarms import families_of
 from components.monitor.windows.history import windows
-from components.monitor.windows.reference import Reference, read_reference
+from components.monitor.windows.reference import read_reference
 
 NOW = START + 30 * DAY
 OF_DAY = 60
@@ -173,38 +173,13 @@ def test_a_model_that_cannot_be_loaded_and_a_photograph_that_is_none(
     assert (found["photographs"], found["embedding"]) == (OF_DAY, None)
 
 
-def predicted(numbers: Sequence[int], time: float, shift: float = 0.0) -> list[dict[str, Any]]:
-    _, probabilities = drawn(len(numbers))
-    return [
-        {
-            "image": f"{number}.jpg",
-            "image_id": image_id(number),
-            "label": LABELS[int(row.argmax())],
-            "label_index": int(row.argmax()),
-            "probabilities": [float(value) for value in row],
-            "embedding": [
-                float(value)
-                for value in np.random.default_rng(number).normal(size=6).astype(np.float32) + shift
-            ],
-            "time": time,
-            "model_version": 1,
-        }
-        for number, row in zip(numbers, probabilities, strict=True)
-    ]
-
-
-def normal_reference(folder: Path, count: int = 300) -> dict[str, Reference]:
-    rows = np.random.default_rng(5).normal(size=(count, 6)).astype(np.float16)
-    return {"1": read_reference(str(write_version(folder, evaluated(count), rows)), ())}
-
-
 def of_batches(*folders: Path, **more: Any) -> MonitorSettings:
     return MonitorSettings(predictions=tuple(map(str, folders)), slices=(), **more)
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv", "tfrecord"])
 def test_embeddings_of_batch_predictions_of_every_format(tmp_path: Path, form: str) -> None:
-    rows = predicted(range(20), START)
+    rows = embedded_rows(range(20), START)
     rows[4]["embedding"] = [1.0, 2.0]
     folder = write_batch(tmp_path / "p", form, rows)
     known = normal_reference(tmp_path / "served" / "1")
@@ -224,8 +199,8 @@ def content_of(folder: Path) -> list[Any]:
 def test_a_thousand_of_a_window_are_kept_whatever_comes_first(tmp_path: Path) -> None:
     numbers = sorted(range(1600), key=image_id)
     known = normal_reference(tmp_path / "served" / "1")
-    ordered = write_batch(tmp_path / "first", "parquet", predicted(numbers[:900], START))
-    late = write_batch(tmp_path / "last", "parquet", predicted(numbers[900:], START + 1))
+    ordered = write_batch(tmp_path / "first", "parquet", embedded_rows(numbers[:900], START))
+    late = write_batch(tmp_path / "last", "parquet", embedded_rows(numbers[900:], START + 1))
     expected = {image_id(number) for number in numbers[:1000]}
     for name, folders in (("monitor", (ordered, late)), ("other", (late, ordered))):
         for count in (1, 2):
@@ -240,15 +215,15 @@ def test_photographs_that_come_every_day_are_bet_on_once(tmp_path: Path) -> None
     known = normal_reference(tmp_path / "served" / "1")
     # The same hundred every day: a direction that was fitted on them knows them.
     folders = [
-        write_batch(tmp_path / f"{day}", "parquet", predicted(range(100), START + day * DAY))
+        write_batch(tmp_path / f"{day}", "parquet", embedded_rows(range(100), START + day * DAY))
         for day in range(8)
     ]
     database = tmp_path / "monitor.db"
     watch(of_batches(*folders), database, known, NOW)
     assert embedded_tests(database) == []
-    fresh = predicted(range(100, 200), START + 8 * DAY, shift=3.0)
+    fresh = embedded_rows(range(100, 200), START + 8 * DAY, shift=3.0)
     folders.append(write_batch(tmp_path / "8", "parquet", fresh))
-    last = predicted(range(200, 300), START + 9 * DAY, shift=3.0)
+    last = embedded_rows(range(200, 300), START + 9 * DAY, shift=3.0)
     folders.append(write_batch(tmp_path / "9", "parquet", last))
     watch(of_batches(*folders), database, known, NOW)
     assert [alarm for _, _, alarm, *_ in embedded_tests(database)] == [0, 1]
@@ -258,7 +233,7 @@ def test_another_size_of_windows_or_reference_or_rate(tmp_path: Path) -> None:
     known = normal_reference(tmp_path / "served" / "1")
     folders = [
         write_batch(
-            tmp_path / f"{day}", "jsonl", predicted(range(50 * day, 50 * day + 50), START + day)
+            tmp_path / f"{day}", "jsonl", embedded_rows(range(50 * day, 50 * day + 50), START + day)
         )
         for day in range(4)
     ]
@@ -275,3 +250,24 @@ def test_another_size_of_windows_or_reference_or_rate(tmp_path: Path) -> None:
     (tmp_path / "fresh.db").unlink()
     watch(of_batches(*folders, window=50, rate=0.05), fresh, other, NOW)
     assert content(changed) == content(fresh)
+
+
+def test_labels_that_come_late_compute_nothing_of_embeddings_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = normal_reference(tmp_path / "served" / "1")
+    rows = [embedded_rows(range(40 * day, 40 * day + 40), START + day * DAY) for day in range(3)]
+    batches = [write_batch(tmp_path / f"{day}", "jsonl", each) for day, each in enumerate(rows)]
+    labels = str(tmp_path / "labels.csv")
+    write_labels(tmp_path / "labels.csv", {})
+    database = tmp_path / "monitor.db"
+    watch(of_batches(*batches, labels=(labels,)), database, known, NOW)
+    before = content(database)
+    write_labels(tmp_path / "labels.csv", dict.fromkeys(range(60), "roses"))
+    monkeypatch.setattr(embeddings, "kernel_test", None)
+    report = watch(of_batches(*batches, labels=(labels,)), database, known, NOW)
+    assert len(report.windows) == 2
+    assert [each["labelled"] for each in figures(database)] == [40, 20, 0]
+    after = content(database)
+    same = ("embeddings", "embedded_windows", "bets")
+    assert [after[table] for table in same] == [before[table] for table in same]

@@ -64,7 +64,7 @@ def destination(tmp_path: Path) -> Path:
     """Versions of every role, and some that cannot be used."""
     served = tmp_path / "served"
     for number, name in enumerate(("1", ".canary-2", ".rolled-back-3", ".superseded-4"), 1):
-        write_version(served / name, evaluated(20, seed=number), np.ones((6, 3), np.float16))
+        write_version(served / name, evaluated(20, seed=number), np.ones((20, 3), np.float16))
     write_version(served / ".staged-9", evaluated(20))
     shutil.rmtree(write_version(served / "5", evaluated(20)) / "reference")
     damaged = write_version(served / "6", evaluated(20))
@@ -81,7 +81,7 @@ def test_all_versions_that_may_have_answered(
     assert sorted(found) == ["1", "2", "3", "4"]
     assert len({reference.digest for reference in found.values()}) == 4
     assert found["2"].embedded is not None
-    assert found["2"].embedded.rows.shape == (6, 3)
+    assert found["2"].embedded.rows.shape == (20, 3)
     warnings = sorted(caplog.messages)
     assert [message.partition(": ")[0] for message in warnings] == [
         "version 6 is not tested",
@@ -111,7 +111,7 @@ def test_versions_in_a_bucket(
             version: each.digest for version, each in here.items()
         }
         assert there["1"].embedded is not None
-        assert there["1"].embedded.rows.tolist() == np.ones((6, 3)).tolist()
+        assert there["1"].embedded.rows.tolist() == np.ones((20, 3)).tolist()
 
 
 def test_a_version_that_is_gone_is_counted_and_said(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from darkroom.artifacts.reference import read_embeddings
 
 Floats = npt.NDArray[np.float32]
 
+FEWEST = 10
+"""Photographs that say something as a whole: of a window, and of each half of a reference."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:

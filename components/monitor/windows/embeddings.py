@@ -1,9 +1,10 @@
 """What the embeddings of a window say: figures for people, and bets for the test `embedding`.
 
-The bets go on from window to window, and are kept in the table `bets`: the evidence after each
-window, and the direction that the next one is ranked along.
+The bets go on from window to window: the table `bets` has the evidence after each. Figures
+and directions are kept in `embedded_windows`.
 """
 
+import hashlib
 import json
 import sqlite3
 from typing import Any, NamedTuple
@@ -17,13 +18,10 @@ from components.monitor.drift.ranks import highest_mean_rank
 from components.monitor.sequential.alarms import range_error
 from components.monitor.sequential.evidence import Evidence, add_window
 from components.monitor.state.embeddings import embeddings_of
-from components.monitor.windows.embedded import Embedded
+from components.monitor.windows.embedded import FEWEST, Embedded
 
 TEST = "embedding"
 """The family, and its one test."""
-FEWEST = 10
-"""Photographs: fewer say nothing of a window as a whole."""
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -45,7 +43,15 @@ class Bet(NamedTuple):
 def embedding_figures(
     connection: sqlite3.Connection, version: str, window: int, reference: Embedded | None
 ) -> dict[str, float] | None:
-    """The figures of a window beside the reference.
+    """The figures of a window beside the reference; computed once for the same embeddings.
+
+    The direction in which the window differs most is kept with them, for the next window's bets.
+
+    Args:
+        connection: The database, in a transaction.
+        version: The model's version.
+        window: The window.
+        reference: What the version is held against, if it has embeddings.
 
     Returns:
         `photographs`, the number that was compared; `mmd2` and `p_value` of the kernel's test, for
@@ -54,12 +60,29 @@ def embedding_figures(
     if reference is None:
         return None
     rows, _ = embeddings_of(connection, version, window, reference.size)
-    if min(len(rows), len(reference.rows)) < FEWEST:
+    if len(rows) < FEWEST:
+        connection.execute(
+            "DELETE FROM embedded_windows WHERE version = ? AND window = ?", (version, window)
+        )
         return None
+    sample = hashlib.sha256(reference.digest.encode() + rows.tobytes()).hexdigest()
+    known = connection.execute(
+        "SELECT figures FROM embedded_windows WHERE version = ? AND window = ? AND sample = ?",
+        (version, window, sample),
+    ).fetchone()
+    if known is not None:
+        read: dict[str, float] = json.loads(known[0])
+        return read
     found: dict[str, float] = {"photographs": len(rows)}
     if reference.bandwidth > 0:
         found |= kernel_test(rows, reference.compared, reference.bandwidth)._asdict()
-    return found | {"separability": separability(rows, reference.compared)}
+    found["separability"] = separability(rows, reference.compared)
+    direction = fit_direction(rows, reference.fitted)
+    connection.execute(
+        "REPLACE INTO embedded_windows VALUES (?, ?, ?, ?, ?)",
+        (version, window, sample, json.dumps(found, allow_nan=False), direction.tobytes()),
+    )
+    return found
 
 
 def bet(
@@ -96,16 +119,11 @@ def bet(
         ranks = ranks_along(direction, rows[new], held_out)
         evidence = add_window(evidence, ranks, highest_mean_rank(len(held_out), error))
         rank = float(ranks.mean())
-    if len(rows):
-        own = _own_direction(connection, version, window)
-        if own is None and min(len(rows), len(reference.fitted)) >= FEWEST:
-            own = fit_direction(rows, reference.fitted)
-        connection.execute(
-            "REPLACE INTO bets VALUES (?, ?, ?, ?)",
-            (version, window, json.dumps(evidence), None if own is None else own.tobytes()),
-        )
     if not evidence.windows:
         return None
+    connection.execute(
+        "REPLACE INTO bets VALUES (?, ?, ?)", (version, window, json.dumps(evidence))
+    )
     since = _since(connection, version, window, evidence.log_e_value, fitted_on)
     return Bet(evidence.log_e_value, since, rank)
 
@@ -122,21 +140,13 @@ def _evidence(connection: sqlite3.Connection, version: str, window: int) -> Evid
 def _direction(
     connection: sqlite3.Connection, version: str, window: int
 ) -> tuple[int, Floats | None]:
-    """The last window before with enough photographs, and the direction that it gave."""
+    """The last window before that has embeddings, and the direction that it gave."""
     row = connection.execute(
-        "SELECT window, direction FROM bets WHERE version = ? AND window < ? "
-        "AND direction IS NOT NULL ORDER BY window DESC LIMIT 1",
+        "SELECT window, direction FROM embedded_windows WHERE version = ? AND window < ? "
+        "ORDER BY window DESC LIMIT 1",
         (version, window),
     ).fetchone()
     return (window, None) if row is None else (row[0], np.frombuffer(row[1], np.float64))
-
-
-def _own_direction(connection: sqlite3.Connection, version: str, window: int) -> Floats | None:
-    """The direction that was fitted on this window before; it goes with the window's row."""
-    row = connection.execute(
-        "SELECT direction FROM bets WHERE version = ? AND window = ?", (version, window)
-    ).fetchone()
-    return None if row is None or row[0] is None else np.frombuffer(row[0], np.float64)
 
 
 def _since(

@@ -11,7 +11,7 @@ from components.monitor.drift.answers import confidences, entropies
 from components.monitor.drift.shares import cut_points, histogram
 from components.monitor.reading.answer import MEASURES
 from components.monitor.sequential.changed_share import Counted
-from components.monitor.windows.embedded import Embedded
+from components.monitor.windows.embedded import FEWEST, Embedded
 from darkroom.artifacts.model_repository import (
     Role,
     Version,
@@ -152,6 +152,8 @@ def _counted(stored: VersionReference, slicings: Sequence[tuple[str, ...]]) -> R
     valid = answers.filter(pc.equal(answers["split"], "valid"))
     hits = pc.equal(valid["label"], valid["predicted_label"]).to_pylist()
     embeddings = stored.embeddings
+    if embeddings is not None and embeddings.count < 2 * FEWEST:
+        embeddings = None
     return Reference(
         labels=stored.labels,
         given=dict(Counter(answers["predicted_label"].to_pylist())),
