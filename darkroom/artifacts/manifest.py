@@ -27,7 +27,7 @@ CURRENT_PROVENANCE: contextvars.ContextVar[Mapping[str, Any] | None] = contextva
 
 README = "README.md"
 """The model card of a pushed version, where Hugging Face's hub looks for it."""
-ADDED_BY_PUSH = ("proof", "assets.extra", README)
+ADDED_BY_PUSH = ("proof", "reference", "assets.extra", README)
 """Folders and files that a pushed version has beside the model's own."""
 
 _LAST = ("saved_model.pb", MANIFEST)

@@ -116,6 +116,9 @@ def content(database: Path) -> dict[str, list[Any]]:
         "truths": '"by", name, label, conflicting',
         "metrics": "*",
         "shares": "*",
+        "embeddings": "*",
+        "embedded_windows": "*",
+        "bets": "*",
         "tests": "*",
         "windows": "version, window, json_remove(figures, '$.label_delay'), tested",
     }
