@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.monitor.alerts.alert import Alert
+from components.monitor.alerts.update import update_alerts
 from components.monitor.reading.answer import MEASURES
 from components.monitor.reading.batch import predicted_answers
 from components.monitor.reading.samples import sampled_answers
@@ -40,6 +42,7 @@ class Report:
         known: Answers that were.
         relabelled: Photographs whose labels have changed or come.
         windows: Windows that were written, version and window.
+        alerts: Alerts that were opened, opened again or closed.
         problems: What was wrong, and how often.
     """
 
@@ -47,6 +50,7 @@ class Report:
     known: int = 0
     relabelled: int = 0
     windows: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    alerts: list[Alert] = dataclasses.field(default_factory=list)
     problems: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
@@ -71,10 +75,11 @@ def watch(
         SettingsError: There are no samples, or the file is no database of the monitor's.
         StepError: Something cannot be read, or the database cannot be written.
     """
+    now = time.time() if now is None else now
     report = Report()
     with opened(database) as connection:
         settle(connection, settings.window, settings.slices, settings.rate, references)
-        _read(connection, settings, time.time() if now is None else now, report)
+        _read(connection, settings, now, report)
         usable = _usable(connection, references, report.problems)
         report.windows = list(_write(connection, settings, usable))
         written = set(report.windows)
@@ -82,6 +87,7 @@ def watch(
             for window in windows(connection, version):
                 if (version, window.window) in written:
                     _log.info("version %s: %s", version, window.in_words())
+        report.alerts = update_alerts(connection, settings.alerts, now)
         report.problems.update(label_problems(connection))
     for problem, count in sorted(report.problems.items()):
         _log.warning("%s: %d", problem, count)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
+from components.monitor.alerts.settings import AlertSettings
+from darkroom.channels.settings import ChannelSettings
 from darkroom.settings import Settings
 
 Slicing = tuple[str, ...]
@@ -37,7 +39,14 @@ class MonitorSettings(Settings):
     training statistics. A list of columns is their cross: `[label, [camera, label]]`."""
 
     rate: float = pydantic.Field(default=0.01, gt=0, lt=1)
-    """The share of models' lives without any change in which there may be a false alarm."""
+    """The share of models' lives without any change in which there may be a false alarm; one of
+    silence is none."""
+
+    alerts: AlertSettings = AlertSettings()
+    """What somebody is told of."""
+
+    notify: ChannelSettings = ChannelSettings()
+    """Who is told of alerts; the same keys as in the section `notify`."""
 
     @property
     def slicings(self) -> tuple[Slicing, ...]:
