@@ -17,6 +17,7 @@ from components.train.tuning.settings import TuneSettings
 from components.train.tuning.space import check_space
 from components.transform.settings import EmbeddingsSettings, TransformSettings
 from darkroom.backbones.registry import check_image_size
+from darkroom.durations import Duration, seconds
 from darkroom.errors import SettingsError
 from darkroom.settings import (
     Settings,
@@ -27,7 +28,6 @@ from darkroom.settings import (
     validate_settings,
 )
 from pipeline.settings.cluster import ClusterSettings
-from pipeline.settings.resources import Duration, seconds
 from pipeline.steps import STEPS, Step, configured_steps, step_named
 
 LONGEST_WAIT = 480

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from components.monitor.alerts.alert import Alert
+from components.monitor.alerts.update import update_alerts
 from components.monitor.reading.answer import MEASURES
 from components.monitor.reading.sources import BatchSource, SampleSource, Source
 from components.monitor.sequential.changed_share import Counted
@@ -45,6 +47,7 @@ class Report:
         known: Answers that were.
         relabelled: Photographs whose labels have changed or come.
         windows: Windows that were written, version and window.
+        alerts: Alerts that were opened, opened again or closed.
         problems: What was wrong, and how often.
     """
 
@@ -52,6 +55,7 @@ class Report:
     known: int = 0
     relabelled: int = 0
     windows: list[tuple[str, int]] = dataclasses.field(default_factory=list)
+    alerts: list[Alert] = dataclasses.field(default_factory=list)
     problems: Counter[str] = dataclasses.field(default_factory=Counter)
 
 
@@ -76,11 +80,12 @@ def watch(
         SettingsError: There are no samples, or the file is no database of the monitor's.
         StepError: Something cannot be read, or the database cannot be written.
     """
+    now = time.time() if now is None else now
     report = Report()
     with opened(database) as connection:
         digests = {version: reference.digest for version, reference in references.items()}
         settle(connection, settings.window, settings.slices, settings.rate, digests)
-        _read(connection, settings, references, time.time() if now is None else now, report)
+        _read(connection, settings, references, now, report)
         usable = _usable(connection, references, report.problems)
         report.windows = list(_write(connection, settings, usable))
         written = set(report.windows)
@@ -88,6 +93,7 @@ def watch(
             for window in windows(connection, version):
                 if (version, window.window) in written:
                     _log.info("version %s: %s", version, window.in_words())
+        report.alerts = update_alerts(connection, settings.alerts, now)
         report.problems.update(label_problems(connection))
     for problem, count in sorted(report.problems.items()):
         _log.warning("%s: %d", problem, count)

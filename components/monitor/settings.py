@@ -4,7 +4,9 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
+from components.monitor.alerts.settings import AlertSettings
 from components.monitor.labelling.settings import LabellingSettings
+from darkroom.channels.settings import ChannelSettings
 from darkroom.slices import SlicedSettings, Slices
 from darkroom.storage.paths import is_uri, mounted_uri
 
@@ -47,7 +49,14 @@ class MonitorSettings(SlicedSettings):
     training statistics. A list of columns is their cross: `[label, [camera, label]]`."""
 
     rate: float = pydantic.Field(default=0.01, gt=0, lt=1)
-    """The share of models' lives without any change in which there may be a false alarm."""
+    """The share of models' lives without any change in which there may be a false alarm; one of
+    silence is none."""
+
+    alerts: AlertSettings = AlertSettings()
+    """What somebody is told of."""
+
+    notify: ChannelSettings = ChannelSettings()
+    """Who is told of alerts; the same keys as in the section `notify`."""
 
     labelling: LabellingSettings = LabellingSettings()
     """What to label next, for `darkroom monitor --label-next`."""

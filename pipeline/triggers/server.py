@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from darkroom.durations import seconds
 from darkroom.errors import DarkroomError, SettingsError
 from pipeline.config import Config, load_config
-from pipeline.settings.resources import seconds
 from pipeline.target import ClusterClient, Target
 from pipeline.targets import cluster_target
 from pipeline.triggers.start_run import TriggerResult, start_if_due, trigger_settings, trigger_store

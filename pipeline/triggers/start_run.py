@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from components.ingest.settings import IngestSettings
+from darkroom.durations import seconds
 from darkroom.errors import DarkroomError, SettingsError
 from pipeline.compiler import compile_pipeline
 from pipeline.config import Config, TriggerSettings
-from pipeline.settings.resources import seconds
 from pipeline.target import ClusterClient, Run, Target, TransientError
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
 from pipeline.triggers.store import Store

@@ -1,11 +1,17 @@
 """Where accuracy may lie: over a floor, or no farther below the test split's than is let pass.
 
-Whether it has changed at all, `changed_share` tells. A floor is tested by `add_window`, with the
-answers whose labels came since the last look, of whichever windows, each once. Labels that come
-sooner for some photographs than for others (mistakes that customers report) say nothing of the
-rest.
+Whether it has changed at all, `changed_share` tells. A floor is tested by bets on each photograph
+whose label is known. Labels that come sooner for some photographs than for others (mistakes that
+customers report) say nothing of the rest.
 """
 
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from components.monitor.sequential.evidence import FRACTIONS
+from components.monitor.sequential.starts import later_weight, start_weight
 from darkroom.anytime import Interval
 
 
@@ -45,3 +51,37 @@ def not_fallen(right: int, count: int, fall: float, error: float) -> Interval:
 
     interval = binomtest(right, count, alternative="greater").proportion_ci(1 - error, "exact")
     return over_floor(max(0.0, float(interval.low) - fall))
+
+
+def floor_evidence(floor: float, windows: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The evidence that accuracy is below a floor, after each window.
+
+    What `add_window` bets, computed from the counts: those who start to bet in a window bet on
+    every photograph from then on. Windows without a label count as windows, so labels that come
+    late, to whichever windows and in whichever order, are bet on as they come, and the wealth is an
+    e-process all the same.
+
+    Args:
+        floor: From 0 to 1, both left out.
+        windows: Photographs of each window that are answered rightly, and all that have a label,
+            [W, 2].
+
+    Returns:
+        The natural logarithm of the e-value after each window, float64 [W].
+
+    >>> floor_evidence(0.9, [(150, 200)])[-1] > math.log(200)
+    True
+    >>> floor_evidence(0.9, [(185, 200)])[-1] < 0
+    True
+    """
+    right, total = np.asarray(windows, np.float64).reshape(-1, 2).T
+    fractions = np.array(FRACTIONS)
+    growth = np.outer(total - right, np.log1p(fractions * floor / (1 - floor)))
+    growth += np.outer(right, np.log1p(-fractions))
+    bets = np.full(len(fractions), -np.inf)
+    found = np.empty(len(right))
+    for place, grown in enumerate(growth):
+        bets = np.logaddexp(bets, math.log(start_weight(place + 1.0) / len(fractions))) + grown
+        cash = math.log(later_weight(place + 1))
+        found[place] = np.logaddexp(np.logaddexp.reduce(bets), cash)
+    return found

@@ -121,6 +121,13 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX alerts_by_version ON alerts (version, opened);
 
+    CREATE TABLE tellings (  -- channels that were told, while others were not yet
+        alert INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,
+        channel TEXT NOT NULL,  -- webhook, slack or email
+        time REAL NOT NULL,
+        PRIMARY KEY (alert, channel)
+    ) WITHOUT ROWID;
+
     CREATE TABLE mutes (
         kind TEXT NOT NULL,
         subject TEXT NOT NULL,  -- "" is every subject of the kind
