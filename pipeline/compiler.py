@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from components.ingest.settings import IngestSettings
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
 from components.train.settings import TrainSettings
@@ -74,6 +75,11 @@ def unreachable(config: Config) -> list[str]:
         problems.append(
             f"data {config.data} is a path of this machine: give a bucket's URI, such as "
             "--data gs://bucket/flowers"
+        )
+    for place in filter(_is_here, config.section(IngestSettings).further_data):
+        problems.append(
+            f"ingest.further_data {place} is a path of this machine: give a bucket's URI, such as "
+            "gs://bucket/production/*.jsonl"
         )
     predict = config.optional_section(PredictSettings)
     for place in () if predict is None else filter(_is_here, predict.data):

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 import pydantic
 
-from darkroom.settings import Settings
+from components.monitor.retraining.settings import RetrainSettings
+from darkroom.settings import Settings, nearest
 
 Slicing = tuple[str, ...]
 """Columns to slice by at once."""
@@ -39,6 +40,9 @@ class MonitorSettings(Settings):
     rate: float = pydantic.Field(default=0.01, gt=0, lt=1)
     """The share of models' lives without any change in which there may be a false alarm."""
 
+    retrain: RetrainSettings | None = None
+    """When the model is trained again, and how. Unset: never."""
+
     @property
     def slicings(self) -> tuple[Slicing, ...]:
         """The columns to slice by at once, slicing by slicing."""
@@ -58,6 +62,17 @@ class MonitorSettings(Settings):
             if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
                 raise ValueError(f"a cross is a list of different columns, not {list(one)}")
         return slices
+
+    @pydantic.model_validator(mode="after")
+    def _retrains_by_slices_that_there_are(self) -> Self:
+        slicings = {tuple(sorted(columns)) for columns in self.slicings}
+        for bound in () if self.retrain is None else self.retrain.sliced_bounds:
+            columns = tuple(name for name, _ in bound.slice)
+            if columns not in slicings:
+                named = ", ".join(columns)
+                offer = nearest(named, [", ".join(each) for each in slicings])
+                raise ValueError(f"'retrain.when': 'slices' has no slicing by {named}{offer}")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _has_answers(self) -> Self:

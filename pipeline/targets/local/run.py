@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.ingest.settings import IngestSettings
 from components.notify.notify import report
 from components.notify.outcome import Outcome
 from components.notify.settings import NotifySettings, Result
@@ -17,6 +18,7 @@ from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.runtime.log import QUIET_VARIABLE, configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.storage.atomic import write_json
+from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 from pipeline.preflight import check_inputs
 from pipeline.targets.local.kfp_runner import execute
@@ -106,8 +108,13 @@ def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: 
 
 def local_arguments(config: Config) -> dict[str, Any]:
     """A config's pipeline arguments, with paths that any process of this machine finds."""
-    data = Path(config.data)
     arguments = config.arguments()
+    if "ingest" in arguments:
+        further = config.section(IngestSettings).further_data
+        arguments["ingest"]["further_data"] = [
+            place if is_uri(place) else str(Path(place).absolute()) for place in further
+        ]
+    data = Path(config.data)
     return arguments | {"data": str(data.absolute()) if data.exists() else config.data}
 
 
