@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
-from components.evaluate.bounds import Bound, Margins, Threshold
+from components.evaluate.bounds import Bound, Margins, Threshold, compared
 from components.evaluate.sections import (
     Fairness,
     MlflowSettings,
@@ -74,7 +74,8 @@ class EvaluateSettings(Settings):
     )
     """How each metric must compare with the champion's, by the metric's name. By default a model
     whose accuracy is worse by more than noise is not blessed, and one that is better or equal
-    is."""
+    is. `accuracy of camera=left` is that of the photographs with this value, and `accuracy of
+    camera!=left` that of all others."""
 
     test: Literal["fixed", "anytime"] = "fixed"
     """How accuracies are compared with the champion's: `fixed` is exact for one look (McNemar);
@@ -118,7 +119,18 @@ class EvaluateSettings(Settings):
     @property
     def sliced_features(self) -> tuple[str, ...]:
         """Every feature that is sliced by, once."""
-        return tuple(dict.fromkeys(name for features in self.slicings for name in features))
+        features = [name for features in self.slicings for name in features]
+        features += [column for key in self.against_baseline if (column := compared(key).column)]
+        return tuple(dict.fromkeys(features))
+
+    @property
+    def overall_margins(self) -> dict[str, Margins]:
+        """What is compared over all photographs, by the metric's name."""
+        return {
+            key: margins
+            for key, margins in self.against_baseline.items()
+            if not compared(key).column
+        }
 
     @property
     def baseline_folder(self) -> Path | None:
@@ -167,7 +179,10 @@ class EvaluateSettings(Settings):
     @classmethod
     def _check_compared_metrics(cls, given: dict[str, Margins]) -> dict[str, Margins]:
         metrics = known_metrics()
-        for name in given:
+        for key in given:
+            name, column, *_ = compared(key)
+            if column and name != "accuracy":
+                raise ValueError(f"{key}: of some photographs the accuracy alone is compared")
             if name not in metrics:
                 raise ValueError(f"unknown metric '{name}'{nearest(name, metrics)}")
             metric = metrics[name]
@@ -202,7 +217,7 @@ class EvaluateSettings(Settings):
     def _has_what_metrics_need(self) -> Self:
         for setting in ("thresholds", "against_baseline"):
             for name in getattr(self, setting):
-                needs = known_metrics()[name].needs
+                needs = known_metrics()[compared(name).metric].needs
                 if needs and not getattr(self, needs):
                     raise ValueError(f"'{setting}.{name}' needs 'evaluate.{needs}'")
         return self
@@ -220,7 +235,7 @@ class EvaluateSettings(Settings):
                         f"{name} is from {lowest:g} {most}"
                     )
         for name, margins in self.against_baseline.items():
-            lowest, highest = metrics[name].range or (-math.inf, math.inf)
+            lowest, highest = metrics[compared(name).metric].range or (-math.inf, math.inf)
             for margin, limit in margins.model_dump(exclude_none=True).items():
                 if limit > highest - lowest:
                     raise ValueError(

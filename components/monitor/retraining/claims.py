@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import sqlite3
+from typing import Any
 
 from components.monitor.state.database import transaction
 
@@ -40,6 +41,25 @@ class Retraining:
         """
         time = datetime.datetime.fromtimestamp(self.claimed, datetime.UTC)
         return f"retraining-{self.number:04d}-{time:%Y%m%dt%H%M%S}"
+
+
+def parsed_retraining(document: Any) -> Retraining:
+    """A retraining that has not started, from what JSON makes of one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        known = {name: document[name] for name in ("number", "claimed", "labelled")}
+        reason, how = document["reason"], document["how"]
+    except (LookupError, TypeError):
+        raise ValueError("expected retraining: {number, claimed, reason, how, labelled}") from None
+    if not all(type(value) in (int, float) and 0 <= value < 1e11 for value in known.values()):
+        raise ValueError("retraining: number, claimed and labelled are numbers of 0 and more")
+    if not isinstance(reason, str) or how not in ("fine_tune", "from_scratch"):
+        raise ValueError("retraining: reason is a text, and how is fine_tune or from_scratch")
+    number, labelled = int(known["number"]), int(known["labelled"])
+    return Retraining(number, float(known["claimed"]), reason, how, labelled)
 
 
 def last_retraining(connection: sqlite3.Connection) -> Retraining | None:

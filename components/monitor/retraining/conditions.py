@@ -200,5 +200,6 @@ def _bound(name: str, words: _Words) -> Bound:
         raise ValueError(f"{name} is better the {better}er it is: expected '{name} {worse} ...'")
     limit = words.number(least=-1)
     if metric.range is not None and not metric.range[0] <= limit <= metric.range[1]:
-        raise ValueError(f"{name} is from {metric.range[0]:g} to {metric.range[1]:g}, not {limit:g}")
+        lowest, highest = metric.range
+        raise ValueError(f"{name} is from {lowest:g} to {highest:g}, not {limit:g}")
     return Bound(name, tuple(sorted(of_slice.items())), limit)

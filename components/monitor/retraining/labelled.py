@@ -9,9 +9,8 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from components.monitor.settings import MonitorSettings
 from darkroom.artifacts.batch_predictions import IMAGE, IMAGE_ID, read_batch_predictions
 from darkroom.artifacts.samples import read_samples, sample_files
 from darkroom.errors import DarkroomError
@@ -34,6 +33,22 @@ _LABELLED = """
     SELECT image_id, agreed.label, agreed.columns, min(time)
     FROM agreed JOIN answers USING (image_id) GROUP BY image_id
 """
+
+
+class Kept(Protocol):
+    """Where answered photographs are kept, as the monitor's settings say it."""
+
+    @property
+    def samples(self) -> str | None:
+        """The server's `sample.folder`."""
+
+    @property
+    def model(self) -> str | None:
+        """The model's name at the server."""
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """Folders of batch predictions."""
 
 
 class LabelledPhotograph(NamedTuple):
@@ -65,7 +80,7 @@ def labelled_photographs(connection: sqlite3.Connection) -> dict[str, LabelledPh
     }
 
 
-def kept_photographs(settings: MonitorSettings, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+def kept_photographs(settings: Kept, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
     """Finds photographs by their digests, one at a time.
 
     Args:
@@ -81,7 +96,7 @@ def kept_photographs(settings: MonitorSettings, wanted: set[str]) -> Iterator[tu
             yield image_id, content
 
 
-def _candidates(settings: MonitorSettings, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+def _candidates(settings: Kept, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
     if settings.samples is not None and settings.model is not None:
         for file in sample_files(settings.samples, settings.model):
             if not wanted:

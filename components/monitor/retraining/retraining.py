@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Mapping
+from typing import Protocol
 
 from components.monitor.retraining.claims import (
     Retraining,
@@ -15,10 +16,9 @@ from components.monitor.retraining.claims import (
 )
 from components.monitor.retraining.dataset import Tables, read_tables, write_photograph, write_table
 from components.monitor.retraining.due import Since, reason_to_retrain, watched_version
-from components.monitor.retraining.labelled import kept_photographs, labelled_photographs
+from components.monitor.retraining.labelled import Kept, kept_photographs, labelled_photographs
 from components.monitor.retraining.settings import How, RetrainSettings
 from components.monitor.retraining.trigger import ask_for_run
-from components.monitor.settings import MonitorSettings
 from components.monitor.windows.reference import Reference
 
 FEW = 0.1
@@ -26,9 +26,21 @@ FEW = 0.1
 _log = logging.getLogger("darkroom.monitor")
 
 
+class Watched(Kept, Protocol):
+    """What the monitor's settings say of a model."""
+
+    @property
+    def rate(self) -> float:
+        """Of false alarms over the life of a version."""
+
+    @property
+    def retrain(self) -> RetrainSettings | None:
+        """When the model is trained again."""
+
+
 def update_retraining(
     connection: sqlite3.Connection,
-    settings: MonitorSettings,
+    settings: Watched,
     now: float,
     references: Mapping[str, Reference],
 ) -> Retraining | None:
@@ -75,7 +87,7 @@ def update_retraining(
 
 def _claimed(
     connection: sqlite3.Connection,
-    settings: MonitorSettings,
+    settings: Watched,
     retrain: RetrainSettings,
     version: str,
     now: float,
@@ -93,7 +105,7 @@ def _claimed(
 
 def _prepared(
     connection: sqlite3.Connection,
-    settings: MonitorSettings,
+    settings: Watched,
     retrain: RetrainSettings,
     found: Retraining,
     reference: Reference | None,

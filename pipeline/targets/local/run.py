@@ -39,7 +39,9 @@ CACHE = ".cache"
 """Beside the runs: what is known of their steps."""
 
 
-def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[str, Any]:
+def run_pipeline(
+    config: Config, out: Path, reads_cache: bool = True, key: str = ""
+) -> dict[str, Any]:
     """Runs the graph and writes `run.json`.
 
     Args:
@@ -47,6 +49,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
         out: Folder of runs; the run gets a folder of its own in it.
         reads_cache: Whether steps whose inputs, settings and code have not changed since a run in
             `out` are not run again; a run that failed resumes at the failed step.
+        key: What the run is called after, where somebody will look for it; "": the time.
 
     Returns:
         The run as `run.json` holds it.
@@ -58,7 +61,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
     check_inputs(config)
     out = out.absolute()
     read_runs(out)  # notes those that were killed
-    folder = new_folder(out, config.name)
+    folder = new_folder(out, config.name, key)
     write_started(folder, config.steps)
     log = folder / "run.log"
     if not os.environ.get(QUIET_VARIABLE):
