@@ -99,7 +99,7 @@ def _beyond(connection: sqlite3.Connection, bound: Bound, since: Since) -> str:
         """
         SELECT value, low, high, count FROM metrics JOIN windows USING (version, window)
         WHERE version = ? AND metric = ? AND slice = ? AND value IS NOT NULL
-        AND figures ->> '$.first' > ? ORDER BY window
+        AND figures ->> '$.first' >= ? ORDER BY window
         """,
         (since.version, bound.metric, name, _text(since.time)),
     ).fetchall()
@@ -129,7 +129,7 @@ def _beyond(connection: sqlite3.Connection, bound: Bound, since: Since) -> str:
 
 def _drifted(connection: sqlite3.Connection, drift: Drift, since: Since) -> str:
     windows = connection.execute(
-        "SELECT window FROM windows WHERE version = ? AND tested AND figures ->> '$.first' > ? "
+        "SELECT window FROM windows WHERE version = ? AND tested AND figures ->> '$.first' >= ? "
         "ORDER BY window DESC LIMIT ?",
         (since.version, _text(since.time), drift.windows),
     ).fetchall()
