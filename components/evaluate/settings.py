@@ -181,10 +181,10 @@ class EvaluateSettings(Settings):
         metrics = known_metrics()
         for key in given:
             name, column, *_ = compared(key)
-            if column and name != "accuracy":
-                raise ValueError(f"{key}: of some photographs the accuracy alone is compared")
             if name not in metrics:
                 raise ValueError(f"unknown metric '{name}'{nearest(name, metrics)}")
+            if column and name != "accuracy":
+                raise ValueError(f"{key}: of some photographs the accuracy alone is compared")
             metric = metrics[name]
             ways = (metric.computation(multi_label) for multi_label in (False, True))
             if any(isinstance(way, TfmaMetric) for way in ways):

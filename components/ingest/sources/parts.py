@@ -77,7 +77,7 @@ def all_parts(data: str, further: Sequence[str], scratch: Path) -> list[Part]:
     parts = find_parts(data, scratch)
     for number, place in enumerate(further):
         inner = scratch / f"further-{number}"
-        inner.mkdir()
+        inner.mkdir(parents=True)
         for part in find_parts(place, inner) if has_any(place) else ():
             parts.append(dataclasses.replace(part, number=len(parts), is_further=True))
     return parts
