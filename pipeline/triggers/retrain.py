@@ -27,7 +27,7 @@ from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json
 from darkroom.storage.paths import mounted_path
-from pipeline.config import Config, config_model
+from pipeline.config import Config
 from pipeline.target import ClusterClient, Target
 from pipeline.targets.local.run import run_pipeline
 from pipeline.targets.local.run_folder import read_runs
@@ -172,7 +172,7 @@ def retraining_config(
         _section(values, "ingest")["previous"] = previous
     if former is not None:
         _section(values, "train")["from_model"] = former
-    return validate_settings(config_model(), values)
+    return validate_settings(type(config), values)
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -125,7 +125,8 @@ def _known_run(starts: ClaimLog, key: str, config: Config, cluster: ClusterClien
         return None  # somebody may be starting it: the decision says so
     # Whoever claimed it died, and may have submitted it before.
     for run in cluster.runs(config.name, _RUNS_LOOKED_AT):
-        if run.created >= start.time and starts.started_by(run.id) is None:
+        is_its = start.time <= run.created < start.time + ABANDONED_AFTER
+        if is_its and starts.started_by(run.id) is None:
             starts.started(start, run.id)
             return run
     return None
