@@ -57,7 +57,7 @@ def test_the_config_of_a_retraining(tmp_path: Path) -> None:
     assert ingest.previous == "/runs/1/examples"
     assert ingest.split == config.section(IngestSettings).split
     assert found.section(TrainSettings).from_model == "/served/1"
-    assert found.section(TrainSettings).epochs == 12
+    assert found.section(TrainSettings).fine_tune_epochs == 12
     assert evaluate.slices == ("label", "source")
     assert {key: each.not_worse_by for key, each in evaluate.against_baseline.items()} == {
         "accuracy of source=monitored": 0,
@@ -73,7 +73,7 @@ def test_what_the_config_says_itself_stays(tmp_path: Path) -> None:
     none = dataclasses.replace(WORD, labelled=0)
     found = retraining_config(config, none, settings(tmp_path), None)
     assert found.section(IngestSettings).further_data == (f"{tmp_path}/production/*.jsonl",)
-    assert list(found.section(EvaluateSettings).against_baseline)[0] == "macro_f1"
+    assert next(iter(found.section(EvaluateSettings).against_baseline)) == "macro_f1"
     assert found.section(TrainSettings).from_model is None
     plain = retraining_config(load_config(str(DIGITS)), none, settings(tmp_path), None)
     assert plain == load_config(str(DIGITS))
@@ -131,9 +131,7 @@ def test_a_run_whose_trigger_died_is_found(
 
 
 @pytest.fixture
-def address(
-    of_cluster: tuple[Config, Kubeflow], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def address(of_cluster: tuple[Config, Kubeflow], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import uvicorn
 
     from pipeline.triggers.server import TriggerApp

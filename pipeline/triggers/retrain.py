@@ -23,6 +23,8 @@ from components.monitor.retraining.settings import RetrainSettings
 from components.monitor.state.database import opened
 from components.push.settings import PushSettings
 from components.push.targets import target_for
+from components.train.settings import TrainSettings
+from components.transform.settings import TransformSettings
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json
@@ -35,8 +37,8 @@ from pipeline.targets.local.step_process import InterruptedRunError
 from pipeline.triggers.start_run import TriggerResult, start_if_due
 from pipeline.triggers.store import Store
 
-ATTEMPTS = 3
-"""Times a run may be killed before its retraining counts as failed."""
+ATTEMPTS = 20
+"""Times a run may be cut off before its retraining counts as failed."""
 _FOLDER = ".retrainings"
 _OF_PRODUCTION = f"accuracy of {SOURCE}={MONITORED}"
 _OF_THE_REST = f"accuracy of {SOURCE}!={MONITORED}"
@@ -117,7 +119,7 @@ def submit_retraining(
     """
     former = None
     destination = config.section(PushSettings).destination
-    if retraining.how == "fine_tune" and destination is not None:
+    if fine_tunes(config, retraining) and destination is not None:
         serves = target_for(destination).current()
         if serves is not None and serves.location.startswith(("/", "gs://")):
             former = mounted_path(serves.location)
@@ -171,7 +173,10 @@ def retraining_config(
     if previous is not None and config.section(IngestSettings).previous is None:
         _section(values, "ingest")["previous"] = previous
     if former is not None:
-        _section(values, "train")["from_model"] = former
+        train = config.section(TrainSettings)
+        # With no epochs of its own, fine-tuning would train the head alone.
+        epochs = train.fine_tune_epochs or train.epochs
+        _section(values, "train").update(from_model=former, fine_tune_epochs=epochs)
     return validate_settings(type(config), values)
 
 
@@ -231,11 +236,21 @@ def _begun(config: Config, retraining: Retraining, out: Path) -> dict[str, str |
         found: dict[str, str | None] = json.loads(file.read_text(encoding="utf-8"))
         return found
     former = None
-    if retraining.how == "fine_tune":
+    if fine_tunes(config, retraining):
         former = _serving(config, out, file.with_suffix(""))
     begun = {"former": former, "previous": _latest_examples(config, out)}
     write_json(file, begun)
     return begun
+
+
+def fine_tunes(config: Config, retraining: Retraining) -> bool:
+    """Whether a retraining starts from the model that serves; a head on embeddings cannot."""
+    if retraining.how != "fine_tune":
+        return False
+    if config.section(TransformSettings).embeddings is not None:
+        _log.info("transform.embeddings: the head is trained from scratch")
+        return False
+    return True
 
 
 def _serving(config: Config, out: Path, copy: Path) -> str | None:

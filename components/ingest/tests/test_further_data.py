@@ -145,7 +145,7 @@ def test_digests_follow_what_is_added(tmp_path: Path, photographs: Photographs) 
 def test_a_place_that_is_not_there_is_said(
     tmp_path: Path, photographs: Photographs, run_ingest: RunIngest
 ) -> None:
-    with pytest.raises(SettingsError, match="no-such.csv does not exist"):
+    with pytest.raises(SettingsError, match=r"no-such\.csv does not exist"):
         run_ingest(photographs(5), further_data=[str(tmp_path / "no-such.csv")])
 
 

@@ -1,6 +1,5 @@
 """The language of `monitor.retrain.when`."""
 
-
 import pytest
 
 from components.monitor.retraining.conditions import (
