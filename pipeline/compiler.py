@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from components.ingest.settings import IngestSettings
 from components.monitor.settings import MonitorSettings
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
@@ -76,6 +77,8 @@ def unreachable(config: Config) -> list[str]:
     places = [("predict.data", place, "arrived") for place in (predict.data if predict else ())]
     if config.job == "run" and config.data != "sklearn:digits":
         places.insert(0, ("data", config.data, "flowers"))
+    for place in config.section(IngestSettings).further_data:
+        places.append(("ingest.further_data", place, "production/*.jsonl"))
     problems = [*_unreachable_places(places), *_unreachable_images(config)]
     if config.section(PushSettings).destination is None:
         problems.append(

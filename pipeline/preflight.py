@@ -119,7 +119,7 @@ def _check_labels(
     of_model = count, data.multi_label, decision is not None
     check_thresholds(evaluate.thresholds, *of_model)
     if evaluate.baseline != "none" and evaluate.against_baseline != _USUAL.against_baseline:
-        check_thresholds(evaluate.against_baseline, *of_model, setting="against_baseline")
+        check_thresholds(evaluate.overall_margins, *of_model, setting="against_baseline")
     if data.multi_label:
         for setting, given in (
             ("train.decision", decision),

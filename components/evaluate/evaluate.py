@@ -141,7 +141,7 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     several = model.thresholds is not None
     known = len(model.labels), several, model.decision is not None
     check_thresholds(settings.thresholds, *known)
-    check_thresholds(settings.against_baseline, *known, setting="against_baseline")
+    check_thresholds(settings.overall_margins, *known, setting="against_baseline")
     if not examples.counts.get("test"):
         raise StepError(
             f"the test split of {examples.folder} is empty; give it a share in ingest.split"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
-from components.evaluate.bounds import Bound, Margins, Threshold
+from components.evaluate.bounds import Bound, Margins, Threshold, compared
 from components.evaluate.sections import (
     Fairness,
     MlflowSettings,
@@ -73,7 +73,8 @@ class EvaluateSettings(SlicedSettings):
     )
     """How each metric must compare with the champion's, by the metric's name. By default a model
     whose accuracy is worse by more than noise is not blessed, and one that is better or equal
-    is."""
+    is. `accuracy of camera=left` is that of the photographs with this value, and `accuracy of
+    camera!=left` that of all others."""
 
     test: Literal["fixed", "anytime"] = "fixed"
     """How accuracies are compared with the champion's: `fixed` is exact for one look (McNemar);
@@ -108,6 +109,21 @@ class EvaluateSettings(SlicedSettings):
     beam_options: tuple[str, ...] = ()
     """Beam's own options, for workers on this machine such as `["--direct_num_workers=4"]`; in
     this process where empty."""
+
+    @property
+    def sliced_columns(self) -> tuple[str, ...]:
+        """Every column that is sliced or compared by, once."""
+        compared_by = [column for key in self.against_baseline if (column := compared(key).column)]
+        return tuple(dict.fromkeys((*super().sliced_columns, *compared_by)))
+
+    @property
+    def overall_margins(self) -> dict[str, Margins]:
+        """What is compared over all photographs, by the metric's name."""
+        return {
+            key: margins
+            for key, margins in self.against_baseline.items()
+            if not compared(key).column
+        }
 
     @property
     def baseline_folder(self) -> Path | None:
@@ -146,9 +162,12 @@ class EvaluateSettings(SlicedSettings):
     @classmethod
     def _check_compared_metrics(cls, given: dict[str, Margins]) -> dict[str, Margins]:
         metrics = known_metrics()
-        for name in given:
+        for key in given:
+            name, column, *_ = compared(key)
             if name not in metrics:
                 raise ValueError(f"unknown metric '{name}'{nearest(name, metrics)}")
+            if column and name != "accuracy":
+                raise ValueError(f"{key}: of some photographs the accuracy alone is compared")
             metric = metrics[name]
             ways = (metric.computation(multi_label) for multi_label in (False, True))
             if any(isinstance(way, TfmaMetric) for way in ways):
@@ -181,7 +200,7 @@ class EvaluateSettings(SlicedSettings):
     def _has_what_metrics_need(self) -> Self:
         for setting in ("thresholds", "against_baseline"):
             for name in getattr(self, setting):
-                needs = known_metrics()[name].needs
+                needs = known_metrics()[compared(name).metric].needs
                 if needs and not getattr(self, needs):
                     raise ValueError(f"'{setting}.{name}' needs 'evaluate.{needs}'")
         return self
@@ -199,7 +218,7 @@ class EvaluateSettings(SlicedSettings):
                         f"{name} is from {lowest:g} {most}"
                     )
         for name, margins in self.against_baseline.items():
-            lowest, highest = metrics[name].range or (-math.inf, math.inf)
+            lowest, highest = metrics[compared(name).metric].range or (-math.inf, math.inf)
             for margin, limit in margins.model_dump(exclude_none=True).items():
                 if limit > highest - lowest:
                     raise ValueError(

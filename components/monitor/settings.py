@@ -6,7 +6,9 @@ import pydantic
 
 from components.monitor.alerts.settings import AlertSettings
 from components.monitor.labelling.settings import LabellingSettings
+from components.monitor.retraining.settings import RetrainSettings
 from darkroom.channels.settings import ChannelSettings
+from darkroom.settings import nearest
 from darkroom.slices import SlicedSettings, Slices
 from darkroom.storage.paths import is_uri, mounted_uri
 
@@ -55,6 +57,9 @@ class MonitorSettings(SlicedSettings):
     alerts: AlertSettings = AlertSettings()
     """What somebody is told of."""
 
+    retrain: RetrainSettings | None = None
+    """When the model is trained again, and how. Unset: never."""
+
     notify: ChannelSettings = ChannelSettings()
     """Who is told of alerts; the same keys as in the section `notify`."""
 
@@ -69,6 +74,17 @@ class MonitorSettings(SlicedSettings):
         if is_uri(state) and not state.startswith(STORES):
             raise ValueError("expected a folder, gs:// or s3://")
         return state.rstrip("/") or "/"
+
+    @pydantic.model_validator(mode="after")
+    def _retrains_by_slices_that_there_are(self) -> Self:
+        slicings = {tuple(sorted(columns)) for columns in self.slicings}
+        for bound in () if self.retrain is None else self.retrain.sliced_bounds:
+            columns = tuple(name for name, _ in bound.slice)
+            if columns not in slicings:
+                named = ", ".join(columns)
+                offer = nearest(named, [", ".join(each) for each in slicings])
+                raise ValueError(f"'retrain.when': 'slices' has no slicing by {named}{offer}")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _has_answers(self) -> Self:
