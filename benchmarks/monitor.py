@@ -34,7 +34,11 @@ from components.monitor.settings import MonitorSettings
 
 folder, database = sys.argv[1:]
 settings = MonitorSettings(
-    samples=folder, model="flowers", labels=(folder + "/labels.csv",), slices=slices()
+    state=folder,
+    samples=folder,
+    model="flowers",
+    labels=(folder + "/labels.csv",),
+    slices=slices(),
 )
 watch(settings, Path(database), {"1": reference()})
 """

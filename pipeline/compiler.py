@@ -72,7 +72,13 @@ def unreachable(config: Config) -> list[str]:
     An absolute path that is not here may be of a volume that a cluster's machines mount.
     """
     if config.job == "monitor":
-        return [*_unreachable_places(_of_monitor(config)), *_unreachable_images(config)]
+        problems = [*_unreachable_places(_of_monitor(config)), *_unreachable_images(config)]
+        retrain = config.section(MonitorSettings).retrain
+        if retrain is not None and retrain.trigger is None:
+            problems.append(
+                "monitor.retrain.trigger is not set: on a cluster nobody starts a retraining"
+            )
+        return problems
     predict = config.optional_section(PredictSettings)
     places = [("predict.data", place, "arrived") for place in (predict.data if predict else ())]
     if config.job == "run" and config.data != "sklearn:digits":
@@ -103,6 +109,8 @@ def _of_monitor(config: Config) -> Iterator[Place]:
         yield "monitor.predictions", place, "predicted"
     for place in monitor.labels:
         yield "monitor.labels", place, "labels.csv"
+    if monitor.retrain is not None:
+        yield "monitor.retrain.dataset", monitor.retrain.dataset, "production"
 
 
 def _unreachable_places(places: Iterable[Place]) -> Iterator[str]:

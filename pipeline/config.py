@@ -1,7 +1,6 @@
 """A run's config: one YAML file with a section a step, validated before anything runs."""
 
 import functools
-import urllib.parse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -199,11 +198,7 @@ def _monitoring(config: Config) -> Config:
     monitor = config.optional_section(MonitorSettings)
     if monitor is None:
         raise SettingsError("job monitor: the config has no section 'monitor'; set monitor.state")
-    versions = monitor.versions
-    if versions is None and (destination := config.section(PushSettings).destination) is not None:
-        # Where something else serves the versions, it is told where they lie: `?storage=gs://...`.
-        query = urllib.parse.urlsplit(destination).query
-        versions = urllib.parse.parse_qs(query).get("storage", [destination])[0]
+    versions = monitor.versions or config.section(PushSettings).destination
     if versions is None:
         raise SettingsError(
             "job monitor: where are the model's versions? set push.destination, or monitor.versions"

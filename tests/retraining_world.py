@@ -29,6 +29,7 @@ QUICK = ("push.try_server=no", "evaluate.thresholds={accuracy: 0.8}")
 
 def monitor_settings(folder: Path, when: str = "accuracy < 0.9") -> MonitorSettings:
     return MonitorSettings(
+        state=str(folder / "state"),
         samples=str(folder / "samples"),
         model="digits",
         labels=(str(folder / "labels.csv"),),

@@ -1,12 +1,17 @@
 """The monitor as a command, and alone in a graph and a schedule of its own."""
 
+import contextlib
+import getpass
 import json
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from components.monitor.settings import MonitorSettings
 from components.monitor.state.folder import held
 from components.monitor.tests.small_world import days, drawn, write_labels, write_samples
 from darkroom.errors import SettingsError
@@ -44,22 +49,63 @@ def config(tmp_path: Path) -> Path:
 def test_the_command_shows_the_newest_windows(command: Command, config: Path) -> None:
     finished = command("monitor", config)
     assert finished.code == 0, finished.error
-    version, heads, *rows = finished.output.splitlines()
+    version, heads, *rows, silent, page = finished.output.splitlines()
     assert version == "version 1"
     assert heads.split() == ["from", "photographs", "labelled", "accuracy", "estimated", "changed"]
     assert [row.split()[0] for row in rows] == ["2023-11-17", "2023-11-16", "2023-11-15"]
     assert rows[0].split()[2:] == ["120", "0%", "-", "-", "-"]
     assert rows[1].split()[2:4] == ["120", "100%"]
+    assert silent.startswith("alert 1  no answers since 2023-11-17 23:48; ")
+    assert page == f"page  {config.parent / 'state' / 'report.html'}"
+    assert "<html" in (config.parent / "state" / "report.html").read_text()
     again = command("--quiet", "monitor", config, "--json")
-    assert (again.code, again.error) == (0, "")
+    assert again.code == 0
     found = json.loads(again.output)
-    assert found["verdict"] == "steady"
+    assert (found["verdict"], len(found["alerts"])) == ("steady", 1)
     assert found["counts"]["new"] == 0
     newest = found["newest"]["1"]
     assert [row["labelled"] for row in newest] == [0, 120, 120]
     accuracy = newest[1]["accuracy"]
     shown = f"{accuracy['accuracy']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})"
     assert shown in rows[1]
+
+
+def test_alerts_are_shown_acknowledged_and_muted(command: Command, config: Path) -> None:
+    early = command("monitor", config, "--alerts")
+    assert early.code == 2
+    assert "no monitor has been at work in" in early.error
+    command("monitor", config)
+    shown = command("monitor", config, "--alerts")
+    assert shown.code == 0
+    assert shown.output.splitlines()[1].split()[:1] == ["1"]
+    seen = command("monitor", config, "--acknowledge", "1")
+    assert f"seen by {getpass.getuser()}" in seen.output
+    unknown = command("monitor", config, "--acknowledge", "9")
+    assert (unknown.code, unknown.error.count("\n")) == (2, 1)
+    muted = command("monitor", config, "--mute", "drift:brightness", "--for", "7d", "--json")
+    assert [alert["kind"] for alert in json.loads(muted.output)] == ["no_traffic"]
+    with contextlib.closing(sqlite3.connect(config.parent / "state" / "monitor.db")) as connection:
+        ((kind, subject, until),) = connection.execute("SELECT * FROM mutes").fetchall()
+    assert (kind, subject) == ("drift", "brightness")
+    assert until == pytest.approx(time.time() + 7 * 86_400, abs=600)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--mute", "drift"], "--mute and --for go together, such as --mute drift --for 7d"),
+        (["--mute", "drift", "--for", "a week"], "--for a week: expected a time such as 12h or 7d"),
+        (["--alerts", "--acknowledge", "1"], "--alerts and --acknowledge: give one of them"),
+        (["--label-next", "next"], "nothing to choose from: set monitor.predictions"),
+    ],
+)
+def test_options_that_say_nothing(
+    command: Command, config: Path, options: list[str], message: str
+) -> None:
+    finished = command("monitor", config, *options)
+    assert finished.code == 2
+    (line,) = finished.error.splitlines()
+    assert message in line
 
 
 def test_what_is_in_the_way_is_one_line(command: Command, config: Path) -> None:
@@ -93,25 +139,13 @@ def test_a_config_that_does_not_say_enough(changes: list[str], message: str) -> 
         load_config(DIGITS, overrides=changes)
 
 
-@pytest.mark.parametrize(
-    ("push", "versions"),
-    [
-        ("gs://b/served", "gs://b/served"),
-        ("kserve://ns/flowers?storage=gs://b/served&timeout=300", "gs://b/served"),
-        (
-            "vertex://my-project/europe-west4/flowers?storage=gs://bucket/served",
-            "gs://bucket/served",
-        ),
-    ],
-)
-def test_the_versions_are_those_that_are_pushed(push: str, versions: str) -> None:
-    config = load_config(DIGITS, overrides=[*ALONE, f"push.destination={push}"])
+def test_the_versions_are_those_that_are_pushed() -> None:
+    pushed = "push.destination=kserve://ns/flowers?storage=gs://b/served"
+    config = load_config(DIGITS, overrides=[*ALONE, pushed])
     assert config.name == "digits-monitor"
-    assert getattr(config, "monitor").versions == versions  # noqa: B009
-    own = load_config(
-        DIGITS, overrides=[*ALONE, f"push.destination={push}", "monitor.versions=other"]
-    )
-    assert getattr(own, "monitor").versions == "other"  # noqa: B009
+    assert config.section(MonitorSettings).versions == pushed.partition("=")[2]
+    own = load_config(DIGITS, overrides=[*ALONE, pushed, "monitor.versions=other"])
+    assert own.section(MonitorSettings).versions == "other"
 
 
 @pytest.mark.parametrize("target", ["kfp", "vertex"])
@@ -141,6 +175,7 @@ def test_a_schedule_of_its_own(command: Command, config: Path) -> None:
         *("schedule", config, "--target", "local", *hourly, "--set", "monitor.window=hour")
     )
     assert (shown.code, shown.error) == (0, "")
-    assert "darkroom-flowers-monitor.timer" in shown.output or "flowers-monitor" in shown.output
-    assert f"-m pipeline.cli.main monitor {config} --set monitor.window=hour" in shown.output
+    assert "flowers-monitor" in shown.output
+    called = f"-m pipeline.cli.main monitor {config} --out {ROOT}/runs --set monitor.window=hour"
+    assert called in shown.output
     assert "job=monitor" not in shown.output

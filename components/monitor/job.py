@@ -1,29 +1,35 @@
 """The monitor's job: from the state that was kept, over the windows, to the state that is kept."""
 
-import json
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.monitor.alerts.alert import open_alerts
+from components.monitor.delivery.tell import tell
 from components.monitor.monitor import Report, watch
+from components.monitor.page.mistakes import Pictures
+from components.monitor.page.page import write_page
+from components.monitor.retraining.retraining import claim_retraining, update_retraining
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
-from components.monitor.state.folder import OvertakenError, State, held
+from components.monitor.state.folder import PAGE, OvertakenError, State, held
 from components.monitor.state.marks import update_marks
 from components.monitor.windows.newest import newest_windows
-from components.monitor.windows.reference import Reference
+from components.monitor.windows.reference import version_references
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.errors import SettingsError, StepError
 from darkroom.storage.folders import read_folders
+from darkroom.storage.paths import is_uri
 
 _log = logging.getLogger("darkroom.monitor")
 
 KIND = "watched"
 RETRAIN, STEADY = "retrain", "steady"
 _ATTEMPTS = 3
+_GOOGLE, _CONSOLE = "gs://", "https://storage.cloud.google.com/"
+"""A bucket's URI, and where a browser finds what is in it."""
 
 
 def monitor(settings: MonitorSettings, *, watched: Path) -> str:
@@ -46,7 +52,7 @@ def monitor(settings: MonitorSettings, *, watched: Path) -> str:
     """
     if settings.versions is None:
         raise SettingsError(
-            "setting 'monitor.versions' is missing: name the folder or bucket of the versions"
+            "setting 'monitor.versions' is missing: say where the versions were pushed to"
         )
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -62,26 +68,57 @@ def monitor(settings: MonitorSettings, *, watched: Path) -> str:
 
 def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Path) -> str:
     began = time.time()
-    # version_references(versions, settings.slicings), once versions hold their reference.
-    references: Mapping[str, Reference] = {}
-    report = watch(settings, state.database, references)
+    references = version_references(versions, settings.slicings)
+    report = watch(settings, state.database, references, began)
     with opened(state.database) as connection:
-        try:
-            update_marks(connection, versions)
-        except StepError as error:
-            # Marks are for people to see: nothing that is measured hangs on them.
-            report.problems[str(error)] += 1
-            _log.warning("%s", error)
-        found = _found(connection, report)
-    # Before anybody is told: of several monitors at once, one goes on from here.
+        _mark(connection, versions, report)
+        claim_retraining(connection, settings, began)
+    # Before anybody hears of it: of several monitors at once, one goes on from here.
     state.claim()
+    with opened(state.database) as connection:
+        tell(connection, settings, _address(state), began)
+    state.keep()  # whatever comes now, nobody is told twice
+    with opened(state.database) as connection:
+        retraining = update_retraining(connection, settings, began, references)
+        found = _found(connection, report) | {"page": state.page}
+    state.keep()
     with atomic_artifact(watched) as folder:
+        _draw(settings, state, folder / PAGE)
         write_manifest(folder, KIND, found)
     _log.info(
-        "%d new answers, %d labels new or changed, %d windows written in %.1f s; state: %s",
-        *(report.new, report.relabelled, len(report.windows), time.time() - began, state.location),
+        "%d new answers, %d labels new or changed, %d windows written, %d alerts open, in %.1f s",
+        *(report.new, report.relabelled, len(report.windows), len(found["alerts"])),
+        time.time() - began,
     )
+    _log.info("page: %s", state.page)
+    if retraining is not None and retraining.run is None:
+        _log.info("retraining %d is to be started: %s", retraining.number, retraining.reason)
+        return RETRAIN
     return STEADY
+
+
+def _mark(connection: sqlite3.Connection, versions: str, report: Report) -> None:
+    try:
+        update_marks(connection, versions)
+    except StepError as error:
+        # Marks are for people to see: nothing that is measured hangs on them.
+        report.problems[str(error)] += 1
+        _log.warning("%s", error)
+
+
+def _draw(settings: MonitorSettings, state: State, page: Path) -> None:
+    pictures = None
+    if settings.samples is not None and settings.model is not None:
+        pictures = Pictures(settings.samples, settings.model)
+    write_page(state.database, page, title=settings.model or "model", pictures=pictures)
+    state.keep_page(page)
+
+
+def _address(state: State) -> str:
+    """Where people who are told find the page; "" if it is a file of this machine."""
+    if state.page.startswith(_GOOGLE):
+        return _CONSOLE + state.page.removeprefix(_GOOGLE)
+    return state.page if is_uri(state.page) else ""
 
 
 def _found(connection: sqlite3.Connection, report: Report) -> dict[str, Any]:
@@ -96,15 +133,5 @@ def _found(connection: sqlite3.Connection, report: Report) -> dict[str, Any]:
         },
         "problems": dict(report.problems),
         "newest": newest_windows(connection),
-        "alerts": _open_alerts(connection),
+        "alerts": [alert._asdict() for alert in open_alerts(connection)],
     }
-
-
-def _open_alerts(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-    rows = connection.execute(
-        "SELECT id, version, kind, subject, opened, message, figures FROM alerts "
-        "WHERE closed IS NULL ORDER BY opened, id"
-    )
-    names = [name for name, *_ in rows.description]
-    alerts = [dict(zip(names, row, strict=True)) for row in rows]
-    return [alert | {"figures": json.loads(alert["figures"])} for alert in alerts]

@@ -11,6 +11,7 @@ from components.monitor.labelling.pool import Pool, read_pool
 from components.monitor.labelling.tasks import write_tasks
 from components.monitor.labelling.worksheet import write_worksheet
 from components.monitor.settings import MonitorSettings
+from components.monitor.windows.reference import version_references
 from darkroom.artifacts.batch_predictions import (
     EMBEDDING,
     IMAGE,
@@ -43,9 +44,7 @@ class ToLabel(NamedTuple):
     chosen_from: int
 
 
-def label_next(
-    settings: MonitorSettings, folder: Path, reference: Embeddings | None = None
-) -> ToLabel:
+def label_next(settings: MonitorSettings, folder: Path) -> ToLabel:
     """Chooses what to label next, of the batch predictions that are watched.
 
     Args:
@@ -53,7 +52,6 @@ def label_next(
         folder: Where to write `worksheet.csv`, and for Label Studio `tasks.json` and
             `interface.xml`. These are left out where photographs are files of this machine, and
             `labelling.document_root` does not say where the tool finds them.
-        reference: Embeddings by the same model of photographs that it knows.
 
     Raises:
         SettingsError: There are no predictions, or they have no embeddings.
@@ -62,7 +60,7 @@ def label_next(
     with read_folders(settings.predictions) as folders:
         batches = _of_one_model(folders)
         pool = _pool(batches, settings)
-    choices = choose(pool, settings.labelling, reference)
+    choices = choose(pool, settings.labelling, _known_embeddings(settings, batches[-1]))
     folder.mkdir(parents=True, exist_ok=True)
     write_worksheet(folder / WORKSHEET, pool, choices)
     written = [folder / WORKSHEET]
@@ -110,6 +108,14 @@ def _pool(batches: Sequence[BatchPredictions], settings: MonitorSettings) -> Poo
     columns = [IMAGE, IMAGE_ID, PROBABILITIES, EMBEDDING]
     tables = [batch.table(columns) for batch in batches]
     return read_pool(pa.concat_tables(tables), batches[-1].labels, _known(settings))
+
+
+def _known_embeddings(settings: MonitorSettings, batch: BatchPredictions) -> Embeddings | None:
+    """Embeddings of the photographs that the version was evaluated on, where it carries some."""
+    if settings.versions is None or batch.model_version is None:
+        return None
+    reference = version_references(settings.versions, ()).get(str(batch.model_version))
+    return None if reference is None or reference.embedded is None else reference.embedded.rows
 
 
 def _known(settings: MonitorSettings) -> dict[str, set[str]]:

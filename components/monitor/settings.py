@@ -38,7 +38,7 @@ class MonitorSettings(SlicedSettings):
     the JSON export of Label Studio. A row that a table no longer has is withdrawn."""
 
     versions: str | None = pydantic.Field(default=None, min_length=1)
-    """The folder or bucket of the pushed versions, which windows are held against. Unset: that of
+    """Where the versions were pushed to, which windows are held against. Unset:
     `push.destination`."""
 
     window: Literal["hour", "day", "week"] | Annotated[int, pydantic.Field(ge=10)] = "day"

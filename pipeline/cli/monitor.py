@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from darkroom.errors import SettingsError
 from darkroom.runtime.log import configure_logging
-from pipeline.cli.options import ConfigArgument, SetOption
+from pipeline.cli.options import ConfigArgument, OutOption, SetOption
 
 if TYPE_CHECKING:
     from components.monitor.settings import MonitorSettings
@@ -18,45 +19,90 @@ def monitor(
     config: ConfigArgument,
     settings: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
-    label_next: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write what to label next there, and watch nothing."),
+    alerts: Annotated[
+        bool, typer.Option("--alerts", help="Show the open alerts, and look at nothing new.")
+    ] = False,
+    acknowledge: Annotated[
+        int | None, typer.Option(metavar="ALERT", help="You look after it: nobody is told again.")
     ] = None,
+    mute: Annotated[
+        str | None, typer.Option(metavar="KIND[:SUBJECT]", help="Tell nobody of such, with --for.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long, such as 12h or 7d.")
+    ] = None,
+    label_next: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write there what to label next.")
+    ] = None,
+    out: OutOption = Path("runs"),
 ) -> None:
     """Look at the model in production: read what is new, and show what its last days were like.
 
     Example: darkroom monitor configs/flowers.yaml
 
-    Does what a schedule of --job monitor does (darkroom schedule CONFIG --job monitor). It may run
-    as often as one likes: what was read before is not counted again.
+    Does what a schedule of it does (darkroom schedule CONFIG --job monitor). It may run as often as
+    one likes: what was read before is not counted again. A retraining that is due, and that
+    monitor.retrain.trigger does not start elsewhere, is run here, in --out.
     """
-    from components.monitor.job import monitor as monitor_step
-    from darkroom.runtime.signals import exit_on_termination
-
-    watched = monitor_settings(config, settings)
+    given = {
+        "--alerts": alerts,
+        "--acknowledge": acknowledge is not None,
+        "--mute": mute is not None,
+        "--label-next": label_next is not None,
+    }
+    if len(asked := [name for name, is_given in given.items() if is_given]) > 1:
+        raise SettingsError(f"{' and '.join(asked)}: give one of them")
+    if (mute is None) != (duration is None):
+        raise SettingsError("--mute and --for go together, such as --mute drift --for 7d")
+    watched = _monitor_settings(config, settings)
     configure_logging()
     if label_next is not None:
         _label_next(watched, label_next, as_json)
-        return
-    with tempfile.TemporaryDirectory() as folder, exit_on_termination():
-        verdict = monitor_step(watched, watched=Path(folder) / "watched")
-        found = json.loads((Path(folder) / "watched" / "manifest.json").read_text("utf-8"))
-    if as_json:
-        names = ("counts", "problems", "newest", "alerts")
-        shown = {"verdict": verdict, **{name: found[name] for name in names}}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
-        return
-    for version, rows in found["newest"].items():
-        _print_table(version, rows)
+    elif asked:
+        from pipeline.cli import alerts as answers
+
+        if acknowledge is not None:
+            answers.acknowledge_alert(watched.state, acknowledge)
+        elif mute is not None and duration is not None:
+            answers.mute_alerts(watched.state, mute, duration)
+        answers.show_alerts(watched.state, as_json)
+    else:
+        _look(config, settings or [], watched, as_json, out)
 
 
-def monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":
+def _monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":
     """The monitor's settings, with what follows from other sections."""
     from components.monitor.settings import MonitorSettings
     from pipeline.config import load_config
 
     loaded = load_config(config, overrides=[*(settings or []), "job=monitor"])
     return loaded.section(MonitorSettings)
+
+
+def _look(
+    config: str, settings: list[str], watched: "MonitorSettings", as_json: bool, out: Path
+) -> None:
+    from components.monitor.job import RETRAIN
+    from components.monitor.job import monitor as monitor_step
+    from darkroom.runtime.signals import exit_on_termination
+
+    with tempfile.TemporaryDirectory() as folder, exit_on_termination():
+        verdict = monitor_step(watched, watched=Path(folder) / "watched")
+        found = json.loads((Path(folder) / "watched" / "manifest.json").read_text("utf-8"))
+    if as_json:
+        names = ("page", "counts", "problems", "newest", "alerts")
+        shown = {"verdict": verdict, **{name: found[name] for name in names}}
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        for version, rows in found["newest"].items():
+            _print_table(version, rows)
+        for alert in found["alerts"]:
+            print(f"alert {alert['id']}  {alert['message']}")
+        print(f"page  {found['page']}")
+    if verdict == RETRAIN:
+        from pipeline.triggers.retrain import retrain_here
+
+        retrain_here(config, settings, watched, out)
 
 
 def _label_next(settings: "MonitorSettings", folder: Path, as_json: bool) -> None:

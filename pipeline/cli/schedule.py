@@ -182,12 +182,13 @@ def _arguments_here(
 ) -> tuple[str, ...]:
     """The verb, and its arguments, that do the same from any folder."""
     place = str(Path(config).absolute())
+    found = None if data is None else str(Path(data).absolute()) if Path(data).exists() else data
     if job == "monitor":  # whose state is kept apart: a run's folder an hour would be of no use
-        arguments = ["monitor", place]
+        arguments = ["monitor", place, "--out", str(out.absolute())]
+        settings = [*settings, *([] if found is None else [f"data={found}"])]
     else:
         arguments = ["run", place, "--out", str(out.absolute())]
-        if data is not None:
-            arguments += ["--data", str(Path(data).absolute()) if Path(data).exists() else data]
+        arguments += [] if found is None else ["--data", found]
         settings = [*settings, *([f"job={job}"] if job != "run" else [])]
     for setting in settings:
         arguments += ["--set", setting]

@@ -43,7 +43,7 @@ def with_monitor(config: Config, retrain: RetrainSettings) -> Config:
     """The config with a section `monitor`."""
     field: Any = (MonitorSettings | None, None)
     model: Any = pydantic.create_model("Config", __base__=config_model(), monitor=field)
-    monitor = MonitorSettings(predictions=("predicted",), retrain=retrain)
+    monitor = MonitorSettings(state="state", predictions=("predicted",), retrain=retrain)
     values = config.model_dump(mode="json", exclude_unset=True)
     loaded: Config = model.model_validate(values | {"monitor": monitor.model_dump(mode="json")})
     return loaded

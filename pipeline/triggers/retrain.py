@@ -5,7 +5,7 @@ import fcntl
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from components.monitor.retraining.claims import (
 )
 from components.monitor.retraining.dataset import MONITORED, SOURCE
 from components.monitor.retraining.settings import RetrainSettings
+from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
+from components.monitor.state.folder import OvertakenError, fetched
 from components.push.settings import PushSettings
 from components.push.targets import target_for
 from components.train.settings import TrainSettings
@@ -29,7 +31,7 @@ from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json
 from darkroom.storage.paths import mounted_path
-from pipeline.config import Config
+from pipeline.config import Config, load_config
 from pipeline.target import ClusterClient, Target
 from pipeline.targets.local.run import run_pipeline
 from pipeline.targets.local.run_folder import read_runs
@@ -90,6 +92,45 @@ def start_retraining(
             found = last_retraining(connection)
     _log.info("retraining %d: %s", retraining.number, ended)
     return found or retraining
+
+
+def retrain_here(
+    config: str, overrides: Sequence[str], monitor: MonitorSettings, out: Path
+) -> Retraining | None:
+    """Runs the retraining that is under way on this machine, and writes down how it ended.
+
+    Args:
+        config: The config's file.
+        overrides: Settings that take the place of the config's.
+        monitor: The monitor's settings.
+        out: Folder of runs.
+
+    Returns:
+        The retraining; None if none is under way any more.
+
+    Raises:
+        StepError: The run was interrupted, or the state cannot be written.
+    """
+    loaded = load_config(config, overrides=overrides)
+    for attempt in range(1, ATTEMPTS + 1):
+        # The folder is not held meanwhile: others may look, and are told of this one.
+        with fetched(monitor.state) as state:
+            with opened(state.database) as connection:
+                retraining = open_retraining(connection)
+            if retraining is None:
+                return None
+            settings = retrain_settings(loaded)
+            database = state.database
+            ended = start_retraining(loaded, retraining, settings, database=database, out=out)
+            try:
+                state.keep()
+            except OvertakenError:
+                # The run has ended, and is found in no time.
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return ended
+    raise AssertionError("unreachable")
 
 
 def submit_retraining(

@@ -38,6 +38,19 @@ class Watched(Kept, Protocol):
         """When the model is trained again."""
 
 
+def claim_retraining(connection: sqlite3.Connection, settings: Watched, now: float) -> None:
+    """Claims a retraining where one is due and none is under way; nothing else is done.
+
+    Args:
+        connection: The monitor's database, whose windows and alerts are up to date.
+        settings: The monitor's settings.
+        now: Seconds since 1970.
+    """
+    retrain, version = settings.retrain, watched_version(connection)
+    if retrain is not None and version is not None and open_retraining(connection) is None:
+        _claimed(connection, settings, retrain, version, now)
+
+
 def update_retraining(
     connection: sqlite3.Connection,
     settings: Watched,

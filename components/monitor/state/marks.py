@@ -4,6 +4,7 @@ import datetime
 import sqlite3
 
 from components.monitor.state.database import transaction
+from darkroom.artifacts.model_repository import repository_of
 from darkroom.artifacts.push_log import Entry, PushLog
 
 _KINDS = {
@@ -20,17 +21,18 @@ def update_marks(connection: sqlite3.Connection, versions: str) -> int:
 
     Args:
         connection: The database.
-        versions: The folder or bucket of the pushed versions.
+        versions: Where they were pushed to.
 
     Returns:
         How many are new.
 
     Raises:
+        SettingsError: They are in no folder or bucket.
         StepError: The log cannot be read, or was changed.
     """
     marks = [
         (_seconds(entry), _KINDS[entry.action], str(entry.version), _text(entry))
-        for entry in PushLog(versions.rstrip("/")).entries
+        for entry in PushLog(repository_of(versions)).entries
         if entry.action in _KINDS
     ]
     with transaction(connection):

@@ -174,7 +174,7 @@ def test_a_model_that_cannot_be_loaded_and_a_photograph_that_is_none(
 
 
 def of_batches(*folders: Path, **more: Any) -> MonitorSettings:
-    return MonitorSettings(predictions=tuple(map(str, folders)), slices=(), **more)
+    return MonitorSettings(state="state", predictions=tuple(map(str, folders)), slices=(), **more)
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "csv", "tfrecord"])

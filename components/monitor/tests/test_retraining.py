@@ -53,6 +53,7 @@ class World:
         self.folder, self.database = folder, folder / "monitor.db"
         self.labels: dict[str, str] = {}
         self.settings = MonitorSettings(
+            state=str(folder / "state"),
             samples=str(folder),
             model="flowers",
             labels=(str(folder / "labels.csv"),),
