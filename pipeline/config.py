@@ -1,12 +1,14 @@
 """A run's config: one YAML file with a section a step, validated before anything runs."""
 
 import functools
+import urllib.parse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
 
+from components.monitor.settings import MonitorSettings
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
 from components.train.model.network import check_head_only
@@ -66,9 +68,9 @@ class Config(Settings):
     data: str
     """A folder of label folders, a CSV `image,label[,more]`, JSON Lines, a glob of such tables,
     any of these as a URI, or `sklearn:digits`."""
-    job: Literal["run", "predict"] = "run"
-    """What is run: the whole graph, or its step `predict` alone, by the model that serves; for
-    `darkroom schedule --job predict`."""
+    job: Literal["run", "predict", "monitor"] = "run"
+    """What is run: the whole graph; its step `predict` alone, by the model that serves; or
+    `monitor`, which watches that model. For `darkroom schedule --job predict`."""
     trigger: TriggerSettings | None = None
     """When new photographs or a fall in quality start a run; for `darkroom trigger`."""
     cluster: ClusterSettings = ClusterSettings()
@@ -106,8 +108,10 @@ class Config(Settings):
 
     def runs(self, step: Step, on_cluster: bool) -> bool:
         """Whether a step is part of the graph."""
-        if self.job == "predict":
-            return step.name == "predict"
+        if self.job != "run":
+            return step.name == self.job
+        if step.own_job:
+            return False
         if step.cluster_only and not on_cluster:
             return False
         if step.gives == "data_fingerprint":  # which only a cache has a use for
@@ -169,12 +173,17 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
 
 
 def _of_job(config: Config) -> Config:
-    """The config of batch prediction alone: it has a name of its own, and asks what serves."""
+    """The config of a job of one step: it has a name of its own, and knows what serves."""
     predict = config.optional_section(PredictSettings)
     if predict is not None and not predict.data:
         raise SettingsError("setting 'predict.data' is missing: say which photographs to predict")
-    if config.job != "predict":
-        return config
+    if config.job == "predict":
+        return _predicting(config)
+    return _monitoring(config) if config.job == "monitor" else config
+
+
+def _predicting(config: Config) -> Config:
+    predict = config.optional_section(PredictSettings)
     if predict is None:
         raise SettingsError("job predict: the config has no section 'predict'; set predict.data")
     model = predict.model or config.section(PushSettings).destination
@@ -184,6 +193,23 @@ def _of_job(config: Config) -> Config:
         )
     section = predict.model_copy(update={"model": model})
     return config.model_copy(update={"name": f"{config.name}-predict", "predict": section})
+
+
+def _monitoring(config: Config) -> Config:
+    monitor = config.optional_section(MonitorSettings)
+    if monitor is None:
+        raise SettingsError("job monitor: the config has no section 'monitor'; set monitor.state")
+    versions = monitor.versions
+    if versions is None and (destination := config.section(PushSettings).destination) is not None:
+        # Where something else serves the versions, it is told where they lie: `?storage=gs://...`.
+        query = urllib.parse.urlsplit(destination).query
+        versions = urllib.parse.parse_qs(query).get("storage", [destination])[0]
+    if versions is None:
+        raise SettingsError(
+            "job monitor: where are the model's versions? set push.destination, or monitor.versions"
+        )
+    section = monitor.model_copy(update={"versions": versions})
+    return config.model_copy(update={"name": f"{config.name}-monitor", "monitor": section})
 
 
 def _check_embeddings(config: Config) -> None:

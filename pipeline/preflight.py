@@ -84,7 +84,7 @@ def _check_evaluation(config: Config) -> None:
     columns = known_columns(config.data, ingest)
     if columns is not None:
         known = [*columns, *(TILE_COLUMNS if ingest.tiles else ())]
-        check_slices(evaluate.sliced_features, known)
+        check_slices(evaluate.sliced_columns, known)
         check_slices(evaluate.weak_slices.features or (), known, "weak_slices.features")
         check_slices(evaluate.fairness.columns, known, "fairness.columns")
     known_of_data = known_data(config.data, ingest)

@@ -124,7 +124,7 @@ def _log_accuracy(overall: Mapping[str, Any]) -> None:
 
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
     """Refuses inputs that cannot be evaluated, before the slow imports."""
-    check_slices(settings.sliced_features, examples.columns)
+    check_slices(settings.sliced_columns, examples.columns)
     check_slices(settings.weak_slices.features or (), examples.columns, "weak_slices.features")
     check_slices(settings.fairness.columns, examples.columns, "fairness.columns")
     check_label(settings.fairness.label, model.labels)

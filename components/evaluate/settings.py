@@ -17,13 +17,12 @@ from components.evaluate.sections import (
 )
 from darkroom.metrics import known_metrics
 from darkroom.metrics.metric import TfmaMetric
-from darkroom.settings import Settings, nearest
+from darkroom.settings import nearest
+from darkroom.slices import SlicedSettings, Slices
 from darkroom.storage.paths import mounted_path
 
 Cost = Annotated[float, pydantic.Field(ge=0, le=1e9)]
 
-Slicing = tuple[str, ...]
-"""Features to slice by at once."""
 MOST_VALUES = 20
 """Whole numbers of more values than this are sliced by buckets."""
 
@@ -32,10 +31,10 @@ def _mounted(folder: str | None) -> str | None:
     return None if folder is None else mounted_path(folder)
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(SlicedSettings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
-    slices: tuple[str | tuple[str, ...], ...] = ("label",)
+    slices: Slices = ("label",)
     """Features to slice by: `label`, `height`, `width`, `brightness`, `contrast`, `sharpness` or
     any further column of the input. Each value of a text is a slice, so take texts of few values;
     numbers of more than 20 values are put into buckets. A list of features is their cross:
@@ -112,16 +111,10 @@ class EvaluateSettings(Settings):
     this process where empty."""
 
     @property
-    def slicings(self) -> tuple[Slicing, ...]:
-        """The features to slice by at once, slicing by slicing."""
-        return tuple((one,) if isinstance(one, str) else one for one in self.slices)
-
-    @property
-    def sliced_features(self) -> tuple[str, ...]:
-        """Every feature that is sliced by, once."""
-        features = [name for features in self.slicings for name in features]
-        features += [column for key in self.against_baseline if (column := compared(key).column)]
-        return tuple(dict.fromkeys(features))
+    def sliced_columns(self) -> tuple[str, ...]:
+        """Every feature that is sliced by, or compared by, once."""
+        compared_by = [compared(key).column for key in self.against_baseline]
+        return tuple(dict.fromkeys((*super().sliced_columns, *filter(None, compared_by))))
 
     @property
     def overall_margins(self) -> dict[str, Margins]:
@@ -136,16 +129,6 @@ class EvaluateSettings(Settings):
     def baseline_folder(self) -> Path | None:
         """The champion's folder, where the settings name it."""
         return None if self.baseline in ("serving", "none") else Path(self.baseline)
-
-    @pydantic.field_validator("slices")
-    @classmethod
-    def _check_crosses(
-        cls, slices: tuple[str | tuple[str, ...], ...]
-    ) -> tuple[str | tuple[str, ...], ...]:
-        for one in slices:
-            if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
-                raise ValueError(f"a cross is a list of different features, not {list(one)}")
-        return slices
 
     @pydantic.field_validator("buckets")
     @classmethod
@@ -208,8 +191,8 @@ class EvaluateSettings(Settings):
     @pydantic.model_validator(mode="after")
     def _buckets_are_sliced_by(self) -> Self:
         for name in self.buckets:
-            if name not in (*self.sliced_features, *self.fairness.columns):
-                features = nearest(name, self.sliced_features)
+            if name not in (*self.sliced_columns, *self.fairness.columns):
+                features = nearest(name, self.sliced_columns)
                 raise ValueError(f"'buckets.{name}' is not sliced by in 'slices'{features}")
         return self
 

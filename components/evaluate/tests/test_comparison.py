@@ -129,7 +129,7 @@ def test_margins_of_some_photographs_and_of_all_others() -> None:
         "accuracy of room=77": {"not_worse_by": 0},
     }
     chosen = settings(slices=["label"], against_baseline=margins)
-    assert chosen.sliced_features == ("label", "room")
+    assert chosen.sliced_columns == ("label", "room")
     found = compare(table, "version 1", (new, old), chosen)
     assert {key: each.count for key, each in found.shares.items()} == {
         "accuracy of room=9": 30,

@@ -102,8 +102,9 @@ def reference(count: int = 2000) -> Reference:
 
 
 def settings(folder: Path, **more: Any) -> MonitorSettings:
-    return MonitorSettings(
-        samples=str(folder), model="flowers", labels=(str(folder / "labels.csv"),), **more
+    given = {"state": str(folder / "state"), "samples": str(folder), "model": "flowers"}
+    return MonitorSettings.model_validate(
+        {**given, "labels": (str(folder / "labels.csv"),), **more}
     )
 
 

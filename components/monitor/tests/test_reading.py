@@ -118,6 +118,7 @@ def test_batch_predictions_are_watched_and_sliced_by_their_columns(tmp_path: Pat
     folder = write_batch(tmp_path / "predicted", "parquet", rows)
     write_labels(tmp_path / "labels.csv", dict.fromkeys(range(60), "roses"))
     watched = MonitorSettings(
+        state=str(tmp_path / "state"),
         predictions=(str(folder), str(folder)),
         labels=(str(tmp_path / "labels.csv"),),
         slices=("camera", ("camera", "label")),

@@ -1,0 +1,101 @@
+"""The verb `darkroom monitor`."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from darkroom.runtime.log import configure_logging
+from pipeline.cli.options import ConfigArgument, SetOption
+
+if TYPE_CHECKING:
+    from components.monitor.settings import MonitorSettings
+
+
+def monitor(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+    label_next: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write what to label next there, and watch nothing."),
+    ] = None,
+) -> None:
+    """Look at the model in production: read what is new, and show what its last days were like.
+
+    Example: darkroom monitor configs/flowers.yaml
+
+    Does what a schedule of --job monitor does (darkroom schedule CONFIG --job monitor). It may run
+    as often as one likes: what was read before is not counted again.
+    """
+    from components.monitor.job import monitor as monitor_step
+    from darkroom.runtime.signals import exit_on_termination
+
+    watched = monitor_settings(config, settings)
+    configure_logging()
+    if label_next is not None:
+        _label_next(watched, label_next, as_json)
+        return
+    with tempfile.TemporaryDirectory() as folder, exit_on_termination():
+        verdict = monitor_step(watched, watched=Path(folder) / "watched")
+        found = json.loads((Path(folder) / "watched" / "manifest.json").read_text("utf-8"))
+    if as_json:
+        names = ("counts", "problems", "newest", "alerts")
+        shown = {"verdict": verdict, **{name: found[name] for name in names}}
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    for version, rows in found["newest"].items():
+        _print_table(version, rows)
+
+
+def monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":
+    """The monitor's settings, with what follows from other sections."""
+    from components.monitor.settings import MonitorSettings
+    from pipeline.config import load_config
+
+    loaded = load_config(config, overrides=[*(settings or []), "job=monitor"])
+    return loaded.section(MonitorSettings)
+
+
+def _label_next(settings: "MonitorSettings", folder: Path, as_json: bool) -> None:
+    from components.monitor.label_next import label_next
+
+    written = label_next(settings, folder)
+    if as_json:
+        shown = {"files": list(map(str, written.files)), "reasons": written.reasons}
+        print(json.dumps({**shown, "chosen_from": written.chosen_from}))
+        return
+    for reason, count in written.reasons.items():
+        print(f"{reason:<16}{count:,}")
+    print(f"{'chosen from':<16}{written.chosen_from:,}")
+    print("\n".join(map(str, written.files)))
+
+
+def _print_table(version: str, rows: list[dict[str, Any]]) -> None:
+    heads = ("from", "photographs", "labelled", "accuracy", "estimated", "changed")
+    table = [
+        (
+            row["first"][:16].replace("T", " "),
+            f"{row['photographs']:,}",
+            f"{row['labelled'] / row['photographs']:.0%}",
+            _shown(row["accuracy"]),
+            _shown(row["estimated"]),
+            ", ".join(row["alarms"]) or "-",
+        )
+        for row in rows
+    ]
+    print(f"version {version}")
+    widths = [max(map(len, column)) for column in zip(heads, *table, strict=True)]
+    for line in (heads, *table):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _shown(figures: dict[str, Any] | None) -> str:
+    """An accuracy with its interval, and a mark where something speaks against it."""
+    if figures is None:
+        return "-"
+    doubted = "?" if figures.get("doubts") else ""
+    return f"{figures['accuracy']:.3f}{doubted} ({figures['low']:.3f} to {figures['high']:.3f})"
