@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.monitor.monitor import Report, watch
+from components.monitor.retraining.retraining import claim_retraining, prepare_retraining
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
 from components.monitor.state.folder import OvertakenError, State, held
@@ -38,7 +39,7 @@ def monitor(settings: MonitorSettings, *, watched: Path) -> str:
         watched: Output: what this run found, and the page.
 
     Returns:
-        `retrain` if the model is to be trained again, else `steady`.
+        `retrain` while a retraining has not ended, else `steady`.
 
     Raises:
         SettingsError: There are no samples, or the state is none of the monitor's.
@@ -72,16 +73,20 @@ def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Pa
             # Marks are for people to see: nothing that is measured hangs on them.
             report.problems[str(error)] += 1
             _log.warning("%s", error)
+        claim_retraining(connection, settings, began)
         found = _found(connection, report)
     # Before anybody is told: of several monitors at once, one goes on from here.
     state.claim()
+    with opened(state.database) as connection:
+        retraining = prepare_retraining(connection, settings, references)
+    state.keep()
     with atomic_artifact(watched) as folder:
         write_manifest(folder, KIND, found)
     _log.info(
         "%d new answers, %d labels new or changed, %d windows written in %.1f s; state: %s",
         *(report.new, report.relabelled, len(report.windows), time.time() - began, state.location),
     )
-    return STEADY
+    return STEADY if retraining is None else RETRAIN
 
 
 def _found(connection: sqlite3.Connection, report: Report) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from darkroom.runtime.log import configure_logging
-from pipeline.cli.options import ConfigArgument, SetOption
+from pipeline.cli.options import ConfigArgument, OutOption, SetOption
 
 if TYPE_CHECKING:
     from components.monitor.settings import MonitorSettings
@@ -22,13 +22,15 @@ def monitor(
         Path | None,
         typer.Option(metavar="DIR", help="Write what to label next there, and watch nothing."),
     ] = None,
+    out: OutOption = Path("runs"),
 ) -> None:
     """Look at the model in production: read what is new, and show what its last days were like.
 
     Example: darkroom monitor configs/flowers.yaml
 
     Does what a schedule of --job monitor does (darkroom schedule CONFIG --job monitor). It may run
-    as often as one likes: what was read before is not counted again.
+    as often as one likes: what was read before is not counted again. A retraining that is due by
+    monitor.retrain is run here, to its end, unless a trigger server starts it on a cluster.
     """
     from components.monitor.job import monitor as monitor_step
     from darkroom.runtime.signals import exit_on_termination
@@ -44,10 +46,26 @@ def monitor(
     if as_json:
         names = ("counts", "problems", "newest", "alerts")
         shown = {"verdict": verdict, **{name: found[name] for name in names}}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print(json.dumps(shown, indent=2, ensure_ascii=False), flush=True)
+    else:
+        for version, rows in found["newest"].items():
+            _print_table(version, rows)
+    if verdict == "retrain" and watched.retrain is not None and watched.retrain.trigger is None:
+        _retrain(config, settings, out, as_json)
+
+
+def _retrain(config: str, settings: list[str] | None, out: Path, as_json: bool) -> None:
+    """Runs the retraining that is due, here."""
+    from pipeline.config import load_config
+    from pipeline.triggers.retrain import claimed_retraining, start_retraining
+
+    loaded = load_config(config, overrides=settings or [])
+    claimed = claimed_retraining(loaded)
+    if claimed is None:  # another process has ended it meanwhile
         return
-    for version, rows in found["newest"].items():
-        _print_table(version, rows)
+    ended = start_retraining(loaded, claimed, out)
+    if not as_json:
+        print(f"retrained  {ended.reason}: {ended.ended}; run {ended.run}")
 
 
 def monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":

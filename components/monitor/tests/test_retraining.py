@@ -53,6 +53,7 @@ class World:
         self.folder, self.database = folder, folder / "monitor.db"
         self.labels: dict[str, str] = {}
         self.settings = MonitorSettings(
+            state=str(folder),
             samples=str(folder),
             model="flowers",
             labels=(str(folder / "labels.csv"),),
@@ -282,6 +283,7 @@ def test_new_labels_go_by_when_they_were_read(tmp_path: Path) -> None:
 def test_a_retraining_passes_through_json() -> None:
     found = Retraining(2, 1.5, "accuracy", "fine_tune", 7)
     assert parsed_retraining(json.loads(json.dumps(dataclasses.asdict(found)))) == found
-    for wrong in ({}, [], None, dataclasses.asdict(found) | {"how": "x"}, {"number": True}):
+    wrongs: list[Any] = [{}, [], None, dataclasses.asdict(found) | {"how": "x"}, {"number": True}]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="retraining"):
             parsed_retraining(wrong)
