@@ -21,6 +21,7 @@ from components.monitor.retraining.labelled import Kept, kept_photographs, label
 from components.monitor.retraining.settings import How, RetrainSettings
 from components.monitor.retraining.trigger import ask_for_run
 from components.monitor.windows.reference import Reference
+from darkroom.durations import seconds
 
 FEW = 0.1
 """Under so many new photographs for each old one, `auto` fine-tunes."""
@@ -85,7 +86,7 @@ def claim_retraining(
     if found is not None:
         # Nothing here can ask a cluster how its run ended.
         is_lost = retrain.trigger is not None and found.run is not None
-        if not is_lost or now - found.claimed < retrain.longest * 3600:
+        if not is_lost or now - found.claimed < seconds(retrain.longest):
             return found
         note_end(connection, found.number, "unknown")
     version = watched_version(connection)
