@@ -83,8 +83,8 @@ def unreachable(config: Config) -> list[str]:
     places = [("predict.data", place, "arrived") for place in (predict.data if predict else ())]
     if config.job == "run" and config.data != "sklearn:digits":
         places.insert(0, ("data", config.data, "flowers"))
-    for place in config.section(IngestSettings).further_data:
-        places.append(("ingest.further_data", place, "production/*.jsonl"))
+    further = config.section(IngestSettings).further_data if config.job == "run" else ()
+    places += [("ingest.further_data", place, "production/*.jsonl") for place in further]
     problems = [*_unreachable_places(places), *_unreachable_images(config)]
     if config.section(PushSettings).destination is None:
         problems.append(

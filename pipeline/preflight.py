@@ -18,6 +18,7 @@ from components.evaluate.tracking import check_client
 from components.explain.settings import ExplainSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import Known, known_columns, known_data
+from components.ingest.sources.parts import has_any
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
 from components.push.targets import target_for
@@ -50,6 +51,9 @@ def check_inputs(config: Config) -> None:
     data = config.data
     if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
+    for place in filter(has_any, config.section(IngestSettings).further_data):
+        if place != "sklearn:digits" and not is_uri(place) and not local_files(place):
+            raise SettingsError(f"setting 'ingest.further_data': {place} does not exist")
     if not config.section(IngestSettings).split.train:
         raise SettingsError("setting 'ingest.split.train' is 0: there is nothing to train on")
     train = config.section(TrainSettings)

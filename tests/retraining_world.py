@@ -13,29 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.sources.digits import write_digits
-from components.monitor.monitor import watch
+from components.monitor.job import STEADY, monitor
 from components.monitor.retraining.claims import Retraining
-from components.monitor.retraining.retraining import update_retraining
 from components.monitor.settings import MonitorSettings
-from components.monitor.state.database import opened
-from components.monitor.windows.reference import read_reference
-from pipeline.config import load_config
-from pipeline.triggers.retrain import start_retraining
+from pipeline.config import Config, load_config
+from pipeline.triggers.retrain import claimed_retraining, start_retraining
 
 SHOWN = 600
 """Digits that the turned world shows."""
 QUICK = ("push.try_server=no", "evaluate.thresholds={accuracy: 0.8}")
 
 
-def monitor_settings(folder: Path, when: str = "accuracy < 0.9") -> MonitorSettings:
-    return MonitorSettings(
-        state=str(folder / "state"),
-        samples=str(folder / "samples"),
-        model="digits",
-        labels=(str(folder / "labels.csv"),),
-        window=100,
-        retrain={"when": when, "how": "fine_tune", "dataset": str(folder / "production")},
-    )
+def config_of(folder: Path) -> Config:
+    """The digits config, with a monitor of what `write_world` writes."""
+    monitor = {
+        "state": str(folder / "monitor"),
+        "samples": str(folder / "samples"),
+        "model": "digits",
+        "labels": [str(folder / "labels.csv")],
+        "window": 100,
+        "retrain": {
+            "when": "accuracy < 0.9",
+            "how": "fine_tune",
+            "dataset": str(folder / "production"),
+        },
+    }
+    return load_config("configs/digits.yaml", None, [*QUICK, f"monitor={json.dumps(monitor)}"])
 
 
 def write_world(folder: Path, model: Path) -> None:
@@ -78,22 +81,17 @@ def write_world(folder: Path, model: Path) -> None:
     (folder / "labels.csv").write_text("\n".join(labels) + "\n")
 
 
-def look(folder: Path, evaluation: Path, statistics: Path) -> Retraining | None:
-    """Watches, decides and retrains, as the command does."""
-    settings, database = monitor_settings(folder), folder / "monitor.db"
-    references = {"1": read_reference(evaluation, statistics, settings.slicings)}
-    now = time.time()
-    watch(settings, database, references, now)
-    with opened(database) as connection:
-        found = update_retraining(connection, settings, now, references)
-    if found is None:
+def look(folder: Path) -> Retraining | None:
+    """Watches, decides and retrains, as `darkroom monitor` does."""
+    config = config_of(folder)
+    versions = folder / "runs" / "served" / "digits"
+    settings = config.section(MonitorSettings).model_copy(update={"versions": str(versions)})
+    if monitor(settings, watched=folder / "watched") == STEADY:
         return None
-    config = load_config("configs/digits.yaml", overrides=QUICK)
-    assert settings.retrain is not None
-    out = folder / "runs"
-    return start_retraining(config, found, settings.retrain, database=database, out=out)
+    claimed = claimed_retraining(config)
+    return None if claimed is None else start_retraining(config, claimed, folder / "runs")
 
 
 if __name__ == "__main__":
     print("ready", flush=True)
-    print(look(*map(Path, sys.argv[1:])))
+    print(look(Path(sys.argv[1])))

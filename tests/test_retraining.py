@@ -34,12 +34,8 @@ def world(digits_run: Finished, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def of_first(digits_run: Finished) -> tuple[Path, Path]:
-    return digits_run.artifact("evaluation"), digits_run.artifact("statistics")
-
-
 def rows(folder: Path) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(folder / "monitor.db")
+    connection = sqlite3.connect(folder / "monitor" / "monitor.db")
     try:
         return connection.execute(
             "SELECT number, how, labelled, run, ended FROM retrainings"
@@ -53,7 +49,7 @@ def versions(folder: Path) -> list[str]:
 
 
 def test_a_turned_world_is_learned_and_the_old_one_kept(world: Path, digits_run: Finished) -> None:
-    found = look(world, *of_first(digits_run))
+    found = look(world)
     assert found is not None
     assert found.ended == "blessed"
     assert found.reason.startswith("accuracy ")
@@ -68,14 +64,13 @@ def test_a_turned_world_is_learned_and_the_old_one_kept(world: Path, digits_run:
     assert old["gain"] > -0.02
     assert old["count"] == digits_run.run["examples"]["test"]
     # The retraining was for these labels: there is none until the new version has answered.
-    assert look(world, *of_first(digits_run)) is None
+    assert look(world) is None
     assert len(rows(world)) == 1
 
 
-def started(folder: Path, digits_run: Finished) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.retraining_world", str(folder)]
+def started(folder: Path) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
-        [*command, *map(str, of_first(digits_run))],
+        [sys.executable, "-m", "tests.retraining_world", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -87,24 +82,24 @@ def started(folder: Path, digits_run: Finished) -> "subprocess.Popen[str]":
 
 
 def test_killed_at_random_moments_it_is_one_retraining(
-    world: Path, digits_run: Finished, tmp_path_factory: pytest.TempPathFactory
+    world: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     whole = tmp_path_factory.mktemp("whole")
     shutil.copytree(world, whole, dirs_exist_ok=True)
     began = time.monotonic()
-    with started(whole, digits_run) as process:
+    with started(whole) as process:
         output, _ = process.communicate()
     assert process.returncode == 0, output
     seconds = time.monotonic() - began
     killed = 0
     for moment in np.random.default_rng(0).uniform(0, seconds, MOMENTS):
-        with started(world, digits_run) as process:
+        with started(world) as process:
             time.sleep(moment)
             os.kill(process.pid, signal.SIGKILL)
             killed += process.wait() == -signal.SIGKILL
     assert killed
     for _ in range(2):  # it ends what was cut off, and then there is nothing to do
-        with started(world, digits_run) as process:
+        with started(world) as process:
             output, _ = process.communicate()
         assert process.returncode == 0, output
     ((number, how, labelled, run, ended),) = rows(world)

@@ -112,9 +112,9 @@ class EvaluateSettings(SlicedSettings):
 
     @property
     def sliced_columns(self) -> tuple[str, ...]:
-        """Every column that is sliced or compared by, once."""
-        compared_by = [column for key in self.against_baseline if (column := compared(key).column)]
-        return tuple(dict.fromkeys((*super().sliced_columns, *compared_by)))
+        """Every feature that is sliced by, or compared by, once."""
+        compared_by = [compared(key).column for key in self.against_baseline]
+        return tuple(dict.fromkeys((*super().sliced_columns, *filter(None, compared_by))))
 
     @property
     def overall_margins(self) -> dict[str, Margins]:

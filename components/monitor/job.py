@@ -11,7 +11,7 @@ from components.monitor.delivery.tell import tell
 from components.monitor.monitor import Report, watch
 from components.monitor.page.mistakes import Pictures
 from components.monitor.page.page import write_page
-from components.monitor.retraining.retraining import claim_retraining, update_retraining
+from components.monitor.retraining.retraining import claim_retraining, prepare_retraining
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
 from components.monitor.state.folder import PAGE, OvertakenError, State, held
@@ -44,7 +44,7 @@ def monitor(settings: MonitorSettings, *, watched: Path) -> str:
         watched: Output: what this run found, and the page.
 
     Returns:
-        `retrain` if the model is to be trained again, else `steady`.
+        `retrain` while a retraining has not ended, else `steady`.
 
     Raises:
         SettingsError: There are no samples, or the state is none of the monitor's.
@@ -79,7 +79,7 @@ def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Pa
         tell(connection, settings, _address(state), began)
     state.keep()  # whatever comes now, nobody is told twice
     with opened(state.database) as connection:
-        retraining = update_retraining(connection, settings, began, references)
+        retraining = prepare_retraining(connection, settings, references)
         found = _found(connection, report) | {"page": state.page}
     state.keep()
     with atomic_artifact(watched) as folder:
@@ -91,10 +91,7 @@ def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Pa
         time.time() - began,
     )
     _log.info("page: %s", state.page)
-    if retraining is not None and retraining.run is None:
-        _log.info("retraining %d is to be started: %s", retraining.number, retraining.reason)
-        return RETRAIN
-    return STEADY
+    return STEADY if retraining is None else RETRAIN
 
 
 def _mark(connection: sqlite3.Connection, versions: str, report: Report) -> None:

@@ -1,26 +1,22 @@
 """What `darkroom monitor` says of alerts, and is told of them."""
 
-import contextlib
 import getpass
 import json
 import socket
-import sqlite3
 import time
-from collections.abc import Iterator
 
 from components.monitor.alerts.alert import open_alerts
 from components.monitor.alerts.answering import acknowledge, alerts_table, mute
 from components.monitor.state.database import opened
-from components.monitor.state.folder import OvertakenError, State, fetched
+from components.monitor.state.folder import changed, fetched, has_state
 from darkroom.durations import Duration, seconds
 from darkroom.errors import SettingsError
-
-_ATTEMPTS = 3
 
 
 def show_alerts(state: str, as_json: bool) -> None:
     """Prints the open alerts."""
-    with fetched(state) as kept, _known(kept) as connection:
+    _check(state)
+    with fetched(state) as kept, opened(kept.database) as connection:
         if as_json:
             alerts = [alert._asdict() for alert in open_alerts(connection)]
             print(json.dumps(alerts, indent=2, ensure_ascii=False))
@@ -39,9 +35,8 @@ def acknowledge_alert(state: str, alert: int) -> None:
         by = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         by = socket.gethostname()
-    for kept in _changed(state):
-        with _known(kept) as connection:
-            acknowledge(connection, alert, by)
+    _check(state)
+    changed(state, lambda connection: acknowledge(connection, alert, by))
 
 
 def mute_alerts(state: str, what: str, duration: str) -> None:
@@ -58,31 +53,13 @@ def mute_alerts(state: str, what: str, duration: str) -> None:
     """
     kind, _, subject = what.partition(":")
     until = time.time() + _seconds(duration)
-    for kept in _changed(state):
-        with _known(kept) as connection:
-            mute(connection, kind, subject, until)
+    _check(state)
+    changed(state, lambda connection: mute(connection, kind, subject, until))
 
 
-def _changed(state: str) -> Iterator[State]:
-    """The state to change, which is then kept; again where a monitor has written it meanwhile."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        with fetched(state) as kept:
-            yield kept
-            try:
-                kept.keep()
-            except OvertakenError:
-                if attempt == _ATTEMPTS:
-                    raise
-            else:
-                return
-
-
-@contextlib.contextmanager
-def _known(state: State) -> Iterator[sqlite3.Connection]:
-    if not state.database.exists():
-        raise SettingsError(f"no monitor has been at work in {state.location}: run it once")
-    with opened(state.database) as connection:
-        yield connection
+def _check(state: str) -> None:
+    if not has_state(state):
+        raise SettingsError(f"no monitor has been at work in {state}: run it once")
 
 
 def _seconds(duration: str) -> int:

@@ -41,8 +41,8 @@ def monitor(
     Example: darkroom monitor configs/flowers.yaml
 
     Does what a schedule of it does (darkroom schedule CONFIG --job monitor). It may run as often as
-    one likes: what was read before is not counted again. A retraining that is due, and that
-    monitor.retrain.trigger does not start elsewhere, is run here, in --out.
+    one likes: what was read before is not counted again. A retraining that is due by
+    monitor.retrain is run here, to its end, unless a trigger server starts it on a cluster.
     """
     given = {
         "--alerts": alerts,
@@ -70,6 +70,20 @@ def monitor(
         _look(config, settings or [], watched, as_json, out)
 
 
+def _retrain(config: str, settings: list[str], out: Path, as_json: bool) -> None:
+    """Runs the retraining that is due, here."""
+    from pipeline.config import load_config
+    from pipeline.triggers.retrain import claimed_retraining, start_retraining
+
+    loaded = load_config(config, overrides=settings)
+    claimed = claimed_retraining(loaded)
+    if claimed is None:  # another process has ended it meanwhile
+        return
+    ended = start_retraining(loaded, claimed, out)
+    if not as_json:
+        print(f"retrained  {ended.reason}: {ended.ended}; run {ended.run}")
+
+
 def _monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":
     """The monitor's settings, with what follows from other sections."""
     from components.monitor.settings import MonitorSettings
@@ -92,17 +106,15 @@ def _look(
     if as_json:
         names = ("page", "counts", "problems", "newest", "alerts")
         shown = {"verdict": verdict, **{name: found[name] for name in names}}
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print(json.dumps(shown, indent=2, ensure_ascii=False), flush=True)
     else:
         for version, rows in found["newest"].items():
             _print_table(version, rows)
         for alert in found["alerts"]:
             print(f"alert {alert['id']}  {alert['message']}")
         print(f"page  {found['page']}")
-    if verdict == RETRAIN:
-        from pipeline.triggers.retrain import retrain_here
-
-        retrain_here(config, settings, watched, out)
+    if verdict == RETRAIN and watched.retrain is not None and watched.retrain.trigger is None:
+        _retrain(config, settings, out, as_json)
 
 
 def _label_next(settings: "MonitorSettings", folder: Path, as_json: bool) -> None:

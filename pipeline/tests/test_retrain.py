@@ -9,24 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pydantic
 import pytest
 
 from components.evaluate.settings import EvaluateSettings
 from components.ingest.settings import IngestSettings
 from components.monitor.retraining.claims import Retraining
-from components.monitor.retraining.settings import RetrainSettings, TriggerSettings
+from components.monitor.retraining.settings import TriggerSettings
 from components.monitor.retraining.trigger import ask_for_run
-from components.monitor.settings import MonitorSettings
 from components.train.settings import TrainSettings
-from pipeline.config import Config, config_model, load_config
+from darkroom.errors import SettingsError
+from pipeline.config import Config, load_config
 from pipeline.settings.cluster import KubeflowSettings
 from pipeline.target import Run
 from pipeline.targets import cluster_target
 from pipeline.targets.kubeflow.client import Kubeflow
 from pipeline.tests.kubeflow_fixtures import DIGITS
 from pipeline.tests.kubeflow_server import KubeflowServer
-from pipeline.tests.trigger_fixtures import config as flowers_config
+from pipeline.tests.trigger_fixtures import ROOT
 from pipeline.triggers.claims import ClaimLog
 from pipeline.triggers.retrain import retraining_config, submit_retraining
 from pipeline.triggers.start_run import trigger_store
@@ -35,23 +34,16 @@ CLAIMED = 1_795_000_000.0
 WORD = Retraining(3, CLAIMED, "accuracy 0.81 is below 0.9", "fine_tune", 200)
 
 
-def settings(folder: Path) -> RetrainSettings:
-    return RetrainSettings(when="accuracy < 0.9", dataset=str(folder / "production"))
-
-
-def with_monitor(config: Config, retrain: RetrainSettings) -> Config:
-    """The config with a section `monitor`."""
-    field: Any = (MonitorSettings | None, None)
-    model: Any = pydantic.create_model("Config", __base__=config_model(), monitor=field)
-    monitor = MonitorSettings(state="state", predictions=("predicted",), retrain=retrain)
-    values = config.model_dump(mode="json", exclude_unset=True)
-    loaded: Config = model.model_validate(values | {"monitor": monitor.model_dump(mode="json")})
-    return loaded
+def monitored(folder: Path, *overrides: str) -> list[str]:
+    """Overrides that give a config a section `monitor`."""
+    retrain = f"{{when: accuracy < 0.9, dataset: {folder}/production}}"
+    monitor = f"{{state: {folder}/monitor, predictions: [predicted], retrain: {retrain}}}"
+    return [*overrides, f"monitor={monitor}"]
 
 
 def test_the_config_of_a_retraining(tmp_path: Path) -> None:
-    config = load_config(str(DIGITS))
-    found = retraining_config(config, WORD, settings(tmp_path), "/served/1", "/runs/1/examples")
+    config = load_config(str(DIGITS), None, monitored(tmp_path))
+    found = retraining_config(config, WORD, "/served/1", "/runs/1/examples")
     ingest, evaluate = found.section(IngestSettings), found.section(EvaluateSettings)
     assert ingest.further_data == (f"{tmp_path}/production/*.jsonl",)
     assert ingest.previous == "/runs/1/examples"
@@ -69,47 +61,50 @@ def test_the_config_of_a_retraining(tmp_path: Path) -> None:
 def test_what_the_config_says_itself_stays(tmp_path: Path) -> None:
     stated = "evaluate.against_baseline={macro_f1: {not_worse_by: 0.1}}"
     place = f"ingest.further_data=[{tmp_path}/production/*.jsonl]"
-    config = load_config(str(DIGITS), None, [stated, place])
+    config = load_config(str(DIGITS), None, monitored(tmp_path, stated, place))
     none = dataclasses.replace(WORD, labelled=0)
-    found = retraining_config(config, none, settings(tmp_path), None)
+    found = retraining_config(config, none, None)
     assert found.section(IngestSettings).further_data == (f"{tmp_path}/production/*.jsonl",)
     assert next(iter(found.section(EvaluateSettings).against_baseline)) == "macro_f1"
     assert found.section(TrainSettings).from_model is None
-    plain = retraining_config(load_config(str(DIGITS)), none, settings(tmp_path), None)
-    assert plain == load_config(str(DIGITS))
+    plain = load_config(str(DIGITS), None, monitored(tmp_path))
+    assert retraining_config(plain, none, None) == plain
+    with pytest.raises(SettingsError, match=r"no setting 'monitor\.retrain': give it one"):
+        retraining_config(load_config(str(DIGITS)), WORD, None)
 
 
 @pytest.fixture
 def of_cluster(
     photographs: Path, tmp_path: Path, kubeflow_settings: KubeflowSettings
 ) -> tuple[Config, Kubeflow]:
-    config = flowers_config(photographs, tmp_path / "state", minimum_interval="1s")
+    state = f"trigger={{state: {tmp_path}/state, minimum_interval: 1s}}"
+    flowers = str(ROOT / "configs" / "flowers.yaml")
+    config = load_config(flowers, str(photographs), monitored(tmp_path, state))
     (tmp_path / "production").mkdir()
     row = '{"image": "a", "label": "roses", "source": "monitored"}\n'
     (tmp_path / "production" / "a.jsonl").write_text(row)
-    return with_monitor(config, settings(tmp_path)), Kubeflow(kubeflow_settings)
+    return config, Kubeflow(kubeflow_settings)
 
 
-def submit(config: Config, cluster: Any, word: Retraining, folder: Path) -> Any:
-    of_target = cluster, cluster_target("kfp"), trigger_store(config)
-    return submit_retraining(config, word, settings(folder), *of_target)
+def submit(config: Config, cluster: Any, word: Retraining) -> Any:
+    return submit_retraining(config, word, cluster, cluster_target("kfp"), trigger_store(config))
 
 
 def test_a_retraining_gets_one_run_on_a_cluster(
     of_cluster: tuple[Config, Kubeflow], server: KubeflowServer, tmp_path: Path
 ) -> None:
     config, cluster = of_cluster
-    first = submit(config, cluster, WORD, tmp_path)
+    first = submit(config, cluster, WORD)
     assert first.reason == WORD.reason
     (run,) = server.runs.values()
     parameters = run.body["runtime_config"]["parameters"]
     assert parameters["ingest"]["further_data"] == [f"{tmp_path}/production/*.jsonl"]
     assert "accuracy of source=monitored" in parameters["evaluate"]["against_baseline"]
     time.sleep(1)
-    again = submit(config, cluster, WORD, tmp_path)
+    again = submit(config, cluster, WORD)
     assert again.run.id == first.run.id
     assert len(server.runs) == 1
-    other = submit(config, cluster, dataclasses.replace(WORD, number=4), tmp_path)
+    other = submit(config, cluster, dataclasses.replace(WORD, number=4))
     assert other.run.id != first.run.id
 
 
@@ -118,13 +113,13 @@ def test_a_run_whose_trigger_died_is_found(
 ) -> None:
     """The trigger claimed and submitted, and was killed before it had written down the run."""
     config, cluster = of_cluster
-    first = submit(config, cluster, WORD, tmp_path)
+    first = submit(config, cluster, WORD)
     state = tmp_path / "state" / config.name
     (state / "000001.run").unlink()
     (state / "000001.claim").unlink()
     then = first.run.created - datetime.timedelta(seconds=5)
     assert ClaimLog(trigger_store(config)).claim("x", frozenset(), None, then, WORD.key)
-    again: Run = submit(config, cluster, WORD, tmp_path).run
+    again: Run = submit(config, cluster, WORD).run
     assert again.id == first.run.id
     assert len(server.runs) == 1
     assert (state / "000001.run").read_text() == first.run.id

@@ -1,11 +1,8 @@
 """Starts what the monitor has decided: a retraining's run, here or on a cluster, and one alone."""
 
-import contextlib
-import fcntl
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,7 @@ from components.monitor.retraining.claims import (
 from components.monitor.retraining.dataset import MONITORED, SOURCE
 from components.monitor.retraining.settings import RetrainSettings
 from components.monitor.settings import MonitorSettings
-from components.monitor.state.database import opened
-from components.monitor.state.folder import OvertakenError, fetched
+from components.monitor.state.folder import changed
 from components.push.settings import PushSettings
 from components.push.targets import target_for
 from components.train.settings import TrainSettings
@@ -30,8 +26,9 @@ from components.transform.settings import TransformSettings
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json
+from darkroom.storage.locks import locked
 from darkroom.storage.paths import mounted_path
-from pipeline.config import Config, load_config
+from pipeline.config import Config, config_model
 from pipeline.target import ClusterClient, Target
 from pipeline.targets.local.run import run_pipeline
 from pipeline.targets.local.run_folder import read_runs
@@ -48,95 +45,56 @@ _log = logging.getLogger("darkroom.monitor")
 
 
 def start_retraining(
-    config: Config,
-    retraining: Retraining,
-    settings: RetrainSettings,
-    *,
-    database: Path,
-    out: Path,
-    reads_cache: bool = True,
+    config: Config, retraining: Retraining, out: Path, reads_cache: bool = True
 ) -> Retraining:
     """Runs a retraining on this machine, to its end, and writes down how it ended.
 
     Called again after it was killed at any moment, it continues the same retraining: a run that has
-    ended is found by the retraining's key, and one that was killed resumes at the step that it was
+    ended is found by the retraining's key, and one that was cut off resumes at the step that it was
     at. While another process is at it, nothing happens.
 
     Args:
-        config: The validated config.
-        retraining: As `update_retraining` gave it.
-        settings: The config's `monitor.retrain`.
-        database: The monitor's database.
+        config: The config, as it is loaded for a run.
+        retraining: As the monitor claimed it; see `claimed_retraining`.
         out: Folder of runs.
         reads_cache: As `run_pipeline` takes it.
 
     Returns:
-        The retraining as the database has it then.
+        The retraining as the monitor's state has it then.
 
     Raises:
-        StepError: The run was interrupted, or the database cannot be written.
+        SettingsError: The config has no `monitor.retrain`.
+        StepError: The run was interrupted, another process is retraining, or the state cannot be
+            written.
     """
-    with _alone(out) as is_alone:
-        if not is_alone:
-            _log.info("another process is retraining: nothing is started")
-            return retraining
-        with opened(database) as connection:
-            known = open_retraining(connection)
+    retrain_settings(config)
+    out = out.absolute()
+    state = config.section(MonitorSettings).state
+    with locked(out / _FOLDER / "lock", f"another process is retraining in {out}: wait for it"):
+        known = claimed_retraining(config)
         if known is None or known.number != retraining.number:
             return known or retraining  # another process has ended it
         ended = _ended(config, retraining, out)
         if ended is None:
-            ended = _run(config, retraining, settings, database, out, reads_cache)
-        with opened(database) as connection:
-            note_end(connection, retraining.number, ended)
-            found = last_retraining(connection)
+            ended = _run(config, retraining, out, reads_cache)
+        changed(state, lambda connection: note_end(connection, retraining.number, ended))
+        last = changed(state, last_retraining)
     _log.info("retraining %d: %s", retraining.number, ended)
-    return found or retraining
+    return last or retraining
 
 
-def retrain_here(
-    config: str, overrides: Sequence[str], monitor: MonitorSettings, out: Path
-) -> Retraining | None:
-    """Runs the retraining that is under way on this machine, and writes down how it ended.
-
-    Args:
-        config: The config's file.
-        overrides: Settings that take the place of the config's.
-        monitor: The monitor's settings.
-        out: Folder of runs.
-
-    Returns:
-        The retraining; None if none is under way any more.
+def claimed_retraining(config: Config) -> Retraining | None:
+    """The retraining that has not ended; None if there is none.
 
     Raises:
-        StepError: The run was interrupted, or the state cannot be written.
+        StepError: The monitor's state cannot be read.
     """
-    loaded = load_config(config, overrides=overrides)
-    for attempt in range(1, ATTEMPTS + 1):
-        # The folder is not held meanwhile: others may look, and are told of this one.
-        with fetched(monitor.state) as state:
-            with opened(state.database) as connection:
-                retraining = open_retraining(connection)
-            if retraining is None:
-                return None
-            settings = retrain_settings(loaded)
-            database = state.database
-            ended = start_retraining(loaded, retraining, settings, database=database, out=out)
-            try:
-                state.keep()
-            except OvertakenError:
-                # The run has ended, and is found in no time.
-                if attempt == ATTEMPTS:
-                    raise
-            else:
-                return ended
-    raise AssertionError("unreachable")
+    return changed(config.section(MonitorSettings).state, open_retraining)
 
 
 def submit_retraining(
     config: Config,
     retraining: Retraining,
-    settings: RetrainSettings,
     cluster: ClusterClient,
     target: Target,
     store: Store,
@@ -146,7 +104,6 @@ def submit_retraining(
     Args:
         config: The validated config.
         retraining: The retraining; asked again for the same one, its run is found.
-        settings: The config's `monitor.retrain`.
         cluster: Where runs go.
         target: What to compile for.
         store: What all triggers of the pipeline share.
@@ -164,7 +121,7 @@ def submit_retraining(
         serves = target_for(destination).current()
         if serves is not None and serves.location.startswith(("/", "gs://")):
             former = mounted_path(serves.location)
-    prepared = retraining_config(config, retraining, settings, former)
+    prepared = retraining_config(config, retraining, former)
     return start_if_due(prepared, cluster, target, store, retraining.reason, retraining.key)
 
 
@@ -174,20 +131,18 @@ def retrain_settings(config: Config) -> RetrainSettings:
     Raises:
         SettingsError: It has none.
     """
-    monitor = getattr(config, "monitor", None)
+    monitor = config.optional_section(MonitorSettings)
     if monitor is None or monitor.retrain is None:
         raise SettingsError(
             "the config has no setting 'monitor.retrain': give it one, such as "
             "monitor: {retrain: {when: accuracy < 0.9, dataset: gs://bucket/production}}"
         )
-    found: RetrainSettings = monitor.retrain
-    return found
+    return monitor.retrain
 
 
 def retraining_config(
     config: Config,
     retraining: Retraining,
-    settings: RetrainSettings,
     former: str | None,
     previous: str | None = None,
 ) -> Config:
@@ -199,13 +154,13 @@ def retraining_config(
     Args:
         config: The config.
         retraining: The retraining.
-        settings: The config's `monitor.retrain`.
         former: Folder of the model that serves, to fine-tune; None to train from scratch.
         previous: Examples of an earlier run, whose photographs need not be read again.
 
     Raises:
-        SettingsError: The config does not do for it.
+        SettingsError: It has no `monitor.retrain`, or does not do for it.
     """
+    settings = retrain_settings(config)
     values = config.model_dump(mode="json", exclude_unset=True)
     if retraining.labelled or settings.tables in config.section(IngestSettings).further_data:
         further = [*config.section(IngestSettings).further_data, settings.tables]
@@ -218,7 +173,7 @@ def retraining_config(
         # With no epochs of its own, fine-tuning would train the head alone.
         epochs = train.fine_tune_epochs or train.epochs
         _section(values, "train").update(from_model=former, fine_tune_epochs=epochs)
-    return validate_settings(type(config), values)
+    return validate_settings(config_model(), values)
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
@@ -241,29 +196,24 @@ def _judged(evaluate: EvaluateSettings, settings: RetrainSettings) -> dict[str, 
     return {"slices": slices, "against_baseline": margins}
 
 
-def _run(
-    config: Config,
-    retraining: Retraining,
-    settings: RetrainSettings,
-    database: Path,
-    out: Path,
-    reads_cache: bool,
-) -> str:
+def _run(config: Config, retraining: Retraining, out: Path, reads_cache: bool) -> str:
     """Runs a retraining; how it ended."""
-    with opened(database) as connection:
-        note_run(connection, retraining.number, f"{config.name}-{retraining.key}")
+
+    def note(run_id: str) -> None:
+        state = config.section(MonitorSettings).state
+        changed(state, lambda connection: note_run(connection, retraining.number, run_id))
+
+    note(f"{config.name}-{retraining.key}")
     try:
         begun = _begun(config, retraining, out)
-        former, previous = begun["former"], begun["previous"]
-        prepared = retraining_config(config, retraining, settings, former, previous)
+        prepared = retraining_config(config, retraining, begun["former"], begun["previous"])
         run = run_pipeline(prepared, out, reads_cache, retraining.key)
     except InterruptedRunError:
         raise  # the next look resumes it
     except DarkroomError as error:
         _log.warning("retraining %d failed: %s", retraining.number, error)
         return "failed"
-    with opened(database) as connection:
-        note_run(connection, retraining.number, run["run_id"])
+    note(run["run_id"])
     return "blessed" if run["blessed"] else "not blessed"
 
 
@@ -330,17 +280,3 @@ def _ended(config: Config, retraining: Retraining, out: Path) -> str | None:
         _log.warning("retraining %d was cut off %d times", retraining.number, len(runs))
         return "failed"
     return None
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[bool]:
-    """Whether no other process of this machine retrains in a folder of runs, for as long."""
-    folder = out / _FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -120,11 +120,10 @@ class TriggerApp:
         return start_if_due(self._config, self._cluster, self._target, self._store, quality)
 
     def _retrain(self, retraining: Retraining) -> TriggerResult:
-        from pipeline.triggers.retrain import retrain_settings, submit_retraining
+        from pipeline.triggers.retrain import submit_retraining
 
-        settings = retrain_settings(self._config)
         of_cluster = self._cluster, self._target, self._store
-        return submit_retraining(self._config, retraining, settings, *of_cluster)
+        return submit_retraining(self._config, retraining, *of_cluster)
 
     def _after_more(self, event_id: str) -> TriggerResult:
         wait = seconds(trigger_settings(self._config).debounce)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from components.monitor.retraining.labelled import LabelledPhotograph
+from components.monitor.retraining.settings import tables_of
 from darkroom.artifacts.examples import FEATURE_TYPES, LABELS
 from darkroom.errors import StepError
 from darkroom.storage import files
@@ -47,7 +48,7 @@ def read_tables(dataset: str) -> Tables:
     known: set[str] = set()
     counts: dict[str, int] = {}
     with files.clear_errors(f"cannot read {dataset}", StepError):
-        for table in files.list_files(f"{dataset}/*.jsonl"):
+        for table in files.list_files(tables_of(dataset)):
             name = table.location.rpartition("/")[2].removesuffix(".jsonl")
             lines = files.read_bytes(table.location.removeprefix("file://")).splitlines()
             found = [_DIGEST.search(json.loads(line)["image"]) for line in lines if line]

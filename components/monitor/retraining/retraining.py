@@ -1,5 +1,6 @@
 """The decision to retrain: made once, with the photographs whose labels have come."""
 
+import dataclasses
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from components.monitor.retraining.labelled import Kept, kept_photographs, label
 from components.monitor.retraining.settings import How, RetrainSettings
 from components.monitor.retraining.trigger import ask_for_run
 from components.monitor.windows.reference import Reference
+from darkroom.durations import seconds
 
 FEW = 0.1
 """Under so many new photographs for each old one, `auto` fine-tunes."""
@@ -38,19 +40,6 @@ class Watched(Kept, Protocol):
         """When the model is trained again."""
 
 
-def claim_retraining(connection: sqlite3.Connection, settings: Watched, now: float) -> None:
-    """Claims a retraining where one is due and none is under way; nothing else is done.
-
-    Args:
-        connection: The monitor's database, whose windows and alerts are up to date.
-        settings: The monitor's settings.
-        now: Seconds since 1970.
-    """
-    retrain, version = settings.retrain, watched_version(connection)
-    if retrain is not None and version is not None and open_retraining(connection) is None:
-        _claimed(connection, settings, retrain, version, now)
-
-
 def update_retraining(
     connection: sqlite3.Connection,
     settings: Watched,
@@ -63,48 +52,46 @@ def update_retraining(
     was claimed and not started, since a process was killed between, is prepared again.
 
     Args:
-        connection: The monitor's database, whose windows and alerts are up to date.
+        connection: The monitor's database, whose windows are up to date.
         settings: The monitor's settings.
         now: Seconds since 1970.
         references: What each version is held against.
 
     Returns:
-        The retraining that is under way, to be started if it has no run; None if there is none.
+        The retraining that is under way; None if there is none.
 
     Raises:
         StepError: The dataset cannot be read or written.
     """
-    retrain = settings.retrain
+    claim_retraining(connection, settings, now)
+    return prepare_retraining(connection, settings, references)
+
+
+def claim_retraining(
+    connection: sqlite3.Connection, settings: Watched, now: float
+) -> Retraining | None:
+    """Claims a retraining if one is due.
+
+    Args:
+        connection: The monitor's database, whose windows are up to date.
+        settings: The monitor's settings.
+        now: Seconds since 1970.
+
+    Returns:
+        The retraining that is under way; None if there is none.
+    """
+    retrain, found = settings.retrain, open_retraining(connection)
     if retrain is None:
         return None
-    found = open_retraining(connection)
-    if found is not None and found.run is not None and retrain.trigger is not None:
+    if found is not None:
         # Nothing here can ask a cluster how its run ended.
-        if now - found.claimed < retrain.longest * 3600:
+        is_lost = retrain.trigger is not None and found.run is not None
+        if not is_lost or now - found.claimed < seconds(retrain.longest):
             return found
         note_end(connection, found.number, "unknown")
-        return None
     version = watched_version(connection)
     if version is None:
-        return found
-    if found is None:
-        found = _claimed(connection, settings, retrain, version, now)
-        if found is None:
-            return None
-    if found.run is None:
-        found = _prepared(connection, settings, retrain, found, references.get(version))
-        if retrain.trigger is not None and (run := ask_for_run(found, retrain.trigger)):
-            note_run(connection, found.number, run)
-    return open_retraining(connection)
-
-
-def _claimed(
-    connection: sqlite3.Connection,
-    settings: Watched,
-    retrain: RetrainSettings,
-    version: str,
-    now: float,
-) -> Retraining | None:
+        return None
     last = last_retraining(connection)
     since = Since(version, 0.0 if last is None else last.claimed, now, settings.rate)
     reason = reason_to_retrain(connection, retrain.alternatives, since)
@@ -116,38 +103,66 @@ def _claimed(
     return found
 
 
-def _prepared(
-    connection: sqlite3.Connection,
-    settings: Watched,
-    retrain: RetrainSettings,
-    found: Retraining,
-    reference: Reference | None,
-) -> Retraining:
-    """Writes the photographs of a retraining; what was written before it was cut off stays."""
-    tables = read_tables(retrain.dataset)
-    if found.key not in tables.counts:
-        rows = labelled_photographs(connection)
-        wanted = rows.keys() - tables.photographs
-        missing = set(wanted)
-        for image_id, content in kept_photographs(settings, missing):
-            write_photograph(retrain.dataset, image_id, content)
-        if missing:
-            _log.warning(
-                "%d of %d labelled photographs were not kept, and cannot be trained on: let the "
-                "server keep them (sample.images), for as long as labels take (sample.files)",
-                *(len(missing), len(wanted)),
-            )
-        kept = {image_id: rows[image_id] for image_id in wanted - missing}
-        if kept:
-            write_table(retrain.dataset, found.key, kept)
-            tables = read_tables(retrain.dataset)
+def prepare_retraining(
+    connection: sqlite3.Connection, settings: Watched, references: Mapping[str, Reference]
+) -> Retraining | None:
+    """Writes the photographs of a retraining that was claimed, and asks for its run.
+
+    One that was started is left as it is; what was written before it was cut off stays.
+
+    Args:
+        connection: The monitor's database, whose claim no other process can undo by now.
+        settings: The monitor's settings.
+        references: What each version is held against.
+
+    Returns:
+        The retraining that is under way; None if there is none.
+
+    Raises:
+        StepError: The dataset cannot be read or written.
+    """
+    retrain, found = settings.retrain, open_retraining(connection)
+    if retrain is None or found is None or found.run is not None:
+        return found
+    tables = _written(connection, settings, retrain, found)
     labelled = tables.counts.get(found.key, 0)
     how = retrain.how
     if how == "auto":
+        version = watched_version(connection)
+        reference = None if version is None else references.get(version)
         how = _by_share(_new(connection, tables, found), reference)
     note_dataset(connection, found.number, labelled, how)
     _log.info("retraining %d: %s with %d new photographs", found.number, how, labelled)
-    return open_retraining(connection) or found
+    prepared = dataclasses.replace(found, labelled=labelled, how=how)
+    if retrain.trigger is not None and (run := ask_for_run(prepared, retrain.trigger)):
+        note_run(connection, found.number, run)
+        return dataclasses.replace(prepared, run=run)
+    return prepared
+
+
+def _written(
+    connection: sqlite3.Connection, settings: Watched, retrain: RetrainSettings, found: Retraining
+) -> Tables:
+    """The dataset, with the photographs of a retraining."""
+    tables = read_tables(retrain.dataset)
+    if found.key in tables.counts:
+        return tables
+    rows = labelled_photographs(connection)
+    wanted = rows.keys() - tables.photographs
+    missing = set(wanted)
+    for image_id, content in kept_photographs(settings, missing):
+        write_photograph(retrain.dataset, image_id, content)
+    if missing:
+        _log.warning(
+            "%d of %d labelled photographs were not kept, and cannot be trained on: let the "
+            "server keep them (sample.images), for as long as labels take (sample.files)",
+            *(len(missing), len(wanted)),
+        )
+    kept = {image_id: rows[image_id] for image_id in wanted - missing}
+    if not kept:
+        return tables
+    write_table(retrain.dataset, found.key, kept)
+    return read_tables(retrain.dataset)
 
 
 def _new(connection: sqlite3.Connection, tables: Tables, found: Retraining) -> int:

@@ -1,13 +1,24 @@
 """Settings of retraining."""
 
+import glob
 from typing import Annotated, Literal
 
 import pydantic
 
 from components.monitor.retraining.conditions import Bound, When, parse_when
+from darkroom.durations import Duration
 from darkroom.settings import Settings
 
 How = Literal["fine_tune", "from_scratch"]
+
+
+def tables_of(dataset: str) -> str:
+    """The glob of a dataset's tables.
+
+    >>> tables_of("gs://bucket/production")
+    'gs://bucket/production/*.jsonl'
+    """
+    return f"{glob.escape(dataset)}/*.jsonl"
 
 
 def _understood(when: str) -> str:
@@ -52,8 +63,8 @@ class RetrainSettings(Settings):
     """By how much the accuracy of all other photographs may be worse than the champion's, beyond
     noise. That of the photographs of production may not be worse at all."""
 
-    longest: float = pydantic.Field(default=24, gt=0)
-    """Hours after which a run on a cluster, of whose end nothing is known, counts as ended."""
+    longest: Duration = "1d"
+    """Time after which a run on a cluster, of whose end nothing is known, counts as ended."""
 
     trigger: TriggerSettings | None = None
     """Who starts the run on a cluster. Unset: `darkroom monitor` runs it here."""
@@ -72,4 +83,4 @@ class RetrainSettings(Settings):
     @property
     def tables(self) -> str:
         """The tables of the dataset, as `ingest.further_data` takes them."""
-        return f"{self.dataset}/*.jsonl"
+        return tables_of(self.dataset)

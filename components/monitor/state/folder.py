@@ -13,18 +13,22 @@ import json
 import re
 import shutil
 import socket
+import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from components.monitor.state.database import opened
 from darkroom.artifacts.manifest import file_digest
 from darkroom.errors import StepError
 from darkroom.storage import files
 from darkroom.storage.atomic import atomic_file, os_reason
 from darkroom.storage.locks import locked
 from darkroom.storage.paths import is_uri
+
+Result = TypeVar("Result")
 
 DATABASE = "monitor.db"
 PAGE = "report.html"
@@ -146,6 +150,18 @@ class State:
         files.delete([f"{self.location}/{name}" for name in old if name not in names])
 
 
+def has_state(location: str) -> bool:
+    """Whether a monitor has been at work in a folder or bucket.
+
+    Raises:
+        StepError: The bucket cannot be read.
+    """
+    if not is_uri(location):
+        return (Path(location) / DATABASE).is_file()
+    with files.clear_errors(f"cannot read {location}", StepError):
+        return bool(_numbers(location))
+
+
 @contextlib.contextmanager
 def held(location: str) -> Iterator[State]:
     """Gives the state to work with; `State.keep` writes it back.
@@ -163,6 +179,33 @@ def held(location: str) -> Iterator[State]:
         return
     with fetched(location) as state:
         yield state
+
+
+def changed(location: str, change: Callable[[sqlite3.Connection], Result]) -> Result:
+    """Changes the database where it is kept, also while a monitor is at work with it.
+
+    Args:
+        location: A folder, or a bucket's URI.
+        change: Is called with the database, again where another process was faster.
+
+    Returns:
+        What `change` gives.
+
+    Raises:
+        StepError: The state cannot be read or written.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        with fetched(location) as state:
+            with opened(state.database) as connection:
+                result = change(connection)
+            try:
+                state.keep()
+            except OvertakenError:
+                if attempt == _ATTEMPTS:
+                    raise
+                continue
+            return result
+    raise AssertionError("unreachable")
 
 
 @contextlib.contextmanager

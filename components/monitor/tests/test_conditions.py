@@ -18,7 +18,7 @@ from darkroom.settings import validate_settings
 
 
 def settings(when: str, **more: object) -> MonitorSettings:
-    values = {"predictions": ["a"], "retrain": {"when": when, "dataset": "d"}, **more}
+    values = {"state": "s", "predictions": ["a"], "retrain": {"when": when, "dataset": "d"}, **more}
     return validate_settings(MonitorSettings, values, "monitor")
 
 

@@ -13,13 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.monitor.job import RETRAIN, STEADY, monitor
 from components.monitor.monitor import watch
-from components.monitor.retraining.claims import Retraining, note_end, note_run, parsed_retraining
+from components.monitor.retraining.claims import (
+    Retraining,
+    note_end,
+    note_run,
+    open_retraining,
+    parsed_retraining,
+)
 from components.monitor.retraining.conditions import parse_when
 from components.monitor.retraining.due import Since, new_labels, reason_to_retrain
 from components.monitor.retraining.retraining import update_retraining
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
+from components.monitor.state.folder import OvertakenError, changed, held
 from components.monitor.tests.small_world import (
     DAY,
     LABELS,
@@ -31,6 +39,8 @@ from components.monitor.tests.small_world import (
     write_samples,
 )
 from components.monitor.tests.test_reading import write_batch
+from darkroom.storage.files import read_bytes
+from darkroom.tests.cloud_storage import fake_cloud_storage
 
 KNOWN = {"1": reference()}
 
@@ -53,11 +63,11 @@ class World:
         self.folder, self.database = folder, folder / "monitor.db"
         self.labels: dict[str, str] = {}
         self.settings = MonitorSettings(
-            state=str(folder / "state"),
+            state=str(folder),
             samples=str(folder),
             model="flowers",
             labels=(str(folder / "labels.csv"),),
-            retrain={"when": when, "dataset": str(folder / "dataset"), **retrain},
+            retrain={"dataset": str(folder / "dataset"), **retrain, "when": when},
         )
 
     def serve(self, count: int, kept: int | None = None, day: int = 0) -> list[str]:
@@ -82,9 +92,12 @@ class World:
     def label(self, names: list[str], label: str = LABELS[0]) -> None:
         self.labels |= dict.fromkeys(names, label)
 
-    def look(self, now: float) -> Retraining | None:
+    def write_labels(self) -> None:
         rows = "".join(f"{name},{label},left\n" for name, label in self.labels.items())
         (self.folder / "labels.csv").write_text("image_id,label,camera\n" + rows)
+
+    def look(self, now: float) -> Retraining | None:
+        self.write_labels()
         watch(self.settings, self.database, KNOWN, now)
         with opened(self.database) as connection:
             return update_retraining(connection, self.settings, now, KNOWN)
@@ -283,6 +296,32 @@ def test_new_labels_go_by_when_they_were_read(tmp_path: Path) -> None:
 def test_a_retraining_passes_through_json() -> None:
     found = Retraining(2, 1.5, "accuracy", "fine_tune", 7)
     assert parsed_retraining(json.loads(json.dumps(dataclasses.asdict(found)))) == found
-    for wrong in ({}, [], None, dataclasses.asdict(found) | {"how": "x"}, {"number": True}):
+    wrongs: list[Any] = [{}, [], None, dataclasses.asdict(found) | {"how": "x"}, {"number": True}]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="retraining"):
             parsed_retraining(wrong)
+
+
+@pytest.mark.slow
+def test_a_dataset_and_a_state_in_a_bucket(tmp_path: Path) -> None:
+    with fake_cloud_storage():
+        world = World(tmp_path, "new_labels >= 5", how="fine_tune", dataset="gs://bucket/made")
+        named = {"state": "gs://bucket/state", "versions": "gs://bucket/served"}
+        settings = world.settings.model_copy(update=named)
+        names = world.serve(6)
+        world.label(names)
+        world.write_labels()
+        assert monitor(settings, watched=tmp_path / "watched") == RETRAIN
+        claimed = changed(settings.state, open_retraining)
+        assert claimed is not None
+        assert claimed.labelled == 6
+        text = read_bytes(f"gs://bucket/made/{claimed.key}.jsonl").decode()
+        for row in map(json.loads, text.splitlines()):
+            assert digest(read_bytes(f"gs://bucket/made/{row['image']}")) in names
+        with held(settings.state) as state:
+            # A run that has ended says so, while a monitor is at work with a copy.
+            changed(settings.state, lambda connection: note_end(connection, 1, "blessed"))
+            with pytest.raises(OvertakenError):
+                state.claim()
+        assert changed(settings.state, open_retraining) is None
+        assert monitor(settings, watched=tmp_path / "watched") == STEADY
