@@ -1,8 +1,8 @@
 """Silence: answers that no longer come, and labels that no longer come. No statistics.
 
-How long is too long is set, or learnt: twice the second longest silence so far, so that a model that
-rests on Sundays, or is asked once a week, alarms nobody for that. There must be something to learn
-from: answers in three windows, labels that came at three times.
+How long is too long is set, or learnt: twice the second longest silence so far, so that a model
+that rests on Sundays, or is asked once a week, alarms nobody for that. There must be something to
+learn from: answers in three windows, labels that came at three times.
 """
 
 import sqlite3
