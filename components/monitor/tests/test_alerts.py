@@ -180,13 +180,13 @@ def test_labels_that_used_to_come_and_stop(tmp_path: Path) -> None:
         for day in range(12):
             add_window(connection, day, 0.2)
         assert update_alerts(connection, asked, 12 * DAY) == []  # there never were any
-        add_labels(connection, [3 * DAY] * 1)
+        add_labels(connection, [2 * DAY])
         assert update_alerts(connection, asked, 12 * DAY) == []  # a table that came once
-        add_labels(connection, [4 * DAY, 5 * DAY])
+        add_labels(connection, [3.5 * DAY, 5 * DAY])
         (alert,) = update_alerts(connection, asked, 12 * DAY)
         assert (alert.kind, alert.version) == ("labels_stopped", "1")
         assert alert.message == (
-            "no new labels since 1970-01-06; 2 days without any are let pass; photographs "
+            "no new labels since 1970-01-06; 3 days without any are let pass; photographs "
             "answered since: 7"
         )
         # A new version is no new alert.

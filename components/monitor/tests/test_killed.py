@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.monitor.alerts.alert import read_alerts
+from components.monitor.state.database import opened
 from components.monitor.tests.small_world import content, days, drawn, write_labels, write_samples
 
 pytestmark = pytest.mark.slow
@@ -18,11 +20,11 @@ WATCH = """
 import sys
 from pathlib import Path
 from components.monitor.monitor import watch
-from components.monitor.tests.small_world import START, reference, settings
+from components.monitor.tests.small_world import DAY, START, reference, settings
 folder, database = map(Path, sys.argv[1:])
 of = {"1": reference()}
 print("ready", flush=True)
-watch(settings(folder), database, of, START)
+watch(settings(folder), database, of, START + 5 * DAY)
 """
 
 
@@ -35,7 +37,8 @@ def started(folder: Path, database: Path) -> "subprocess.Popen[str]":
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:
-    samples, labels = days([drawn(150, seed) for seed in range(4)])
+    changed = [drawn(150, seed, shares=(0.1, 0.1, 0.8)) for seed in (3, 4)]
+    samples, labels = days([*(drawn(150, seed) for seed in range(3)), *changed])
     write_samples(tmp_path, samples)
     write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
     whole, killed = tmp_path / "whole.db", tmp_path / "killed.db"
@@ -53,3 +56,10 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     with started(tmp_path, killed) as process:
         assert process.wait() == 0
     assert content(killed) == content(whole)
+    assert alerts(killed) == alerts(whole)
+    assert [subject for _, _, subject, *_ in alerts(whole)] == ["label"]
+
+
+def alerts(database: Path) -> list[tuple[object, ...]]:
+    with opened(database) as connection:
+        return [alert[1:] for alert in read_alerts(connection)]
