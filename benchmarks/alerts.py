@@ -6,11 +6,13 @@ as at the end of `watch`; only photographs and labels are not read from files. A
 three days late, and the days that it is of are counted and tested again, as `watch` would.
 """
 
+import contextlib
 import json
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,32 +78,41 @@ def _slice(label: str) -> str:
     return slice_name({"label": label})
 
 
-def _counts(seen: Photographs) -> dict[str, dict[str, object]]:
+def _counts(seen: Photographs) -> dict[str, Any]:
     histograms = {name: histogram(name, values).tolist() for name, values in seen.measures.items()}
     labels = dict(zip(NAMES, seen.counts(), strict=True))
     return {"labels": labels, "formats": {}, "histograms": histograms}
 
 
-def _reference(seen: Photographs) -> Reference:
+def reference_of(seen: Photographs) -> Reference:
+    """The reference that photographs are, all with labels."""
     counts = _counts(seen)
     right = Day(seen, np.zeros(len(seen.given), np.int64)).right(0)
     return Reference(
         labels=NAMES,
-        given=counts["labels"],  # type: ignore[arg-type]
+        given=counts["labels"],
         formats={},
-        histograms=counts["histograms"],  # type: ignore[arg-type]
+        histograms=counts["histograms"],
         right=right,
     )
 
 
-def alerts_of(
-    reference: Photographs, windows: Sequence[Photographs], seed: int
-) -> list[tuple[str, str, int]]:
-    """The alerts of a life: kind, subject, and the day that each was opened on, from 0."""
+@contextlib.contextmanager
+def lived(
+    reference: Photographs, windows: Sequence[Photographs], seed: int, latest: int = LATEST
+) -> Iterator[sqlite3.Connection]:
+    """The database after a life.
+
+    Args:
+        reference: What the windows are held against.
+        windows: Of a day each.
+        seed: Of how late labels come.
+        latest: Days that a label comes late at most.
+    """
     generator = np.random.default_rng(seed)
-    known = _reference(reference)
+    known = reference_of(reference)
     days = [
-        Day(seen, day + generator.integers(0, LATEST + 1, len(seen.given)))
+        Day(seen, day + generator.integers(0, latest + 1, len(seen.given)))
         for day, seen in enumerate(windows)
     ]
     with (
@@ -111,31 +122,48 @@ def alerts_of(
         connection.execute("PRAGMA synchronous = OFF")
         settle(connection, "day", ["label"], RATE, {})
         for today in range(len(days)):
-            with transaction(connection):
-                connection.execute(
-                    "INSERT INTO answers (version, image_id, time, label, label_index, "
-                    "probabilities, confidence, entropy, columns, window, counted) "
-                    "VALUES ('1', ?, ?, 'daisy', 0, x'', 1, 0, '{}', ?, 1)",
-                    (f"{today:064}", today * DAY + 0.5, today * DAY),
-                )
-                first = max(0, today - LATEST)
-                forget_windows(
-                    connection,
-                    "SELECT '1' AS version, value * ? AS window FROM json_each(?)",
-                    DAY,
-                    json.dumps(list(range(first, today))),
-                )
-                for day in range(first, today + 1):
-                    _write_day(connection, day, days[day], today, known)
+            _live(connection, days, today, known, latest)
             look(connection, "1", known, RATE)
             update_alerts(connection, SETTINGS, (today + 1) * DAY)
+        yield connection
+
+
+def alerts_of(
+    reference: Photographs, windows: Sequence[Photographs], seed: int
+) -> list[tuple[str, str, int]]:
+    """The alerts of a life: kind, subject, and the day that each was opened on, from 0."""
+    with lived(reference, windows, seed) as connection:
         return [
             (alert.kind, alert.subject, round(alert.opened / DAY) - 1)
             for alert in read_alerts(connection)
         ]
 
 
-def _write_day(connection, day: int, of_day: Day, today: int, known: Reference) -> None:  # type: ignore[no-untyped-def]
+def _live(
+    connection: sqlite3.Connection, days: Sequence[Day], today: int, known: Reference, latest: int
+) -> None:
+    """Writes a day, and those before it that labels come for, again."""
+    first = max(0, today - latest)
+    with transaction(connection):
+        connection.execute(
+            "INSERT INTO answers (version, image_id, time, label, label_index, probabilities, "
+            "confidence, entropy, columns, window, counted) "
+            "VALUES ('1', ?, ?, 'daisy', 0, x'', 1, 0, '{}', ?, 1)",
+            (f"{today:064}", today * DAY + 0.5, today * DAY),
+        )
+        forget_windows(
+            connection,
+            "SELECT '1' AS version, value * ? AS window FROM json_each(?)",
+            DAY,
+            json.dumps(list(range(first, today))),
+        )
+        for day in range(first, today + 1):
+            _write_day(connection, day, days[day], today, known)
+
+
+def _write_day(
+    connection: sqlite3.Connection, day: int, of_day: Day, today: int, known: Reference
+) -> None:
     counts = _counts(of_day.seen)
     figures = {**counts, "first": f"1970-01-{day + 1:02}T00:00:00.000+00:00"}
     connection.execute(
