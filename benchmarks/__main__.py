@@ -30,6 +30,7 @@ NAMES = (
     "orchestrate",
     "drift",
     "drift_flowers",
+    "alerts",
     "labelling",
     "monitor",
 )

@@ -90,7 +90,8 @@ def family_of(test: str) -> str:
 def _seen(tested: Sequence[_Tested]) -> list[_Tested]:
     """Without the windows in which there was nothing to see of it."""
     if all(row.total is None for row in tested):
-        return list(tested)  # what is tested is not counted, such as embeddings
+        # What is tested is not counted, such as embeddings.
+        return [row for row in tested if row.after is not None]
     return [row for row in tested if row.total]
 
 

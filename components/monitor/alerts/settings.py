@@ -59,8 +59,9 @@ class AlertSettings(Settings):
     silence so far. `null`: nobody is told."""
 
     labels_stopped: Duration | Literal["auto"] | None = "auto"
-    """How long there may be answers and no new label, where labels came at three times or more; as
-    `no_traffic`."""
+    """How long there may be answers and no new label, where labels came at three times or more.
+    `auto`: three days (and two windows), or twice the second longest wait so far. `null`: nobody is
+    told."""
 
     quiet_windows: int = pydantic.Field(default=3, ge=1)
     """Windows in a row without a sign of it after which an alert is closed."""
@@ -82,8 +83,8 @@ class AlertSettings(Settings):
     @pydantic.field_validator("floors")
     @classmethod
     def _check_floors(cls, floors: dict[str, Floor]) -> dict[str, Floor]:
-        shares = [name for name, metric in known_metrics().items() if metric.is_share]
         for name in floors:
+            shares = [name for name, metric in known_metrics().items() if metric.is_share]
             if name not in shares:
                 raise ValueError(
                     f"'{name}' has no floor here: it is no share of photographs, of which the rate "

@@ -1,8 +1,8 @@
 """Silence: answers that no longer come, and labels that no longer come. No statistics.
 
-How long is too long is set, or learnt: twice the second longest silence so far, so that a model that
-rests on Sundays, or is asked once a week, alarms nobody for that. There must be something to learn
-from: answers in three windows, labels that came at three times.
+How long is too long is set, or learnt: twice the second longest silence so far, so that a model
+that rests on Sundays, or is asked once a week, alarms nobody for that. There must be something to
+learn from: answers in three windows, labels that came at three times.
 """
 
 import sqlite3
@@ -16,6 +16,8 @@ from darkroom.durations import seconds
 
 _PATIENCE = 2
 """Times the second longest silence so far."""
+_DAYS = 3 * 86400.0
+"""Seconds without labels that are never too long, where it is learnt: people rest on weekends."""
 _HABIT = 3
 """Windows with answers, or times at which labels came, from which on it is learnt."""
 
@@ -52,7 +54,8 @@ def silence(
         allowed = _Allowed(settings.no_traffic, least, "SELECT time FROM answers")
         yield from _no_traffic(connection, allowed, answered, now)
     if settings.labels_stopped is not None:
-        allowed = _Allowed(settings.labels_stopped, least, "SELECT known FROM truths")
+        patience = max(least, _DAYS)
+        allowed = _Allowed(settings.labels_stopped, patience, "SELECT known FROM truths")
         yield from _labels_stopped(connection, allowed, answered, now)
 
 

@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+EMBEDDING = "embedding"
+"""The test of embeddings, which looks at ranks along a direction."""
+
 
 class Changed(NamedTuple):
     """A share that has changed.
@@ -34,6 +37,11 @@ class Changed(NamedTuple):
 
     def in_words(self) -> str:
         """The change in one line."""
+        if self.test == EMBEDDING:
+            return (
+                f"photographs look different since {day(self.since)}: a mean rank of "
+                f"{self.after:.3f}, where {self.before:.3f} is as before"
+            )
         what, unit = _of_test(self.test)
         of = f", of {self.photographs} photographs" if self.photographs else ""
         interval = ""
