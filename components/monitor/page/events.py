@@ -76,7 +76,7 @@ def read_alerts(connection: sqlite3.Connection, now: float) -> list[Alert]:
         """,
         (now,),
     )
-    return [Alert(*row[:6], json.loads(row[6]), *row[7:]) for row in rows]
+    return [Alert._make((*row[:6], json.loads(row[6]), *row[7:])) for row in rows]
 
 
 def read_marks(connection: sqlite3.Connection) -> list[Mark]:
