@@ -33,6 +33,13 @@ class Alert(NamedTuple):
     muted_until: float | None
 
     @property
+    def photographs(self) -> list[str]:
+        """The image ids of photographs that show what is wrong."""
+        samples = self.figures.get("samples")
+        found = samples if isinstance(samples, list) else []
+        return [one["image_id"] for one in found if isinstance(one, dict) and "image_id" in one]
+
+    @property
     def state(self) -> str:
         """`closed`, `muted`, `acknowledged` or `open`."""
         if self.closed is not None:

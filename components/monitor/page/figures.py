@@ -110,6 +110,13 @@ def compared(test: str) -> str:
     return "format" if name == "file_format" else name
 
 
+def compared_figures(window: Window) -> dict[str, dict[str, float]]:
+    """How far a window is from what its version was evaluated on, by what is compared."""
+    embedding = window.figures.get("embedding")
+    found: dict[str, dict[str, float]] = window.figures["drift"]
+    return found | {"embedding": embedding} if embedding else found
+
+
 def read_figures(database: Path, now: float | None = None) -> Figures:
     """Reads what there is to show.
 

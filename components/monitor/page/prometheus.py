@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from components.monitor.page.figures import VersionFigures
+from components.monitor.page.figures import VersionFigures, compared_figures
 from components.monitor.page.latest import State
 from components.monitor.page.timeline import slice_in_words
 from components.monitor.windows.history import Point
@@ -141,7 +141,7 @@ def _delays(of: VersionFigures) -> Iterator[Sample]:
 
 
 def _drift(of: VersionFigures) -> Iterator[Sample]:
-    for name, figures in of.last.figures["drift"].items():
+    for name, figures in compared_figures(of.last).items():
         for figure, value in figures.items():
             if isinstance(value, int | float):
                 yield (name, figure), value

@@ -239,3 +239,29 @@ def test_it_is_read_while_another_writes_and_says_so_when_that_cannot_be(
     with pytest.raises(StepError, match="is being written: ask again"):
         read_figures(database)
     writer.close()
+
+
+def test_embeddings_and_the_photographs_of_alerts_are_shown(tmp_path: Path, month: Path) -> None:
+    database = Path(shutil.copy(month, tmp_path / "monitor.db"))
+    samples = tmp_path / "flowers" / "samples.jsonl"
+    samples.parent.mkdir()
+    samples.write_text(json.dumps({"image_id": "a" * 64, "image": _jpeg()}) + "\n")
+    shown = {"samples": [{"image_id": "a" * 64, "given": "roses"}, {"image_id": "b" * 64}]}
+    connection = sqlite3.connect(database)
+    connection.execute(
+        """UPDATE windows SET figures = json_set(figures, '$.embedding',
+        json('{"photographs": 60, "mmd2": 0.01, "p_value": 0.02, "separability": 0.81}'))
+        WHERE version = '2'"""
+    )
+    connection.execute(
+        "UPDATE alerts SET figures = ? WHERE kind = 'floor'", (json.dumps(shown),)
+    )  # fmt: skip
+    connection.commit()
+    connection.close()
+    found = read_figures(database)
+    of_embedding = timeline.drift(timeline.shown_windows(found))[-1]
+    assert (of_embedding.title, len(of_embedding.lines)) == ("Embedding", 2)
+    assert {dot.value for dot in of_embedding.lines[0].dots} == {0.81}
+    text = without_data(page_of(database, pictures=Pictures(str(tmp_path), "flowers")))
+    assert text.count('alt="a photograph that shows it"') == 1
+    assert "0.5 is not at all" in text
