@@ -33,6 +33,13 @@ class Alert(NamedTuple):
     muted_until: float | None
 
     @property
+    def photographs(self) -> list[str]:
+        """The image ids of photographs that show what is wrong."""
+        samples = self.figures.get("samples")
+        found = samples if isinstance(samples, list) else []
+        return [one["image_id"] for one in found if isinstance(one, dict) and "image_id" in one]
+
+    @property
     def state(self) -> str:
         """`closed`, `muted`, `acknowledged` or `open`."""
         if self.closed is not None:
@@ -76,7 +83,7 @@ def read_alerts(connection: sqlite3.Connection, now: float) -> list[Alert]:
         """,
         (now,),
     )
-    return [Alert(*row[:6], json.loads(row[6]), *row[7:]) for row in rows]
+    return [Alert._make((*row[:6], json.loads(row[6]), *row[7:])) for row in rows]
 
 
 def read_marks(connection: sqlite3.Connection) -> list[Mark]:

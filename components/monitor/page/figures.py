@@ -11,7 +11,8 @@ from components.monitor.page.database import read_only
 from components.monitor.page.events import Alert, Mark, read_alerts, read_marks
 from components.monitor.page.mistakes import Mistake, read_mistakes
 from components.monitor.windows.history import OVER, Point, Window, series, windows
-from darkroom.intervals import Interval, wilson
+from darkroom.anytime import Interval
+from darkroom.intervals import wilson
 
 MOST_VERSIONS = 6
 """Versions that are shown: those that answered last."""
@@ -85,7 +86,7 @@ class Figures:
         last_label: When a label became known last, in seconds since 1970.
     """
 
-    read: float
+    read: float = dataclasses.field(compare=False)
     window: str | int | None
     versions: list[VersionFigures]
     older_versions: int
@@ -107,6 +108,13 @@ def compared(test: str) -> str:
     for end in (" {", "=", "<"):
         name = name.partition(end)[0]
     return "format" if name == "file_format" else name
+
+
+def compared_figures(window: Window) -> dict[str, dict[str, float]]:
+    """How far a window is from what its version was evaluated on, by what is compared."""
+    embedding = window.figures.get("embedding")
+    found: dict[str, dict[str, float]] = window.figures["drift"]
+    return found | {"embedding": embedding} if embedding else found
 
 
 def read_figures(database: Path, now: float | None = None) -> Figures:

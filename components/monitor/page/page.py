@@ -60,13 +60,18 @@ def render(
 
     shown = timeline.shown_windows(figures)
     mistakes = figures.mistakes
-    found = pictures.of([one.image_id for one in mistakes]) if pictures and mistakes else {}
+    holding = [alert for alert in figures.alerts if alert.closed is None]
+    photographs = [
+        *(one.image_id for one in mistakes),
+        *(image_id for alert in holding for image_id in alert.photographs),
+    ]
+    found = pictures.of(photographs) if pictures and photographs else {}
     view = dict(
         title=title,
         figures=figures,
         live=live or {},
         over=OVER,
-        holding=[alert for alert in figures.alerts if alert.closed is None],
+        holding=holding,
         closed=[alert for alert in figures.alerts if alert.closed is not None][:_CLOSED],
         kinds=words.KINDS,
         mistakes=mistakes,

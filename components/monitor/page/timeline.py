@@ -5,15 +5,25 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from components.monitor.page.figures import ALL, Figures, VersionFigures, compared, pooled
+from components.monitor.page.figures import (
+    ALL,
+    Figures,
+    VersionFigures,
+    compared,
+    compared_figures,
+    pooled,
+)
 from components.monitor.windows.alarms import accuracy_test
 from components.monitor.windows.history import OVER, Point, Window
 from darkroom.metrics import known_metrics
 
 MOST_WINDOWS = 120
 """Windows that are drawn, over all versions: the latest."""
-_DRIFT_FIGURES = ("total_variation",)
-"""Which figure of a comparison is drawn, where it has it; else its first one."""
+_DRIFT_FIGURES = {
+    "total_variation": "total variation",
+    "separability": "how well it is told from the evaluation: 0.5 is not at all",
+}
+"""Which figure of a comparison is drawn, and what it says; where it has none, its first one."""
 _DRIFT_TITLES = {
     "label": "Labels given",
     "confidence": "Confidence",
@@ -210,7 +220,7 @@ def slice_in_words(name: str) -> str:
 def drift(shown: Sequence[Shown]) -> list[Series]:
     """How far windows are from what the version was evaluated on, by what is compared."""
     names = dict.fromkeys(
-        name for of in shown for window in of.windows for name in window.figures["drift"]
+        name for of in shown for window in of.windows for name in compared_figures(window)
     )
     found = []
     for name in names:
@@ -223,7 +233,8 @@ def drift(shown: Sequence[Shown]) -> list[Series]:
             for of in shown
         ]
         title = _DRIFT_TITLES.get(name, name.replace("_", " ").capitalize())
-        found.append(Series(title, figure.replace("_", " "), "figure", lines))
+        about = _DRIFT_FIGURES.get(figure, figure.replace("_", " "))
+        found.append(Series(title, about, "figure", lines))
     return found
 
 
@@ -297,13 +308,13 @@ def _estimated(figures: Mapping[str, Any] | None) -> Dot:
 
 
 def _drift_figure(shown: Sequence[Shown], name: str) -> str:
-    drifts = (window.figures["drift"].get(name) for of in shown for window in of.windows)
+    drifts = (compared_figures(window).get(name) for of in shown for window in of.windows)
     figures: dict[str, Any] = next(filter(None, drifts))
     return next((figure for figure in _DRIFT_FIGURES if figure in figures), next(iter(figures)))
 
 
 def _drifted(window: Window, name: str, figure: str) -> Dot:
-    value = window.figures["drift"].get(name, {}).get(figure)
+    value = compared_figures(window).get(name, {}).get(figure)
     alarm = any(compared(test) == name for test in window.alarms)
     return Dot(0, "", value, alarm=alarm, photographs=window.figures["photographs"])
 

@@ -122,8 +122,10 @@ def add_events(database: Path, windows: int = 30) -> None:
             connection.execute(
                 "INSERT INTO alerts (version, kind, subject, window, opened, closed, message, "
                 "figures, acknowledged, acknowledged_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (version, kind, subject, int(window), when, closed, message, json.dumps(figures))
-                + (seen, by),
+                (
+                    *(version, kind, subject, int(window), when, closed, message),
+                    *(json.dumps(figures), seen, by),
+                ),
             )
         connection.execute("INSERT INTO mutes VALUES ('drift', '', 4e9)")
         connection.executemany("INSERT INTO marks VALUES (?, ?, ?, ?)", marks)
