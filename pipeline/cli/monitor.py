@@ -34,6 +34,13 @@ def monitor(
     label_next: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write there what to label next.")
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the page, and figures for Prometheus.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="With --serve: the address; 0.0.0.0: all of the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="With --serve: the port.")] = 8600,
     out: OutOption = Path("runs"),
 ) -> None:
     """Look at the model in production: read what is new, and show what its last days were like.
@@ -49,6 +56,7 @@ def monitor(
         "--acknowledge": acknowledge is not None,
         "--mute": mute is not None,
         "--label-next": label_next is not None,
+        "--serve": serve,
     }
     if len(asked := [name for name, is_given in given.items() if is_given]) > 1:
         raise SettingsError(f"{' and '.join(asked)}: give one of them")
@@ -58,6 +66,8 @@ def monitor(
     configure_logging()
     if label_next is not None:
         _label_next(watched, label_next, as_json)
+    elif serve:
+        _serve(watched, host, port)
     elif asked:
         from pipeline.cli import alerts as answers
 
@@ -115,6 +125,18 @@ def _look(
         print(f"page  {found['page']}")
     if verdict == RETRAIN and watched.retrain is not None and watched.retrain.trigger is None:
         _retrain(config, settings, out, as_json)
+
+
+def _serve(settings: "MonitorSettings", host: str, port: int) -> None:
+    from components.monitor.page.live import serve
+    from components.monitor.page.mistakes import Pictures
+    from components.monitor.state.following import followed
+
+    pictures = None
+    if settings.samples is not None and settings.model is not None:
+        pictures = Pictures(settings.samples, settings.model)
+    with followed(settings.state) as database:
+        serve(database, host, port, title=settings.model or "", pictures=pictures)
 
 
 def _label_next(settings: "MonitorSettings", folder: Path, as_json: bool) -> None:

@@ -156,10 +156,19 @@ def has_state(location: str) -> bool:
     Raises:
         StepError: The bucket cannot be read.
     """
-    if not is_uri(location):
-        return (Path(location) / DATABASE).is_file()
+    return (
+        bool(newest_number(location)) if is_uri(location) else (Path(location) / DATABASE).is_file()
+    )
+
+
+def newest_number(location: str) -> int:
+    """The number of a bucket's newest state; 0 if there is none.
+
+    Raises:
+        StepError: The bucket cannot be read.
+    """
     with files.clear_errors(f"cannot read {location}", StepError):
-        return bool(_numbers(location))
+        return max(_numbers(location), default=0)
 
 
 @contextlib.contextmanager

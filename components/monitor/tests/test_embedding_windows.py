@@ -131,7 +131,7 @@ def test_in_parts_in_another_order_late_and_broken_off_come_to_the_same(
         watch(settings(tmp_path), parts, known, NOW)
     assert content(parts) == expected
     for place in ("forget_windows", "transaction"):
-        calls = []
+        calls: list[int] = []
         real = getattr(kept, place)
 
         def breaks(*arguments: Any, real: Any = real, calls: list[int] = calls) -> Any:

@@ -60,7 +60,9 @@ class Known(NamedTuple):
 
 def families_of(reference: Reference) -> dict[str, Sequence[str]]:
     """The names of all tests by family, as they are settled before the first window."""
-    families = {family: list(tests) for family, tests in reference_shares(reference).items()}
+    families: dict[str, Sequence[str]] = {
+        family: list(tests) for family, tests in reference_shares(reference).items()
+    }
     return families | ({} if reference.embedded is None else {TEST: [TEST]})
 
 
