@@ -74,6 +74,7 @@ def test_a_step_leaves_the_state_and_what_it_found(world: Path) -> None:
     found = read_manifest(world / "watched", "watched")
     assert found["counts"] == {"new": 600, "known": 0, "relabelled": 500, "windows": 4}
     assert [row["labelled"] for row in found["newest"]["1"]] == [50, 150, 150, 150]
+    assert list(found["provenance"]["files"]) == ["settings.labels.0"]  # no folder that grows
     newest = found["newest"]["1"][0]
     assert newest["accuracy"]["low"] < newest["accuracy"]["accuracy"] < newest["accuracy"]["high"]
     assert found["problems"] == {"version 1 is gone, or an older release pushed it: not tested": 1}
