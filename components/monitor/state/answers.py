@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from components.monitor.reading.answer import MEASURES, Answer, database_rows
+from components.monitor.state.assignment import Size, assign
 from components.monitor.state.database import transaction
-from components.monitor.windows.assignment import Size, assign
 
 _COLUMNS = ", ".join(
     (

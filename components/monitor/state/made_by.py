@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from components.monitor.state.assignment import Size, assign
 from components.monitor.state.database import transaction
-from components.monitor.windows.assignment import Size, assign
 
 _REFERENCE = "reference of version "
 

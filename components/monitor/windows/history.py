@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from components.monitor.drift.differences import corrected
-from components.monitor.windows.assignment import seconds
+from components.monitor.state.assignment import seconds
 
 OVER = 7
 """Windows of a moving average."""
