@@ -94,7 +94,7 @@ def _drawn(figures: Figures, shown: Sequence[timeline.Shown]) -> dict[str, Any]:
     worst = list(slices.values())[:_WORST]
 
     def small(many: Sequence[timeline.Series]) -> list[charts.Chart]:
-        return [charts.timeline(one, frame) for one in many]
+        return [charts.timeline(one, frame) for one in many if one.is_known]
 
     return {
         "current": shown[0].version,
@@ -104,6 +104,7 @@ def _drawn(figures: Figures, shown: Sequence[timeline.Shown]) -> dict[str, Any]:
         "accuracy": [
             charts.timeline(accuracy, frame, size)
             for size in (specification.WIDE, specification.NARROW)
+            if accuracy.is_known
         ],
         "estimates": any(line.is_estimated for line in accuracy.lines),
         "doubts": (shown[0].version.last.figures["estimated"] or {}).get("doubts", ()),
@@ -112,7 +113,11 @@ def _drawn(figures: Figures, shown: Sequence[timeline.Shown]) -> dict[str, Any]:
         "slice_count": len(slices),
         "chooser": _chooser(list(slices.values()), frame),
         "drift": small(timeline.drift(shown)),
-        "changes": [(of.version.version, _changes(of)) for of in shown if of.version.changes],
+        "changes": [
+            (of.version.version, _changes(of), sum(one.alarm for one in of.version.changes))
+            for of in shown
+            if of.version.changes
+        ],
         "traffic": small(traffic),
         "metrics": small(timeline.metrics(shown)),
         "tables": tables_of(shown),
@@ -161,7 +166,7 @@ def _tiles(of: VersionFigures) -> list[tuple[str, str, str]]:
     alarms = sum(change.alarm for change in of.changes)
     tested = f"of {len(of.changes)} that are tested" if of.changes else "no reference, so no tests"
     tiles.append(("Shares that have changed", str(alarms) if of.changes else "\N{EN DASH}", tested))
-    asked = f"{last['photographs']:,} different photographs"
+    asked = f"newest window, {last['photographs']:,} different photographs"
     tiles.append(("Answers", f"{last['answers']:,}", asked))
     tiles.append(("Without a label", f"{100 * last['unlabelled_share']:.0f} %", "newest window"))
     delays = [one.figures["label_delay"] for one in of.windows if one.figures["label_delay"]]

@@ -32,6 +32,8 @@ _CONFIG = {
     },
 }
 _MEASURED = [{"filter": "datum.kind == 'measured'"}]
+_AVERAGED = [{"filter": "datum.kind == 'measured' && isValid(datum.average)"}]
+"""It goes on over windows without the figure."""
 _ESTIMATED = [{"filter": "datum.kind != 'measured'"}]
 _ALARMS = [{"filter": "datum.alarm && isValid(datum.value)"}]
 
@@ -94,7 +96,7 @@ def specification(
     ]
     if any(row["average"] is not None for row in rows):
         mark = {"type": "line", "strokeWidth": 2.4}
-        layers.append({"transform": _MEASURED, "mark": mark, "encoding": {**common, "y": average}})
+        layers.append({"transform": _AVERAGED, "mark": mark, "encoding": {**common, "y": average}})
     if any(row["kind"] != "measured" for row in rows):
         mark = {"type": "line", "strokeWidth": 1.6, "strokeDash": [5, 4]}
         layers.append({"transform": _ESTIMATED, "mark": mark, "encoding": {**common, "y": value}})

@@ -88,6 +88,11 @@ class Series(NamedTuple):
     lines: list[Line]
 
     @property
+    def is_known(self) -> bool:
+        """Whether any window has it."""
+        return any(dot.value is not None for line in self.lines for dot in line.dots)
+
+    @property
     def in_words(self) -> str:
         """What a picture of it shows."""
         dots = [dot for line in self.lines if not line.is_estimated for dot in line.dots]
@@ -203,8 +208,9 @@ def _lately(shown: Sequence[Shown], slice_name: str) -> str:
     if interval is None:
         return "no labels lately"
     count = sum(point.photographs for point in points[-OVER:])
-    of = f"{interval.low:.3f} to {interval.high:.3f}, {count:,} photographs"
-    return f"{in_unit(points[-1].average, 'figure')} lately ({of})"
+    of = "one photograph" if count == 1 else f"{count:,} photographs"
+    between = f"{interval.low:.3f} to {interval.high:.3f}"
+    return f"{in_unit(points[-1].average, 'figure')} lately ({between}, {of})"
 
 
 def slice_in_words(name: str) -> str:
