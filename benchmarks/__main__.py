@@ -30,7 +30,9 @@ NAMES = (
     "orchestrate",
     "drift",
     "drift_flowers",
+    "alerts",
     "labelling",
+    "monitor",
 )
 
 

@@ -67,14 +67,15 @@ class WithDocstrings(GenerateJsonSchema):
 def _docstrings(model: type[pydantic.BaseModel]) -> dict[str, str]:
     """The docstrings below the fields of a model, by field."""
     # A config's sections of steps are in no source: the table of steps describes them.
-    owner = Config if issubclass(model, Config) else model
-    (source,) = ast.parse(inspect.getsource(owner)).body
-    assert isinstance(source, ast.ClassDef)
+    own = Config if issubclass(model, Config) else model
     found = {}
-    for field, below in zip(source.body, source.body[1:], strict=False):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
-                found[name] = text
+    for owner in reversed(own.__mro__[: own.__mro__.index(pydantic.BaseModel)]):
+        (source,) = ast.parse(inspect.getsource(owner)).body
+        assert isinstance(source, ast.ClassDef)
+        for field, below in zip(source.body, source.body[1:], strict=False):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = text
     return found
 
 

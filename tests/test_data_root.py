@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from components.ingest.sources.digits import write_digits
-from components.notify.tests.servers import serving
 from darkroom.artifacts.examples import SPLITS, read_examples
+from darkroom.channels.tests.servers import serving
 from darkroom.records.tfrecord import read_records
 from darkroom.storage import files
 from darkroom.tests.cloud_storage import fake_cloud_storage, fake_s3

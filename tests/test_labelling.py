@@ -20,7 +20,8 @@ from components.monitor.labelling.pseudo_labels import (
     write_pseudo_labels,
 )
 from components.monitor.labelling.settings import LabellingSettings, ReasonShares
-from components.monitor.labelling.tasks import CONTROL, write_tasks
+from components.monitor.labelling.tasks import write_tasks
+from darkroom.label_studio import CONTROL
 
 LABELS = ("daisy", "rose")
 SETTINGS = LabellingSettings(budget=4, shares=ReasonShares(mislabelled=0))

@@ -2,13 +2,13 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
-from components.notify import channels, messages
+from components.notify.messages import outcome_message
 from components.notify.outcome import Outcome, run_page, with_findings
 from components.notify.settings import NotifySettings, Result
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.channels.tell import tell
 
 _log = logging.getLogger("darkroom.notify")
 
@@ -72,30 +72,4 @@ def report(outcome: Outcome, settings: NotifySettings) -> dict[str, str]:
     """
     if outcome.result not in settings.when:
         return {}
-    sent: dict[str, str] = {}
-    for name, send in _channels(outcome, settings).items():
-        try:
-            send()
-            sent[name] = "sent"
-            _log.info("%s: told", name)
-        # Whatever is wrong with a message, the run ended as it did.
-        except Exception as error:
-            sent[name] = str(error) or type(error).__name__
-            _log.warning("%s: not told: %s", name, sent[name])
-    return sent
-
-
-def _channels(outcome: Outcome, settings: NotifySettings) -> dict[str, Callable[[], None]]:
-    webhook, slack, email = settings.webhook, settings.slack, settings.email
-    found: dict[str, Callable[[], None]] = {}
-    if webhook is not None:
-        found["webhook"] = lambda: channels.post(
-            channels.secret(webhook), messages.webhook_message(outcome)
-        )
-    if slack is not None:
-        found["slack"] = lambda: channels.post(
-            channels.secret(slack), messages.slack_message(outcome)
-        )
-    if email is not None:
-        found["email"] = lambda: channels.mail(messages.email_message(outcome, email), email)
-    return found
+    return tell(outcome_message(outcome), settings, _log)

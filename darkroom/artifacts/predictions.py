@@ -70,6 +70,35 @@ def read_predictions(folder: Path, split: str = "test") -> "pa.Table":
     return pa.concat_tables(tables).sort_by(IMAGE_ID)
 
 
+def first_predictions(folder: Path, most: int) -> "pa.Table":
+    """The predictions of the photographs that come first by identity, which is a random choice.
+
+    Args:
+        folder: The evaluation artifact.
+        most: How many, of both splits together.
+
+    Returns:
+        Rows in the order of the identities, without paths, places of labels and the champion.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    files = sorted(folder.glob(f"{PREDICTIONS}-*{SUFFIX}"))
+    all_ids = pa.chunked_array(
+        [chunk for file in files for chunk in pq.read_table(file, columns=[IMAGE_ID])[0].chunks],
+        pa.string(),
+    )
+    if len(all_ids) == 0:
+        return pa.table({"split": pa.array([], pa.string()), IMAGE_ID: pa.array([], pa.string())})
+    last = all_ids.take(pc.sort_indices(all_ids)[:most])[-1]
+    left_out = ("image_path", "label_index", "label_indices", CHAMPION)
+    columns = [name for name in pq.read_schema(files[0]).names if name not in left_out]
+    chosen = pc.field(IMAGE_ID) <= last
+    tables = [pq.read_table(file, columns=columns, filters=chosen) for file in files]
+    return pa.concat_tables(tables).sort_by(IMAGE_ID).slice(0, most).combine_chunks()
+
+
 def probability_array(table: "pa.Table", champion: bool = False) -> "npt.NDArray[np.float32]":
     """The probabilities of a table, float32 [N, K].
 

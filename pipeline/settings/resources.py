@@ -7,13 +7,12 @@ from typing import Annotated, Self
 
 import pydantic
 
+from darkroom.durations import Duration
 from darkroom.settings import Settings, nearest
 
 Cpu = Annotated[str, pydantic.Field(pattern=r"^(\d*\.)?\d+m?$")]
 Memory = Annotated[str, pydantic.Field(pattern=r"^\d+([EPTGMK]i?)?$")]
-Duration = Annotated[str, pydantic.Field(pattern=r"^[1-9]\d*[smhd]$")]
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SCALES: dict[str, float] = {"m": 1e-3} | {
     f"{letter}{binary}": (1024 if binary else 1000) ** power
     for power, letter in enumerate("KMGTPE", 1)
@@ -102,15 +101,6 @@ def quantity(text: str) -> float:
     """
     number, unit = re.fullmatch(r"([\d.]+)(\D*)", text).groups()  # type: ignore[union-attr]
     return float(number) * _SCALES.get(unit, 1)
-
-
-def seconds(duration: str) -> int:
-    """The seconds of a duration.
-
-    >>> seconds("90m")
-    5400
-    """
-    return int(duration[:-1]) * _SECONDS[duration[-1]]
 
 
 GPUS = (

@@ -9,9 +9,9 @@ import yaml
 from kfp import dsl, local
 
 from components.notify.step import notify
-from components.notify.tests.servers import WebServer, serving
 from darkroom.artifacts.evaluation import KIND
 from darkroom.artifacts.manifest import write_manifest
+from darkroom.channels.tests.servers import WebServer, serving
 from pipeline.compiler import compile_pipeline
 from pipeline.config import Config, load_config
 from pipeline.targets import cluster_target

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.notify.tests.servers import serving
+from darkroom.channels.tests.servers import serving
 from darkroom.tests.cloud_storage import fake_cloud_storage
 from pipeline.config import Config, load_config
 from pipeline.target import Run

@@ -57,6 +57,7 @@ class Facts:
         splits: The splits that rows ask for, with None where one asks for none.
         refused: Refused rows by reason.
         side_files: Left out files by their ending.
+        is_further: Whether it is of `ingest.further_data`.
     """
 
     place: Place
@@ -69,6 +70,7 @@ class Facts:
     splits: frozenset[str | None]
     refused: Counter[str]
     side_files: Counter[str]
+    is_further: bool
 
 
 @dataclasses.dataclass
@@ -142,6 +144,7 @@ class Block:
             frozenset(row.split for row in self.rows),
             +refused,
             Counter(map(ending, self.side_files)),
+            self.part.is_further,
         )
 
 
@@ -185,6 +188,8 @@ def _of_folders(part: FolderPart) -> Iterator[Block]:
 
 
 def _of_table(part: TablePart, settings: IngestSettings) -> Iterator[Block]:
+    if part.is_further:
+        settings = settings.of_further_data()
     reader = TableReader(part.file, part.begin, part.end, settings)
     outcomes = reader.read()
     begin = 0

@@ -81,8 +81,12 @@ def settle(facts: Iterable[Facts], settings: IngestSettings) -> Settled:
 
 
 def with_all_splits(settled: Settled, facts: Iterable[Facts], settings: IngestSettings) -> Settled:
-    """Where the input names splits, but not all: those that lack come out of train."""
-    asked: set[str | None] = set().union(*(each.splits for each in facts))
+    """Where the input names splits, but not all: those that lack come out of train.
+
+    Further data has no say in it: no photograph changes its split by what is added.
+    """
+    of_data = (each.splits for each in facts if not each.is_further)
+    asked: set[str | None] = set().union(*of_data)
     lacking = [
         split for split in SPLITS if split not in asked and getattr(settings.split, split) > 0
     ]

@@ -3,11 +3,11 @@
 The rate is shared out over the tests by `shares`: equally over families (such as labels,
 confidence, brightness, the embedding, accuracy), and equally within each (such as labels, cuts or
 slices). The e-values of all tests then alarm by `alarmed`. A tenth of the rate is kept for tests
-whose range a reference leaves open, by `range_error`.
+whose range a reference leaves open, by `range_error`, and a tenth for floors, by `floor_rate`.
 
-With nothing changed, the probability of any alarm of any test in any window, ever, is at most the
-rate. With some changed and others not, of those that alarm no more than the rate are false ones on
-average.
+With nothing changed, the probability of any alarm of any test in any window, ever, or of a floor
+that is kept to, is at most the rate. With some changed and others not, of those that alarm no more
+than the rate are false ones on average.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from components.monitor.sequential.starts import start_weight
 RATE = 0.01
 """Of lives without a change, the share that has a false alarm."""
 _OF_RANGES = 0.1
+_OF_FLOORS = 0.1
 """Of the rate."""
 
 
@@ -51,6 +52,15 @@ def range_error(share: float, look: int | None = None, rate: float = RATE) -> fl
     return error if look is None else error * start_weight(look)
 
 
+def floor_rate(rate: float = RATE) -> float:
+    """The part of the rate that all floors together have.
+
+    Args:
+        rate: Of false alarms over the life.
+    """
+    return _OF_FLOORS * rate
+
+
 def alarmed(
     e_values: Mapping[str, float], shares: Mapping[str, float], rate: float = RATE
 ) -> list[str]:
@@ -59,7 +69,7 @@ def alarmed(
     The procedure of Benjamini and Hochberg with e-values, which may depend on each other in any
     way (Wang and Ramdas, False discovery rate control with e-values, Journal of the Royal
     Statistical Society B 2022), each weighted by its share. As soon as one alarms, the
-    average of all exceeds 1 / (0.9 * rate).
+    average of all exceeds 1 / (0.8 * rate).
 
     Args:
         e_values: By test; those of a test that has seen nothing yet may be left out.
@@ -67,12 +77,12 @@ def alarmed(
         rate: Of false alarms over the life.
 
     >>> tests = shares({"label": ["label=daisy", "label=rose"], "embedding": ["embedding"]})
-    >>> alarmed({"label=daisy": 450.0, "label=rose": 1.5, "embedding": 0.2}, tests)
+    >>> alarmed({"label=daisy": 510.0, "label=rose": 1.5, "embedding": 0.2}, tests)
     ['label=daisy']
-    >>> alarmed({"label=daisy": 400.0, "label=rose": 1.5, "embedding": 0.2}, tests)
+    >>> alarmed({"label=daisy": 490.0, "label=rose": 1.5, "embedding": 0.2}, tests)
     []
     """
-    enough = 1 / (rate * (1 - _OF_RANGES))
+    enough = 1 / (rate * (1 - _OF_RANGES - _OF_FLOORS))
     weighted = {test: shares[test] * e_value for test, e_value in e_values.items()}
     ordered = sorted(weighted, key=lambda test: -weighted[test])
     passed = [place for place, test in enumerate(ordered, 1) if place * weighted[test] >= enough]

@@ -28,7 +28,7 @@ def test_the_errors_of_all_ranges_are_a_tenth_of_the_rate() -> None:
 
 def test_one_alarms_with_its_share_of_the_rate_and_several_help_each_other() -> None:
     of_rate = shares({name: [name] for name in "abcd"})
-    enough = 4 / (0.9 * RATE)
+    enough = 4 / (0.8 * RATE)
     assert alarmed({"a": enough * 1.01, "b": 1.0}, of_rate) == ["a"]
     assert alarmed({"a": enough * 0.99, "b": 1.0}, of_rate) == []
     assert alarmed({"a": enough * 0.6, "b": enough * 0.51, "c": 2.0}, of_rate) == ["a", "b"]
@@ -43,7 +43,7 @@ def test_an_alarm_needs_as_much_evidence_over_all_tests() -> None:
         e_values = dict(zip(of_rate, np.exp(generator.normal(4, 3, 7)), strict=True))
         if alarmed(e_values, of_rate):
             seen += 1
-            assert overall_e_value(e_values, of_rate) >= 1 / (0.9 * RATE)
+            assert overall_e_value(e_values, of_rate) >= 1 / (0.8 * RATE)
     assert seen > 50
 
 
@@ -53,7 +53,7 @@ def test_equal_shares_give_the_procedure_of_benjamini_and_hochberg() -> None:
     for _ in range(200):
         e_values = np.exp(generator.normal(5, 2, 6))
         ordered = np.sort(e_values)[::-1]
-        counts = [k for k in range(1, 7) if ordered[k - 1] >= 6 / (k * 0.9 * RATE)]
+        counts = [k for k in range(1, 7) if ordered[k - 1] >= 6 / (k * 0.8 * RATE)]
         found = alarmed(dict(zip("abcdef", e_values, strict=True)), of_rate)
         assert len(found) == max(counts, default=0)
 

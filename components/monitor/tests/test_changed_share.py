@@ -114,3 +114,21 @@ def test_without_a_reference_the_first_windows_are_one() -> None:
 def test_counts_that_cannot_be_are_refused(wrong: Counted) -> None:
     with pytest.raises(ValueError, match="cannot be counted"):
         changed_share(Counted(1, 2), [wrong])
+
+
+def test_labels_that_come_in_any_order_give_no_evidence_of_a_change() -> None:
+    """Looked at whenever labels have come, to whichever windows; the proof is for one order."""
+    generator = np.random.default_rng(1)
+    alarms, lives = 0, 100
+    for _ in range(lives):
+        known = Counted(int(generator.binomial(300, 0.9)), 300)
+        counted = np.zeros((15, 2))
+        most = 0.0
+        for look in range(60):
+            for window in generator.integers(0, look // 4 + 1, 3):
+                counted[window] += generator.binomial(20, 0.9), 20
+            found = changed_share(known, counted)
+            assert found is not None
+            most = max(most, found.e_value)
+        alarms += most >= 10
+    assert alarms <= 0.1 * lives

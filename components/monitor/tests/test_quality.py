@@ -2,37 +2,49 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta
 
 from components.monitor.quality.estimated_accuracy import (
     calibration,
     doubts,
     estimate_accuracy,
 )
-from components.monitor.quality.floors import not_fallen, over_floor
+from components.monitor.quality.floors import floor_evidence, over_floor
 from components.monitor.sequential.evidence import Evidence, add_window
-from darkroom.anytime import Interval
 
 
-def looked(accuracy: float, allowed: Interval, windows: int = 20) -> Evidence:
-    generator, evidence = np.random.default_rng(0), Evidence()
-    for _ in range(windows):
-        evidence = add_window(evidence, generator.random(200) < accuracy, allowed)
-    return evidence
+def drawn(accuracy: float, windows: int = 20) -> np.ndarray:
+    """Photographs that are right, and all, [W, 2]."""
+    right = np.random.default_rng(0).binomial(200, accuracy, windows)
+    return np.stack([right, np.full(windows, 200)], axis=1)
 
 
 def test_accuracy_under_its_floor_is_told_and_over_it_is_not() -> None:
-    assert looked(0.91, over_floor(0.9)).e_value < 1
-    assert looked(0.84, over_floor(0.9)).e_value > 1000
+    assert floor_evidence(0.9, drawn(0.91)).max() < np.log(20)
+    assert floor_evidence(0.9, drawn(0.84))[-1] > np.log(1000)
 
 
-def test_a_fall_that_is_let_pass_is_none() -> None:
-    allowed = not_fallen(920, 1000, 0.05, error=0.001)
-    low = beta(920, 81).ppf(0.001)
-    assert allowed.low == pytest.approx(low - 0.05, abs=1e-6)
-    assert looked(0.88, allowed).e_value < 1
-    assert looked(0.78, allowed).e_value > 1000
-    assert not_fallen(1, 20, 0.05, error=0.001).low == 0
+def test_evidence_against_a_floor_is_that_of_bets_window_by_window() -> None:
+    evidence, found = Evidence(), []
+    for right, count in drawn(0.87):
+        evidence = add_window(evidence, [0, 1], over_floor(0.9), counts=[count - right, right])
+        found.append(evidence.log_e_value)
+    assert floor_evidence(0.9, drawn(0.87)) == pytest.approx(found, abs=1e-9)
+
+
+def test_at_a_floor_labels_that_come_in_any_order_alarm_no_more_often_than_said() -> None:
+    """A life is looked at whenever labels have come, to whichever windows, over and over."""
+    generator = np.random.default_rng(1)
+    lives, alarms = 400, 0
+    for _ in range(lives):
+        counted = np.zeros((10, 2))
+        for look in range(20):
+            last = min(look // 2 + 1, 10)
+            for window in generator.integers(0, last, 3):
+                counted[window] += generator.binomial(20, 0.9), 20
+            if floor_evidence(0.9, counted[:last])[-1] >= np.log(10):
+                alarms += 1
+                break
+    assert alarms / lives <= 0.1
 
 
 def made(count: int, seed: int, wrong: float = 1.2) -> tuple[np.ndarray, np.ndarray]:

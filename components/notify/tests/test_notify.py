@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
-from components.notify.messages import slack_message
+from components.notify.messages import outcome_message
 from components.notify.notify import notify, report
 from components.notify.outcome import Outcome, run_page
 from components.notify.settings import NotifySettings
-from components.notify.tests.servers import MailServer, WebServer, serving
 from darkroom.artifacts.manifest import read_manifest, write_manifest
+from darkroom.channels.message import slack_message
+from darkroom.channels.tests.servers import MailServer, WebServer, serving
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
 
+FAILED_AT_LENGTH = Outcome("flowers", "failed", "x" * 10_000)
 FAILED = Outcome("flowers", "failed", "train ran out of <memory> & time", "https://cluster/runs/7")
 
 
@@ -61,7 +63,7 @@ def test_slack_gets_its_own_format(web: WebServer) -> None:
 
 
 def test_slack_takes_no_more_than_so_many_characters() -> None:
-    _, section = slack_message(Outcome("flowers", "failed", "x" * 10_000))["blocks"]
+    _, section = slack_message(outcome_message(FAILED_AT_LENGTH))["blocks"]
     assert len(section["text"]["text"]) == 3000
 
 

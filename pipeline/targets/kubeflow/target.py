@@ -4,9 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from darkroom.durations import seconds
 from pipeline.config import Config
 from pipeline.settings.pods import PodSettings
-from pipeline.settings.resources import ResourceSettings, kubernetes_device, seconds
+from pipeline.settings.resources import ResourceSettings, kubernetes_device
 from pipeline.steps import Step
 from pipeline.target import ClusterClient
 from pipeline.targets.task_resources import set_limits, set_retries

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
+from darkroom.durations import seconds
 from darkroom.errors import SettingsError
 from pipeline.settings.cluster import ClusterSettings
 from pipeline.settings.pods import PodSettings, Secret, Volume
-from pipeline.settings.resources import ResourceSettings, kubernetes_device, seconds
+from pipeline.settings.resources import ResourceSettings, kubernetes_device
 
 
 def training_job(cluster: ClusterSettings) -> dict[str, Any]:

@@ -6,10 +6,11 @@ A step on a machine type, or on several machines, becomes a Vertex custom job.
 from collections.abc import Callable
 from typing import Any
 
+from darkroom.durations import seconds
 from darkroom.errors import SettingsError
 from pipeline.config import Config
 from pipeline.settings.cluster import VertexSettings
-from pipeline.settings.resources import ResourceSettings, is_tpu, seconds, vertex_tpu_machine
+from pipeline.settings.resources import ResourceSettings, is_tpu, vertex_tpu_machine
 from pipeline.steps import Step
 from pipeline.target import ClusterClient
 from pipeline.targets.task_resources import set_limits, set_retries

@@ -13,7 +13,7 @@ from typing import Any
 
 import tenacity
 
-from components.notify.settings import EmailSettings
+from darkroom.channels.settings import EmailSettings
 from darkroom.errors import StepError
 
 _SECONDS = 10

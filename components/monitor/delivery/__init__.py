@@ -1,0 +1,1 @@
+"""Tells people of alerts, by the channels that are set."""

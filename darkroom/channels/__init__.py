@@ -1,0 +1,1 @@
+"""The channels by which people are told something: a webhook, Slack, e-mail."""
