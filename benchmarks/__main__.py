@@ -31,6 +31,7 @@ NAMES = (
     "drift",
     "drift_flowers",
     "labelling",
+    "noisy_student",
 )
 
 
