@@ -33,6 +33,7 @@ NAMES = (
     "alerts",
     "labelling",
     "monitor",
+    "noisy_student",
 )
 
 

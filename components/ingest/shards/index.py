@@ -21,8 +21,8 @@ from darkroom.storage.paths import is_uri
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORDS_VERSION = 4
-"""Raised when the same photograph comes to give another record or other measures."""
+RECORDS_VERSION = 5
+"""Raised when the same photograph comes to give another record, other measures or columns."""
 
 _IRRELEVANT = frozenset(
     {

@@ -54,7 +54,8 @@ class Facts:
         types: Types of the extra columns as far as they are known.
         has_lists: Whether any row has a list of labels.
         has_masks: Whether any row has a label mask.
-        splits: The splits that rows ask for, with None where one asks for none.
+        splits: The splits that rows ask for, with None where one asks for none; of rows whose
+            label a model gave, none.
         refused: Refused rows by reason.
         side_files: Left out files by their ending.
         is_further: Whether it is of `ingest.further_data`.
@@ -141,7 +142,7 @@ class Block:
             types,
             any(row.labels for row in self.rows),
             any(row.mask for row in self.rows),
-            frozenset(row.split for row in self.rows),
+            frozenset(row.split for row in self.rows if not row.is_pseudo_labelled),
             +refused,
             Counter(map(ending, self.side_files)),
             self.part.is_further,
@@ -149,7 +150,9 @@ class Block:
 
 
 def _digest(row: Row) -> bytes:
-    equal = repr((row.location, row.label, row.mask))
+    # Of a photograph that a person labelled and a model too, the person's row must not go.
+    marked = ("pseudo-labelled",) if row.is_pseudo_labelled else ()
+    equal = repr((row.location, row.label, row.mask, *marked))
     return hashlib.blake2b(equal.encode(errors="surrogateescape"), digest_size=16).digest()
 
 
