@@ -15,6 +15,10 @@ class UnreadableError(Exception):
     """Raised for photographs of which the model cannot read one; it says nothing of the others."""
 
 
+class TooLargeError(UnreadableError):
+    """Raised where fewer photographs at a time may be answered."""
+
+
 class Facts(NamedTuple):
     """What is known of a model before it is asked.
 
@@ -47,6 +51,7 @@ class Model(Protocol):
             images: N image files.
 
         Raises:
+            TooLargeError: They are too many, or too large, for one request.
             UnreadableError: It cannot read one of them.
             StepError: It does not answer.
         """

@@ -45,6 +45,7 @@ class Client(Protocol):
 
         Raises:
             BusyError: The server may answer later.
+            TooLargeError: It may answer to fewer images at a time.
             UnreadableError: It cannot read one of the images.
             StepError: It refuses, or does not serve that version any more.
         """
