@@ -27,6 +27,7 @@ from darkroom.sources.table_records import (
     read_records,
     rejection,
 )
+from darkroom.storage.atomic import os_reason
 from darkroom.storage.paths import is_uri
 
 _TABLE_NAME = re.compile(r"\.(csv|tsv|jsonl|ndjson)$", re.IGNORECASE)
@@ -99,7 +100,10 @@ def list_rows(settings: PredictSettings, listed: Listed) -> Iterator[Row | Recor
         StepError: A table does not parse, or lacks a column.
     """
     for place in settings.data:
-        yield from _at(place, settings, listed)
+        try:
+            yield from _at(place, settings, listed)
+        except OSError as error:
+            raise SettingsError(f"cannot read {place}: {os_reason(error)}") from error
 
 
 def _at(

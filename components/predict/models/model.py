@@ -6,9 +6,24 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT, WITH_EMBEDDING
+
 Outputs = Mapping[str, npt.NDArray[Any]]
 """`label` (bytes), `label_index`, `probability`, `probabilities`, `labels` (bytes) of a multi-label
 model, and `embedding` where it is asked for: an array each, a row a photograph."""
+
+
+def signatures_to_ask(embedding: bool, at_once: bool) -> tuple[str, ...]:
+    """The signatures that give what is asked for, together.
+
+    Args:
+        embedding: Whether embeddings are asked for.
+        at_once: Whether the model has the signature that gives both: with it the network runs
+            once. Models of releases before this one have not.
+    """
+    if not embedding:
+        return (SERVING_DEFAULT,)
+    return (WITH_EMBEDDING,) if at_once else (SERVING_DEFAULT, EMBEDDING)
 
 
 class UnreadableError(Exception):

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.predict.models.model import Facts, Outputs, UnreadableError
+from components.predict.models.model import Facts, Outputs, UnreadableError, signatures_to_ask
 from components.predict.models.retries import RateLimit, patiently
 from components.predict.settings import PredictSettings
-from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT
+from darkroom.artifacts.model import WITH_EMBEDDING
 from darkroom.errors import SettingsError, StepError
 from darkroom.servers import API_KEY_VARIABLE
 
@@ -63,7 +63,7 @@ class ServedModel:
     Attributes:
         address: Its address.
         facts: What the server says of it.
-        embedding: Whether its embeddings are asked for.
+        signatures: What gives together what is asked for.
         requests_per_second: Most requests a second of this process.
         patience: Seconds for which a request is tried again.
         parallel: Requests at a time.
@@ -71,7 +71,7 @@ class ServedModel:
 
     address: str
     facts: Facts
-    embedding: bool
+    signatures: tuple[str, ...]
     requests_per_second: float | None
     patience: float
     parallel: int
@@ -82,7 +82,7 @@ class ServedModel:
         assert version is not None
         client, limit = _client(self.address), _limit(self.address, self.requests_per_second)
         outputs: dict[str, Any] = {}
-        for signature in (SERVING_DEFAULT, EMBEDDING)[: 1 + self.embedding]:
+        for signature in self.signatures:
 
             def call(signature: str = signature) -> dict[str, Any]:
                 limit.wait()
@@ -125,14 +125,28 @@ def find_served(settings: PredictSettings) -> ServedModel:
     labels = patiently(lambda: client.labels(version), settings.patience)
     facts = Facts(labels, "", version)
     model = ServedModel(
-        *(address, facts, settings.embedding),
+        *(address, facts, signatures_to_ask(settings.embedding, at_once=True)),
         *(settings.requests_per_second, settings.patience, settings.parallel_requests),
     )
     try:
-        model.ask([PROBE])
+        if not _answers(model):
+            two = signatures_to_ask(settings.embedding, at_once=False)
+            model = dataclasses.replace(model, signatures=two)
+            model.ask([PROBE])
     except UnreadableError as error:  # of which each photograph would be accused
         raise StepError(f"{address} does not answer to any photograph: {error}") from None
     return model
+
+
+def _answers(model: ServedModel) -> bool:
+    """Whether a server has the signature that gives predictions and embeddings at once."""
+    try:
+        model.ask([PROBE])
+    except (StepError, UnreadableError):
+        if model.signatures != (WITH_EMBEDDING,):
+            raise
+        return False
+    return True
 
 
 @functools.cache

@@ -116,6 +116,7 @@ class Fickle(BaseHTTPRequestHandler):
     behaviours: list[Any]
     asked: list[float]
     labels = LABELS
+    signatures = ("serving_default",)
     refuses_all: bool
 
     def do_GET(self) -> None:
@@ -131,8 +132,10 @@ class Fickle(BaseHTTPRequestHandler):
         if not is_probe:
             self.asked.append(time.monotonic())
         behaviour = self.behaviours.pop(0) if self.behaviours and not is_probe else None
-        if self.refuses_all:
+        if self.refuses_all or body["signature_name"] not in self.signatures:
             self._answer(400, {"error": "just so"})
+        elif body["signature_name"] == "embedding":
+            self._answer(200, {"predictions": [[1.0, 2.0]] * len(body["instances"])})
         elif behaviour == "hang up":
             self.connection.close()
         elif isinstance(behaviour, int):
@@ -195,6 +198,19 @@ def test_a_request_that_is_too_large_is_halved(fickle: str, tmp_path: Path) -> N
     found = run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
     assert found.rows == 4
     assert len(Fickle.asked) == 5
+
+
+def test_a_server_without_the_signature_of_both_is_asked_for_each(
+    fickle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photographs(tmp_path / "in", 2)
+    monkeypatch.setattr(Fickle, "signatures", ("serving_default", "embedding"))
+    found = run(tmp_path / "out", fickle, tmp_path / "in", embedding=True)
+    assert found.table()["embedding"].to_pylist() == [[1.0, 2.0]] * 2
+    assert len(Fickle.asked) == 2
+    monkeypatch.setattr(Fickle, "signatures", ("serving_default",))
+    with pytest.raises(StepError, match=r"small does not answer to any photograph: just so$"):
+        run(tmp_path / "none", fickle, tmp_path / "in", embedding=True)
 
 
 def test_a_server_that_refuses_every_photograph_rejects_none(fickle: str, tmp_path: Path) -> None:

@@ -44,12 +44,12 @@ class Refusing(ModelServiceServicer, PredictionServiceServicer):
         self.refusals: list[str] = []
         self.asked: list[int] = []
 
-    def GetModelStatus(self, _request: Any, _context: Any) -> Any:
+    def GetModelStatus(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         answer = GetModelStatusResponse()
         answer.model_version_status.add(version=5, state=30)
         return answer
 
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         count = request.inputs["image_bytes"].tensor_shape.dim[0].size
         if count > 1:  # no probe
             self.asked.append(count)
@@ -130,7 +130,7 @@ def test_what_is_too_large_is_halved(
 def test_one_that_is_too_large_alone_is_rejected_for_that(
     refusing: tuple[Refusing, str], tmp_path: Path
 ) -> None:
-    servicer, address = refusing
+    _, address = refusing
     files = write_photographs(tmp_path / "in", 5)
     padding = b"\xff\xfe\xff\xf0" + bytes(0xFFF0 - 2)  # a comment of the JPEG's
     files[2].write_bytes(files[2].read_bytes()[:2] + padding + files[2].read_bytes()[2:])
