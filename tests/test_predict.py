@@ -18,6 +18,7 @@ from tests.conftest import ROOT, Finished
 
 pytestmark = pytest.mark.slow
 
+VERTEX = "vertex://my-project/europe-west4/flowers?storage=gs://bucket/served"
 DIGITS = str(ROOT / "configs" / "digits.yaml")
 Command = Callable[..., Finished]
 
@@ -52,7 +53,13 @@ def test_what_is_wrong_is_said_before_anything_loads(command: Command, tmp_path:
         (["none", "a.jpg", "--parquet", "--json"], 2, "give one of them"),
         (["none", "a.jpg", "--set", "embeding=true"], 2, "did you mean 'embedding'?"),
         (["none", "a.jpg", "-o", "gs://b/out"], 2, "name a folder of this machine"),
-        (["vertex://p/europe-west4/n?storage=gs://b/s", "a.jpg"], 2, "Vertex writes to a bucket"),
+        ([VERTEX, "a.jpg"], 2, "Vertex writes to a bucket"),
+        ([VERTEX, "a.jpg", "-o", "gs://b/out"], 2, "there is no file or folder a.jpg"),
+        ([VERTEX, ".", "-o", "gs://b/out"], 2, "photographs of gs:// buckets alone, not ./"),
+        ([VERTEX, "a.jpg", "-o", "gs://b/out", "--parquet"], 2, "JSON Lines alone, not parquet"),
+        ([VERTEX, "a.jpg", "--set", "embedding=true"], 2, "has no 'embedding': leave it out"),
+        ([VERTEX, "a.jpg", "--set", "pass_columns=[n]"], 2, "has no 'pass_columns': leave it"),
+        (["vertex://p/here", "a.jpg"], 2, "'vertex://p/here' is not of the form vertex://PROJECT"),
     ):
         finished = command("predict", *arguments)
         assert finished.code == code

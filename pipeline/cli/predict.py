@@ -1,7 +1,7 @@
 """The verb `darkroom predict`."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from components.predict.predictions import Outcome
     from components.predict.settings import PredictSettings
 
-VERTEX = "vertex://"
-_BUCKET = "gs://"
+_OF_TARGETS = {"model", "data", "image_column", "columns", "overwrite", "format"}
+"""Settings of a prediction that a push target makes by itself; what is written is JSON Lines."""
 
 
 def predict(
@@ -56,6 +56,7 @@ def predict(
     from components.predict.predict import predict as predict_step
     from components.predict.predict import predict_here
     from components.predict.settings import PredictSettings
+    from components.push.targets import predicting_target
     from darkroom.settings import validate_settings
     from darkroom.storage.paths import is_uri
     from pipeline.config import override
@@ -70,8 +71,9 @@ def predict(
         override(values, given)
     configure_logging()
     checked = validate_settings(PredictSettings, values, "predict")
-    if model_dir.startswith(VERTEX):
-        print(_on_vertex(model_dir, checked, out))
+    if (target := predicting_target(model_dir)) is not None:
+        _check_for_target(checked)
+        print(target.predict(_photographs(checked), out or "", overwrite=checked.overwrite))
         return
     if out is not None and is_uri(out):
         raise SettingsError(f"-o {out}: name a folder of this machine")
@@ -83,22 +85,34 @@ def predict(
         raise StepError("none of the photographs can be read")
 
 
-def _on_vertex(destination: str, settings: "PredictSettings", out: str | None) -> str:
-    """Has Vertex predict photographs of buckets; gives the folder of its results."""
-    from components.predict.rows import Listed, Row, list_rows
-    from components.push.targets.vertex.target import VertexTarget
+def _check_for_target(settings: "PredictSettings") -> None:
+    """Checks that nothing is asked for which a target that predicts by itself does not do."""
+    given = settings.model_fields_set
+    if "format" in given and settings.format != "jsonl":
+        raise SettingsError(f"{settings.model} writes JSON Lines alone, not {settings.format}")
+    for name in settings.model_dump():
+        if name in given - _OF_TARGETS:
+            raise SettingsError(
+                f"{settings.model} has no '{name}': leave it out, or give the model's folder"
+            )
 
-    if out is None or not out.startswith(_BUCKET):
-        raise SettingsError("Vertex writes to a bucket: say which, as in -o gs://bucket/predicted")
-    photographs = []
-    for row in list_rows(settings, Listed()):
-        if not isinstance(row, Row) or not row.location.startswith(_BUCKET):
-            named = row.location if isinstance(row, Row) else "rows that are refused, or examples"
-            raise SettingsError(f"Vertex reads photographs of gs:// buckets alone, not {named}")
-        photographs.append(row.location)
-    if not photographs:
-        raise SettingsError(f"no photograph in {', '.join(settings.data)}")
-    return VertexTarget(destination).predict(photographs, out.rstrip("/"))
+
+def _photographs(settings: "PredictSettings") -> Iterator[str]:
+    """The photographs' paths and URIs.
+
+    Raises:
+        SettingsError: Something is no photograph in a file of its own.
+    """
+    from components.predict.rows import Listed, Records, Row, list_rows
+
+    for found in list_rows(settings, Listed()):
+        if isinstance(found, Row):
+            yield found.location
+        elif isinstance(found, Records):
+            raise SettingsError(f"{settings.model} reads photographs, not examples as {found[0]}")
+        else:
+            where = f"{found.row['file']} line {found.row['line']}: " if "line" in found.row else ""
+            raise SettingsError(f"{where}{found.detail}; {settings.model} has no rejected rows")
 
 
 def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
