@@ -106,7 +106,7 @@ def _answers(model: Model, photographs: Sequence[Photograph]) -> Iterator[_Answe
         if not is_too_large and any(each.data is not each.converted for each in photographs):
             yield from _answers(model, [each._replace(data=each.converted) for each in photographs])
         elif len(photographs) == 1 and is_too_large:
-            yield photographs[0].rejected(Reason.UNSUPPORTED, f"too large for the server: {error}")
+            yield photographs[0].rejected(Reason.UNSUPPORTED, f"too large for the model: {error}")
         elif len(photographs) == 1:
             yield photographs[0].rejected(Reason.CORRUPT, f"the model cannot read it: {error}")
         else:

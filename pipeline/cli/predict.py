@@ -1,5 +1,6 @@
 """The verb `darkroom predict`."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _OF_TARGETS = {"model", "data", "image_column", "columns", "overwrite", "format"}
 """Settings of a prediction that a push target makes by itself; what is written is JSON Lines."""
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
 def predict(
@@ -134,7 +136,8 @@ def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
         sys.stdout.flush()
         for refused in outcome.rejections:
             where = refused.row.get("image") or f"{refused.row['file']} line {refused.row['line']}"
-            print(f"{refused.reason}: {where}: {refused.detail}", file=sys.stderr)
+            line = _shown(f"{refused.reason}: {where}: {refused.detail}")
+            print(line, file=sys.stderr)
         count += len(rows)
     return count
 
@@ -142,9 +145,14 @@ def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
 def _print_table(rows: list[dict[str, Any]], with_header: bool) -> None:
     if not rows:
         return
-    answers = [" ".join(row["labels"]) if "labels" in row else row["label"] for row in rows]
+    answers = [_shown(" ".join(row["labels"]) if "labels" in row else row["label"]) for row in rows]
     width = max(len("label"), *map(len, answers))
     if with_header:
         print(f"{'label':<{width}}  probability  file")
     for answer, row in zip(answers, rows, strict=True):
-        print(f"{answer:<{width}}  {row['probability']:>11.3f}  {row['image']}")
+        print(f"{answer:<{width}}  {row['probability']:>11.3f}  {_shown(row['image'])}")
+
+
+def _shown(text: str) -> str:
+    """A text as one line of a terminal: a file's name may hold a line break, or move the cursor."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

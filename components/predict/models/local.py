@@ -5,9 +5,21 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from components.predict.models.model import Facts, Outputs, UnreadableError, signatures_to_ask
+from components.predict.models.model import (
+    Facts,
+    Outputs,
+    TooLargeError,
+    UnreadableError,
+    signatures_to_ask,
+)
 from darkroom.artifacts.manifest import MANIFEST, folder_digest, parse_manifest
-from darkroom.artifacts.model import KIND, LABELS_FILE, WITH_EMBEDDING
+from darkroom.artifacts.model import (
+    IMAGE_BYTES,
+    KIND,
+    LABELS_FILE,
+    SIGNATURE_OUTPUTS,
+    WITH_EMBEDDING,
+)
 from darkroom.artifacts.model_repository import is_complete, is_version_name, serving_version
 from darkroom.artifacts.saved_model import graph_reason, load_saved_model
 from darkroom.errors import SettingsError, StepError
@@ -117,8 +129,7 @@ class _Loaded:
         has = self._saved_model.signatures
         names = signatures_to_ask(model.embedding, WITH_EMBEDDING in has)
         for name in names:
-            if name not in has:
-                raise StepError(f"the model {model.folder} has no signature '{name}'")
+            _check_signature(name, has.get(name), model.folder)
         self._signatures = [has[name] for name in names]
 
     def ask(self, images: Sequence[bytes]) -> Outputs:
@@ -131,7 +142,26 @@ class _Loaded:
                 outputs |= signature(image_bytes=image_bytes)
         except tf.errors.InvalidArgumentError as error:
             raise UnreadableError(graph_reason(str(error.message)) or "no image") from None
+        except tf.errors.ResourceExhaustedError as error:
+            raise TooLargeError(graph_reason(str(error.message)) or "no memory") from None
+        except tf.errors.OpError as error:
+            reason = graph_reason(str(error.message)) or type(error).__name__
+            raise StepError(f"the model fails: {reason}") from error
         return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def _check_signature(name: str, signature: Any, folder: str) -> None:
+    """Checks that a signature is there, and is ours: another program's may have the same name."""
+    if signature is None:
+        raise StepError(f"the model {folder} has no signature '{name}'")
+    taken = set(signature.structured_input_signature[1])
+    if taken != {IMAGE_BYTES}:
+        raise StepError(
+            f"signature '{name}' of the model {folder} takes {', '.join(sorted(taken))}, "
+            f"not {IMAGE_BYTES} alone"
+        )
+    if missing := SIGNATURE_OUTPUTS[name] - set(signature.structured_outputs):
+        raise StepError(f"signature '{name}' of the model {folder} gives no '{min(missing)}'")
 
 
 _held: dict[tuple[str, str, bool], _Loaded] = {}

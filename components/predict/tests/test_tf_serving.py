@@ -138,5 +138,5 @@ def test_one_that_is_too_large_alone_is_rejected_for_that(
     assert found.rows == 4
     (rejection,) = read_rejections(tmp_path / "out" / "rejected.jsonl")
     assert (rejection.row["image"], rejection.reason) == (str(files[2]), "unsupported")
-    assert rejection.detail.startswith("too large for the server: ")
+    assert rejection.detail.startswith("too large for the model: ")
     assert "larger than max" in rejection.detail
