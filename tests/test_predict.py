@@ -46,6 +46,17 @@ def test_photographs_from_the_command(command: Command, tmp_path: Path) -> None:
     assert {len(row["embedding"]) for row in rows} == {48}
 
 
+def test_a_files_name_is_one_line_and_moves_no_cursor(command: Command, tmp_path: Path) -> None:
+    (file, bad) = write_photographs(tmp_path / "in", 2)
+    file.rename(tmp_path / "in" / "a\nb\x1b[2J 語.jpg")
+    bad.write_bytes(b"no image")
+    bad.rename(tmp_path / "in" / "c\rd.jpg")
+    shown = command("predict", write_model(tmp_path / "model"), tmp_path / "in")
+    assert len(shown.output.splitlines()) == 2
+    assert shown.output.endswith("a\\nb\\x1b[2J 語.jpg\n")
+    assert "c\\rd.jpg: no image format" in shown.error
+
+
 def test_what_is_wrong_is_said_before_anything_loads(command: Command, tmp_path: Path) -> None:
     for arguments, code, message in (
         (["none", "a.jpg"], 2, "there is no model at none"),

@@ -10,6 +10,7 @@ from darkroom.artifacts.model import EMBEDDING, IMAGE_BYTES
 from darkroom.artifacts.model_repository import is_complete
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import SettingsError, StepError
+from darkroom.sources.folders import refused_name
 from darkroom.storage.atomic import os_reason
 
 
@@ -42,6 +43,8 @@ def find_similar(model: Path, index: Path, images: Sequence[Path], count: int) -
     for image in images:
         if not image.is_file():
             raise SettingsError(f"there is no file {image}")
+        if refused := refused_name(str(image)):
+            raise SettingsError(f"{refused.row['image']}: {refused.detail}")
     if not is_complete(model):
         raise SettingsError(f"there is no model at {model}")
     # Before the model, which takes seconds to load.
