@@ -57,7 +57,8 @@ def predict_shard(
         advance: Called with the number of rows that were done.
 
     Raises:
-        StepError: The model does not answer, or a shard cannot be read.
+        StepError: The model does not answer, another has taken its place, or a shard cannot be
+            read.
     """
     tables: list[pa.Table] = []
     rejections: list[Rejection] = []
@@ -70,6 +71,7 @@ def predict_shard(
             else:
                 tables.append(_table(*answered, model.facts, work.columns))
         advance(len(batch))
+    model.check()
     return Outcome(pa.concat_tables(tables) if tables else None, rejections)
 
 

@@ -48,6 +48,9 @@ class LocalModel:
         """Asks the model; see `Model`."""
         return _loaded(self).ask(images)
 
+    def check(self) -> None:
+        """Nothing: the model in memory stays the same."""
+
     def with_version(self, pushed: Mapping[str, Any]) -> Self:
         """The model as the version that it was pushed as.
 

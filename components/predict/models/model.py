@@ -41,11 +41,14 @@ class Facts(NamedTuple):
         labels: The labels in the order of the probabilities; none where a server does not say.
         digest: Digest of its files; "" where a server does not say.
         version: Its number where it was pushed; else None.
+        answer: Of a served model, what it says of a plain photograph: its probabilities, to three
+            places. It tells apart what servers do not state the digests of.
     """
 
     labels: tuple[str, ...]
     digest: str
     version: int | None
+    answer: tuple[float, ...] = ()
 
 
 class Model(Protocol):
@@ -69,6 +72,13 @@ class Model(Protocol):
             TooLargeError: They are too many, or too large, for one request.
             UnreadableError: It cannot read one of them.
             StepError: It does not answer.
+        """
+
+    def check(self) -> None:
+        """Checks that what has answered so far is the model that the work began with.
+
+        Raises:
+            StepError: It is another.
         """
 
 

@@ -26,6 +26,8 @@ PROBE = base64.b64decode(
     "AZDUexXGAAAAAElFTkSuQmCC"
 )
 """A photograph that every model can read: 8 by 8 grey pixels, a PNG."""
+_PLACES, _SAME_ANSWER = 3, 2e-3
+"""Decimal places of the answer that a model is known by, and how far another may be off."""
 FORMS = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
 _REST = re.compile(r"https?://[^/]+/(.*/)?v1/models/[^/]+(/versions/(?P<version>\d+))?/?")
 _GRPC = re.compile(r"grpcs?://(?P<host>[^/]+)/(?P<name>[^/]+)/?")
@@ -103,10 +105,23 @@ class ServedModel:
         width = outputs["probabilities"].shape[1]
         texts = {each.decode() if isinstance(each, bytes) else each for each in outputs["label"]}
         if width != len(labels) or not texts <= set(labels):
-            raise StepError(
-                f"{self.address} serves another model than when this work began: "
-                "predict again, to another folder"
-            )
+            raise self._another()
+
+    def check(self) -> None:
+        """Asks about the plain photograph again; see `Model`."""
+        try:
+            now = self.ask([PROBE])["probabilities"][0]
+        except UnreadableError:
+            raise self._another() from None
+        before = self.facts.answer
+        if len(now) != len(before) or np.abs(now - before).max() > _SAME_ANSWER:
+            raise self._another()
+
+    def _another(self) -> StepError:
+        return StepError(
+            f"{self.address} serves another model than when this work began: "
+            "predict again, to another folder"
+        )
 
 
 def find_served(settings: PredictSettings) -> ServedModel:
@@ -129,24 +144,25 @@ def find_served(settings: PredictSettings) -> ServedModel:
         *(settings.requests_per_second, settings.patience, settings.parallel_requests),
     )
     try:
-        if not _answers(model):
+        outputs = _answer_at_once(model)
+        if outputs is None:
             two = signatures_to_ask(settings.embedding, at_once=False)
             model = dataclasses.replace(model, signatures=two)
-            model.ask([PROBE])
+            outputs = model.ask([PROBE])
     except UnreadableError as error:  # of which each photograph would be accused
         raise StepError(f"{address} does not answer to any photograph: {error}") from None
-    return model
+    answer = tuple(round(float(value), _PLACES) for value in outputs["probabilities"][0])
+    return dataclasses.replace(model, facts=facts._replace(answer=answer))
 
 
-def _answers(model: ServedModel) -> bool:
-    """Whether a server has the signature that gives predictions and embeddings at once."""
+def _answer_at_once(model: ServedModel) -> Outputs | None:
+    """What a server says of the plain photograph; None where it has not the signature of both."""
     try:
-        model.ask([PROBE])
+        return model.ask([PROBE])
     except (StepError, UnreadableError):
         if model.signatures != (WITH_EMBEDDING,):
             raise
-        return False
-    return True
+        return None
 
 
 @functools.cache
