@@ -26,6 +26,8 @@ NAMES = (
     "serve",
     "overload",
     "predict",
+    "predict_remote",
+    "predict_rows",
     "similar",
     "orchestrate",
     "drift",

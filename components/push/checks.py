@@ -218,6 +218,8 @@ def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, d
                 image_bytes=image_bytes
             ),
         }
+        if model_format.WITH_EMBEDDING in signatures:
+            inputs[model_format.WITH_EMBEDDING] = {"image_bytes": image_bytes}
         return {
             name: {key: value.numpy() for key, value in signatures[name](**arguments).items()}
             for name, arguments in inputs.items()

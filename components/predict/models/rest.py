@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from components.predict.models.model import UnreadableError
+from components.predict.models.model import TooLargeError, UnreadableError
 from components.predict.models.retries import BusyError
 from darkroom.errors import SettingsError, StepError
 from darkroom.servers import http_options
@@ -89,7 +89,9 @@ class RestClient:
                 f"{self._address} answers {status}: {_said(response)}",
                 _asked_wait(response.headers.get("Retry-After")),
             )
-        if body is not None and status in (400, _TOO_LARGE):
+        if body is not None and status == _TOO_LARGE:
+            raise TooLargeError(_said(response))
+        if body is not None and status == 400:
             raise UnreadableError(_said(response))
         if status == 404 and "/versions/" in path:
             version = path.split("/")[2].partition(":")[0]

@@ -222,7 +222,7 @@ def test_its_signatures_are_the_public_ones(trained: Path) -> None:
     assert given == signature_outputs(multi_label=True)
     assert {name for name, outputs in given.items() if "labels" in outputs} == {
         *("serving_default", "from_filenames", "from_examples", "with_key", "xai_model"),
-        "xai_head",
+        *("xai_head", "with_embedding"),
     }
 
 
