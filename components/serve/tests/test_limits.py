@@ -104,7 +104,7 @@ def test_a_refused_client_keeps_its_connection(limited: Server) -> None:
     def ask(_: int) -> list[int]:
         with httpx.Client(base_url=str(limited.client.base_url), timeout=60) as client:
             path, body = f"/v1/models/{limited.name}:predict", {"instances": [b64(photograph(1))]}
-            answers = []
+            answers: list[httpx.Response] = []
             while len(answers) < 300 and (not answers or answers[-1].status_code == 429):
                 answers.append(client.post(path, json=body))
                 connections.add(answers[-1].extensions["network_stream"].get_extra_info("socket"))
