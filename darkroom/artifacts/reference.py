@@ -123,7 +123,8 @@ def write_version_reference(
     }
     if embeddings is not None and len(embeddings):
         np.save(folder / EMBEDDINGS_FILE, embeddings.astype(np.float16), allow_pickle=False)
-        stored = StoredEmbeddings(*embeddings.shape, file_digest(folder / EMBEDDINGS_FILE))
+        count, size = embeddings.shape
+        stored = StoredEmbeddings(count, size, file_digest(folder / EMBEDDINGS_FILE))
         content["embeddings"] = dataclasses.asdict(stored)
     # How it was made is in the version's own manifest.
     write_json(folder / MANIFEST, {**content, "digest": folder_digest(folder)})

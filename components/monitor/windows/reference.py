@@ -151,9 +151,9 @@ def _counted(stored: VersionReference, slicings: Sequence[tuple[str, ...]]) -> R
     }
     valid = answers.filter(pc.equal(answers["split"], "valid"))
     hits = pc.equal(valid["label"], valid["predicted_label"]).to_pylist()
-    embeddings = stored.embeddings
-    if embeddings is not None and embeddings.count < 2 * FEWEST:
-        embeddings = None
+    embeddings, embedded = stored.embeddings, None
+    if embeddings is not None and embeddings.count >= 2 * FEWEST:
+        embedded = Embedded(stored.version, embeddings.size, embeddings.digest)
     return Reference(
         labels=stored.labels,
         given=dict(Counter(answers["predicted_label"].to_pylist())),
@@ -161,7 +161,7 @@ def _counted(stored: VersionReference, slicings: Sequence[tuple[str, ...]]) -> R
         histograms=histograms | {name: list(overall.histograms[name]) for name in MEASURES},
         right=_right(answers.filter(pc.equal(answers["split"], "test")), slicings),
         valid=list(zip(confidences(probability_array(valid)).tolist(), hits, strict=True)),
-        embedded=embeddings and Embedded(stored.version, embeddings.size, embeddings.digest),
+        embedded=embedded,
     )
 
 
