@@ -199,7 +199,7 @@ def _bound(name: str, words: _Words) -> Bound:
     if sign != worse:
         raise ValueError(f"{name} is better the {better}er it is: expected '{name} {worse} ...'")
     limit = words.number(least=-1)
-    if metric.range is not None and not metric.range[0] <= limit <= metric.range[1]:
+    if metric.range is not None and not metric.range[0] < limit < metric.range[1]:
         lowest, highest = metric.range
-        raise ValueError(f"{name} is from {lowest:g} to {highest:g}, not {limit:g}")
+        raise ValueError(f"{limit:g} decides nothing: {name} is from {lowest:g} to {highest:g}")
     return Bound(name, tuple(sorted(of_slice.items())), limit)

@@ -2,10 +2,11 @@
 
 import datetime
 import json
+import math
 import sqlite3
 from typing import NamedTuple
 
-from components.monitor.quality.floors import over_floor
+from components.monitor.quality.floors import floor_evidence
 from components.monitor.retraining.conditions import (
     FAMILIES,
     Bound,
@@ -16,7 +17,6 @@ from components.monitor.retraining.conditions import (
     When,
     windowed_metrics,
 )
-from components.monitor.sequential.evidence import Evidence, add_window
 
 IN_A_ROW = 2
 """Windows whose whole interval must be beyond a limit, of a metric that is no share."""
@@ -95,28 +95,30 @@ def new_labels(connection: sqlite3.Connection, since: float) -> int:
 
 def _beyond(connection: sqlite3.Connection, bound: Bound, since: Since) -> str:
     name = json.dumps(dict(bound.slice), ensure_ascii=False, sort_keys=True)
-    rows = connection.execute(
+    windows = connection.execute(
         """
-        SELECT value, low, high, count FROM metrics JOIN windows USING (version, window)
-        WHERE version = ? AND metric = ? AND slice = ? AND value IS NOT NULL
-        AND figures ->> '$.first' >= ? ORDER BY window
+        SELECT value, low, high, count FROM windows LEFT JOIN metrics
+        ON metrics.version = windows.version AND metrics.window = windows.window
+        AND metric = ? AND slice = ? AND value IS NOT NULL
+        WHERE windows.version = ? AND figures ->> '$.first' >= ? ORDER BY windows.window
         """,
-        (since.version, bound.metric, name, _text(since.time)),
+        (bound.metric, name, since.version, _text(since.time)),
     ).fetchall()
     of = " of " + ", ".join(f"{key}={value}" for key, value in bound.slice) if bound.slice else ""
     if windowed_metrics()[bound.metric].is_share:
-        evidence = Evidence()
-        hits = total = 0
-        for value, _, _, count in rows:
-            right = round(value * count)
-            evidence = add_window(evidence, [0, 1], over_floor(bound.limit), [count - right, right])
-            hits, total = hits + right, total + count
-        if evidence.e_value < 1 / since.rate:
+        counts = [
+            (0, 0) if value is None else (round(value * count), count)
+            for value, _, _, count in windows
+        ]
+        # Windows that have no label yet count too: so labels may come in whichever order.
+        evidence = floor_evidence(bound.limit, counts)
+        if not len(evidence) or evidence[-1] < -math.log(since.rate):
             return ""
+        hits, total = map(sum, zip(*counts, strict=True))
         share = f"{hits / total:.3f} of {total:,} photographs"
         return f"{bound.metric}{of} {share} is below {bound.limit:g}"
     lower = windowed_metrics()[bound.metric].direction == "lower"
-    last = rows[-IN_A_ROW:]
+    last = [row for row in windows if row[0] is not None][-IN_A_ROW:]
     beyond = [
         low is not None and (low > bound.limit if lower else high < bound.limit)
         for _, low, high, _ in last
