@@ -201,7 +201,8 @@ def _monitoring(config: Config) -> Config:
     versions = monitor.versions or config.section(PushSettings).destination
     if versions is None:
         raise SettingsError(
-            "job monitor: where are the model's versions? set push.destination, or monitor.versions"
+            "job monitor: where are the model's versions? set push.destination, or "
+            f"monitor.versions (a run here without them pushes to runs/served/{config.name})"
         )
     section = monitor.model_copy(update={"versions": versions})
     return config.model_copy(update={"name": f"{config.name}-monitor", "monitor": section})
