@@ -26,12 +26,16 @@ NAMES = (
     "serve",
     "overload",
     "predict",
+    "predict_remote",
+    "predict_rows",
     "similar",
     "orchestrate",
     "drift",
     "drift_flowers",
     "alerts",
     "labelling",
+    "monitor",
+    "noisy_student",
 )
 
 

@@ -1,16 +1,16 @@
 """Clients of a model server that cost little themselves: `python -m benchmarks.clients ...`.
 
-A process of its own, whose threads send requests that were made before the first is timed: on a
-machine of few cores a heavier client would be measured with the server.
+A process of its own and of one thread, which sends requests that were made before the first is
+timed: on a machine of few cores a heavier client would be measured with the server.
 """
 
+import asyncio
 import base64
 import dataclasses
-import http.client
 import json
+import re
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from typing import Annotated
@@ -22,7 +22,10 @@ from benchmarks.photographs import FLOWERS
 
 PHOTOGRAPHS = 200
 """How many different photographs are sent, in turn."""
-_HEADERS = {"Content-Type": "application/json"}
+_HEAD = (
+    b"POST /v1/models/model:predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,21 +68,19 @@ class _Load:
     """What the clients share: the next request, and the answers."""
 
     def __init__(self, seconds: float, requests: int, rate: float) -> None:
-        self._lock = threading.Lock()
         self._begin = time.perf_counter()
         self._seconds, self._requests, self._rate = seconds, requests, rate
         self._sent = 0
         self.answered: list[tuple[int, float]] = []
 
-    def next(self) -> int | None:
+    async def next(self) -> int | None:
         """The number of the next request, once it is time for it; None at the end."""
-        with self._lock:
-            number, now = self._sent, time.perf_counter() - self._begin
-            if (self._requests and number >= self._requests) or now >= (self._seconds or 1e9):
-                return None
-            self._sent += 1
+        number, now = self._sent, time.perf_counter() - self._begin
+        if (self._requests and number >= self._requests) or now >= (self._seconds or 1e9):
+            return None
+        self._sent += 1
         if self._rate:
-            time.sleep(max(0.0, number / self._rate - now))
+            await asyncio.sleep(max(0.0, number / self._rate - now))
         return number
 
     def result(self) -> Answers:
@@ -90,19 +91,34 @@ class _Load:
         return Answers(len(taken) / passed, dict(statuses), p50, p99)
 
 
-def _client(port: int, bodies: list[bytes], load: _Load) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    while (number := load.next()) is not None:
+async def _client(port: int, requests: list[bytes], load: _Load) -> None:
+    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    while (number := await load.next()) is not None:
         started, status = time.perf_counter(), 0
         try:
-            path = "/v1/models/model:predict"
-            connection.request("POST", path, bodies[number % len(bodies)], _HEADERS)
-            response = connection.getresponse()
-            response.read()
-            status = response.status
-        except (OSError, http.client.HTTPException):
-            connection.close()
+            if streams is None:
+                streams = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(120):
+                status = await _asked(*streams, requests[number % len(requests)])
+        except (OSError, EOFError, TimeoutError):
+            streams = None
         load.answered.append((status, time.perf_counter() - started))
+
+
+async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
+    """The status of an answer, all of which has been read."""
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    (length,) = re.findall(rb"\r\ncontent-length: *(\d+)", head)
+    await reader.readexactly(int(length))
+    if b"\r\nconnection: close" in head:
+        writer.close()
+        raise EOFError
+    return int(head.split(b" ", 2)[1])
+
+
+async def _ask(port: int, clients: int, requests: list[bytes], load: _Load) -> None:
+    await asyncio.gather(*(_client(port, requests, load) for _ in range(clients)))
 
 
 def main(
@@ -117,11 +133,7 @@ def main(
     images = [base64.b64encode(path.read_bytes()).decode() for path in paths]
     bodies = [json.dumps({"instances": [{"b64": image}]}).encode() for image in images]
     load = _Load(seconds, requests, rate)
-    threads = [threading.Thread(target=_client, args=(port, bodies, load)) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    asyncio.run(_ask(port, clients, [_HEAD % len(body) + body for body in bodies], load))
     print(json.dumps(dataclasses.asdict(load.result())))
 
 

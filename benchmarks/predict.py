@@ -28,8 +28,8 @@ def measure() -> str:
             f"{name} / {size}": command
             for size, folder in folders.items()
             for name, command in {
-                "predict": _predict(model, folder),
-                "predict, Beam": _predict(model, folder, "--runner", "DirectRunner"),
+                "predict": predict_command(model, folder),
+                "predict, Beam": predict_command(model, folder, "--runner", "DirectRunner"),
                 "tf.data loop": _loop(model, folder),
             }.items()
         }
@@ -62,10 +62,21 @@ def _report(costs: dict[str, list[Cost]], more: int, memory: Sequence[float]) ->
     return table(["predict", "median (least to most)", "must be"], rows)
 
 
-def _predict(model: Path, data: Path, *options: str) -> list[str]:
-    command = [sys.executable, "-m", "components.predict", "--model", str(model)]
-    settings = json.dumps({"data": str(data)})
-    return [*command, "--settings", settings, "--predictions", "{out}/predictions", *options]
+def predict_command(
+    model: Path | None, data: Path, /, *options: str, **settings: object
+) -> list[str]:
+    """The predict step as a user runs it, its predictions in `{out}`.
+
+    Args:
+        model: The model's folder; None where the settings name the model.
+        data: What is predicted.
+        options: Of Beam.
+        settings: Further ones.
+    """
+    named = [] if model is None else ["--model", str(model)]
+    given = json.dumps({"data": str(data), **settings})
+    command = [sys.executable, "-m", "components.predict", *named, "--settings", given]
+    return [*command, "--predictions", "{out}/predictions", *options]
 
 
 def _loop(model: Path, data: Path) -> list[str]:
@@ -74,5 +85,5 @@ def _loop(model: Path, data: Path) -> list[str]:
 
 def _memory(model: Path, count: int) -> float:
     with tempfile.TemporaryDirectory() as out:
-        command = _predict(model, photographs(count))
+        command = predict_command(model, photographs(count))
         return cost([word.replace("{out}", out) for word in command]).largest / 2**20

@@ -148,6 +148,17 @@ def interleaved(
     return costs
 
 
+def on_core(core: int | None) -> list[str]:
+    """How a command begins whose process, with all its threads, may use one core alone.
+
+    TensorFlow takes as many threads as there are cores that it may use.
+
+    Args:
+        core: Its number; None for all cores.
+    """
+    return [] if core is None else ["taskset", "--cpu-list", str(core)]
+
+
 def seconds(costs: Sequence[Cost]) -> list[float]:
     """Wall seconds, run by run."""
     return [cost.seconds for cost in costs]

@@ -92,6 +92,8 @@ def _made(
         "labels": [[]] * rows,
         "split": [split_of(key, settings.salt, settings.split) for key in keys],
         "tile_values": [""] * rows,
+        "pseudo_labelled": [False] * rows,
+        "group_key": [None] * rows,
         "image": names,
         "height": generator.integers(200, 4000, rows),
         "width": generator.integers(200, 4000, rows),

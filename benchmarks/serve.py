@@ -16,7 +16,7 @@ from benchmarks import ROOT
 from benchmarks.clients import PHOTOGRAPHS, answers
 from benchmarks.evaluate import exported_model
 from benchmarks.photographs import FLOWERS
-from benchmarks.processes import RUNS, spread, table, verdict
+from benchmarks.processes import RUNS, on_core, spread, table, verdict
 
 PORT, GRPC_PORT, PEER_PORT = 18501, 18500, 18502
 CLIENTS, SECONDS = 16, 10.0
@@ -78,11 +78,17 @@ def _ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 @contextlib.contextmanager
-def server(model: Path) -> Iterator[int]:
-    """The model server, ready, with its settings as they are by default; gives its process's id."""
+def server(model: Path, *options: str, core: int | None = None) -> Iterator[int]:
+    """The model server, ready; gives its process's id.
+
+    Args:
+        model: The model, or the folder of its versions.
+        options: Settings that differ from their defaults.
+        core: The core that it may use; None for all.
+    """
     ports = ["--port", str(PORT), "--grpc-port", str(GRPC_PORT)]
     command = [sys.executable, "-m", "components.serve", str(model), "--name", "model", *ports]
-    with _running(command, PORT) as pid:
+    with _running([*on_core(core), *command, *options], PORT) as pid:
         yield pid
 
 

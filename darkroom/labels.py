@@ -18,8 +18,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TextIO
 
-from darkroom.artifacts.examples import label_text
+from darkroom.artifacts.rejected import RejectedError
 from darkroom.errors import SettingsError
+from darkroom.label_studio import annotations, chosen_labels, is_task
 from darkroom.storage import files
 
 IDENTITIES = ("image_id", "key")
@@ -27,6 +28,8 @@ IDENTITIES = ("image_id", "key")
 _LABEL = "label"
 _LABELLED_AT = "labelled_at"
 _COLUMNS = (*IDENTITIES, _LABEL, _LABELLED_AT)
+_OF_ANNOTATION = ("annotator", "updated_at", "was_cancelled")
+"""What Label Studio says of an annotation, and not of its photograph."""
 
 
 class LabelRow(NamedTuple):
@@ -68,7 +71,8 @@ def read_labels(location: str) -> Iterator[LabelRow | BadRow]:
     Args:
         location: Path or URI of a CSV file; of JSON Lines (`.jsonl`, `.ndjson`, `.json`), an object
             a row; or of a JSON list (`.json`), of such objects or of Label Studio's tasks, whose
-            `data` names the photograph and whose annotations choose its label.
+            `data` names the photograph and whose annotations choose its label, by choices of the
+            name `label`.
 
     Raises:
         SettingsError: It has no such columns, or cannot be read.
@@ -94,14 +98,17 @@ def read_labels(location: str) -> Iterator[LabelRow | BadRow]:
 
 
 def _label_row(row: Mapping[str, Any], number: int) -> LabelRow | BadRow | None:
-    label = row.get(_LABEL)
     by = next((name for name in IDENTITIES if row.get(name) not in (None, "")), None)
-    if label in (None, ""):
+    try:
+        labels = chosen_labels(row.get(_LABEL))
+    except RejectedError as error:
+        return BadRow(number, error.detail)
+    if not labels:
         return None
     if by is None:
         return BadRow(number, "it has a label, and neither image_id nor key")
-    if isinstance(label, list | dict):
-        return BadRow(number, "its label is no text")
+    if len(labels) > 1:
+        return BadRow(number, "it has several labels")
     try:
         labelled_at = parsed_time(row.get(_LABELLED_AT))
     except ValueError:
@@ -114,9 +121,9 @@ def _label_row(row: Mapping[str, Any], number: int) -> LabelRow | BadRow | None:
         and value not in ("", math.inf, -math.inf)
         and value == value  # not-a-number, which JSON cannot write, is not itself
     }
-    if not all(map(is_unicode, (row[by], label, *columns.values()))):
+    if not all(map(is_unicode, (row[by], row[_LABEL], *columns.values()))):
         return BadRow(number, "it has a text that is no Unicode")
-    return LabelRow(by, str(row[by]), label_text(label), labelled_at, columns)
+    return LabelRow(by, str(row[by]), labels[0], labelled_at, columns)
 
 
 def is_unicode(value: Any) -> bool:
@@ -178,25 +185,13 @@ def _parsed(line: str) -> Iterator[Mapping[str, Any] | str]:
 
 def _entry_rows(entry: Any) -> Iterator[Mapping[str, Any] | str]:
     """The rows of an entry of a JSON list: one, or one for each annotation of a task."""
-    if not isinstance(entry, dict):
-        yield "it is no JSON object"
+    if not is_task(entry):
+        yield entry if isinstance(entry, dict) else "it is no JSON object"
         return
-    data = entry.get("data")
-    if not isinstance(data, dict):
-        yield entry
-        return
-    of_task = {name: value for name, value in data.items() if name != _LABEL}
-    yield of_task | {_LABEL: None}
-    for annotation in entry.get("annotations") or ():
-        label = None if annotation.get("was_cancelled") else _chosen(annotation)
-        time = annotation.get("updated_at") or annotation.get("created_at")
-        yield of_task | {_LABEL: label, _LABELLED_AT: time}
-
-
-def _chosen(annotation: Mapping[str, Any]) -> str | None:
-    """The label that an annotation of Label Studio chooses; None where it chooses none."""
-    for result in annotation.get("result") or ():
-        choices = (result.get("value") or {}).get("choices") or ()
-        if choices:
-            return str(choices[0])
-    return None
+    for given in annotations(entry):
+        if given is None:
+            yield "it is no annotation of a task"
+            continue
+        label = None if given["was_cancelled"] else given[_LABEL]
+        about = {name: value for name, value in given.items() if name not in _OF_ANNOTATION}
+        yield about | {_LABEL: label, _LABELLED_AT: given["updated_at"]}

@@ -62,7 +62,7 @@ target "base" {
 target "component" {
   name       = component
   inherits   = ["_image"]
-  matrix     = { component = ["ingest", "transform", "train", "evaluate", "explain", "push", "predict", "notify", "serve"] }
+  matrix     = { component = ["ingest", "transform", "train", "evaluate", "explain", "push", "predict", "monitor", "notify", "serve"] }
   dockerfile = "components/${component}/Dockerfile"
   contexts = {
     darkroom-build   = "target:darkroom-build"

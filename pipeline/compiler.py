@@ -1,12 +1,14 @@
 """Compiles the graph to the file that a cluster runs, and reads such a file."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from components.ingest.settings import IngestSettings
+from components.monitor.settings import MonitorSettings
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
 from components.train.settings import TrainSettings
@@ -69,30 +71,62 @@ def unreachable(config: Config) -> list[str]:
 
     An absolute path that is not here may be of a volume that a cluster's machines mount.
     """
-    problems = []
-    if config.job == "run" and config.data != "sklearn:digits" and _is_here(config.data):
-        problems.append(
-            f"data {config.data} is a path of this machine: give a bucket's URI, such as "
-            "--data gs://bucket/flowers"
-        )
+    if config.job == "monitor":
+        problems = [*_unreachable_places(_of_monitor(config)), *_unreachable_images(config)]
+        retrain = config.section(MonitorSettings).retrain
+        if retrain is not None and retrain.trigger is None:
+            problems.append(
+                "monitor.retrain.trigger is not set: on a cluster nobody starts a retraining"
+            )
+        return problems
     predict = config.optional_section(PredictSettings)
-    for place in () if predict is None else filter(_is_here, predict.data):
-        problems.append(
-            f"predict.data {place} is a path of this machine: give a bucket's URI, such as "
-            "gs://bucket/arrived"
-        )
-    cluster = config.cluster
-    if not cluster.registry and not cluster.images_file:
-        problems.append(
-            "the images have no registry, so that a cluster looks for them on Docker Hub: set "
-            "cluster.registry"
-        )
+    places = [("predict.data", place, "arrived") for place in (predict.data if predict else ())]
+    if config.job == "run" and config.data != "sklearn:digits":
+        places.insert(0, ("data", config.data, "flowers"))
+    further = config.section(IngestSettings).further_data if config.job == "run" else ()
+    places += [("ingest.further_data", place, "production/*.jsonl") for place in further]
+    problems = [*_unreachable_places(places), *_unreachable_images(config)]
     if config.section(PushSettings).destination is None:
         problems.append(
             "push.destination is not set: a pushed model stays in the step's own artifact, where "
             "no server looks"
         )
     return problems
+
+
+Place = tuple[str, str, str]
+"""A setting, the path or URI that it names, and what a bucket's folder could be called."""
+
+
+def _of_monitor(config: Config) -> Iterator[Place]:
+    monitor = config.section(MonitorSettings)
+    yield "monitor.state", monitor.state, "monitor"
+    if monitor.samples is not None:
+        yield "monitor.samples", monitor.samples, "samples"
+    if monitor.versions is not None:
+        yield "monitor.versions", monitor.versions, "served/flowers"
+    for place in monitor.predictions:
+        yield "monitor.predictions", place, "predicted"
+    for place in monitor.labels:
+        yield "monitor.labels", place, "labels.csv"
+    if monitor.retrain is not None:
+        yield "monitor.retrain.dataset", monitor.retrain.dataset, "production"
+
+
+def _unreachable_places(places: Iterable[Place]) -> Iterator[str]:
+    for setting, place, name in places:
+        if _is_here(place):
+            fix = f"--data gs://bucket/{name}" if setting == "data" else f"gs://bucket/{name}"
+            yield f"{setting} {place} is a path of this machine: give a bucket's URI, such as {fix}"
+
+
+def _unreachable_images(config: Config) -> Iterator[str]:
+    cluster = config.cluster
+    if not cluster.registry and not cluster.images_file:
+        yield (
+            "the images have no registry, so that a cluster looks for them on Docker Hub: set "
+            "cluster.registry"
+        )
 
 
 def _is_here(location: str) -> bool:

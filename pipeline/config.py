@@ -7,8 +7,10 @@ from typing import Any, Literal, Self
 
 import pydantic
 
+from components.monitor.settings import MonitorSettings
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
+from components.push.targets import target_for
 from components.train.model.network import check_head_only
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
@@ -66,9 +68,9 @@ class Config(Settings):
     data: str
     """A folder of label folders, a CSV `image,label[,more]`, JSON Lines, a glob of such tables,
     any of these as a URI, or `sklearn:digits`."""
-    job: Literal["run", "predict"] = "run"
-    """What is run: the whole graph, or its step `predict` alone, by the model that serves; for
-    `darkroom schedule --job predict`."""
+    job: Literal["run", "predict", "monitor"] = "run"
+    """What is run: the whole graph; its step `predict` alone, by the model that serves; or
+    `monitor`, which watches that model. For `darkroom schedule --job predict`."""
     trigger: TriggerSettings | None = None
     """When new photographs or a fall in quality start a run; for `darkroom trigger`."""
     cluster: ClusterSettings = ClusterSettings()
@@ -106,8 +108,10 @@ class Config(Settings):
 
     def runs(self, step: Step, on_cluster: bool) -> bool:
         """Whether a step is part of the graph."""
-        if self.job == "predict":
-            return step.name == "predict"
+        if self.job != "run":
+            return step.name == self.job
+        if step.own_job:
+            return False
         if step.cluster_only and not on_cluster:
             return False
         if step.gives == "data_fingerprint":  # which only a cache has a use for
@@ -169,21 +173,46 @@ def load_config(path: str, data: str | None = None, overrides: Sequence[str] = (
 
 
 def _of_job(config: Config) -> Config:
-    """The config of batch prediction alone: it has a name of its own, and asks what serves."""
+    """The config of a job of one step: it has a name of its own, and knows what serves."""
     predict = config.optional_section(PredictSettings)
     if predict is not None and not predict.data:
         raise SettingsError("setting 'predict.data' is missing: say which photographs to predict")
-    if config.job != "predict":
-        return config
+    if config.job == "predict":
+        return _predicting(config)
+    return _monitoring(config) if config.job == "monitor" else config
+
+
+def _predicting(config: Config) -> Config:
+    predict = config.optional_section(PredictSettings)
     if predict is None:
         raise SettingsError("job predict: the config has no section 'predict'; set predict.data")
-    model = predict.model or config.section(PushSettings).destination
+    destination = config.section(PushSettings).destination
+    model = predict.model
+    if model is None and destination is not None:
+        model = target_for(destination).repository()
     if model is None:
         raise SettingsError(
             "job predict: which model is asked? set push.destination, or predict.model"
+            if destination is None
+            else f"job predict: the versions at {destination} are no models that can be read: set "
+            "predict.model"
         )
     section = predict.model_copy(update={"model": model})
     return config.model_copy(update={"name": f"{config.name}-predict", "predict": section})
+
+
+def _monitoring(config: Config) -> Config:
+    monitor = config.optional_section(MonitorSettings)
+    if monitor is None:
+        raise SettingsError("job monitor: the config has no section 'monitor'; set monitor.state")
+    versions = monitor.versions or config.section(PushSettings).destination
+    if versions is None:
+        raise SettingsError(
+            "job monitor: where are the model's versions? set push.destination, or "
+            f"monitor.versions (a run here without them pushes to runs/served/{config.name})"
+        )
+    section = monitor.model_copy(update={"versions": versions})
+    return config.model_copy(update={"name": f"{config.name}-monitor", "monitor": section})
 
 
 def _check_embeddings(config: Config) -> None:

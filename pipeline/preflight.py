@@ -18,6 +18,7 @@ from components.evaluate.tracking import check_client
 from components.explain.settings import ExplainSettings
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.header import Known, known_columns, known_data
+from components.ingest.sources.parts import has_any
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
 from components.push.targets import target_for
@@ -50,6 +51,9 @@ def check_inputs(config: Config) -> None:
     data = config.data
     if data != "sklearn:digits" and not is_uri(data) and not local_files(data):
         raise SettingsError(f"data path {data} does not exist; set 'data' or give --data PATH")
+    for place in filter(has_any, config.section(IngestSettings).further_data):
+        if place != "sklearn:digits" and not is_uri(place) and not local_files(place):
+            raise SettingsError(f"setting 'ingest.further_data': {place} does not exist")
     if not config.section(IngestSettings).split.train:
         raise SettingsError("setting 'ingest.split.train' is 0: there is nothing to train on")
     train = config.section(TrainSettings)
@@ -80,7 +84,7 @@ def _check_evaluation(config: Config) -> None:
     columns = known_columns(config.data, ingest)
     if columns is not None:
         known = [*columns, *(TILE_COLUMNS if ingest.tiles else ())]
-        check_slices(evaluate.sliced_features, known)
+        check_slices(evaluate.sliced_columns, known)
         check_slices(evaluate.weak_slices.features or (), known, "weak_slices.features")
         check_slices(evaluate.fairness.columns, known, "fairness.columns")
     known_of_data = known_data(config.data, ingest)
@@ -119,7 +123,7 @@ def _check_labels(
     of_model = count, data.multi_label, decision is not None
     check_thresholds(evaluate.thresholds, *of_model)
     if evaluate.baseline != "none" and evaluate.against_baseline != _USUAL.against_baseline:
-        check_thresholds(evaluate.against_baseline, *of_model, setting="against_baseline")
+        check_thresholds(evaluate.overall_margins, *of_model, setting="against_baseline")
     if data.multi_label:
         for setting, given in (
             ("train.decision", decision),

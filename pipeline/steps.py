@@ -30,6 +30,7 @@ class Step:
             it works.
         gives: What its return value is for later steps: the parameter of that name.
         optional: Whether it runs only where the config has its section.
+        own_job: Whether it runs only as a job of its own, never within a run of the graph.
         needs_blessing: Whether it runs only for a model that evaluate blessed.
         cluster_only: Whether it runs on clusters alone.
         at_exit: Whether it runs when the run has ended, however that was.
@@ -47,6 +48,7 @@ class Step:
     preloads: tuple[str, ...] = ()
     gives: str = ""
     optional: bool = False
+    own_job: bool = False
     needs_blessing: bool = False
     cluster_only: bool = False
     at_exit: bool = False
@@ -166,6 +168,16 @@ STEPS: tuple[Step, ...] = (
         optional=True,
         needs_blessing=True,
         caches=False,  # more photographs may have come
+        always_runs=True,
+    ),
+    Step(
+        "monitor",
+        "components.monitor.step:monitor",
+        "components.monitor.settings:MonitorSettings",
+        about="what has become of the model in production, for the job `monitor`",
+        optional=True,
+        own_job=True,
+        caches=False,  # more answers and labels may have come
         always_runs=True,
     ),
     Step(

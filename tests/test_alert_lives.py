@@ -34,6 +34,7 @@ def test_tables_and_alerts_are_those_of_the_monitor(tmp_path: Path) -> None:
     known = alerts.reference_of(reference)
     right = {name.replace('"label"', '"kind"'): each for name, each in known.right.items()}
     settings = MonitorSettings(
+        state=str(tmp_path / "state"),
         samples=str(tmp_path),
         model="flowers",
         labels=(str(tmp_path / "labels.csv"),),

@@ -30,7 +30,7 @@ def test_help_and_settings_errors_import_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "tune", "compile", "labels", "serve", "predict", "rollback"]
+    "verb", ["run", "tune", "compile", "labels", "serve", "predict", "monitor", "rollback"]
 )
 def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> None:
     finished = command(verb, "--help")
@@ -53,6 +53,7 @@ def test_every_verb_has_help_with_an_example(command: Command, verb: str) -> Non
         (["serve", "/none"], "/none"),
         (["rollback", "/none"], "there is no model at /none"),
         (["labels", "/none", "-o", "x.csv"], "/none"),
+        (["monitor", "configs/digits.yaml"], "the config has no section 'monitor'"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(

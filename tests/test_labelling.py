@@ -14,13 +14,11 @@ from components.monitor.labelling.agreement import agree, write_labels
 from components.monitor.labelling.choice import choose
 from components.monitor.labelling.export import read_export
 from components.monitor.labelling.pool import Pool, read_pool
-from components.monitor.labelling.pseudo_labels import (
-    PSEUDO_LABELLED,
-    select_pseudo_labels,
-    write_pseudo_labels,
-)
+from components.monitor.labelling.pseudo_labels import select_pseudo_labels, write_pseudo_labels
 from components.monitor.labelling.settings import LabellingSettings, ReasonShares
-from components.monitor.labelling.tasks import CONTROL, write_tasks
+from components.monitor.labelling.tasks import write_tasks
+from darkroom.artifacts.examples import PSEUDO_LABELLED
+from darkroom.label_studio import CONTROL
 
 LABELS = ("daisy", "rose")
 SETTINGS = LabellingSettings(budget=4, shares=ReasonShares(mislabelled=0))

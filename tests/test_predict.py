@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import write_model, write_photographs
 from darkroom.artifacts.batch_predictions import read_batch_predictions
 from darkroom.errors import SettingsError
@@ -18,6 +19,7 @@ from tests.conftest import ROOT, Finished
 
 pytestmark = pytest.mark.slow
 
+VERTEX = "vertex://my-project/europe-west4/flowers?storage=gs://bucket/served"
 DIGITS = str(ROOT / "configs" / "digits.yaml")
 Command = Callable[..., Finished]
 
@@ -45,6 +47,17 @@ def test_photographs_from_the_command(command: Command, tmp_path: Path) -> None:
     assert {len(row["embedding"]) for row in rows} == {48}
 
 
+def test_a_files_name_is_one_line_and_moves_no_cursor(command: Command, tmp_path: Path) -> None:
+    (file, bad) = write_photographs(tmp_path / "in", 2)
+    file.rename(tmp_path / "in" / "a\nb\x1b[2J 語.jpg")
+    bad.write_bytes(b"no image")
+    bad.rename(tmp_path / "in" / "c\rd.jpg")
+    shown = command("predict", write_model(tmp_path / "model"), tmp_path / "in")
+    assert len(shown.output.splitlines()) == 2
+    assert shown.output.endswith("a\\nb\\x1b[2J 語.jpg\n")
+    assert "c\\rd.jpg: no image format" in shown.error
+
+
 def test_what_is_wrong_is_said_before_anything_loads(command: Command, tmp_path: Path) -> None:
     for arguments, code, message in (
         (["none", "a.jpg"], 2, "there is no model at none"),
@@ -52,7 +65,13 @@ def test_what_is_wrong_is_said_before_anything_loads(command: Command, tmp_path:
         (["none", "a.jpg", "--parquet", "--json"], 2, "give one of them"),
         (["none", "a.jpg", "--set", "embeding=true"], 2, "did you mean 'embedding'?"),
         (["none", "a.jpg", "-o", "gs://b/out"], 2, "name a folder of this machine"),
-        (["vertex://p/europe-west4/n?storage=gs://b/s", "a.jpg"], 2, "Vertex writes to a bucket"),
+        ([VERTEX, "a.jpg"], 2, "Vertex writes to a bucket"),
+        ([VERTEX, "a.jpg", "-o", "gs://b/out"], 2, "there is no file or folder a.jpg"),
+        ([VERTEX, ".", "-o", "gs://b/out"], 2, "photographs of gs:// buckets alone, not ./"),
+        ([VERTEX, "a.jpg", "-o", "gs://b/out", "--parquet"], 2, "JSON Lines alone, not parquet"),
+        ([VERTEX, "a.jpg", "--set", "embedding=true"], 2, "has no 'embedding': leave it out"),
+        ([VERTEX, "a.jpg", "--set", "pass_columns=[n]"], 2, "has no 'pass_columns': leave it"),
+        (["vertex://p/here", "a.jpg"], 2, "'vertex://p/here' is not of the form vertex://PROJECT"),
     ):
         finished = command("predict", *arguments)
         assert finished.code == code
@@ -77,11 +96,20 @@ def test_alone_it_asks_what_serves(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "destination", [VERTEX, "kserve://there/flowers?storage=gs://bucket/served"]
+)
+def test_alone_it_asks_what_a_servers_versions_are_made_of(destination: str) -> None:
+    config = load_config(DIGITS, overrides=[*ALONE, f"push.destination={destination}"])
+    assert config.section(PredictSettings).model == "gs://bucket/served"
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         (["job=predict"], "the config has no section 'predict'; set predict.data"),
         (["predict={}"], "setting 'predict.data' is missing"),
         (ALONE, "which model is asked\\? set push.destination, or predict.model"),
+        ([*ALONE, "push.destination=archive:///a"], "archive:///a are no models that can be read"),
     ],
 )
 def test_a_config_that_does_not_say_enough(changes: list[str], message: str) -> None:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from darkroom.artifacts import model as model_format
-from darkroom.artifacts.manifest import atomic_artifact, write_manifest
+from darkroom.artifacts.manifest import atomic_artifact, content_digest, write_manifest
 from darkroom.artifacts.model import read_model
 from darkroom.artifacts.transformed import read_preprocessing
 from darkroom.errors import SettingsError, StepError
@@ -57,7 +57,7 @@ def write_bundle(model: Path, bundle: Path) -> None:
             "thresholds": known.thresholds,
             "decision": None if decision is None else dataclasses.asdict(decision),
             "preprocessing": dataclasses.asdict(preprocessing),
-            "model_digest": known.manifest["digest"],
+            "model_digest": content_digest(model),
         }
         write_manifest(folder, KIND, content)
 

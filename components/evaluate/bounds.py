@@ -1,6 +1,7 @@
 """What metrics must reach: bounds of their values, and of their distance from the champion's."""
 
-from typing import Annotated, Self
+import re
+from typing import Annotated, NamedTuple, Self
 
 import pydantic
 
@@ -41,6 +42,41 @@ class Threshold(Settings):
             if least is not None and most is not None and least > most:
                 raise ValueError(f"{low} {least:g} and {high} {most:g} rule each other out")
         return self
+
+
+_COMPARED = re.compile(r"(?P<metric>\w+)( of (?P<column>[^=!]+?)(?P<sign>!?=)(?P<value>.+))?")
+
+
+class Compared(NamedTuple):
+    """What a key of `against_baseline` compares.
+
+    Attributes:
+        metric: The metric's name.
+        column: The feature that says which photographs are compared; empty: all are.
+        value: Its value.
+        others: Whether it is all photographs that do not have that value.
+    """
+
+    metric: str
+    column: str = ""
+    value: str = ""
+    others: bool = False
+
+
+def compared(key: str) -> Compared:
+    """Reads a key of `against_baseline`.
+
+    Raises:
+        ValueError: It is none.
+
+    >>> compared("accuracy"), compared("accuracy of source!=monitored").others
+    (Compared(metric='accuracy', column='', value='', others=False), True)
+    """
+    found = _COMPARED.fullmatch(key)
+    if found is None:
+        raise ValueError(f"'{key}': expected a metric, or one such as 'accuracy of camera=left'")
+    column, value = found["column"] or "", found["value"] or ""
+    return Compared(found["metric"], column, value, found["sign"] == "!=")
 
 
 Margin = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]

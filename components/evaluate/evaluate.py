@@ -124,7 +124,7 @@ def _log_accuracy(overall: Mapping[str, Any]) -> None:
 
 def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) -> None:
     """Refuses inputs that cannot be evaluated, before the slow imports."""
-    check_slices(settings.sliced_features, examples.columns)
+    check_slices(settings.sliced_columns, examples.columns)
     check_slices(settings.weak_slices.features or (), examples.columns, "weak_slices.features")
     check_slices(settings.fairness.columns, examples.columns, "fairness.columns")
     check_label(settings.fairness.label, model.labels)
@@ -141,7 +141,7 @@ def _check_inputs(examples: Examples, model: Model, settings: EvaluateSettings) 
     several = model.thresholds is not None
     known = len(model.labels), several, model.decision is not None
     check_thresholds(settings.thresholds, *known)
-    check_thresholds(settings.against_baseline, *known, setting="against_baseline")
+    check_thresholds(settings.overall_margins, *known, setting="against_baseline")
     if not examples.counts.get("test"):
         raise StepError(
             f"the test split of {examples.folder} is empty; give it a share in ingest.split"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
-from components.evaluate.bounds import Bound, Margins, Threshold
+from components.evaluate.bounds import Bound, Margins, Threshold, compared
 from components.evaluate.sections import (
     Fairness,
     MlflowSettings,
@@ -17,13 +17,12 @@ from components.evaluate.sections import (
 )
 from darkroom.metrics import known_metrics
 from darkroom.metrics.metric import TfmaMetric
-from darkroom.settings import Settings, nearest
+from darkroom.settings import nearest
+from darkroom.slices import SlicedSettings, Slices
 from darkroom.storage.paths import mounted_path
 
 Cost = Annotated[float, pydantic.Field(ge=0, le=1e9)]
 
-Slicing = tuple[str, ...]
-"""Features to slice by at once."""
 MOST_VALUES = 20
 """Whole numbers of more values than this are sliced by buckets."""
 
@@ -32,10 +31,10 @@ def _mounted(folder: str | None) -> str | None:
     return None if folder is None else mounted_path(folder)
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(SlicedSettings):
     """How a model is evaluated, and what it must reach to be blessed."""
 
-    slices: tuple[str | tuple[str, ...], ...] = ("label",)
+    slices: Slices = ("label",)
     """Features to slice by: `label`, `height`, `width`, `brightness`, `contrast`, `sharpness` or
     any further column of the input. Each value of a text is a slice, so take texts of few values;
     numbers of more than 20 values are put into buckets. A list of features is their cross:
@@ -74,7 +73,8 @@ class EvaluateSettings(Settings):
     )
     """How each metric must compare with the champion's, by the metric's name. By default a model
     whose accuracy is worse by more than noise is not blessed, and one that is better or equal
-    is."""
+    is. `accuracy of camera=left` is that of the photographs with this value, and `accuracy of
+    camera!=left` that of all others."""
 
     test: Literal["fixed", "anytime"] = "fixed"
     """How accuracies are compared with the champion's: `fixed` is exact for one look (McNemar);
@@ -111,29 +111,24 @@ class EvaluateSettings(Settings):
     this process where empty."""
 
     @property
-    def slicings(self) -> tuple[Slicing, ...]:
-        """The features to slice by at once, slicing by slicing."""
-        return tuple((one,) if isinstance(one, str) else one for one in self.slices)
+    def sliced_columns(self) -> tuple[str, ...]:
+        """Every feature that is sliced by, or compared by, once."""
+        compared_by = [compared(key).column for key in self.against_baseline]
+        return tuple(dict.fromkeys((*super().sliced_columns, *filter(None, compared_by))))
 
     @property
-    def sliced_features(self) -> tuple[str, ...]:
-        """Every feature that is sliced by, once."""
-        return tuple(dict.fromkeys(name for features in self.slicings for name in features))
+    def overall_margins(self) -> dict[str, Margins]:
+        """What is compared over all photographs, by the metric's name."""
+        return {
+            key: margins
+            for key, margins in self.against_baseline.items()
+            if not compared(key).column
+        }
 
     @property
     def baseline_folder(self) -> Path | None:
         """The champion's folder, where the settings name it."""
         return None if self.baseline in ("serving", "none") else Path(self.baseline)
-
-    @pydantic.field_validator("slices")
-    @classmethod
-    def _check_crosses(
-        cls, slices: tuple[str | tuple[str, ...], ...]
-    ) -> tuple[str | tuple[str, ...], ...]:
-        for one in slices:
-            if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
-                raise ValueError(f"a cross is a list of different features, not {list(one)}")
-        return slices
 
     @pydantic.field_validator("buckets")
     @classmethod
@@ -167,9 +162,12 @@ class EvaluateSettings(Settings):
     @classmethod
     def _check_compared_metrics(cls, given: dict[str, Margins]) -> dict[str, Margins]:
         metrics = known_metrics()
-        for name in given:
+        for key in given:
+            name, column, *_ = compared(key)
             if name not in metrics:
                 raise ValueError(f"unknown metric '{name}'{nearest(name, metrics)}")
+            if column and name != "accuracy":
+                raise ValueError(f"{key}: of some photographs the accuracy alone is compared")
             metric = metrics[name]
             ways = (metric.computation(multi_label) for multi_label in (False, True))
             if any(isinstance(way, TfmaMetric) for way in ways):
@@ -193,8 +191,8 @@ class EvaluateSettings(Settings):
     @pydantic.model_validator(mode="after")
     def _buckets_are_sliced_by(self) -> Self:
         for name in self.buckets:
-            if name not in (*self.sliced_features, *self.fairness.columns):
-                features = nearest(name, self.sliced_features)
+            if name not in (*self.sliced_columns, *self.fairness.columns):
+                features = nearest(name, self.sliced_columns)
                 raise ValueError(f"'buckets.{name}' is not sliced by in 'slices'{features}")
         return self
 
@@ -202,7 +200,7 @@ class EvaluateSettings(Settings):
     def _has_what_metrics_need(self) -> Self:
         for setting in ("thresholds", "against_baseline"):
             for name in getattr(self, setting):
-                needs = known_metrics()[name].needs
+                needs = known_metrics()[compared(name).metric].needs
                 if needs and not getattr(self, needs):
                     raise ValueError(f"'{setting}.{name}' needs 'evaluate.{needs}'")
         return self
@@ -220,7 +218,7 @@ class EvaluateSettings(Settings):
                         f"{name} is from {lowest:g} {most}"
                     )
         for name, margins in self.against_baseline.items():
-            lowest, highest = metrics[name].range or (-math.inf, math.inf)
+            lowest, highest = metrics[compared(name).metric].range or (-math.inf, math.inf)
             for margin, limit in margins.model_dump(exclude_none=True).items():
                 if limit > highest - lowest:
                     raise ValueError(

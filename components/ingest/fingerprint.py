@@ -10,6 +10,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.chunk import fingerprint as row_fingerprint
 from components.ingest.sources.archive import is_archive
 from components.ingest.sources.digits import DIGITS
+from components.ingest.sources.parts import places_of
 from components.ingest.sources.rows import Row
 from components.ingest.sources.source import read_source
 from darkroom.artifacts.manifest import MANIFEST
@@ -38,12 +39,13 @@ def fingerprint(data: str, settings: IngestSettings) -> str:
         if earlier is not None:
             with opened(f"{earlier}/{MANIFEST}") as manifest:
                 digest.update(manifest.read())
-    if data == DIGITS:
-        # Their files are written again every time, and always the same.
-        digest.update(importlib.metadata.version("scikit-learn").encode())
-        return digest.hexdigest()
-    for state in photograph_states(data, settings):
-        digest.update(state.encode())
+    for place, its_settings in places_of(data, settings):
+        if place == DIGITS:
+            # Their files are written again every time, and always the same.
+            digest.update(importlib.metadata.version("scikit-learn").encode())
+            continue
+        for state in _states(place, its_settings):
+            digest.update(state.encode())
     return digest.hexdigest()
 
 
@@ -58,11 +60,16 @@ def photograph_states(data: str, settings: IngestSettings) -> list[str]:
         SettingsError: `data` cannot be read.
         StepError: There is no row in it, or a table that does not parse.
     """
-    if is_archive(data):
-        status = Path(data).stat()
-        return [f"{data} {status.st_size} {status.st_mtime_ns}"]
+    return [state for place, its in places_of(data, settings) for state in _states(place, its)]
+
+
+def _states(place: str, settings: IngestSettings) -> list[str]:
+    """The same of one place."""
+    if is_archive(place):
+        status = Path(place).stat()
+        return [f"{place} {status.st_size} {status.st_mtime_ns}"]
     with tempfile.TemporaryDirectory() as digits_folder:
-        table = read_source(data, Path(digits_folder), settings)
+        table = read_source(place, Path(digits_folder), settings)
         return [*_marks(table.rows), *map(repr, table.rejections)]
 
 

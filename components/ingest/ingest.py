@@ -14,7 +14,7 @@ from darkroom.artifacts import examples as examples_format
 from darkroom.artifacts.data_root import RECORDS, records_folder
 from darkroom.artifacts.manifest import atomic_artifact, write_manifest
 from darkroom.artifacts.rejected import (
-    COPY_REASONS,
+    NO_FAULT,
     REJECTED_FILE,
     Reason,
     Rejection,
@@ -79,6 +79,8 @@ def ingest(
         _log.info("%s photographs read", f"{total.read:,}")
         counts, labels = total.counts, total.label_list(settings)
         _log.info("examples: %s", ", ".join(f"{split} {n:,}" for split, n in counts.items()))
+        if total.pseudo_labelled:
+            _log.info("%s of train have labels that a model gave", f"{total.pseudo_labelled:,}")
         _log.info("rejected: %s", _listed(total.reasons))
         _check_outcome(total, labels, settings, rejected)
         findings = find(total.statistics, labels, settings.expectations, expected)
@@ -167,8 +169,7 @@ def _check_outcome(
     total: "Summary", labels: Sequence[str], settings: IngestSettings, rejected: Path
 ) -> None:
     kept, reasons = total.photographs, total.reasons
-    # A copy is no fault of the data's: however many there are, the run continues.
-    refused = sum(number for reason, number in reasons.items() if reason not in COPY_REASONS)
+    refused = sum(number for reason, number in reasons.items() if reason not in NO_FAULT)
     if not kept:
         hint = (
             " (put photographs in a folder for each label, or give a table of image and label)"

@@ -162,6 +162,10 @@ class IngestSettings(Settings):
     """Photographs whose longer side is more than so many times the shorter are rejected."""
     tiles: TileSettings | None = None
     """How to cut large images into tiles. Unset: an image is one example, whatever its size."""
+    further_data: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
+    """Further tables, or whatever else `data` may be, whose photographs are added by the same
+    rules. Their columns are called `image` and `label`. A glob that matches nothing adds nothing:
+    photographs of production may not have come yet (`monitor.retrain`)."""
     previous: str | None = None
     """Examples of an earlier run: only photographs that are new since are read and decoded. The
     examples are those of a full run."""
@@ -217,6 +221,15 @@ class IngestSettings(Settings):
                 raise ValueError(f"columns does not name '{required}'")
         if len(set(names)) < len(names) or "" in names:
             raise ValueError("columns names a column twice, or leaves a name empty")
+
+    def of_data(self) -> Self:
+        """The settings of `data` alone."""
+        return self.model_copy(update={"further_data": ()})
+
+    def of_further_data(self) -> Self:
+        """The settings of a place of `further_data`, whose columns have their usual names."""
+        usual = {"image_column": "image", "label_column": "label", "columns": None}
+        return self.of_data().model_copy(update=usual)
 
     @property
     def mask_column(self) -> str | None:

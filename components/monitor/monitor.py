@@ -1,6 +1,7 @@
 """Watches a model: reads what was answered and labelled, and writes the windows that changed."""
 
 import dataclasses
+import functools
 import json
 import logging
 import sqlite3
@@ -8,17 +9,21 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from components.monitor.alerts.alert import Alert
 from components.monitor.alerts.update import update_alerts
 from components.monitor.reading.answer import MEASURES
-from components.monitor.reading.batch import predicted_answers
-from components.monitor.reading.samples import sampled_answers
+from components.monitor.reading.sources import BatchSource, SampleSource, Source
 from components.monitor.sequential.changed_share import Counted
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.answers import add_answers
 from components.monitor.state.database import opened, transaction
+from components.monitor.state.embeddings import (
+    add_embeddings,
+    drop_embeddings,
+    take_wanted,
+    want_embeddings,
+)
 from components.monitor.state.labels import label_problems, update_labels
 from components.monitor.state.made_by import settle
 from components.monitor.windows.alarms import accuracy_test, look
@@ -78,8 +83,9 @@ def watch(
     now = time.time() if now is None else now
     report = Report()
     with opened(database) as connection:
-        settle(connection, settings.window, settings.slices, settings.rate, references)
-        _read(connection, settings, now, report)
+        digests = {version: reference.digest for version, reference in references.items()}
+        settle(connection, settings.window, settings.slices, settings.rate, digests)
+        _read(connection, settings, references, now, report)
         usable = _usable(connection, references, report.problems)
         report.windows = list(_write(connection, settings, usable))
         written = set(report.windows)
@@ -95,20 +101,23 @@ def watch(
 
 
 def _read(
-    connection: sqlite3.Connection, settings: MonitorSettings, now: float, report: Report
+    connection: sqlite3.Connection,
+    settings: MonitorSettings,
+    references: Mapping[str, Reference],
+    now: float,
+    report: Report,
 ) -> None:
     keep = [name for name in settings.sliced_columns if name not in ("label", *MEASURES)]
-    sources: list[Iterator[Any]] = [
-        predicted_answers(Path(folder), keep, report.problems) for folder in settings.predictions
-    ]
     files_read = {digest for (digest,) in connection.execute("SELECT digest FROM files")}
+    sources: list[Source] = [BatchSource(Path(folder)) for folder in settings.predictions]
     if settings.samples is not None and settings.model is not None:
-        samples = (settings.samples, settings.model)
-        sources.append(sampled_answers(*samples, keep, report.problems, files_read))
-    for answers in sources:
+        sources.append(SampleSource(settings.samples, settings.model, files_read))
+    for source in sources:
+        answers = source.answers(keep, report.problems)
         added = add_answers(connection, answers, settings.window)
         report.new += added.new
         report.known += added.known
+        _read_embeddings(connection, source, references, report.problems)
     # After what they hold: a run that is killed between reads them again.
     with transaction(connection):
         marks = [(digest,) for digest in files_read]
@@ -122,6 +131,22 @@ def _read(
             report.problems[str(error)] += 1
 
 
+def _read_embeddings(
+    connection: sqlite3.Connection,
+    source: Source,
+    references: Mapping[str, Reference],
+    problems: Counter[str],
+) -> None:
+    """Reads or computes the embeddings that windows lack, of what a source has just given."""
+    known = {version: each.embedded for version, each in references.items() if each.embedded}
+    if want_embeddings(connection, known):
+        take = functools.partial(take_wanted, connection)
+        models = {version: embedded.version for version, embedded in known.items()}
+        sizes = {version: embedded.size for version, embedded in known.items()}
+        found = source.embeddings(take, models, problems)
+        add_embeddings(connection, found, sizes, problems)
+
+
 def _usable(
     connection: sqlite3.Connection, references: Mapping[str, Reference], problems: Counter[str]
 ) -> dict[str, Reference]:
@@ -133,6 +158,10 @@ def _usable(
             usable[version] = reference
         else:
             problem = f"version {version}: its evaluation is of another model, and is not used"
+            problems[problem] += 1
+    for version in versions(connection):
+        if version not in references:
+            problem = f"version {version} is gone, or an older release pushed it: not tested"
             problems[problem] += 1
     return usable
 
@@ -155,8 +184,7 @@ def _write(
         )
         yield version, window
     for version, reference in references.items():
-        with transaction(connection):
-            look(connection, version, reference, settings.rate)
+        look(connection, version, reference, settings.rate)
 
 
 def _write_window(
@@ -179,6 +207,7 @@ def _write_window(
             "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [(version, window, *each) for each in measured],
         )
+        drop_embeddings(connection, version, window)
         if reference is None:
             return
         shares = {

@@ -5,15 +5,23 @@ from typing import Annotated, Literal, Self
 import pydantic
 
 from components.monitor.alerts.settings import AlertSettings
+from components.monitor.labelling.settings import LabellingSettings
+from components.monitor.retraining.settings import RetrainSettings
 from darkroom.channels.settings import ChannelSettings
-from darkroom.settings import Settings
+from darkroom.settings import nearest
+from darkroom.slices import SlicedSettings, Slices
+from darkroom.storage.paths import is_uri, mounted_uri
 
-Slicing = tuple[str, ...]
-"""Columns to slice by at once."""
+STORES = ("gs://", "s3://")
+"""Buckets in which of several writers one creates a file."""
 
 
-class MonitorSettings(Settings):
+class MonitorSettings(SlicedSettings):
     """What is watched of a model in production."""
+
+    state: str = pydantic.Field(min_length=1)
+    """The folder, or bucket's URI, where `monitor.db` and the page `report.html` are kept: on a
+    cluster a bucket (`gs://`, `s3://`) or a volume, which outlive the step."""
 
     samples: str | None = pydantic.Field(default=None, min_length=1)
     """The server's `sample.folder`; with `model`."""
@@ -22,18 +30,22 @@ class MonitorSettings(Settings):
     """The model's name at the server."""
 
     predictions: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
-    """Folders of batch predictions. A column `time` of theirs says when a photograph was answered;
-    without, it is when the prediction began."""
+    """Folders or URIs of batch predictions. A column `time` of theirs says when a photograph was
+    answered; without, it is when the prediction began."""
 
     labels: tuple[Annotated[str, pydantic.Field(min_length=1)], ...] = ()
     """Tables of labels that come later: CSV or JSON Lines with `label` and `image_id` or `key`, or
     the JSON export of Label Studio. A row that a table no longer has is withdrawn."""
 
+    versions: str | None = pydantic.Field(default=None, min_length=1)
+    """Where the versions were pushed to, which windows are held against. Unset:
+    `push.destination`."""
+
     window: Literal["hour", "day", "week"] | Annotated[int, pydantic.Field(ge=10)] = "day"
     """How much is looked at together: an hour, a day or a week (from Monday) of UTC, or a number of
     photographs."""
 
-    slices: tuple[str | tuple[str, ...], ...] = ("label",)
+    slices: Slices = ("label",)
     """What to slice by: `label`, a column of the labels or of the batch predictions, or, where the
     samples hold photographs, `brightness`, `height` and the like, cut near the quartiles of the
     training statistics. A list of columns is their cross: `[label, [camera, label]]`."""
@@ -45,28 +57,34 @@ class MonitorSettings(Settings):
     alerts: AlertSettings = AlertSettings()
     """What somebody is told of."""
 
+    retrain: RetrainSettings | None = None
+    """When the model is trained again, and how. Unset: never."""
+
     notify: ChannelSettings = ChannelSettings()
     """Who is told of alerts; the same keys as in the section `notify`."""
 
-    @property
-    def slicings(self) -> tuple[Slicing, ...]:
-        """The columns to slice by at once, slicing by slicing."""
-        return tuple((one,) if isinstance(one, str) else one for one in self.slices)
+    labelling: LabellingSettings = LabellingSettings()
+    """What to label next, for `darkroom monitor --label-next`."""
 
-    @property
-    def sliced_columns(self) -> tuple[str, ...]:
-        """Every column that is sliced by, once."""
-        return tuple(dict.fromkeys(name for columns in self.slicings for name in columns))
-
-    @pydantic.field_validator("slices")
+    @pydantic.field_validator("state")
     @classmethod
-    def _check_crosses(
-        cls, slices: tuple[str | tuple[str, ...], ...]
-    ) -> tuple[str | tuple[str, ...], ...]:
-        for one in slices:
-            if not isinstance(one, str) and (not one or len(set(one)) < len(one)):
-                raise ValueError(f"a cross is a list of different columns, not {list(one)}")
-        return slices
+    def _check_state(cls, state: str) -> str:
+        # A bucket that is mounted as a folder knows no locks: it is used as the bucket that it is.
+        state = mounted_uri(state) or state
+        if is_uri(state) and not state.startswith(STORES):
+            raise ValueError("expected a folder, gs:// or s3://")
+        return state.rstrip("/") or "/"
+
+    @pydantic.model_validator(mode="after")
+    def _retrains_by_slices_that_there_are(self) -> Self:
+        slicings = {tuple(sorted(columns)) for columns in self.slicings}
+        for bound in () if self.retrain is None else self.retrain.sliced_bounds:
+            columns = tuple(name for name, _ in bound.slice)
+            if columns not in slicings:
+                named = ", ".join(columns)
+                offer = nearest(named, [", ".join(each) for each in slicings])
+                raise ValueError(f"'retrain.when': 'slices' has no slicing by {named}{offer}")
+        return self
 
     @pydantic.model_validator(mode="after")
     def _has_answers(self) -> Self:

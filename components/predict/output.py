@@ -21,7 +21,8 @@ def write_shard(outcome: Outcome, shard: Shard, work: Work, settings: PredictSet
     table = outcome.table
     try:
         if table is not None:
-            maps = tile_maps(table)
+            # A table may have columns of the same names, which are anything.
+            maps = tile_maps(table) if shard.records else None
             with written_to(work.output) as local:
                 for name, each in ((PREDICTIONS, table), (TILE_MAPS, maps)):
                     if each is not None:

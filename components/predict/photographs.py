@@ -10,11 +10,13 @@ from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work
 from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, IMAGE_PATH
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
+from darkroom.errors import StepError
 from darkroom.images.photograph import Limits, check_photograph
 from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 from darkroom.sources.columns import ColumnValue
 from darkroom.sources.storage import read_file
+from darkroom.storage.atomic import os_reason
 
 
 class Photograph(NamedTuple):
@@ -51,8 +53,11 @@ def read_photographs(
         StepError: A file of records is damaged, or its store refuses.
     """
     if shard.records:
-        for number, record in enumerate(read_records(shard.records)):
-            yield _of_record(record, f"{shard.records}#{number}", work.columns)
+        try:
+            for number, record in enumerate(read_records(shard.records)):
+                yield _of_record(record, f"{shard.records}#{number}", work.columns)
+        except OSError as error:
+            raise StepError(f"cannot read {shard.records}: {os_reason(error)}") from error
         return
     limits = Limits(settings.max_pixels, settings.max_aspect)
     for row in work.rows_of(shard):

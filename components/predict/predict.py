@@ -58,6 +58,7 @@ def predict(
         with claimed(unfinished):
             content = _predict(settings, asked, predictions, unfinished)
     except OSError as error:
+        # What is read has lines of its own.
         raise StepError(f"cannot write {predictions}: {os_reason(error)}") from error
     return {"counts": content["counts"], "rejected": content["rejected"]}
 

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from components.predict.models.model import Facts, Model, Outputs, UnreadableError
+from components.predict.models.model import (
+    Facts,
+    Model,
+    Outputs,
+    TooLargeError,
+    UnreadableError,
+)
 from components.predict.photographs import Batch, Photograph, batches, read_ahead, read_photographs
 from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work
@@ -51,7 +57,8 @@ def predict_shard(
         advance: Called with the number of rows that were done.
 
     Raises:
-        StepError: The model does not answer, or a shard cannot be read.
+        StepError: The model does not answer, another has taken its place, or a shard cannot be
+            read.
     """
     tables: list[pa.Table] = []
     rejections: list[Rejection] = []
@@ -64,6 +71,7 @@ def predict_shard(
             else:
                 tables.append(_table(*answered, model.facts, work.columns))
         advance(len(batch))
+    model.check()
     return Outcome(pa.concat_tables(tables) if tables else None, rejections)
 
 
@@ -96,8 +104,11 @@ def _answers(model: Model, photographs: Sequence[Photograph]) -> Iterator[_Answe
     try:
         outputs = model.ask([each.data for each in photographs])
     except UnreadableError as error:
-        if any(each.data is not each.converted for each in photographs):
+        is_too_large = isinstance(error, TooLargeError)
+        if not is_too_large and any(each.data is not each.converted for each in photographs):
             yield from _answers(model, [each._replace(data=each.converted) for each in photographs])
+        elif len(photographs) == 1 and is_too_large:
+            yield photographs[0].rejected(Reason.UNSUPPORTED, f"too large for the model: {error}")
         elif len(photographs) == 1:
             yield photographs[0].rejected(Reason.CORRUPT, f"the model cannot read it: {error}")
         else:

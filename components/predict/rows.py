@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from components.predict.settings import PredictSettings
+from darkroom.artifacts.batch_predictions import passed_name
 from darkroom.artifacts.examples import HEIGHT, LABEL, SPLITS, WIDTH, Examples, read_examples
 from darkroom.artifacts.manifest import MANIFEST
 from darkroom.artifacts.rejected import Reason, Rejection
@@ -27,6 +28,7 @@ from darkroom.sources.table_records import (
     read_records,
     rejection,
 )
+from darkroom.storage.atomic import os_reason
 from darkroom.storage.paths import is_uri
 
 _TABLE_NAME = re.compile(r"\.(csv|tsv|jsonl|ndjson)$", re.IGNORECASE)
@@ -73,18 +75,23 @@ class Listed:
         """Type (`bytes`, `int` or `float`) by name of the columns that are passed through.
 
         Raises:
-            SettingsError: One that is asked for does not exist.
+            SettingsError: One that is asked for does not exist, or two would have one name.
         """
         found = self.types.types() | self.features
-        if settings.pass_columns is None:
-            return found
-        for name in settings.pass_columns:
+        for name in settings.pass_columns or ():
             if name not in found:
                 raise SettingsError(
                     f"setting 'predict.pass_columns': there is no column '{name}'"
                     f"{nearest(name, found)}"
                 )
-        return {name: found[name] for name in settings.pass_columns}
+        passed = found if settings.pass_columns is None else settings.pass_columns
+        for name in passed:
+            if (renamed := passed_name(name)) != name and renamed in passed:
+                raise SettingsError(
+                    f"the columns '{name}' and '{renamed}' would both be '{renamed}': rename one, "
+                    "or leave it out of predict.pass_columns"
+                )
+        return {name: found[name] for name in passed}
 
 
 def list_rows(settings: PredictSettings, listed: Listed) -> Iterator[Row | Records | Rejection]:
@@ -99,7 +106,10 @@ def list_rows(settings: PredictSettings, listed: Listed) -> Iterator[Row | Recor
         StepError: A table does not parse, or lacks a column.
     """
     for place in settings.data:
-        yield from _at(place, settings, listed)
+        try:
+            yield from _at(place, settings, listed)
+        except OSError as error:
+            raise SettingsError(f"cannot read {place}: {os_reason(error)}") from error
 
 
 def _at(

@@ -33,7 +33,7 @@ class PredictSettings(Settings):
     """The columns of the input that the predictions have too; unset: all. One that has the name of
     a column of ours is called `input_` and its name."""
     embedding: bool = False
-    """Whether every row has the photograph's embedding, which takes the network once more."""
+    """Whether every row has the photograph's embedding."""
     format: Format = "parquet"
     """What is written. CSV has lists as JSON."""
     overwrite: bool = False

@@ -5,7 +5,6 @@ The folders outlive a killed process: a shard whose mark is there is whole, and 
 
 import contextlib
 import dataclasses
-import fcntl
 import glob
 import hashlib
 import json
@@ -19,9 +18,10 @@ from components.predict.models.model import Facts
 from components.predict.rows import Listed, Records, Row, list_rows
 from components.predict.settings import PredictSettings
 from darkroom.artifacts.rejected import Rejection, read_rejections, write_rejections
-from darkroom.errors import SettingsError, StepError
+from darkroom.errors import SettingsError
 from darkroom.storage.atomic import atomic_file, write_json
 from darkroom.storage.files import list_files, read_bytes, read_from, written_to
+from darkroom.storage.locks import locked
 
 SHARD_ROWS = 256
 """Rows of the first shards, which is what a killed process does again at most."""
@@ -104,26 +104,14 @@ class Work:
             write_json(local / shard.file(_MARK, "json"), mark)
 
 
-@contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Keeps other processes of this machine from the work in a folder; one that is killed does not.
 
     Raises:
         StepError: Another is at it.
     """
     lock = folder.with_name(f"{folder.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StepError(f"another process is at the work in {folder}: wait for it") from None
-        except OSError:
-            pass  # mounted buckets have no locks
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    return locked(lock, f"another process is at the work in {folder}: wait for it")
 
 
 def begin(folder: Path, settings: PredictSettings, facts: Facts) -> tuple[Work, bool]:

@@ -1,8 +1,8 @@
-"""A version as it will be pushed: the model, its proof, warm-up requests, card and signature."""
+"""A version as it will be pushed: model, proof, reference, warm-up requests, card, signature."""
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def build_candidate(
     evaluation: Evaluation,
     proof: Proof,
     record: Mapping[str, Any],
+    write_reference: Callable[[Path], None],
     signing_key: str | None,
     folder: Path,
 ) -> Model:
@@ -37,6 +38,7 @@ def build_candidate(
         evaluation: Its evaluation.
         proof: What it must answer.
         record: The entry `pushed` of its manifest; JSON values.
+        write_reference: Writes what it is held against once it serves, into its folder.
         signing_key: File of the private key that signs them, if any does.
         folder: Where they go; empty.
 
@@ -61,6 +63,7 @@ def build_candidate(
     if card.is_file():
         shutil.copyfile(card, folder / README)
     write_text(beside / "sbom.cdx.json", bill_of_materials("image classifier", model, digests))
+    write_reference(folder)
     write_proof(folder, proof, _verdict(evaluation), digests)
     if signing_key is not None:
         sign_version(folder, Path(signing_key))

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from darkroom.artifacts import model as model_format
 from darkroom.artifacts.evaluation import Evaluation
@@ -28,9 +28,22 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+class Checked(NamedTuple):
+    """A model that may be pushed.
+
+    Attributes:
+        proof: Test photographs with the answers that the evaluation kept, or made images with those
+            that the model gives.
+        signatures: Those of the model, loaded.
+    """
+
+    proof: Proof
+    signatures: Mapping[str, Any]
+
+
 def check_model(
     model: Model, evaluation: Evaluation, examples: Examples, *, synthetic: bool = False
-) -> Proof:
+) -> Checked:
     """Checks that the model is the one that was evaluated, is unchanged, and answers the same.
 
     Args:
@@ -38,10 +51,6 @@ def check_model(
         evaluation: Its evaluation.
         examples: The examples of that evaluation.
         synthetic: Whether the proof is to hold made images in place of test photographs.
-
-    Returns:
-        Test photographs with the answers that the evaluation kept, or made images with those that
-        the model gives.
 
     Raises:
         StepError: It is not blessed or not the evaluated one, a signature is missing, a
@@ -69,14 +78,16 @@ def check_model(
         _check_decision(answers, model.labels, model.decision)
     _log.info("%d photographs: every signature gives the same answers", len(records))
     if synthetic:
-        return _synthetic_proof(loaded.signatures[model_format.SERVING_DEFAULT], model.labels)
+        answer = loaded.signatures[model_format.SERVING_DEFAULT]
+        return Checked(_synthetic_proof(answer, model.labels), loaded.signatures)
     parsed = [parsed_example(record) for record in records]
-    return Proof(
+    proof = Proof(
         model.labels,
         tuple(example[IMAGE_ID][0].decode() for example in parsed),
         tuple(example[IMAGE_BYTES][0] for example in parsed),
         expected_probabilities,
     )
+    return Checked(proof, loaded.signatures)
 
 
 def _check_signatures(
@@ -207,6 +218,8 @@ def _answers(signatures: Mapping[str, Any], records: list[bytes]) -> dict[str, d
                 image_bytes=image_bytes
             ),
         }
+        if model_format.WITH_EMBEDDING in signatures:
+            inputs[model_format.WITH_EMBEDDING] = {"image_bytes": image_bytes}
         return {
             name: {key: value.numpy() for key, value in signatures[name](**arguments).items()}
             for name, arguments in inputs.items()

@@ -1,5 +1,6 @@
 """The push step: publishes a blessed model at a push target."""
 
+import functools
 import logging
 import tempfile
 from pathlib import Path
@@ -18,13 +19,20 @@ from darkroom.artifacts.manifest import (
 )
 from darkroom.artifacts.model import Model, read_model
 from darkroom.artifacts.push_log import rolled_back_numbers
+from darkroom.artifacts.statistics import read_statistics
 from darkroom.errors import StepError
 
 _log = logging.getLogger("darkroom.push")
 
 
 def push(
-    examples: Path, model: Path, evaluation: Path, settings: PushSettings, *, pushed: Path
+    examples: Path,
+    model: Path,
+    evaluation: Path,
+    statistics: Path,
+    settings: PushSettings,
+    *,
+    pushed: Path,
 ) -> str:
     """Checks a blessed model once more and publishes it as the newest version.
 
@@ -32,6 +40,7 @@ def push(
         examples: The examples it was evaluated on.
         model: The model that train exported.
         evaluation: The evaluation of that model.
+        statistics: The statistics of its photographs, which the version takes along.
         settings: The push step's settings.
         pushed: Output: where the model was pushed and as which version; without a destination,
             the version itself too.
@@ -44,17 +53,32 @@ def push(
     """
     from components.push.candidate import build_candidate
     from components.push.checks import check_model
+    from components.push.reference import write_reference
     from components.push.validation import validate
 
-    checked = read_model(model)
+    exported = read_model(model)
     evaluated = read_evaluation(evaluation)
-    proof = check_model(
-        checked, evaluated, read_examples(examples), synthetic=settings.proof == "synthetic"
+    evaluated_on, counted = read_examples(examples), read_statistics(statistics)
+    synthetic = settings.proof == "synthetic"
+    checked = check_model(exported, evaluated, evaluated_on, synthetic=synthetic)
+    reference = functools.partial(
+        write_reference,
+        signatures=checked.signatures,
+        evaluation=evaluated,
+        examples=evaluated_on,
+        statistics=counted,
+        embedded=not synthetic,
     )
     with tempfile.TemporaryDirectory() as folder, atomic_artifact(pushed) as temporary:
         record = _record(evaluated)
         candidate = build_candidate(
-            checked, evaluated, proof, record, settings.signing_key, Path(folder)
+            exported,
+            evaluated,
+            checked.proof,
+            record,
+            reference,
+            settings.signing_key,
+            Path(folder),
         )
         validate(candidate.folder, settings.limits, with_server=settings.try_server)
         target = target_for(settings.destination or str(temporary))

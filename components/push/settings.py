@@ -52,7 +52,8 @@ class PushSettings(Settings):
 
     proof: Literal["photographs", "synthetic"] = "photographs"
     """What a version carries as its proof, with the answers to it: photographs of the test split,
-    or made images, where the photographs may not travel."""
+    or made images, where the photographs may not travel; their embeddings do not then either, of
+    which they could be made out roughly."""
 
     signing_key: str | None = pydantic.Field(default=None, min_length=1)
     """File of the private key, an elliptic curve's in PEM, that signs a version's files. Whoever

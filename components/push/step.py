@@ -7,6 +7,7 @@ def push(
     examples: Input[Dataset],
     model: Input[Model],
     evaluation: Input[Artifact],
+    statistics: Input[Artifact],
     settings: dict,  # type: ignore[type-arg]
     pushed: Output[Artifact],
 ) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.search.similar import Found
-from darkroom.errors import DarkroomError
-from darkroom.storage.atomic import write_text
+from darkroom.errors import DarkroomError, StepError
+from darkroom.storage.atomic import os_reason, write_text
 from darkroom.storage.files import opened
 from darkroom.thumbnails import thumbnail
 
@@ -20,6 +20,9 @@ def write_page(found: Sequence[Found], page: Path) -> None:
     Args:
         found: What `find_similar` gave.
         page: Output: the file.
+
+    Raises:
+        StepError: It cannot be written.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -34,7 +37,10 @@ def write_page(found: Sequence[Found], page: Path) -> None:
     images |= {near.image for one in found for near in one.neighbours}
     pictures = {image: _picture(image) for image in images}
     content = environment.get_template(_TEMPLATE).render(found=found, pictures=pictures)
-    write_text(page, content)
+    try:
+        write_text(page, content)
+    except OSError as error:
+        raise StepError(f"cannot write {page}: {os_reason(error)}") from error
 
 
 def _picture(image: str) -> str | None:

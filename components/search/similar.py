@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.search.index import Neighbour, PhotographIndex
-from darkroom.artifacts.model import EMBEDDING, IMAGE_BYTES, read_model
+from darkroom.artifacts.manifest import content_digest
+from darkroom.artifacts.model import EMBEDDING, IMAGE_BYTES
+from darkroom.artifacts.model_repository import is_complete
 from darkroom.artifacts.saved_model import load_saved_model
 from darkroom.errors import SettingsError, StepError
+from darkroom.sources.folders import refused_name
+from darkroom.storage.atomic import os_reason
 
 
 class Found(NamedTuple):
@@ -32,15 +36,19 @@ def find_similar(model: Path, index: Path, images: Sequence[Path], count: int) -
         count: How many are found for each.
 
     Raises:
-        SettingsError: There is no such file.
+        SettingsError: There is no such file, or no model.
         StepError: The index is not complete or of another model, a file is no image that the model
             can read, or its embedding is zero or not finite.
     """
     for image in images:
         if not image.is_file():
             raise SettingsError(f"there is no file {image}")
+        if refused := refused_name(str(image)):
+            raise SettingsError(f"{refused.row['image']}: {refused.detail}")
+    if not is_complete(model):
+        raise SettingsError(f"there is no model at {model}")
     # Before the model, which takes seconds to load.
-    photographs = PhotographIndex(index, read_model(model).manifest["digest"])
+    photographs = PhotographIndex(index, content_digest(model))
     loaded = load_saved_model(model)
     if EMBEDDING not in loaded.signatures:
         raise StepError(f"the model {model} has no signature '{EMBEDDING}'; train it again")
@@ -52,7 +60,11 @@ def _embedding(loaded: Any, image: Path) -> Any:
     import tensorflow as tf
 
     try:
-        given = loaded.signatures[EMBEDDING](**{IMAGE_BYTES: tf.constant([image.read_bytes()])})
+        content = image.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"cannot read {image}: {os_reason(error)}") from error
+    try:
+        given = loaded.signatures[EMBEDDING](**{IMAGE_BYTES: tf.constant([content])})
     except tf.errors.InvalidArgumentError as error:
         raise StepError(f"{image} is no image that the model can read") from error
     embedding = given[EMBEDDING].numpy()[0]

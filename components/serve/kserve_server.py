@@ -11,16 +11,18 @@ import kserve
 
 from components.serve.deadline import GRACE_SECONDS, begin_to_end
 from components.serve.limits.rest_connections import bound_connections
+from components.serve.limits.rest_limits import OpenRequests
 from components.serve.protocols.served_models import ServedModels
 from components.serve.settings import ServeSettings
 
 
-def model_server(settings: ServeSettings, models: ServedModels) -> Any:
+def model_server(settings: ServeSettings, models: ServedModels, open_requests: OpenRequests) -> Any:
     """A server of REST that is not started yet.
 
     Args:
         settings: Host and port.
         models: What it serves.
+        open_requests: Counts the requests.
     """
     repository = kserve.ModelRepository()
     for model in models:
@@ -33,6 +35,7 @@ def model_server(settings: ServeSettings, models: ServedModels) -> Any:
         grace_period=GRACE_SECONDS,
     )
     server.host, server.models, server.settings = settings.host, models, settings
+    server.open_requests = open_requests
 
     async def ready() -> bool:
         return models.serving
@@ -46,12 +49,13 @@ class _Server(kserve.ModelServer):  # type: ignore[misc]
     host: str
     models: ServedModels
     settings: ServeSettings
+    open_requests: OpenRequests
 
     def setup_event_loop(self) -> None:
         """Called when the REST server is made, and not yet started."""
         config = self._rest_server.config
         config.host = self.host
-        bound_connections(config, self.settings)
+        bound_connections(config, self.settings, self.open_requests)
         config.ssl_certfile, config.ssl_keyfile = (
             self.settings.tls_certificate,
             self.settings.tls_key,

@@ -81,7 +81,7 @@ def _run(settings: ServeSettings) -> list[str]:
     open_requests = OpenRequests(settings.max_requests)
     access_log = AccessLog(settings.access_log)
     models = ServedModels(settings, open_requests.is_idle)
-    server = model_server(settings, models)
+    server = model_server(settings, models, open_requests)
     server.model_repository_extension = ReadOnlyRepository(server.registered_models)
     add_endpoints(app, server.dataplane, models, settings)
     app.add_middleware(Limits, settings=settings, open_requests=open_requests)

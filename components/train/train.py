@@ -24,6 +24,7 @@ from components.train.model.network import (
 from components.train.model.phases import plan_phases
 from components.train.settings import TrainSettings
 from darkroom.artifacts import model as model_format
+from darkroom.artifacts.examples import PSEUDO_LABELLED
 from darkroom.artifacts.manifest import atomic_artifact, folder_digest, write_manifest
 from darkroom.artifacts.model import Decision
 from darkroom.artifacts.transformed import (
@@ -79,6 +80,8 @@ def train(
     _log.info("best epoch %d: valid accuracy %.3f", best["epoch"], best["val_accuracy"])
     with atomic_artifact(model) as temporary:
         facts = _export(source, graph, settings, folder / BEST_WEIGHTS, temporary)
+        if source.pseudo_labelled:
+            history[PSEUDO_LABELLED] = source.pseudo_labelled
         write_json(temporary / model_format.HISTORY_FILE, history)
         content = {
             "labels": list(graph.labels),
@@ -131,6 +134,8 @@ def train_weights(
         "%s on %d device(s), %s training photographs",
         *(settings.backbone, strategy.num_replicas_in_sync, f"{source.counts.get('train', 0):,}"),
     )
+    if source.pseudo_labelled:
+        _log.info("of them, %s have labels that a model gave", f"{source.pseudo_labelled:,}")
     former = former_weights(settings, graph)
     with strategy.scope(), dtype_policy(settings.precision):
         network = build_network(settings, graph, RANDOM if former else settings.weights)

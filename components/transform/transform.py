@@ -11,7 +11,7 @@ from typing import Any
 from components.transform.settings import EmbeddingsSettings, TransformSettings
 from darkroom.artifacts import transformed
 from darkroom.artifacts.data_root import RECORDS, records_folder
-from darkroom.artifacts.examples import SPLITS, Examples, read_examples
+from darkroom.artifacts.examples import PSEUDO_LABELLED, SPLITS, Examples, read_examples
 from darkroom.artifacts.manifest import atomic_artifact, digest_of, write_manifest
 from darkroom.artifacts.saved_model import plain_path
 from darkroom.beam.options import beam_arguments, runner_name, worker_message
@@ -86,6 +86,7 @@ def transform(
         stated = facts | {"preprocessing": dataclasses.asdict(preprocessing)}
         write_manifest(graph, transformed.GRAPH_KIND, stated | moments)
         held = {"counts": source.counts, "digest": digest} | _stored(settings, made_by, records)
+        held[PSEUDO_LABELLED] = source.pseudo_labelled
         if settings.data_root is not None:
             held[RECORDS] = records
         write_manifest(stored, transformed.EXAMPLES_KIND, facts | held)

@@ -12,6 +12,8 @@ from darkroom.records.example_proto import parsed_example
 from darkroom.records.tfrecord import read_records
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 KIND = "batch_predictions"
@@ -41,6 +43,8 @@ _RENAMED = "input_"
 _LISTS = (PROBABILITIES, LABELS, EMBEDDING)
 _ROWS = 5000
 """Rows of Parquet in memory at a time."""
+_EMBEDDED_ROWS = 500
+"""Of those with embeddings."""
 
 
 def passed_name(column: str) -> str:
@@ -97,6 +101,26 @@ class BatchPredictions:
             for row in _READERS[self.format](file, columns):
                 yield {name: row[name] for name in columns if row.get(name) is not None}
 
+    def embeddings(self) -> Iterator[tuple[str, int | None, "npt.NDArray[np.float32]"]]:
+        """The embeddings of its rows that have one, of any format, some at a time.
+
+        Yields:
+            The photograph's `image_id`, the version that the row says, and float32 [D].
+        """
+        read = _parquet_embeddings if self.format == "parquet" else self._embeddings_of_rows
+        for file in self.files:
+            yield from read(file)
+
+    def _embeddings_of_rows(
+        self, file: Path
+    ) -> Iterator[tuple[str, int | None, "npt.NDArray[np.float32]"]]:
+        import numpy as np
+
+        for row in _READERS[self.format](file, (IMAGE_ID, MODEL_VERSION, EMBEDDING)):
+            if row.get(EMBEDDING):
+                embedding = np.array(row[EMBEDDING], np.float32)
+                yield row[IMAGE_ID], row.get(MODEL_VERSION), embedding
+
     def table(self, columns: list[str] | None = None) -> "pa.Table":
         """All its rows; of Parquet only.
 
@@ -116,6 +140,26 @@ def _parquet_rows(file: Path, columns: Collection[str]) -> Iterator[dict[str, An
         has = [name for name in columns if name in table.schema_arrow.names]
         for batch in table.iter_batches(_ROWS, columns=has):
             yield from batch.to_pylist()
+
+
+def _parquet_embeddings(
+    file: Path,
+) -> Iterator[tuple[str, int | None, "npt.NDArray[np.float32]"]]:
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as table:
+        names = set(table.schema_arrow.names) & {IMAGE_ID, MODEL_VERSION, EMBEDDING}
+        if EMBEDDING not in names:
+            return
+        for batch in table.iter_batches(_EMBEDDED_ROWS, columns=sorted(names)):
+            versions = batch[MODEL_VERSION] if MODEL_VERSION in names else [None] * len(batch)
+            for image_id, version, row in zip(
+                batch[IMAGE_ID], versions, batch[EMBEDDING], strict=True
+            ):
+                if row.is_valid:
+                    embedding = row.values.to_numpy(zero_copy_only=False).astype(np.float32)
+                    yield image_id.as_py(), None if version is None else version.as_py(), embedding
 
 
 def _csv_rows(file: Path, _: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,9 @@ LABELS = "labels"
 """All labels of a photograph, where photographs have several."""
 HEIGHT = "height"
 WIDTH = "width"
+PSEUDO_LABELLED = "pseudo_labelled"
+"""1 where a model gave the label, not a person; others have no such feature. A column of the input
+has this name. Such photographs are in train alone."""
 
 FEATURE_TYPES = {
     IMAGE_BYTES: "bytes",
@@ -35,6 +38,8 @@ FEATURE_TYPES = {
     WIDTH: "int",
 }
 """The features of every example; further columns of the input are added with their own types."""
+SOURCE, MONITORED = "source", "monitored"
+"""The column, and its value, that mark the photographs of production, which the monitor adds."""
 BRIGHTNESS = "brightness"
 CONTRAST = "contrast"
 SHARPNESS = "sharpness"
@@ -53,6 +58,7 @@ class Examples:
         columns: Type (`bytes`, `int` or `float`) of every extra input column.
         multi_label: Whether every example has a list of labels instead of one.
         manifest: The whole manifest.
+        pseudo_labelled: Number of examples, all of train, whose label a model gave.
     """
 
     folder: Path
@@ -61,6 +67,7 @@ class Examples:
     columns: dict[str, str]
     multi_label: bool
     manifest: dict[str, Any]
+    pseudo_labelled: int = 0
 
     @property
     def feature_types(self) -> dict[str, str]:
@@ -91,6 +98,7 @@ def read_examples(folder: Path) -> Examples:
         columns=manifest["columns"],
         multi_label=manifest.get("multi_label", False),
         manifest=manifest,
+        pseudo_labelled=manifest.get(PSEUDO_LABELLED, 0),
     )
 
 

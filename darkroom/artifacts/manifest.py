@@ -27,7 +27,7 @@ CURRENT_PROVENANCE: contextvars.ContextVar[Mapping[str, Any] | None] = contextva
 
 README = "README.md"
 """The model card of a pushed version, where Hugging Face's hub looks for it."""
-ADDED_BY_PUSH = ("proof", "assets.extra", README)
+ADDED_BY_PUSH = ("proof", "reference", "assets.extra", README)
 """Folders and files that a pushed version has beside the model's own."""
 
 _LAST = ("saved_model.pb", MANIFEST)
@@ -149,8 +149,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_WRITTEN = frozenset({"checkpoints", "data_root", "destination"})
-"""Settings that name where a step writes, not what it reads."""
+_WRITTEN = frozenset(
+    {"checkpoints", "data_root", "destination", "dataset", "samples", "state", "versions"}
+)
+"""Settings that name where a step writes, or what others write all the time: no digest of it says
+what a step has read."""
 
 
 def named_files(settings: Any, key: str = "") -> Iterator[tuple[str, Path]]:

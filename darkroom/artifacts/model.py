@@ -25,6 +25,7 @@ IMAGE_BYTES = "image_bytes"
 FROM_EXAMPLES = "from_examples"
 WITH_KEY = "with_key"
 EMBEDDING = "embedding"
+WITH_EMBEDDING = "with_embedding"
 XAI_PREPROCESS = "xai_preprocess"
 XAI_MODEL = "xai_model"
 XAI_FEATURES = "xai_features"
@@ -43,6 +44,7 @@ SIGNATURE_OUTPUTS: dict[str, frozenset[str]] = {
     FROM_EXAMPLES: PREDICTION_OUTPUTS | {"image_id"},
     WITH_KEY: PREDICTION_OUTPUTS | {"key"},
     EMBEDDING: frozenset({"embedding"}),
+    WITH_EMBEDDING: PREDICTION_OUTPUTS | {"embedding"},
     XAI_PREPROCESS: frozenset({"input_images"}),
     XAI_MODEL: PREDICTION_OUTPUTS,
     XAI_FEATURES: frozenset({FEATURES}),
@@ -54,8 +56,8 @@ A network whose backbone gives an embedding and no feature map has neither `XAI_
 `XAI_HEAD`. Those of a multi-label model give `LABELS` too, and `label`, `label_index` and
 `probability` are of the most probable label."""
 
-OPTIONAL_SIGNATURES = frozenset({XAI_FEATURES, XAI_HEAD})
-"""Those that not every model has."""
+OPTIONAL_SIGNATURES = frozenset({WITH_EMBEDDING, XAI_FEATURES, XAI_HEAD})
+"""Those that not every model has; `WITH_EMBEDDING` came after the first release."""
 
 _SEPARATORS = (" ", "|")
 """Of names in one text, where no name holds them."""

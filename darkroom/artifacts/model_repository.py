@@ -9,10 +9,11 @@ of those, only our own server reads the canary.
 import dataclasses
 import enum
 import re
+import urllib.parse
 from pathlib import Path
 
 from darkroom.artifacts.manifest import MANIFEST, artifact_digest, folder_digest
-from darkroom.errors import StepError
+from darkroom.errors import SettingsError, StepError
 from darkroom.storage import files
 from darkroom.storage.atomic import os_reason
 from darkroom.storage.folders import read_folder
@@ -93,6 +94,30 @@ def parsed_name(name: str) -> tuple[int, Role] | None:
         return None
     # `withdrawn` is what an earlier release wrote.
     return int(match[2]), Role.ROLLED_BACK if match[1] == "withdrawn" else Role(match[1])
+
+
+def repository_of(destination: str) -> str:
+    """The repository of a push destination: the destination itself, or the storage that it names.
+
+    Args:
+        destination: As `push.destination` has it.
+
+    Raises:
+        SettingsError: Its versions are in no folder or bucket.
+
+    >>> repository_of("served/flowers")
+    'served/flowers'
+    >>> repository_of("kserve://models/flowers?storage=gs://my-bucket/served/flowers")
+    'gs://my-bucket/served/flowers'
+    """
+    storage = urllib.parse.parse_qs(urllib.parse.urlsplit(destination).query).get("storage")
+    if storage is not None and is_uri(destination):
+        return storage[0].rstrip("/")
+    if destination.startswith("archive://"):
+        raise SettingsError(
+            f"the versions at {destination} are archives: name a folder that they were unpacked to"
+        )
+    return destination.rstrip("/") if is_uri(destination) else str(Path(destination))
 
 
 def own_version(location: str | Path) -> Version | None:

@@ -30,6 +30,8 @@ class Reason(enum.StrEnum):
     UNKNOWN_LABEL = "unknown_label"
     UNKNOWN_SPLIT = "unknown_split"
     NO_GROUP = "no_group"
+    PSEUDO_LABEL_NOT_TRAIN = "pseudo_label_not_train"
+    PSEUDO_LABEL_HELD_OUT = "pseudo_label_held_out"
     TOO_FEW_COLUMNS = "too_few_columns"
     TOO_MANY_COLUMNS = "too_many_columns"
     MALFORMED_ROW = "malformed_row"
@@ -38,6 +40,8 @@ class Reason(enum.StrEnum):
 
 COPY_REASONS = frozenset({Reason.DUPLICATE, Reason.NEAR_DUPLICATE})
 """Reasons of photographs that are good, and in the examples already."""
+NO_FAULT = COPY_REASONS | {Reason.PSEUDO_LABEL_HELD_OUT}
+"""Reasons that are no fault of the data's: however many rows have them, ingest continues."""
 
 
 class RejectedError(Exception):

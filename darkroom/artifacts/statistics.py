@@ -256,6 +256,19 @@ def read_statistics(folder: Path) -> Statistics:
     """
     read_manifest(folder, KIND)
     document = json.loads((folder / STATISTICS_FILE).read_text(encoding="utf-8"))
+    return parsed_statistics(document, str(folder))
+
+
+def parsed_statistics(document: dict[str, Any], folder: str) -> Statistics:
+    """Reads what `Statistics.to_json` gave.
+
+    Args:
+        document: JSON values.
+        folder: Where they are, for messages.
+
+    Raises:
+        StepError: They are of a release that had other bins.
+    """
     if document["edges"] != {name: list(edges) for name, edges in EDGES.items()}:
         raise StepError(f"{folder} has the bins of another release: make it again")
     return Statistics.from_json(document)

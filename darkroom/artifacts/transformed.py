@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom.artifacts.data_root import RECORDS
-from darkroom.artifacts.examples import IMAGE_BYTES, LABEL
+from darkroom.artifacts.examples import IMAGE_BYTES, LABEL, PSEUDO_LABELLED
 from darkroom.artifacts.manifest import read_manifest
 from darkroom.backbones.weights import IMAGENET, RANDOM
 from darkroom.errors import SettingsError
@@ -105,6 +105,8 @@ class TransformedExamples:
             where records hold embeddings.
         embeddings: What the records hold instead of pixels; None where they hold pixels.
         manifest: The whole manifest.
+        pseudo_labelled: Number of training records whose label a model gave; each has the feature
+            `pseudo_labelled` of examples.
     """
 
     folder: Path
@@ -112,6 +114,7 @@ class TransformedExamples:
     stored_size: dict[str, tuple[int, int]]
     embeddings: Embeddings | None
     manifest: dict[str, Any]
+    pseudo_labelled: int = 0
 
     def record_bytes(self, split: str) -> int:
         """Bytes of the pixels, or of the embedding, of each of a split's records."""
@@ -173,6 +176,7 @@ def read_transformed_examples(folder: Path) -> TransformedExamples:
         stored_size={split: (height, width) for split, (height, width) in sizes},
         embeddings=Embeddings(**embeddings) if embeddings else None,
         manifest=manifest,
+        pseudo_labelled=manifest.get(PSEUDO_LABELLED, 0),
     )
 
 

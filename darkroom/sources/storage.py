@@ -142,6 +142,8 @@ def read_file(location: str) -> bytes:
     """
     try:
         return read_bytes(location) if is_uri(location) else _read_regular(Path(location))
+    except RejectedError:
+        raise
     except FileNotFoundError:
         raise RejectedError(Reason.MISSING_FILE, "no such file") from None
     except (OSError, ValueError) as error:

@@ -322,4 +322,11 @@ def location_of(path: str, folder: str) -> str:
     # A table from Windows, or from a system that spells an accent as a letter of its own.
     slashed = location.replace("\\", "/")
     forms = [unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")]
-    return next((each for each in (location, slashed, *forms) if Path(each).exists()), location)
+    return next((each for each in (location, slashed, *forms) if _is_there(each)), location)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False

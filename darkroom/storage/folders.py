@@ -59,6 +59,17 @@ def read_folder(folder: str) -> Iterator[Path]:
         yield Path(temporary)
 
 
+@contextlib.contextmanager
+def read_folders(folders: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Gives folders' paths here: their own, or those of copies while they are used.
+
+    Raises:
+        StepError: One of them cannot be read.
+    """
+    with contextlib.ExitStack() as copies:
+        yield tuple(str(copies.enter_context(read_folder(folder))) for folder in folders)
+
+
 def download_folder(folder: str, target: Path) -> None:
     """Copies a folder from anywhere into one here.
 

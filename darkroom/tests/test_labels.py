@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,8 +53,8 @@ def test_texts_and_numbers_that_json_cannot_write(tmp_path: Path) -> None:
 
 
 def test_label_studios_export(tmp_path: Path) -> None:
-    chosen = [{"type": "choices", "value": {"choices": ["roses"]}}]
-    tasks = [
+    chosen = [{"from_name": "label", "type": "choices", "value": {"choices": ["roses"]}}]
+    tasks: list[dict[str, Any]] = [
         {
             "data": {"image": "s3://b/1.jpg", "image_id": "a"},
             "annotations": [
@@ -64,10 +65,17 @@ def test_label_studios_export(tmp_path: Path) -> None:
         },
         {"data": {"image_id": "b"}, "annotations": []},
     ]
+    tasks[1]["annotations"] = [
+        {"result": [{"from_name": "quality", "value": {"choices": ["blurred"]}}]},
+        {"result": [{"from_name": "label", "value": {"choices": ["roses", "tulips"]}}]},
+        "?",
+    ]
     flat = [{"image_id": "c", "label": "tulips", "annotator": 3}]
     export = written(tmp_path, "export.json", json.dumps(tasks))
     assert list(read_labels(export)) == [
-        LabelRow("image_id", "a", "roses", 60.0, {"image": "s3://b/1.jpg"})
+        LabelRow("image_id", "a", "roses", 60.0, {"image": "s3://b/1.jpg"}),
+        BadRow(5, "it has several labels"),
+        BadRow(6, "it is no annotation of a task"),
     ]
     table = written(tmp_path, "flat.json", json.dumps(flat, indent=1))
     assert list(read_labels(table)) == [LabelRow("image_id", "c", "tulips", None, {"annotator": 3})]

@@ -11,6 +11,7 @@ import typer
 from darkroom.errors import DarkroomError, SettingsError, StepError
 from darkroom.runtime.log import QUIET_VARIABLE, exit_with
 from pipeline.cli.models import explain, export, lineage, serve
+from pipeline.cli.monitor import monitor
 from pipeline.cli.options import (
     ConfigArgument,
     DataOption,
@@ -85,6 +86,8 @@ def run(
     from pipeline.config import load_config
 
     loaded = load_config(config, data, settings or [])
+    if loaded.job == "monitor":
+        raise SettingsError(f"job monitor has no run of its own: darkroom monitor {config}")
     # Imported when the settings are known to be right: they are refused in half the time.
     from pipeline.targets.local.run import run_pipeline
 
@@ -231,6 +234,7 @@ for _verb in (
     serve,
     explain,
     predict,
+    monitor,
     export,
     index,
     similar,

@@ -31,6 +31,7 @@ _GROUPS = {
     "index": "search",
     "labels": "ingest",
     "lineage": "pipeline",
+    "monitor": "monitor",
     "predict": "predict",
     "rollback": "push",
     "serve": "serve",

@@ -1,7 +1,8 @@
 """The verb `darkroom predict`."""
 
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from components.predict.predictions import Outcome
     from components.predict.settings import PredictSettings
 
-VERTEX = "vertex://"
-_BUCKET = "gs://"
+_OF_TARGETS = {"model", "data", "image_column", "columns", "overwrite", "format"}
+"""Settings of a prediction that a push target makes by itself; what is written is JSON Lines."""
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
 def predict(
@@ -56,6 +58,7 @@ def predict(
     from components.predict.predict import predict as predict_step
     from components.predict.predict import predict_here
     from components.predict.settings import PredictSettings
+    from components.push.targets import predicting_target
     from darkroom.settings import validate_settings
     from darkroom.storage.paths import is_uri
     from pipeline.config import override
@@ -70,8 +73,9 @@ def predict(
         override(values, given)
     configure_logging()
     checked = validate_settings(PredictSettings, values, "predict")
-    if model_dir.startswith(VERTEX):
-        print(_on_vertex(model_dir, checked, out))
+    if (target := predicting_target(model_dir)) is not None:
+        _check_for_target(checked)
+        print(target.predict(_photographs(checked), out or "", overwrite=checked.overwrite))
         return
     if out is not None and is_uri(out):
         raise SettingsError(f"-o {out}: name a folder of this machine")
@@ -83,22 +87,34 @@ def predict(
         raise StepError("none of the photographs can be read")
 
 
-def _on_vertex(destination: str, settings: "PredictSettings", out: str | None) -> str:
-    """Has Vertex predict photographs of buckets; gives the folder of its results."""
-    from components.predict.rows import Listed, Row, list_rows
-    from components.push.targets.vertex.target import VertexTarget
+def _check_for_target(settings: "PredictSettings") -> None:
+    """Checks that nothing is asked for which a target that predicts by itself does not do."""
+    given = settings.model_fields_set
+    if "format" in given and settings.format != "jsonl":
+        raise SettingsError(f"{settings.model} writes JSON Lines alone, not {settings.format}")
+    for name in settings.model_dump():
+        if name in given - _OF_TARGETS:
+            raise SettingsError(
+                f"{settings.model} has no '{name}': leave it out, or give the model's folder"
+            )
 
-    if out is None or not out.startswith(_BUCKET):
-        raise SettingsError("Vertex writes to a bucket: say which, as in -o gs://bucket/predicted")
-    photographs = []
-    for row in list_rows(settings, Listed()):
-        if not isinstance(row, Row) or not row.location.startswith(_BUCKET):
-            named = row.location if isinstance(row, Row) else "rows that are refused, or examples"
-            raise SettingsError(f"Vertex reads photographs of gs:// buckets alone, not {named}")
-        photographs.append(row.location)
-    if not photographs:
-        raise SettingsError(f"no photograph in {', '.join(settings.data)}")
-    return VertexTarget(destination).predict(photographs, out.rstrip("/"))
+
+def _photographs(settings: "PredictSettings") -> Iterator[str]:
+    """The photographs' paths and URIs.
+
+    Raises:
+        SettingsError: Something is no photograph in a file of its own.
+    """
+    from components.predict.rows import Listed, Records, Row, list_rows
+
+    for found in list_rows(settings, Listed()):
+        if isinstance(found, Row):
+            yield found.location
+        elif isinstance(found, Records):
+            raise SettingsError(f"{settings.model} reads photographs, not examples as {found[0]}")
+        else:
+            where = f"{found.row['file']} line {found.row['line']}: " if "line" in found.row else ""
+            raise SettingsError(f"{where}{found.detail}; {settings.model} has no rejected rows")
 
 
 def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
@@ -120,7 +136,8 @@ def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
         sys.stdout.flush()
         for refused in outcome.rejections:
             where = refused.row.get("image") or f"{refused.row['file']} line {refused.row['line']}"
-            print(f"{refused.reason}: {where}: {refused.detail}", file=sys.stderr)
+            line = _shown(f"{refused.reason}: {where}: {refused.detail}")
+            print(line, file=sys.stderr)
         count += len(rows)
     return count
 
@@ -128,9 +145,14 @@ def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
 def _print_table(rows: list[dict[str, Any]], with_header: bool) -> None:
     if not rows:
         return
-    answers = [" ".join(row["labels"]) if "labels" in row else row["label"] for row in rows]
+    answers = [_shown(" ".join(row["labels"]) if "labels" in row else row["label"]) for row in rows]
     width = max(len("label"), *map(len, answers))
     if with_header:
         print(f"{'label':<{width}}  probability  file")
     for answer, row in zip(answers, rows, strict=True):
-        print(f"{answer:<{width}}  {row['probability']:>11.3f}  {row['image']}")
+        print(f"{answer:<{width}}  {row['probability']:>11.3f}  {_shown(row['image'])}")
+
+
+def _shown(text: str) -> str:
+    """A text as one line of a terminal: a file's name may hold a line break, or move the cursor."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -41,7 +41,7 @@ def schedule(
         bool, typer.Option("--catch-up", help="Make up for runs missed while paused or off.")
     ] = False,
     job: Annotated[
-        str, typer.Option(metavar="run|predict", help="The whole graph, or its predict step alone.")
+        str, typer.Option(metavar="run|predict|monitor", help="The whole graph, or one step alone.")
     ] = "run",
     data: DataOption = None,
     settings: SetOption = None,
@@ -65,7 +65,8 @@ def schedule(
     The same command again changes the schedule in place, or nothing. --diff exits with 1 if it
     differs from the config. --target local shows the systemd timer (or crontab entry) that
     --install then installs. --job predict is a schedule of its own, called after the config and
-    -predict: batch prediction by the model that then serves.
+    -predict: batch prediction by the model that then serves. So is --job monitor, which watches
+    that model.
     """
     from pipeline.config import load_config
     from pipeline.scheduling.recurrence import checked_recurrence
@@ -86,7 +87,7 @@ def schedule(
     if target == LOCAL:
         from pipeline.scheduling.local_schedule import ConfigSchedule, local_scheduler
 
-        arguments = _run_arguments(config, data, overrides, out)
+        arguments = _arguments_here(config, data, settings or [], job, out)
         target_schedule = here = ConfigSchedule(
             local_scheduler(), loaded.name, arguments, time_zone
         )
@@ -176,13 +177,19 @@ def _action(given: Mapping[str, bool]) -> str | None:
     return asked[0] if asked else None
 
 
-def _run_arguments(
-    config: str, data: str | None, settings: Sequence[str], out: Path
+def _arguments_here(
+    config: str, data: str | None, settings: Sequence[str], job: str, out: Path
 ) -> tuple[str, ...]:
-    """The arguments of a `darkroom run` that does the same from any folder."""
-    arguments = [str(Path(config).absolute()), "--out", str(out.absolute())]
-    if data is not None:
-        arguments += ["--data", str(Path(data).absolute()) if Path(data).exists() else data]
+    """The verb, and its arguments, that do the same from any folder."""
+    place = str(Path(config).absolute())
+    found = None if data is None else str(Path(data).absolute()) if Path(data).exists() else data
+    if job == "monitor":  # whose state is kept apart: a run's folder an hour would be of no use
+        arguments = ["monitor", place, "--out", str(out.absolute())]
+        settings = [*settings, *([] if found is None else [f"data={found}"])]
+    else:
+        arguments = ["run", place, "--out", str(out.absolute())]
+        arguments += [] if found is None else ["--data", found]
+        settings = [*settings, *([f"job={job}"] if job != "run" else [])]
     for setting in settings:
         arguments += ["--set", setting]
     return tuple(arguments)

@@ -28,7 +28,7 @@ class ConfigSchedule:
     Attributes:
         keeper: What starts it.
         name: The config's name.
-        arguments: Those of `darkroom run`.
+        arguments: Those of `darkroom`.
         time_zone: The time zone that was asked for; None for the machine's own.
     """
 
@@ -93,5 +93,5 @@ class ConfigSchedule:
                 f"--max-concurrency {recurrence.max_concurrency}: on this machine a run never "
                 "starts while the one before is going; leave it out"
             )
-        command = (sys.executable, "-m", "pipeline.cli.main", "run", *self.arguments)
+        command = (sys.executable, "-m", "pipeline.cli.main", *self.arguments)
         return ScheduleSpec(self.name, command, Path.cwd(), recurrence, self.time_zone)

@@ -92,7 +92,8 @@ def test_train_must_agree_with_the_embeddings(override: str, message: str) -> No
 @pytest.mark.slow
 def test_every_section_is_a_pipeline_argument() -> None:
     arguments = load_config(DIGITS).arguments()
-    no_arguments = {"name", "cluster", "tune", "explain", "predict", "notify", "trigger", "job"}
+    no_arguments = {"name", "cluster", "tune", "explain", "predict", "monitor", "notify"}
+    no_arguments |= {"trigger", "job"}
     assert set(arguments) == set(config_model().model_fields) - no_arguments
     tuned = load_config(DIGITS, overrides=["tune.space.epochs=[3, 5]"]).arguments()
     assert set(tuned) == {*arguments, "tune"}

@@ -64,8 +64,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = PushSettings(
             destination=str(folder / "served"), try_server=False, traffic=100 if number == 1 else 50
         )
-        inputs = (made.examples, made.model, made.evaluation)
-        push(*inputs, settings, pushed=folder / f"pushed{number}")
+        push(*made.inputs, settings, pushed=folder / f"pushed{number}")
     return folder / "served"
 
 
@@ -183,7 +182,7 @@ def test_a_canary_that_gives_other_answers_is_taken_back(served: Path, server: s
     save_model(third.model, sharpness=6.0)
     save_evaluation(third.evaluation, third.model, third.examples)
     settings = PushSettings(destination=str(served), try_server=False, traffic=50)
-    push(third.examples, third.model, third.evaluation, settings, pushed=folder / "pushed3")
+    push(*third.inputs, settings, pushed=folder / "pushed3")
     better = ("promote", served, "--if-better", "--server", server)
     deadline = time.monotonic() + 60
     while '"3"' not in httpx.get(server, headers=WITH_KEY).text:

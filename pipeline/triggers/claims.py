@@ -23,12 +23,14 @@ class RunClaim:
         time: When it was claimed.
         reason: Why, in words.
         run: The run's id; "" before the cluster gave one.
+        key: What was asked for, where somebody may ask for it again; "" otherwise.
     """
 
     number: int
     time: datetime.datetime
     reason: str
     run: str = ""
+    key: str = ""
 
     def is_active(self, now: datetime.datetime) -> bool:
         """Whether it started a run, or may yet."""
@@ -53,6 +55,19 @@ class ClaimLog:
                 return start
         return None
 
+    def of_key(self, key: str) -> RunClaim | None:
+        """The last start for what a key names, whether it still stands or not."""
+        for number in sorted(self._numbers(), reverse=True):
+            start = self._read(number)
+            if start is not None and start.key == key:
+                return start
+        return None
+
+    def started_by(self, run: str) -> RunClaim | None:
+        """The start that a run is known to be of."""
+        starts = map(self._read, self._numbers())
+        return next((start for start in starts if start is not None and start.run == run), None)
+
     def seen_photographs(self, start: RunClaim | None) -> frozenset[int]:
         """The marks of the photographs that were there at a start."""
         content = self._store.read(_name(start.number, "seen")) if start else None
@@ -64,6 +79,7 @@ class ClaimLog:
         photographs: frozenset[int],
         last: RunClaim | None,
         now: datetime.datetime,
+        key: str = "",
     ) -> RunClaim | None:
         """Claims the next start.
 
@@ -72,6 +88,7 @@ class ClaimLog:
             photographs: Marks of the photographs that are there.
             last: The start that the decision went by.
             now: The time.
+            key: What is asked for, where somebody may ask for it again.
 
         Returns:
             The start; None if another trigger claimed one meanwhile.
@@ -83,13 +100,13 @@ class ClaimLog:
         ):
             return None
         number = max(numbers, default=0) + 1
-        claim = {"time": now.isoformat(), "reason": reason, "token": uuid.uuid4().hex}
+        claim = {"time": now.isoformat(), "reason": reason, "key": key, "token": uuid.uuid4().hex}
         content = json.dumps(claim).encode()
         name = _name(number, "claim")
         if not self._store.create(name, content) and self._store.read(name) != content:
             return None
         self._store.create(_name(number, "seen"), _packed(photographs))
-        return RunClaim(number, now, reason)
+        return RunClaim(number, now, reason, key=key)
 
     def started(self, start: RunClaim, run: str) -> None:
         """Writes down the run of a start; what earlier ones had seen is no more of use."""
@@ -114,7 +131,7 @@ class ClaimLog:
         claim = json.loads(content)
         run = self._store.read(_name(number, "run")) or b""
         time = datetime.datetime.fromisoformat(claim["time"])
-        return RunClaim(number, time, claim["reason"], run.decode())
+        return RunClaim(number, time, claim["reason"], run.decode(), claim.get("key", ""))
 
     def _numbers(self) -> list[int]:
         claims = [name for name in self._store.names() if name.endswith(".claim")]

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from components.monitor.retraining.claims import Retraining, parsed_retraining
 from darkroom.durations import seconds
 from darkroom.errors import DarkroomError, SettingsError
 from pipeline.config import Config, load_config
@@ -91,20 +92,38 @@ class TriggerApp:
         return await _answered(lambda: self._start(""))
 
     async def _quality(self, request: Request) -> JSONResponse:
-        """A monitor's word: `{"reason": "accuracy fell to 0.81"}`."""
+        """A monitor's word: `{"reason": "accuracy fell to 0.81"}`.
+
+        With `retraining`, as our own monitor claims one, it is a run of its kind, and one alone
+        however often it is asked for.
+        """
         try:
-            reason = (await request.json())["reason"]
-        except (ValueError, LookupError, TypeError, RecursionError):
+            said = await request.json()
+            reason = said["reason"]
+            retraining = said.get("retraining")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             reason = None
         if not isinstance(reason, str) or not reason.strip():
             return _refused('expected {"reason": "..."}')
-        return await _answered(lambda: self._start(reason[:_LONGEST_REASON]))
+        if retraining is None:
+            return await _answered(lambda: self._start(reason[:_LONGEST_REASON]))
+        try:
+            claimed = parsed_retraining(retraining)
+        except ValueError as error:
+            return _refused(str(error))
+        return await _answered(lambda: self._retrain(claimed))
 
     async def _healthy(self, _: Request) -> JSONResponse:
         return JSONResponse({"pipeline": self._config.name})
 
     def _start(self, quality: str) -> TriggerResult:
         return start_if_due(self._config, self._cluster, self._target, self._store, quality)
+
+    def _retrain(self, retraining: Retraining) -> TriggerResult:
+        from pipeline.triggers.retrain import submit_retraining
+
+        of_cluster = self._cluster, self._target, self._store
+        return submit_retraining(self._config, retraining, *of_cluster)
 
     def _after_more(self, event_id: str) -> TriggerResult:
         wait = seconds(trigger_settings(self._config).debounce)

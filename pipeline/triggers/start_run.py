@@ -15,6 +15,9 @@ from pipeline.target import ClusterClient, Run, Target, TransientError
 from pipeline.triggers.claims import ABANDONED_AFTER, ClaimLog, RunClaim
 from pipeline.triggers.store import Store
 
+_RUNS_LOOKED_AT = 20
+"""The last ones of a cluster, among which the run of a start that broke off is looked for."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TriggerResult:
@@ -66,6 +69,7 @@ def start_if_due(
     target: Target,
     store: Store,
     quality: str = "",
+    key: str = "",
 ) -> TriggerResult:
     """Starts a run if one is due; of several triggers at once, one starts it.
 
@@ -75,6 +79,7 @@ def start_if_due(
         target: What to compile for.
         store: What all triggers of the pipeline share.
         quality: What is wrong with the model in production, where that is what triggers.
+        key: What is asked for, where somebody may ask for it again: it gets one run.
 
     Returns:
         Why a run started, or why none did.
@@ -85,6 +90,8 @@ def start_if_due(
     """
     settings = trigger_settings(config)
     starts = ClaimLog(store)
+    if key and (run := _known_run(starts, key, config, cluster)) is not None:
+        return TriggerResult("it has its run already", run)
     photographs = photograph_marks(config)
     now = datetime.datetime.now(datetime.UTC)
     last = starts.last(now)
@@ -92,7 +99,7 @@ def start_if_due(
     decision = decide(settings, new, last, now, quality)
     if not decision.due:
         return TriggerResult(decision.reason)
-    start = starts.claim(decision.reason, photographs, last, now)
+    start = starts.claim(decision.reason, photographs, last, now, key)
     if start is None:
         return TriggerResult("another trigger was first")
     try:
@@ -105,6 +112,24 @@ def start_if_due(
         raise
     starts.started(start, run.id)
     return TriggerResult(decision.reason, run)
+
+
+def _known_run(starts: ClaimLog, key: str, config: Config, cluster: ClusterClient) -> Run | None:
+    """The run that was started for a key; None if there is none."""
+    start = starts.of_key(key)
+    if start is None:
+        return None
+    if start.run:
+        return cluster.run(start.run)
+    if start.is_active(datetime.datetime.now(datetime.UTC)):
+        return None  # somebody may be starting it: the decision says so
+    # Whoever claimed it died, and may have submitted it before.
+    for run in cluster.runs(config.name, _RUNS_LOOKED_AT):
+        is_its = start.time <= run.created < start.time + ABANDONED_AFTER
+        if is_its and starts.started_by(run.id) is None:
+            starts.started(start, run.id)
+            return run
+    return None
 
 
 def _submitted(config: Config, cluster: ClusterClient, target: Target) -> Run:

@@ -2,14 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from components.evaluate.bounds import compared
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices.results import metric_value
-from components.evaluate.slices.slicing import find_slices
+from components.evaluate.slices.slicing import feature_slices, find_slices
 from darkroom.anytime import always_valid
 from darkroom.artifacts.examples import IMAGE_ID
 from darkroom.artifacts.predictions import CHAMPION
@@ -71,6 +72,8 @@ class Comparison:
             neither.
         suspects: The same of the images whose labels are likely wrong.
         doubt: Why the champion's figures may be too high; "" if nothing speaks for it.
+        shares: The accuracy of the photographs that `against_baseline` names, by its key; not of
+            those of which there is none.
     """
 
     champion: str
@@ -80,10 +83,12 @@ class Comparison:
     outcomes: tuple[int, int, int, int] = (0, 0, 0, 0)
     suspects: tuple[int, int, int, int] = (0, 0, 0, 0)
     doubt: str = ""
+    shares: Mapping[str, Difference] = dataclasses.field(default_factory=dict)
 
-    def of(self, metric: str) -> Difference | None:
-        """A metric's difference over all images."""
-        return next((found for found in self.overall if found.metric == metric), None)
+    def of(self, key: str) -> Difference | None:
+        """What a key of `against_baseline` compares; None if there is no such image."""
+        overall = (found for found in self.overall if found.metric == key)
+        return self.shares.get(key) or next(overall, None)
 
 
 def compare(
@@ -112,7 +117,7 @@ def compare(
     everything, *slices = find_slices(predictions, settings.slicings, settings.buckets)
     outcomes = _outcomes(pairs, everything.places)
     known = known_metrics()
-    others = [known[name] for name in settings.against_baseline if name != ACCURACY]
+    others = [known[name] for name in settings.overall_margins if name != ACCURACY]
     return Comparison(
         champion,
         "",
@@ -123,7 +128,25 @@ def compare(
         ),
         outcomes,
         of_suspects,
+        shares=dict(_shares(predictions, pairs, settings)),
     )
+
+
+def _shares(
+    predictions: "pa.Table", pairs: "tuple[Bools, Bools]", settings: EvaluateSettings
+) -> Iterator[tuple[str, Difference]]:
+    """The accuracy of the photographs that `against_baseline` names, by its key."""
+    for key in settings.against_baseline:
+        _, column, value, others = compared(key)
+        if not column:
+            continue
+        having = np.zeros(len(predictions), bool)
+        for known, places in feature_slices(predictions, column, settings.buckets.get(column)):
+            having[places] |= str(known) == value
+        outcomes = _outcomes(pairs, np.flatnonzero(having != others))
+        if sum(outcomes):
+            of_slice = {column: f"not {value}" if others else value}
+            yield key, accuracy_difference(of_slice, outcomes, settings.test)
 
 
 def _is_right(predictions: "pa.Table", answers: Any) -> "Bools":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.evaluate.bounds import Margins
+from components.evaluate.bounds import Margins, compared
 from components.evaluate.comparison.compare import (
     ACCURACY,
     Comparison,
@@ -30,11 +30,19 @@ def doubts(comparison: Comparison, settings: EvaluateSettings) -> list[str]:
     """What people should know of the comparison, though it decides nothing."""
     if comparison.problem:
         return [] if settings.if_undecided == "fail" else [_unscored(comparison)]
-    return [comparison.doubt] * bool(comparison.doubt) + [
-        f"for {name}={value}: {in_words(found, comparison.champion)}"
-        for found in worse_slices(comparison, settings.minimum_slice_size)
-        for name, value in found.slice.items()
-    ]
+    return (
+        [comparison.doubt] * bool(comparison.doubt)
+        + [
+            f"{key} decides nothing: no test photograph is among them"
+            for key in settings.against_baseline
+            if compared(key).column and comparison.of(key) is None
+        ]
+        + [
+            f"for {name}={value}: {in_words(found, comparison.champion)}"
+            for found in worse_slices(comparison, settings.minimum_slice_size)
+            for name, value in found.slice.items()
+        ]
+    )
 
 
 def if_labels_are_wrong(comparison: Comparison, settings: EvaluateSettings) -> str:
@@ -134,6 +142,8 @@ def _failures(
     metric: str, margins: Margins, comparison: Comparison, settings: EvaluateSettings
 ) -> Iterator[str]:
     found = comparison.of(metric)
+    if found is None and compared(metric).column and margins.better_by is None:
+        return
     if found is None or found.low is None or found.high is None:
         if settings.if_undecided == "fail":
             yield (
@@ -142,6 +152,8 @@ def _failures(
             )
         return
     words = in_words(found, comparison.champion)
+    if compared(metric).column:
+        words = f"{metric.partition(' of ')[2]}: {words}"
     for name, margin in margins.model_dump(exclude_none=True).items():
         if not _holds(found, name, margin, found.low, found.high):
             yield words if name == "not_worse_by" else f"{words}; {name} is {margin:g}"

@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluate.predictions.features import feature_text
-from darkroom.artifacts.examples import IMAGE_BYTES, IMAGE_ID, IMAGE_PATH, LABEL
+from darkroom.artifacts.examples import (
+    IMAGE_BYTES,
+    IMAGE_ID,
+    IMAGE_PATH,
+    LABEL,
+    PSEUDO_LABELLED,
+)
 from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT
 from darkroom.artifacts.predictions import PROBABILITIES
 from darkroom.artifacts.saved_model import load_saved_model
@@ -50,6 +56,8 @@ class Embedder:
     ) -> tuple[list[Photograph], Floats]:
         """Photographs spread evenly over some shards, and their embeddings of length 1.
 
+        Those whose label a model gave are passed over.
+
         Args:
             shards: Paths or URIs of TFRecord files of examples.
             count: How many photographs they hold.
@@ -63,9 +71,9 @@ class Embedder:
         # Photographs are in the order of their labels: the first ones would be of one label.
         step = max(1, -(-count // most))
         every = chain.from_iterable(map(read_records, shards))
-        records = islice(every, 0, None, step)
-        while batch := list(islice(records, BATCH_SIZE)):
-            examples = [parsed_example(record) for record in batch]
+        spread = map(parsed_example, islice(every, 0, None, step))
+        records = (one for one in spread if not one.get(PSEUDO_LABELLED))
+        while examples := list(islice(records, BATCH_SIZE)):
             known += [
                 Photograph(*(feature_text(one[name][0]) for name in (IMAGE_ID, IMAGE_PATH, LABEL)))
                 for one in examples

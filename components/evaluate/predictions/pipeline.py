@@ -113,4 +113,4 @@ def _features(examples: Examples, settings: EvaluateSettings) -> list[str]:
     looked_at = settings.weak_slices.features
     if looked_at is None:
         looked_at = (LABEL, ORIENTATION, *MEASURE_TYPES, *examples.columns)
-    return list(dict.fromkeys((*settings.sliced_features, *settings.fairness.columns, *looked_at)))
+    return list(dict.fromkeys((*settings.sliced_columns, *settings.fairness.columns, *looked_at)))

@@ -37,7 +37,7 @@ def comparison_tables(
         "champion": comparison.champion,
         "problem": comparison.problem,
         "summary": in_words(accuracy, comparison.champion) if accuracy else "",
-        "overall": _rows(comparison.overall),
+        "overall": _rows([*comparison.overall, *comparison.shares.values()]),
         "slices": slices,
         "more": max(0, len(by_gain) - limit),
     }
@@ -50,6 +50,7 @@ def _rows(differences: Sequence[Difference]) -> list[dict[str, Any]]:
         {
             "metric": found.metric,
             "name": slice_name(found.slice),
+            "of": slice_name(found.slice) if found.slice else "",
             "count": found.count,
             "challenger": found.challenger,
             "champion": found.champion,

@@ -37,6 +37,7 @@ def facts_of(
         "Photographs": [
             ("labels", ", ".join(examples.labels)[:LONGEST_VALUE]),
             *_flat(counts),
+            *_marked(examples),
             *_flat({k: examples.manifest[k] for k in _OF_DATA if k in examples.manifest}),
         ],
         "Cost of the training": _cost(history),
@@ -47,6 +48,11 @@ def facts_of(
         "Evaluation": _flat(settings.model_dump(mode="json", exclude_none=True)),
     }
     return {heading: rows for heading, rows in facts.items() if rows}
+
+
+def _marked(examples: Examples) -> Rows:
+    marked = examples.pseudo_labelled
+    return [("of train, with labels that a model gave", f"{marked:,}")] if marked else []
 
 
 def _cost(history: History | None) -> Rows:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluate.settings import MOST_VALUES, Slicing
+from components.evaluate.settings import MOST_VALUES
 from darkroom.artifacts.predictions import SLICES
+from darkroom.slices import Slicing
 
 if TYPE_CHECKING:
     import pyarrow as pa

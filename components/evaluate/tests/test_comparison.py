@@ -113,6 +113,51 @@ def test_a_slice_that_is_worse_is_named_though_all_images_are_not() -> None:
     assert line.startswith("for room=2: accuracy 0.000 beside 1.000 of version 1: worse by 1.000")
 
 
+def test_margins_of_some_photographs_and_of_all_others() -> None:
+    rows_of = [*rows(200, 0, 0), *(row("b", "b", "a", room=9) for _ in range(30))]
+    rows_of += [row("b", "a", "b", room=2) for _ in range(4)]
+    table = table_of(rows_of, 2, {"label": "bytes", "room": "int"})
+    indices = table["label_index"].to_numpy()
+    new, old = (
+        SingleLabelAnswers(("a", "b"), probability_array(table, champion), indices)
+        for champion in (False, True)
+    )
+    margins = {
+        "accuracy of room=9": {"not_worse_by": 0, "better_by": 0},
+        "accuracy of room!=9": {"not_worse_by": 0},
+        "accuracy of room=2": {"surely_not_worse_by": 0.1},
+        "accuracy of room=77": {"not_worse_by": 0},
+    }
+    chosen = settings(slices=["label"], against_baseline=margins)
+    assert chosen.sliced_columns == ("label", "room")
+    found = compare(table, "version 1", (new, old), chosen)
+    assert {key: each.count for key, each in found.shares.items()} == {
+        "accuracy of room=9": 30,
+        "accuracy of room!=9": 204,
+        "accuracy of room=2": 4,
+    }
+    (line,) = failures(found, chosen)
+    assert line.startswith("room=2: accuracy 0.000 beside 1.000 of version 1: worse by 1.000")
+    noted = "accuracy of room=77 decides nothing: no test photograph is among them"
+    assert noted in doubts(found, chosen)
+    strict = settings(against_baseline={"accuracy of room=77": {"better_by": 0}})
+    (missing,) = failures(found, strict)
+    assert "cannot be compared" in missing
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("acuracy of room=2", "unknown metric 'acuracy'"),
+        ("macro_f1 of room=2", "of some photographs the accuracy alone is compared"),
+        ("accuracy of room", "expected a metric, or one such as 'accuracy of camera=left'"),
+    ],
+)
+def test_margins_of_what_cannot_be_compared(key: str, error: str) -> None:
+    with pytest.raises(SettingsError, match=error):
+        settings(against_baseline={key: {"not_worse_by": 0}})
+
+
 def champion_of(model: Path, folder: Path, problem: str | None = None) -> Path:
     folder.mkdir()
     if problem is None:

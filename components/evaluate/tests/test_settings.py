@@ -39,7 +39,7 @@ from darkroom.settings import validate_settings
         ),
         ({"slices": "label"}, "evaluate.slices"),
         ({"minimum_slice_size": 0}, "evaluate.minimum_slice_size"),
-        ({"slices": [["label", "label"]]}, "a cross is a list of different features"),
+        ({"slices": [["label", "label"]]}, "a cross is a list of different columns"),
         ({"buckets": {"width": [5, 5]}}, "the bounds of width must rise"),
         ({"buckets": {"width": 1}}, "evaluate.buckets.width"),
         ({"buckets": {"width": 3}}, "'buckets.width' is not sliced by"),

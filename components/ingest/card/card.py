@@ -15,7 +15,7 @@ from components.ingest.card.pictures import Pictures, pictured_labels
 from components.ingest.card.samples import Samples
 from components.ingest.validation import Finding
 from darkroom.artifacts.examples import SPLITS
-from darkroom.artifacts.rejected import COPY_REASONS, Rejection
+from darkroom.artifacts.rejected import COPY_REASONS, NO_FAULT, Rejection
 from darkroom.artifacts.statistics import Statistics
 
 PAGE = "card.html"
@@ -110,7 +110,7 @@ def _shown(contents: Contents) -> dict[str, Any]:
             if label in statistics.by_label
         },
         "reasons": reasons.most_common(),
-        "refused": sum(n for reason, n in reasons.items() if reason not in COPY_REASONS),
+        "refused": sum(n for reason, n in reasons.items() if reason not in NO_FAULT),
         "copies": sum(n for reason, n in reasons.items() if reason in COPY_REASONS),
         "refused_rows": _refused_rows(contents.samples.refused),
         "comparisons": contents.pictures.comparisons,

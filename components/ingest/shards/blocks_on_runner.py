@@ -27,7 +27,7 @@ from components.ingest.shards.work_files import (
     write_object,
 )
 from components.ingest.sources.blocks import Block, Facts, Place, Repeat, list_part
-from components.ingest.sources.parts import Part, find_parts
+from components.ingest.sources.parts import Part, all_parts
 from components.ingest.sources.repeats import find_repeats
 from components.ingest.sources.settled import (
     check_source,
@@ -92,7 +92,7 @@ def _parts(work: str, listing: Listing) -> Iterator[tuple[str, Part | IndexPart]
         # Archives and digits are unpacked where other workers on this machine find them.
         scratch = Path(nowhere if is_uri(work) else f"{work}/source")
         scratch.mkdir(parents=True, exist_ok=True)
-        for part in find_parts(listing.data, scratch):
+        for part in all_parts(listing.data, listing.settings.further_data, scratch):
             yield f"part {part.number}", part
     for number, path in enumerate(listing.previous):
         yield f"index {number}", IndexPart(number, path)

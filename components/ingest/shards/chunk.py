@@ -17,7 +17,7 @@ from components.ingest.settings import IngestSettings
 from components.ingest.shards.entry import Entry, entries_table, write_table
 from components.ingest.shards.group import Group, numbered
 from components.ingest.sources.rows import Row
-from components.ingest.splits.split import split_of
+from components.ingest.splits.split import group_key, split_of
 from darkroom.artifacts import examples
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import StepError
@@ -192,13 +192,12 @@ def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, Ite
         else:
             tiled = read_tiled(data, row.mask, limits, settings.tiles, labels)
             photograph = tiled.photograph
+        split = _split(row, photograph, settings)
     except RejectedError as error:
         mask = {"mask": row.mask} if row.mask else {}
         fields = {"image": row.image, "label": row.label, **mask, **row.columns}
         return Rejection(fields, error.reason, error.detail), ()
     image_id = hashlib.sha256(data).hexdigest()
-    key = photograph.perceptual_hash if row.group is None else row.group
-    split = row.split or split_of(key, settings.salt, settings.split, row.splits)
     entry = _entry(row, photograph, image_id, split)
     if tiled is None:
         return entry, [_record(row, photograph, image_id)]
@@ -206,6 +205,18 @@ def _examine(row: Row, settings: IngestSettings) -> tuple[Entry | Rejection, Ite
         _entry_of_tiles(entry, row, tiled, labels),
         itertools.starmap(_record, tiles_of(row, tiled, image_id, labels)),
     )
+
+
+def _split(row: Row, photograph: Photograph, settings: IngestSettings) -> str:
+    if row.split is not None and not row.is_pseudo_labelled:
+        return row.split
+    key = photograph.perceptual_hash if row.group is None else row.group
+    split = split_of(key, settings.salt, settings.split, row.splits)
+    if row.is_pseudo_labelled and split != "train":
+        # A person may label it yet, and then it is tested on.
+        detail = f"by its hash it belongs to {split}, and a label that a model gave is for train"
+        raise RejectedError(Reason.PSEUDO_LABEL_HELD_OUT, detail)
+    return split
 
 
 def _check_labels(row: Row, allowed: Iterable[str]) -> None:
@@ -252,6 +263,8 @@ def _entry(row: Row, photograph: Photograph, image_id: str, split: str) -> Entry
         sharpness=photograph.sharpness,
         fingerprint=fingerprint(row),
         copy_hashes=photograph.copy_hashes,
+        pseudo_labelled=row.is_pseudo_labelled,
+        group_key=None if row.group is None else group_key(row.group),
     )
 
 

@@ -17,17 +17,18 @@ from components.ingest.shards.entry import read_table, write_table
 from components.ingest.shards.group import Group
 from components.ingest.shards.sightings import present
 from components.ingest.splits.compared import Compared
+from components.ingest.splits.copy import Copy, rows_of
 from components.ingest.splits.duplicates import (
     FACTS,
     LEAKS,
-    Copy,
     Duplicates,
     find_conflicts,
     find_identical,
     find_leaks,
+    finds_conflicts,
+    finds_leaks,
     in_order,
     in_splits,
-    rows_of,
     stays_of,
     without,
 )
@@ -59,10 +60,10 @@ class FindCopies(beam.PTransform):  # type: ignore[misc]
             | "Equal digests" >> beam.GroupByKey()
             | "Identical" >> beam.FlatMap(_identical, settings)
         )
-        if settings.near_duplicate_distance < 0:
+        if not finds_leaks(settings):
             return identical
         found = identical
-        if settings.conflicting_labels == "reject":
+        if finds_conflicts(settings):
             conflicts = (
                 {"group": groups, "copies": identical}
                 | "Beside identical ones" >> beam.CoGroupByKey()

@@ -38,6 +38,8 @@ class Entry(NamedTuple):
         tile_values: A label mask's maximum in each tile, in order, separated by spaces.
         merged_labels: The labels of all its copies, where its example has them in place of its own.
         copy_hashes: Perceptual hashes of what copies of it may be, in hexadecimal.
+        pseudo_labelled: Whether a model gave its label.
+        group_key: What is equal for all of its group, 64 bits; None without groups.
     """
 
     image: str
@@ -58,6 +60,8 @@ class Entry(NamedTuple):
     tile_values: str = ""
     merged_labels: Sequence[str] = ()
     copy_hashes: str = ""
+    pseudo_labelled: bool = False
+    group_key: int | None = None
 
 
 def entry_schema() -> "pa.Schema":

@@ -19,7 +19,8 @@ from components.ingest.shards.group import Group, numbered
 from components.ingest.shards.index import write_part
 from components.ingest.shards.summary import Summary, summarize
 from components.ingest.sources.rows import joined_labels
-from components.ingest.splits.duplicates import Copy, Duplicates
+from components.ingest.splits.copy import Copy
+from components.ingest.splits.duplicates import Duplicates
 from darkroom.artifacts.examples import LABEL, LABELS, SPLITS
 from darkroom.artifacts.rejected import Rejection
 from darkroom.errors import StepError

@@ -21,11 +21,14 @@ from darkroom.storage.paths import is_uri
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORDS_VERSION = 4
-"""Raised when the same photograph comes to give another record or other measures."""
+RECORDS_VERSION = 5
+"""Raised when the same photograph comes to give another record, other measures or columns."""
 
 _IRRELEVANT = frozenset(
-    {"beam_options", "max_rejected", "previous", "expectations", "shard_bytes", "data_root"}
+    {
+        *("beam_options", "max_rejected", "previous", "expectations", "shard_bytes", "data_root"),
+        "further_data",
+    }
 )
 """Settings that change no record; a change of any other makes all photographs new."""
 _MADE_BY = b"darkroom"

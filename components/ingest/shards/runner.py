@@ -60,12 +60,13 @@ def build_on_runner(
     workers = remote_workers(settings.beam_options)
     with ExitStack() as stack:
         if workers is None:
-            if data != DIGITS and not is_uri(data):
-                data = str(Path(data).absolute())
+            data = _absolute(data)
+            further = tuple(map(_absolute, settings.further_data))
+            settings = settings.model_copy(update={"further_data": further})
             work = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
             target, pipeline = records, pipeline_here(settings.beam_options)
         else:
-            check_reachable([data], workers)
+            check_reachable([data, *settings.further_data], workers)
             shared = stack.enter_context(shared_folder(workers))
             work = f"{shared}/work"
             # A data root that is a path is one that all machines mount.
@@ -82,3 +83,7 @@ def build_on_runner(
         if workers is not None and target == f"{shared}/examples":
             download_all(target, folder)
     return source, summary, found
+
+
+def _absolute(data: str) -> str:
+    return data if data == DIGITS or is_uri(data) else str(Path(data).absolute())

@@ -1,13 +1,14 @@
 """What a run comes to: counts, labels and digests, gathered group by group."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.ingest.images.tiles import tiles_by_label
 from components.ingest.settings import IngestSettings
-from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.examples import PSEUDO_LABELLED, SPLITS
 from darkroom.artifacts.manifest import digest_of
 from darkroom.artifacts.statistics import MEASURES, Statistics
 from darkroom.artifacts.tiles import TILE_COLUMNS
@@ -28,6 +29,7 @@ class Summary:
         multi_label: Whether photographs have lists of labels.
         reasons: Refused rows by reason.
         digests: SHA-256 of each shard by file name.
+        pseudo_labelled: Number of examples whose label a model gave.
     """
 
     statistics: Statistics = dataclasses.field(default_factory=Statistics)
@@ -37,6 +39,7 @@ class Summary:
     multi_label: bool = False
     reasons: Counter[str] = dataclasses.field(default_factory=Counter)
     digests: dict[str, str] = dataclasses.field(default_factory=dict)
+    pseudo_labelled: int = 0
 
     def merge(self, other: "Summary") -> "Summary":
         """Adds what another group comes to; gives this one."""
@@ -47,6 +50,7 @@ class Summary:
         self.multi_label |= other.multi_label
         self.reasons += other.reasons
         self.digests |= other.digests
+        self.pseudo_labelled += other.pseudo_labelled
         return self
 
     @property
@@ -75,6 +79,8 @@ def summarize(kept: "pa.Table", settings: IngestSettings) -> Summary:
     total.statistics.add_all(measures, splits, examples, members, labels, numbers)
     merged = kept.column("merged_labels").to_pylist()
     total.statistics.merged_labels = sum(map(bool, merged))
+    marked = kept.column("pseudo_labelled").to_pylist()
+    total.pseudo_labelled = sum(itertools.compress(examples, marked))
     total.multi_label = any(kept.column("labels").to_pylist()) or any(merged)
     return total
 
@@ -125,6 +131,7 @@ def examples_manifest(
         "labels": total.label_list(settings),
         "multi_label": total.multi_label,
         "counts": total.counts,
+        PSEUDO_LABELLED: total.pseudo_labelled,
         "columns": {**columns, **(TILE_COLUMNS if settings.tiles else {})},
         "rejected": dict(total.reasons),
         "data": data,

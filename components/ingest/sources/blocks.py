@@ -54,9 +54,11 @@ class Facts:
         types: Types of the extra columns as far as they are known.
         has_lists: Whether any row has a list of labels.
         has_masks: Whether any row has a label mask.
-        splits: The splits that rows ask for, with None where one asks for none.
+        splits: The splits that rows ask for, with None where one asks for none; of rows whose
+            label a model gave, none.
         refused: Refused rows by reason.
         side_files: Left out files by their ending.
+        is_further: Whether it is of `ingest.further_data`.
     """
 
     place: Place
@@ -69,6 +71,7 @@ class Facts:
     splits: frozenset[str | None]
     refused: Counter[str]
     side_files: Counter[str]
+    is_further: bool
 
 
 @dataclasses.dataclass
@@ -139,14 +142,17 @@ class Block:
             types,
             any(row.labels for row in self.rows),
             any(row.mask for row in self.rows),
-            frozenset(row.split for row in self.rows),
+            frozenset(row.split for row in self.rows if not row.is_pseudo_labelled),
             +refused,
             Counter(map(ending, self.side_files)),
+            self.part.is_further,
         )
 
 
 def _digest(row: Row) -> bytes:
-    equal = repr((row.location, row.label, row.mask))
+    # Of a photograph that a person labelled and a model too, the person's row must not go.
+    marked = ("pseudo-labelled",) if row.is_pseudo_labelled else ()
+    equal = repr((row.location, row.label, row.mask, *marked))
     return hashlib.blake2b(equal.encode(errors="surrogateescape"), digest_size=16).digest()
 
 
@@ -185,6 +191,8 @@ def _of_folders(part: FolderPart) -> Iterator[Block]:
 
 
 def _of_table(part: TablePart, settings: IngestSettings) -> Iterator[Block]:
+    if part.is_further:
+        settings = settings.of_further_data()
     reader = TableReader(part.file, part.begin, part.end, settings)
     outcomes = reader.read()
     begin = 0

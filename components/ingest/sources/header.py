@@ -9,6 +9,7 @@ from pathlib import Path
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive
 from components.ingest.sources.layout import layout_of
+from components.ingest.sources.parts import has_any
 from components.ingest.sources.source import read_tables
 from components.ingest.splits.split import named_split
 from darkroom.artifacts.examples import normalized
@@ -50,11 +51,25 @@ def known_data(data: str, settings: IngestSettings) -> Known:
         StepError: It is no table that ingest reads.
     """
     known = _glance(data, settings)
+    for place in filter(has_any, settings.further_data):
+        known = _together(known, _glance(place, settings.of_further_data()))
     if settings.labels is not None:
         known = dataclasses.replace(known, labels=tuple(sorted(set(settings.labels))))
     if settings.label_separator is not None or settings.conflicting_labels == "keep":
         known = dataclasses.replace(known, multi_label=True)
     return known
+
+
+def _together(one: Known, other: Known) -> Known:
+    """What is known of two places; what is not known of either is not known."""
+    labels, several, types = None, None, None
+    if one.labels is not None and other.labels is not None:
+        labels = tuple(sorted({*one.labels, *other.labels}))
+    if one.multi_label is not None and other.multi_label is not None:
+        several = one.multi_label or other.multi_label
+    if one.types is not None and other.types is not None:
+        types = {**other.types, **one.types}
+    return Known(labels, several, types)
 
 
 def _glance(data: str, settings: IngestSettings) -> Known:
@@ -93,7 +108,7 @@ def _folders(place: str) -> list[str]:
 
 
 def known_columns(data: str, settings: IngestSettings) -> list[str] | None:
-    """The names of the input's extra columns, in a glance.
+    """The names of the input's extra columns, with those of further data, in a glance.
 
     Args:
         data: As `read_source` takes it.
@@ -107,6 +122,14 @@ def known_columns(data: str, settings: IngestSettings) -> list[str] | None:
         SettingsError: A file cannot be read.
         StepError: It is no table, or lacks the columns of image and label.
     """
+    found = _columns(data, settings)
+    for place in filter(has_any, settings.further_data):
+        more = _columns(place, settings.of_further_data())
+        found = None if found is None or more is None else list(dict.fromkeys((*found, *more)))
+    return found
+
+
+def _columns(data: str, settings: IngestSettings) -> list[str] | None:
     if is_uri(data):
         return None
     if not data or data.startswith("sklearn:") or Path(data).is_dir() or is_archive(data):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import glob
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive, unpacked
 from components.ingest.sources.digits import DIGITS, write_digits
 from components.ingest.sources.folder import ListedFolder, find_folders
@@ -16,6 +18,7 @@ from darkroom.storage.files import StoredFile
 from darkroom.storage.paths import is_uri
 
 _TABLE_NAME = re.compile(r"\.(csv|tsv|jsonl|ndjson)$", re.IGNORECASE)
+_log = logging.getLogger("darkroom.ingest")
 _MOST_FOLDER_PARTS = 256
 _RANGE_BYTES = 64_000_000
 """So many bytes of JSON Lines are one part."""
@@ -29,11 +32,13 @@ class FolderPart:
         number: Its place among the parts.
         root: Path or URI of the data folder.
         folders: The folders.
+        is_further: Whether it is of `ingest.further_data`.
     """
 
     number: int
     root: str
     folders: tuple[ListedFolder, ...]
+    is_further: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,15 +50,62 @@ class TablePart:
         file: Path or URI.
         begin: Its first byte; the line that begins at it or first after it is its first.
         end: The byte after its last one; None for the file's end.
+        is_further: Whether it is of `ingest.further_data`.
     """
 
     number: int
     file: str
     begin: int = 0
     end: int | None = None
+    is_further: bool = False
 
 
 Part = FolderPart | TablePart
+
+
+def all_parts(data: str, further: Sequence[str], scratch: Path) -> list[Part]:
+    """The parts of a source, and after them those of what is added to it.
+
+    Args:
+        data: As `find_parts` takes it.
+        further: The same of each place of `ingest.further_data`; a glob may match nothing.
+        scratch: Where the digits are written, or archives are unpacked.
+
+    Raises:
+        SettingsError: There is nothing at a place, or it cannot be read.
+    """
+    parts = find_parts(data, scratch)
+    for number, place in enumerate(further):
+        inner = scratch / f"further-{number}"
+        inner.mkdir(parents=True)
+        for part in find_parts(place, inner) if has_any(place) else ():
+            parts.append(dataclasses.replace(part, number=len(parts), is_further=True))
+    return parts
+
+
+def places_of(data: str, settings: IngestSettings) -> Iterator[tuple[str, IngestSettings]]:
+    """Each place that ingest would read, with the settings by which it alone is read.
+
+    Args:
+        data: As ingest takes it.
+        settings: Ingest's settings.
+    """
+    yield data, settings.of_data()
+    # A table need not have the group's column: each row that lacks it is refused.
+    of_further = settings.of_further_data().model_copy(update={"group_by": None})
+    for place in filter(has_any, settings.further_data):
+        yield place, of_further
+
+
+def has_any(place: str) -> bool:
+    """Whether there is anything to read at a place of `ingest.further_data`.
+
+    Without any, a glob is let pass, and said in the log; any other place is missed when it is read.
+    """
+    if not glob.has_magic(place) or (listed_files(place) if is_uri(place) else local_files(place)):
+        return True
+    _log.info("no table %s yet", place)
+    return False
 
 
 def find_parts(data: str, scratch: Path) -> list[Part]:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from darkroom.artifacts.examples import SPLITS
+from darkroom.artifacts.examples import PSEUDO_LABELLED, SPLITS
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.sources.columns import ColumnValue
 
@@ -38,6 +38,11 @@ class Row:
     splits: tuple[str, ...] = SPLITS
     size: int = 0
     version: str = ""
+
+    @property
+    def is_pseudo_labelled(self) -> bool:
+        """Whether a model gave the label: then it asks for train, and may be refused there."""
+        return PSEUDO_LABELLED in self.columns
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,6 +28,8 @@ class Settled:
         columns: Type by name of the extra columns.
         has_lists: Whether every row has a list of labels.
         splits: Where rows that ask for train may fall, if not into train alone.
+        drawn: The splits that are drawn by hash for any row; those whose label a model gave are
+            refused where it would not be train.
         places: The blocks, in order.
         firsts: The ordinal of the first row of each.
         files: The table of each part; empty for folders.
@@ -37,6 +39,7 @@ class Settled:
     columns: dict[str, str]
     has_lists: bool
     splits: tuple[str, ...] | None
+    drawn: tuple[str, ...]
     places: Sequence[Place]
     firsts: Sequence[int]
     files: Mapping[int, str]
@@ -73,6 +76,7 @@ def settle(facts: Iterable[Facts], settings: IngestSettings) -> Settled:
         # JSON Lines may mix labels and lists of them.
         keeps_conflicts or any(each.has_lists for each in facts),
         None,
+        SPLITS,
         [each.place for each in facts],
         [0, *itertools.accumulate(counts)][:-1],
         {each.place[0]: each.file for each in facts},
@@ -81,15 +85,21 @@ def settle(facts: Iterable[Facts], settings: IngestSettings) -> Settled:
 
 
 def with_all_splits(settled: Settled, facts: Iterable[Facts], settings: IngestSettings) -> Settled:
-    """Where the input names splits, but not all: those that lack come out of train."""
-    asked: set[str | None] = set().union(*(each.splits for each in facts))
+    """Where the input names splits, but not all: those that lack come out of train.
+
+    Further data has no say in it: no photograph changes its split by what is added.
+    """
+    of_data = (each.splits for each in facts if not each.is_further)
+    asked: set[str | None] = set().union(*of_data)
     lacking = [
         split for split in SPLITS if split not in asked and getattr(settings.split, split) > 0
     ]
-    if None in asked or "train" not in asked or not lacking:
+    if None in asked:
         return settled
+    if "train" not in asked or not lacking:
+        return dataclasses.replace(settled, drawn=("train",))
     _log.info("no row asks for %s: taken from train by ingest.split", " or ".join(lacking))
-    return dataclasses.replace(settled, splits=("train", *lacking))
+    return dataclasses.replace(settled, splits=("train", *lacking), drawn=("train", *lacking))
 
 
 def check_source(
@@ -142,8 +152,8 @@ def settled_rows(block: Block, settled: Settled) -> Rows:
     convert((row.columns for row in rows), settled.columns)
     if settled.has_lists:
         rows = with_label_lists(rows)
-    if settled.splits is not None:
-        rows = [_out_of_train(row, settled.splits) for row in rows]
+    if settled.splits is not None or settled.drawn != SPLITS:
+        rows = [_drawn(row, settled) for row in rows]
     before = settled.lines[block.place[0]]
     ordinals = range(first, first + len(rows))
     return Rows(rows, ordinals, [_numbered(each, before) for _, each in rejections])
@@ -156,8 +166,12 @@ def _repeated(block: Block, settled: Settled) -> Iterator[tuple[int, Rejection]]
         yield record.line, rejection(block.file, record, Reason.DUPLICATE_ROW, detail)
 
 
-def _out_of_train(row: Row, splits: tuple[str, ...]) -> Row:
-    return dataclasses.replace(row, split=None, splits=splits) if row.split == "train" else row
+def _drawn(row: Row, settled: Settled) -> Row:
+    if row.is_pseudo_labelled:
+        return dataclasses.replace(row, splits=settled.drawn)
+    if settled.splits is not None and row.split == "train":
+        return dataclasses.replace(row, split=None, splits=settled.splits)
+    return row
 
 
 def _numbered(refused: Rejection, before: int) -> Rejection:

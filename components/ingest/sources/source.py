@@ -7,7 +7,7 @@ import numpy as np
 
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.blocks import Block, list_part
-from components.ingest.sources.parts import Part, TablePart, find_parts, folder_parts
+from components.ingest.sources.parts import Part, TablePart, all_parts, folder_parts
 from components.ingest.sources.repeats import find_repeats
 from components.ingest.sources.rows import Table
 from components.ingest.sources.settled import (
@@ -26,7 +26,7 @@ def read_source(data: str, scratch: Path, settings: IngestSettings = _DEFAULTS) 
     """Lists the rows of `data`.
 
     Args:
-        data: As `find_parts` takes it.
+        data: As `find_parts` takes it; `further_data` of the settings is added.
         scratch: Where the digits are written, or an archive is unpacked.
         settings: The columns that hold image and labels, and the group.
 
@@ -36,7 +36,7 @@ def read_source(data: str, scratch: Path, settings: IngestSettings = _DEFAULTS) 
         StepError: It holds no row at all, or a table that does not parse.
     """
     versions = Versions()
-    blocks = _listed(find_parts(data, scratch), settings)
+    blocks = _listed(all_parts(data, settings.further_data, scratch), settings)
     for block in blocks:
         block.rows = versions.of(block.rows)
     facts = [block.facts() for block in blocks]

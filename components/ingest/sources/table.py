@@ -8,13 +8,15 @@ from components.ingest.settings import IngestSettings
 from components.ingest.sources.layout import SPLIT_COLUMN, layout_of
 from components.ingest.sources.rows import Row, checked_label, joined_labels
 from components.ingest.splits.split import named_split
-from darkroom.artifacts.examples import label_text
+from darkroom.artifacts.examples import PSEUDO_LABELLED, label_text
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.sources.columns import ColumnTypes, as_text
 from darkroom.sources.table_records import Record, Seen, location_of, read_records, rejection
 
 UNASSIGNED = "unassigned"
 """How Vertex spells that a row asks for no split."""
+_MARKED = frozenset({"1", "1.0", "true", "yes"})
+_NOT_MARKED = frozenset({"", "0", "0.0", "false", "no"})
 
 
 class TableReader:
@@ -77,6 +79,9 @@ def _row(record: Record, folder: str, settings: IngestSettings) -> Row:
     if not isinstance(image, str):
         raise RejectedError(Reason.MALFORMED_ROW, f"the image path is {as_text(image)}, not text")
     split = _split(cells.pop(SPLIT_COLUMN, None))
+    if _is_marked(cells.pop(PSEUDO_LABELLED, None)):
+        split = _train_alone(split)
+        cells[PSEUDO_LABELLED] = 1
     group = _group(cells, settings.group_by)
     location = location_of(image, folder)
     if isinstance(labels, str):
@@ -118,6 +123,22 @@ def _split(value: Any) -> str | None:
         detail = f"'{as_text(value)}' is none of train, valid, test and {UNASSIGNED}"
         raise RejectedError(Reason.UNKNOWN_SPLIT, detail)
     return split
+
+
+def _is_marked(value: Any) -> bool:
+    """Whether a row says that a model gave its label."""
+    text = "" if value is None else as_text(value).strip().lower()
+    if text not in _MARKED | _NOT_MARKED:
+        detail = f"'{text}' in column '{PSEUDO_LABELLED}' is neither 1 nor 0"
+        raise RejectedError(Reason.MALFORMED_ROW, detail)
+    return text in _MARKED
+
+
+def _train_alone(split: str | None) -> str:
+    if split in (None, "train"):
+        return "train"
+    detail = f"it asks for {split}, but a label that a model gave is for train alone"
+    raise RejectedError(Reason.PSEUDO_LABEL_NOT_TRAIN, detail)
 
 
 def _group(cells: Mapping[str, Any], column: str | None) -> str | None:

@@ -14,7 +14,10 @@ from components.ingest.splits.sightings import (
     perceptual_hashes,
 )
 
-COMPARED = ("ordinal", "image_id", "perceptual_hash", "copy_hashes", "split")
+COMPARED = (
+    *("ordinal", "image_id", "perceptual_hash", "copy_hashes", "split"),
+    *("pseudo_labelled", "group_key"),
+)
 """Columns that tell near copies."""
 HASHES = ("ordinal", "perceptual_hash", "copy_hashes")
 """Those that they are found by."""

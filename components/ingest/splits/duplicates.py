@@ -17,7 +17,14 @@ import pyarrow.compute as pc
 
 from components.ingest.settings import IngestSettings
 from components.ingest.splits.compared import HASHES, Compared
+from components.ingest.splits.copy import Copy, rows_of
 from components.ingest.splits.hamming import HASH_BITS, Nearest, nearest_to, nearest_within
+from components.ingest.splits.pseudo_labels import (
+    beside_equal_files,
+    beside_equal_pictures,
+    of_groups_held_out,
+    with_a_say,
+)
 from components.ingest.splits.sightings import (
     Places,
     digest_heads,
@@ -33,30 +40,20 @@ _PARTS_ARE_NEARER = 2
 _BITS_OF_A_PICTURE = (24, 40)
 """Of a blank image nearly all bits are the same: fewest and most that a picture's hash has."""
 
-FACTS = ("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values")
+FACTS = (
+    *("ordinal", "image_id", "perceptual_hash", "label", "labels", "tile_values"),
+    *("split", "pseudo_labelled"),
+)
 """Columns that tell equal photographs; hashes of what copies may be are many times as much."""
 
-_CONFLICTING = ("ordinal", "perceptual_hash", "label", "tile_values")
+_CONFLICTING = (
+    *("ordinal", "perceptual_hash", "label", "tile_values", "split", "pseudo_labelled"),
+)
 _MOST_AT_ONCE = 4_000_000
 """Photographs all of whose hashes are held at once, some 160 bytes each."""
 
 LEAKS = (("valid", ("test",)), ("train", ("valid", "test")))
 """Which split's photographs are compared with which others', in this order: test never moves."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Copy:
-    """Why a photograph is not kept.
-
-    Attributes:
-        reason: `duplicate`, `near_duplicate` or `conflicting_labels`.
-        detail: One line for people.
-        twin: `image_id` of the photograph that is kept in its place, if one is.
-    """
-
-    reason: Reason
-    detail: str
-    twin: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +82,8 @@ class Sightings(Protocol):
 def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
     """Decides which photographs are not kept, where one process decides of them all.
 
-    Of byte-identical photographs with one label the first is kept; with several labels none, or
+    A photograph whose label a model gave has no say beside others: see `pseudo_labels`. Of
+    byte-identical photographs with one label the first is kept; with several labels none, or
     the first with them all; of those with equal perceptual hashes and several labels none. Of what
     is left, a photograph in train that nearly equals one in valid or test is not kept, nor is one
     in valid that nearly equals one in test, so that the test split never moves.
@@ -97,14 +95,24 @@ def find_copies(sightings: Sightings, settings: IngestSettings) -> Duplicates:
     facts = sightings.facts()
     found = find_identical(facts, settings)
     copies, merged_labels = found.dropped, found.merged_labels
-    if settings.near_duplicate_distance >= 0:
-        if settings.conflicting_labels == "reject":
-            copies |= find_conflicts(without(facts.select(_CONFLICTING), rows_of(copies)))
-        del facts
+    if finds_conflicts(settings):
+        copies |= find_conflicts(without(facts.select(_CONFLICTING), rows_of(copies)))
+    del facts
+    if finds_leaks(settings):
         copies = _with_leaks(copies, sightings, settings)
     return Duplicates(
         copies, {place: labels for place, labels in merged_labels.items() if place not in copies}
     )
+
+
+def finds_conflicts(settings: IngestSettings) -> bool:
+    """Whether photographs of equal perceptual hashes may have but one label."""
+    return settings.near_duplicate_distance >= 0 and settings.conflicting_labels == "reject"
+
+
+def finds_leaks(settings: IngestSettings) -> bool:
+    """Whether splits are compared: for near copies, or for groups."""
+    return settings.near_duplicate_distance >= 0 or settings.group_by is not None
 
 
 def _with_leaks(
@@ -163,11 +171,6 @@ def _as_many_as_fit(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield table
 
 
-def rows_of(copies: Mapping[int, Copy]) -> Places:
-    """The ordinals of copies, sorted, int64 [N]."""
-    return np.sort(np.fromiter(copies, np.int64, len(copies)))
-
-
 def without(sightings: pa.Table, gone: Places) -> pa.Table:
     """The photographs whose rows are none of these, which are sorted."""
     return sightings.filter(pa.array(~is_any_of(ordinals(sightings), gone)))
@@ -212,10 +215,11 @@ def find_conflicts(sightings: pa.Table) -> dict[int, Copy]:
     low, high = _BITS_OF_A_PICTURE
     pictures = np.flatnonzero((bits >= low) & (bits <= high))
     alike = sightings.select(_CONFLICTING).take(pa.array(pictures[repeated(hashes[pictures])]))
+    found = beside_equal_pictures(alike)
+    alike = without(alike, rows_of(found))
     # As columns: a hash may be that of a million photographs.
     told = [(name, "distinct") for name in ("label", "tile_values")]
     groups = alike.group_by("perceptual_hash").aggregate(told).to_pylist()
-    found: dict[int, Copy] = {}
     conflicts = {
         group["perceptual_hash"]: Copy(Reason.CONFLICTING_LABELS, conflict, None)
         for group in groups
@@ -242,15 +246,19 @@ def find_identical(sightings: pa.Table, settings: IngestSettings) -> Duplicates:
     for digest, group in _groups(sightings, places, "image_id").items():
         if len(group) == 1:
             continue
-        image_id, rows = digest.hex(), [sighting["ordinal"] for sighting in group]
+        image_id, asked = digest.hex(), with_a_say(group)
+        rows = [sighting["ordinal"] for sighting in asked]
         conflict = _conflict(
-            {sighting["label"] for sighting in group},
-            {sighting["tile_values"] for sighting in group},
+            {sighting["label"] for sighting in asked},
+            {sighting["tile_values"] for sighting in asked},
         )
         if conflict is not None and settings.conflicting_labels == "reject":
-            copies |= dict.fromkeys(rows, Copy(Reason.CONFLICTING_LABELS, conflict, None))
-        elif conflict is not None:
-            of_all = sorted({label for sighting in group for label in sighting["labels"]})
+            all_rows = [sighting["ordinal"] for sighting in group]
+            copies |= dict.fromkeys(all_rows, Copy(Reason.CONFLICTING_LABELS, conflict, None))
+            continue
+        copies |= beside_equal_files(group, image_id)
+        if conflict is not None:
+            of_all = sorted({label for sighting in asked for label in sighting["labels"]})
             merged_labels[rows[0]] = tuple(of_all)
             detail = f"the same bytes as image {image_id}, kept with the labels {', '.join(of_all)}"
             copies |= dict.fromkeys(rows[1:], Copy(Reason.DUPLICATE, detail, image_id))
@@ -295,15 +303,19 @@ def _as_leaks(ours: Compared, theirs: Compared, nearest: Nearest) -> dict[int, C
     twins = image_ids(theirs.facts, places)
     splits = theirs.facts.column("split").take(pa.array(places)).to_pylist()
     rows = ordinals(ours.facts)[near].tolist()
-    found = zip(rows, twins, splits, nearest.bits[near].tolist(), strict=True)
-    return {
+    bits = nearest.bits[near].tolist()
+    marked = ours.facts.column("pseudo_labelled").take(pa.array(near)).to_pylist()
+    found = {
         ordinal: Copy(
-            Reason.NEAR_DUPLICATE,
+            Reason.PSEUDO_LABEL_HELD_OUT if is_marked else Reason.NEAR_DUPLICATE,
             f"nearly image {twin} in {split} ({distance} of {HASH_BITS} bits)",
             twin,
         )
-        for ordinal, twin, split, distance in found
+        for ordinal, twin, split, distance, is_marked in zip(
+            rows, twins, splits, bits, marked, strict=True
+        )
     }
+    return of_groups_held_out(ours.facts, theirs.facts) | found
 
 
 def nearest_copies(ours: Compared, theirs: Compared, distance: int) -> Nearest:
@@ -331,6 +343,8 @@ def nearest_by_whole(ours: Compared, theirs: Compared, distance: int) -> Nearest
         theirs: As in `nearest_copies`.
         distance: Likewise.
     """
+    if distance < 0:
+        return Nearest(len(ours))
     nearest = nearest_within(ours.whole, theirs.whole[:1], distance)
     nearer = distance - _PARTS_ARE_NEARER
     if nearer >= 0 and theirs.parts:

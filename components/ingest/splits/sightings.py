@@ -19,6 +19,8 @@ SIGHTING_FIELDS = (
     pa.field("labels", pa.list_(pa.string())),  # where photographs have several
     pa.field("split", pa.string()),  # where its split key puts it
     pa.field("tile_values", pa.string()),  # what a label mask says of its tiles
+    pa.field("pseudo_labelled", pa.bool_()),  # whether a model gave the label
+    pa.field("group_key", pa.uint64()),  # equal for all of a group, where there are groups
 )
 SIGHTING_COLUMNS = tuple(field.name for field in SIGHTING_FIELDS)
 

@@ -23,6 +23,11 @@ def named_split(text: str) -> str | None:
     return _NAMED.get(text.strip().lower())
 
 
+def group_key(group: str) -> int:
+    """A group's value as a number of 64 bits, by which equal ones are found."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big")
+
+
 def split_of(key: str, salt: str, ratios: SplitRatios, splits: Sequence[str] = SPLITS) -> str:
     """The split of a key; no other photograph, order or worker has a say in it.
 
@@ -35,6 +40,8 @@ def split_of(key: str, salt: str, ratios: SplitRatios, splits: Sequence[str] = S
     Returns:
         `train`, `valid` or `test`.
     """
+    if len(splits) == 1:
+        return splits[0]
     digest = hashlib.sha256(f"{salt}\0{key}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     shares = {split: getattr(ratios, split) * (split in splits) for split in SPLITS}

@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 from components.ingest.settings import IngestSettings
 from components.ingest.splits import duplicates
 from components.ingest.splits.compared import Compared
-from components.ingest.splits.duplicates import Copy, Duplicates
+from components.ingest.splits.copy import Copy
+from components.ingest.splits.duplicates import Duplicates
 from components.ingest.splits.sightings import SIGHTING_FIELDS
 from components.ingest.tests.pictures import encoded, gradient, write_csv
 from darkroom.artifacts.rejected import Reason
@@ -33,6 +34,8 @@ class HashedImage(NamedTuple):
     labels: Sequence[str] = ()
     tile_values: str = ""
     copy_hashes: bytes = b""
+    pseudo_labelled: bool = False
+    group_key: int | None = None
 
 
 def digest(name: str) -> str:

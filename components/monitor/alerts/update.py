@@ -13,8 +13,8 @@ from components.monitor.alerts.floors import broken_floors
 from components.monitor.alerts.samples import worst_photographs
 from components.monitor.alerts.settings import AlertSettings
 from components.monitor.alerts.silence import Answered, silence
+from components.monitor.state.assignment import seconds as window_seconds
 from components.monitor.state.database import transaction
-from components.monitor.windows.assignment import seconds as window_seconds
 from darkroom.durations import seconds
 
 _log = logging.getLogger("darkroom.monitor")

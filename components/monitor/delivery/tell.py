@@ -12,8 +12,8 @@ from components.monitor.alerts.update import SAMPLES
 from components.monitor.delivery.message import alerts_message
 from components.monitor.delivery.photographs import Found, find_photographs
 from components.monitor.settings import MonitorSettings
+from components.monitor.state.assignment import seconds as window_seconds
 from components.monitor.state.database import transaction
-from components.monitor.windows.assignment import seconds as window_seconds
 from darkroom.channels.tell import SENT
 from darkroom.channels.tell import tell as send
 

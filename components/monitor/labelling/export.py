@@ -1,19 +1,24 @@
 """What a labelling tool exports: Label Studio's JSON, JSON-MIN and CSV, and worksheets filled in.
 
-Its formats: https://labelstud.io/guide/export. JSON has all annotations of a task, cancelled ones
-too; JSON-MIN and CSV have a row an annotation.
+All annotations are read, whoever made them: `agreement.py` says what they agree on.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from components.monitor.labelling.tasks import CONTROL, IMAGE_ID, OBJECT, SOURCE
-from darkroom.artifacts.examples import label_text
+from components.monitor.labelling.tasks import IMAGE_ID, OBJECT, SOURCE
 from darkroom.artifacts.rejected import Reason, RejectedError, Rejection
 from darkroom.errors import SettingsError, StepError
+from darkroom.label_studio import (
+    CONTROL,
+    annotations,
+    chosen_labels,
+    is_task,
+    writable_text,
+)
 from darkroom.storage.files import clear_errors, read_bytes
 
 KEY = "key"
@@ -99,31 +104,8 @@ def _json_rows(location: str, text: str) -> Iterator[tuple[Mapping[str, Any], An
         raise StepError(f"{location} holds no tasks: export as JSON, JSON-MIN or CSV")
     for number, task in enumerate(tasks, 1):
         row = {"file": location, "task": number}
-        if not isinstance(task, dict) or not isinstance(task.get("annotations"), list):
-            yield row, task
-            continue
-        data = task.get("data")
-        for annotation in task["annotations"] or [{"result": []}]:
-            yield row, _fields(data, annotation)
-
-
-def _fields(data: Any, annotation: Any) -> Any:
-    """An annotation of JSON with the fields that JSON-MIN would have."""
-    if not isinstance(data, dict) or not isinstance(annotation, dict):
-        return None
-    results = annotation.get("result")
-    chosen = [
-        result.get("value")
-        for result in (results if isinstance(results, list) else [])
-        if isinstance(result, dict) and result.get("from_name") == CONTROL
-    ]
-    own = {
-        CONTROL: chosen,
-        "annotator": annotation.get("completed_by"),
-        "updated_at": annotation.get("updated_at") or annotation.get("created_at"),
-        "was_cancelled": annotation.get("was_cancelled"),
-    }
-    return data | own
+        for given in annotations(task) if is_task(task) else [task]:
+            yield row, given
 
 
 def _csv_rows(location: str, text: str) -> Iterator[tuple[Mapping[str, Any], Any]]:
@@ -157,40 +139,10 @@ def _annotation(given: Any, separator: str | None) -> Annotation:
     annotator = _annotator(given.get("annotator"))
     if given.get("was_cancelled"):
         raise RejectedError(Reason.NO_LABEL, f"{photograph} is cancelled by {annotator!r}")
-    value = given.get(CONTROL)
-    values = value if isinstance(value, list) else [value]
-    names = (name.strip() for each in values for name in _choices(each, separator))
-    labels = {name for name in names if name}
-    if not labels:
+    if not (labels := chosen_labels(given.get(CONTROL), separator)):
         raise RejectedError(Reason.NO_LABEL, f"{photograph} has no label")
     updated = _text(given.get("updated_at") or given.get("created_at"))
-    return Annotation(image_id, image, tuple(sorted(labels)), annotator, updated, key)
-
-
-def _choices(value: Any, separator: str | None) -> Sequence[str]:
-    """The labels of a cell: text, or Label Studio's `{"choices": [...]}`."""
-    if isinstance(value, dict):
-        given = value.get("choices")
-        if not isinstance(given, list):
-            raise RejectedError(Reason.MALFORMED_ROW, "the label is an object without choices")
-        return [_name(each) for each in given]
-    name = "" if value is None else _name(value)
-    if name.startswith('{"choices"'):
-        try:
-            return _choices(json.loads(name), None)
-        except (ValueError, RecursionError):
-            raise RejectedError(Reason.MALFORMED_ROW, f"the label {name} is cut off") from None
-    return name.split(separator) if separator else (name,)
-
-
-def _name(value: Any) -> str:
-    """A label's text in its one spelling."""
-    if not isinstance(value, str | int | float):
-        raise RejectedError(Reason.MALFORMED_ROW, f"a label is {type(value).__name__}, not text")
-    name = _writable(label_text(value))
-    if "\n" in name or "\r" in name:
-        raise RejectedError(Reason.MALFORMED_ROW, "the label holds a line break")
-    return name
+    return Annotation(image_id, image, tuple(labels), annotator, updated, key)
 
 
 def _annotator(value: Any) -> str:
@@ -202,9 +154,4 @@ def _annotator(value: Any) -> str:
 
 def _text(value: Any) -> str:
     """A field as text; what is no text nor number says nothing."""
-    return _writable(str(value).strip()) if isinstance(value, str | int | float) else ""
-
-
-def _writable(text: str) -> str:
-    """Text without halves of characters, which JSON may spell and no file may hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return writable_text(str(value).strip()) if isinstance(value, str | int | float) else ""

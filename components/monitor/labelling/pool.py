@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from darkroom.artifacts.batch_predictions import EMBEDDING, IMAGE, IMAGE_ID, PROBABILITIES
+from darkroom.artifacts.batch_predictions import (
+    EMBEDDING,
+    IMAGE,
+    IMAGE_ID,
+    LABELS,
+    PROBABILITIES,
+    BatchPredictions,
+)
 from darkroom.errors import SettingsError, StepError
 from darkroom.sources.table_records import location_of
 from darkroom.storage.paths import is_uri
@@ -115,6 +122,50 @@ def read_pool(
         None if thresholds is None else np.asarray(thresholds, np.float64),
         len(ids) - len(places),
     )
+
+
+def read_answers(
+    predictions: BatchPredictions, columns: Sequence[str] = (), folder: str = ""
+) -> tuple[Pool, list[dict[str, Any]]]:
+    """Reads the photographs of a predictions artifact of any format, without their embeddings.
+
+    Args:
+        predictions: The artifact.
+        columns: Further columns that are read of each.
+        folder: As in `read_pool`.
+
+    Returns:
+        The photographs, none of which has a label, and the further columns of each.
+
+    Raises:
+        SettingsError: The model may give several labels, or there is no such column.
+        StepError: No photograph is left.
+    """
+    names = (IMAGE, IMAGE_ID, PROBABILITIES, LABELS, *columns)
+    rows: dict[str, dict[str, Any]] = {}
+    for row in predictions.read(names):
+        if LABELS in row:
+            raise SettingsError("pseudo-labels are for models that give each photograph one label")
+        if np.isfinite(row[PROBABILITIES]).all():
+            rows.setdefault(row[IMAGE_ID], row)
+    if not rows:
+        raise StepError("the predictions have no photograph with finite probabilities")
+    kept = list(rows.values())
+    for name in columns:
+        if not any(name in row for row in kept):
+            raise SettingsError(f"the predictions have no column '{name}'")
+    count = len(kept)
+    pool = Pool(
+        predictions.labels,
+        tuple(_absolute(location_of(row[IMAGE], folder)) for row in kept),
+        tuple(rows),
+        np.array([row[PROBABILITIES] for row in kept], np.float64),
+        np.zeros((count, 0), np.float32),
+        np.zeros(count, np.bool_),
+        np.zeros((count, len(predictions.labels)), np.bool_),
+        left_out=predictions.rows - count,
+    )
+    return pool, [{name: row.get(name, "") for name in columns} for row in kept]
 
 
 def _absolute(location: str) -> str:

@@ -2,25 +2,33 @@
 
 Xie et al., Self-training with noisy student improves ImageNet classification, CVPR 2020: the
 teacher's confident answers to unlabelled photographs, balanced by label, are labels for a student.
+
+    python -m components.monitor.labelling.pseudo_labels --predictions PREDICTED --table TABLE.csv
 """
 
 import csv
 import io
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.monitor.labelling.pool import Pool
-from darkroom.errors import SettingsError
+from components.monitor.labelling.pool import Pool, read_answers
+from components.monitor.labelling.settings import PseudoLabelSettings
+from darkroom.artifacts.batch_predictions import read_batch_predictions
+from darkroom.artifacts.examples import PSEUDO_LABELLED
+from darkroom.errors import SettingsError, StepError
+from darkroom.runtime.cli import step_command
 from darkroom.storage.atomic import write_text
+from darkroom.storage.paths import is_uri
 
-PSEUDO_LABELLED = "pseudo_labelled"
-"""Column of the table, and feature of the examples, that marks a photograph: 1."""
 CONFIDENCE = "teacher_probability"
 COLUMNS = ("image", "label", "split", PSEUDO_LABELLED, CONFIDENCE)
+
+_log = logging.getLogger("darkroom.monitor")
 
 
 class PseudoLabel(NamedTuple):
@@ -35,6 +43,50 @@ class PseudoLabel(NamedTuple):
     place: int
     label: str
     probability: float
+
+
+def pseudo_label(
+    predictions: Path, settings: PseudoLabelSettings, *, table: Path, folder: str = ""
+) -> dict[str, Any]:
+    """Writes a table for ingest of the photographs that a model is sure of, with its labels.
+
+    Args:
+        predictions: What batch prediction wrote of photographs without labels.
+        settings: Which photographs are taken.
+        table: Output: a CSV, all of whose rows are for train, and marked.
+        folder: What the paths of the photographs are relative to, where a table in another folder
+            named them.
+
+    Returns:
+        How many photographs were taken by label, and of how many.
+
+    Raises:
+        SettingsError: The model may give several labels, a column is not there, or photographs are
+            not where the predictions say.
+        StepError: The predictions are not complete, or none of them is sure enough.
+    """
+    known = read_batch_predictions(predictions)
+    pool, cells = read_answers(known, settings.pass_columns, folder and f"{folder.rstrip('/')}/")
+    selected = select_pseudo_labels(
+        pool, settings.threshold, settings.per_label, settings.imbalance
+    )
+    total = len(pool.images)
+    if not selected:
+        raise StepError(
+            f"the model gives none of {total:,} photographs a label with a probability of "
+            f"{settings.threshold:g}: lower `threshold`"
+        )
+    first = pool.images[selected[0].place]
+    if not is_uri(first) and not Path(first).exists():
+        raise SettingsError(f"there is no file {first}: give the folder of the table as --folder")
+    write_pseudo_labels(table, pool, selected, cells)
+    counts = Counter(each.label for each in selected)
+    listed = ", ".join(f"{label} {counts[label]:,}" for label in pool.labels)
+    _log.info("%s of %s photographs: %s", f"{len(selected):,}", f"{total:,}", listed)
+    missing = [label for label in pool.labels if not counts[label]]
+    if missing:
+        _log.warning("none is surely %s", " or ".join(missing))
+    return {"selected": dict(counts), "photographs": total}
 
 
 def select_pseudo_labels(
@@ -83,21 +135,33 @@ def select_pseudo_labels(
     return [each for label in sorted(found) for each in found[label][:most]]
 
 
-def write_pseudo_labels(path: Path, pool: Pool, selected: Sequence[PseudoLabel]) -> None:
+def write_pseudo_labels(
+    path: Path,
+    pool: Pool,
+    selected: Sequence[PseudoLabel],
+    cells: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Writes a table for ingest, whose photographs are all for train and are marked.
 
     Args:
         path: The CSV to write.
         pool: The photographs.
         selected: Of them, as `select_pseudo_labels` selects them.
+        cells: Further columns, of each photograph of the pool; empty for none.
 
     Raises:
         OSError: It cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    names = [name for name in (cells[0] if cells else ()) if name not in COLUMNS]
+    writer.writerow((*COLUMNS, *names))
     for each in selected:
+        more = (cells[each.place][name] for name in names)
         probability = f"{each.probability:.4f}"
-        writer.writerow((pool.images[each.place], each.label, "train", 1, probability))
+        writer.writerow((pool.images[each.place], each.label, "train", 1, probability, *more))
     write_text(path, text.getvalue())
+
+
+if __name__ == "__main__":
+    step_command(pseudo_label)

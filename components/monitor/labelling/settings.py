@@ -30,6 +30,19 @@ class ReasonShares(Settings):
         return self
 
 
+class PseudoLabelSettings(Settings):
+    """Which photographs get the label that the model gives them."""
+
+    threshold: float = pydantic.Field(default=0.9, gt=0, le=1)
+    """The least probability of the label."""
+    per_label: int = pydantic.Field(default=10_000, ge=1)
+    """Photographs of a label, at most: those that the model is surest of."""
+    imbalance: float = pydantic.Field(default=2.0, ge=1)
+    """How many times as many a label may have as the label with the fewest."""
+    pass_columns: tuple[str, ...] = ()
+    """Columns of the predictions that the table has too, such as that of `ingest.group_by`."""
+
+
 class LabellingSettings(Settings):
     """What a person is asked to label next."""
 

@@ -14,11 +14,12 @@ from xml.etree import ElementTree
 from components.monitor.labelling.choice import Choice
 from components.monitor.labelling.pool import Pool
 from darkroom.errors import SettingsError
+from darkroom.label_studio import CONTROL
 from darkroom.storage.atomic import write_json, write_text
 from darkroom.storage.paths import is_uri
 
-CONTROL, OBJECT = "label", "image"
-"""Names of the choices, and of what is shown, in the interface."""
+OBJECT = "image"
+"""The name of what is shown in the interface."""
 IMAGE_ID, SOURCE = "image_id", "source"
 """Of a task's data: which photograph it is, and where it lies; `image` is where it is shown."""
 LOCAL_FILES = "/data/local-files/?d="

@@ -33,6 +33,7 @@ class Answer(NamedTuple):
         columns: What is known of the photograph, to slice by.
         file_format: Such as `JPEG`; None if that is not known.
         measures: Of each of `MEASURES`, None if it is not known.
+        pictured: Whether the source has the photograph itself, or its embedding.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Answer(NamedTuple):
     columns: Mapping[str, Any]
     file_format: str | None
     measures: tuple[float | None, ...]
+    pictured: bool = False
 
 
 class BadAnswerError(ValueError):
@@ -119,7 +121,7 @@ def _number(value: Any) -> float | None:
 
 
 def database_rows(answers: Iterable[Answer]) -> Iterator[tuple[Any, ...]]:
-    """Answers as the database holds them: with confidence and entropy, computed by the thousand."""
+    """Answers as `add_answers` takes them: with confidence and entropy, by the thousand."""
     remaining = iter(answers)
     while chunk := list(islice(remaining, _CHUNK)):
         for size, group in groupby(chunk, lambda answer: len(answer.probabilities)):
@@ -137,4 +139,5 @@ def database_rows(answers: Iterable[Answer]) -> Iterator[tuple[Any, ...]]:
                     json.dumps(answer.columns, ensure_ascii=False, default=str),
                     answer.file_format,
                     *answer.measures,
+                    answer.pictured,
                 )

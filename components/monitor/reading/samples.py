@@ -2,9 +2,10 @@
 
 import base64
 import binascii
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from components.monitor.reading.answer import (
@@ -14,6 +15,7 @@ from components.monitor.reading.answer import (
     BadAnswerError,
     parsed_answer,
 )
+from darkroom.artifacts.batch_predictions import IMAGE_ID
 from darkroom.artifacts.rejected import RejectedError
 from darkroom.artifacts.samples import read_samples, sample_files
 from darkroom.storage import files
@@ -57,6 +59,33 @@ def sampled_answers(
             files_read.add(digest)
 
 
+def sampled_photographs(
+    folder: str, model: str, take: Callable[[str, str], bool], files_read: Collection[str] = ()
+) -> Iterator[tuple[str, str, bytes]]:
+    """Reads photographs that a server has kept beside its answers.
+
+    Args:
+        folder: Path or URI of the server's `sample.folder`.
+        model: The model's name at the server.
+        take: Says of a version and a photograph whether it is asked for.
+        files_read: Digests of files that are left out.
+
+    Yields:
+        The version, the photograph's `image_id` and its file.
+    """
+    for place, file in enumerate(sample_files(folder, model)):
+        if place and _digest(file) in files_read:
+            continue
+        for sample in read_samples(file):
+            image = (sample or {}).get(_IMAGE)
+            if not isinstance(image, str) or sample is None:
+                continue
+            version, image_id = str(sample.get("version")), str(sample.get(IMAGE_ID))
+            if take(version, image_id):
+                with contextlib.suppress(binascii.Error):
+                    yield version, image_id, base64.b64decode(image, validate=True)
+
+
 def _digest(file: str) -> str | None:
     """What tells a file from others: its size, and its beginning with time and photograph."""
     try:
@@ -89,6 +118,8 @@ def _answers(
         except BadAnswerError as error:
             problems[str(error)] += 1
             continue
+        if row is not sample:
+            answer = answer._replace(pictured=True)
         if answer.time < last - _CLOCK_BACK:
             problems["a clock that went back (counted all the same)"] += 1
         last = answer.time

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from components.monitor.reading.answer import MEASURES, Answer, database_rows
+from components.monitor.state.assignment import Size, assign
 from components.monitor.state.database import transaction
-from components.monitor.windows.assignment import Size, assign
 
 _COLUMNS = ", ".join(
     (
@@ -32,7 +32,8 @@ def add_answers(connection: sqlite3.Connection, answers: Iterable[Answer], size:
     """Adds answers, in the order of their times; an answer is one photograph at one time.
 
     They wait in a temporary file, so that memory does not grow with them, and nothing is locked
-    while they are read.
+    while they are read. The temporary table `pictured` then has the photographs that an embedding
+    can be had of.
 
     Args:
         connection: The database.
@@ -40,8 +41,9 @@ def add_answers(connection: sqlite3.Connection, answers: Iterable[Answer], size:
         size: Of windows.
     """
     connection.execute("DROP TABLE IF EXISTS temp.incoming")
-    connection.execute(f"CREATE TEMP TABLE incoming ({_COLUMNS})")
-    marks = ", ".join("?" * (_COLUMNS.count(",") + 1))
+    connection.execute("DROP TABLE IF EXISTS temp.pictured")
+    connection.execute(f"CREATE TEMP TABLE incoming ({_COLUMNS}, pictured)")
+    marks = ", ".join("?" * (_COLUMNS.count(",") + 2))
     with transaction(connection, temporary=True):
         connection.executemany(f"INSERT INTO incoming VALUES ({marks})", database_rows(answers))
     (read,) = connection.execute("SELECT count(*) FROM incoming").fetchone()
@@ -60,6 +62,10 @@ def add_answers(connection: sqlite3.Connection, answers: Iterable[Answer], size:
             forget_windows(
                 connection, "SELECT DISTINCT version, window FROM answers WHERE id > ?", last
             )
+    connection.execute(
+        "CREATE TEMP TABLE pictured AS SELECT DISTINCT version, image_id FROM incoming "
+        "WHERE pictured"
+    )
     connection.execute("DROP TABLE incoming")
     return Added(new, read - new)
 

@@ -5,7 +5,7 @@ and windows from all. A window whose answers or labels change loses its row, in 
 changes them, and is computed again; so a run that was killed leaves nothing half done.
 """
 
-VERSION = 2
+VERSION = 3
 """Of the tables, `PRAGMA user_version`: a release that changes them adds a step to `MIGRATIONS`."""
 
 MIGRATIONS: tuple[str, ...] = (
@@ -158,6 +158,25 @@ MIGRATIONS: tuple[str, ...] = (
         image_id TEXT NOT NULL,
         embedding BLOB NOT NULL,  -- float16
         PRIMARY KEY (version, image_id)
+    ) WITHOUT ROWID;
+    """,
+    # To version 3: what embeddings of windows say, and the evidence of their test.
+    """
+    CREATE TABLE embedded_windows (  -- stays when labels come: it is computed for seconds
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        sample TEXT NOT NULL,  -- SHA-256 of what it was computed of
+        figures TEXT NOT NULL,  -- JSON
+        direction BLOB NOT NULL,  -- float64; the next window is ranked along it
+        PRIMARY KEY (version, window)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE bets (
+        version TEXT NOT NULL,
+        window INTEGER NOT NULL,
+        evidence TEXT NOT NULL,  -- JSON: after the window
+        PRIMARY KEY (version, window),
+        FOREIGN KEY (version, window) REFERENCES windows ON DELETE CASCADE
     ) WITHOUT ROWID;
     """,
 )

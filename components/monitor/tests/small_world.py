@@ -102,8 +102,9 @@ def reference(count: int = 2000) -> Reference:
 
 
 def settings(folder: Path, **more: Any) -> MonitorSettings:
-    return MonitorSettings(
-        samples=str(folder), model="flowers", labels=(str(folder / "labels.csv"),), **more
+    given = {"state": str(folder / "state"), "samples": str(folder), "model": "flowers"}
+    return MonitorSettings.model_validate(
+        {**given, "labels": (str(folder / "labels.csv"),), **more}
     )
 
 
@@ -115,6 +116,9 @@ def content(database: Path) -> dict[str, list[Any]]:
         "truths": '"by", name, label, conflicting',
         "metrics": "*",
         "shares": "*",
+        "embeddings": "*",
+        "embedded_windows": "*",
+        "bets": "*",
         "tests": "*",
         "windows": "version, window, json_remove(figures, '$.label_delay'), tested",
     }

@@ -12,7 +12,17 @@ import pytest
 
 from components.monitor.alerts.alert import read_alerts
 from components.monitor.state.database import opened
-from components.monitor.tests.small_world import content, days, drawn, write_labels, write_samples
+from components.monitor.tests.batches import embedded_rows, write_batch
+from components.monitor.tests.pushed_versions import normal_reference
+from components.monitor.tests.small_world import (
+    DAY,
+    START,
+    content,
+    days,
+    drawn,
+    write_labels,
+    write_samples,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -21,10 +31,12 @@ import sys
 from pathlib import Path
 from components.monitor.monitor import watch
 from components.monitor.tests.small_world import DAY, START, reference, settings
+from components.monitor.windows.reference import version_references
 folder, database = map(Path, sys.argv[1:])
-of = {"1": reference()}
+of = version_references(str(folder / "served"), ()) or {"1": reference()}
+batches = tuple(map(str, folder.glob("batch-*")))
 print("ready", flush=True)
-watch(settings(folder), database, of, START + 5 * DAY)
+watch(settings(folder, predictions=batches), database, of, START + 5 * DAY)
 """
 
 
@@ -36,11 +48,17 @@ def started(folder: Path, database: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
+@pytest.mark.parametrize("embedded", [False, True])
+def test_killed_at_random_moments(tmp_path: Path, embedded: bool) -> None:
     changed = [drawn(150, seed, shares=(0.1, 0.1, 0.8)) for seed in (3, 4)]
     samples, labels = days([*(drawn(150, seed) for seed in range(3)), *changed])
     write_samples(tmp_path, samples)
     write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
+    if embedded:
+        normal_reference(tmp_path / "served" / "1")
+        for day in range(4):
+            rows = embedded_rows(range(1000 * day, 1000 * day + 400), START + day * DAY)
+            write_batch(tmp_path / f"batch-{day}", "parquet", rows)
     whole, killed = tmp_path / "whole.db", tmp_path / "killed.db"
     with started(tmp_path, whole) as process:
         began = time.monotonic()
@@ -56,8 +74,10 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     with started(tmp_path, killed) as process:
         assert process.wait() == 0
     assert content(killed) == content(whole)
+    assert bool(content(whole)["bets"]) == embedded
     assert alerts(killed) == alerts(whole)
-    assert [subject for _, _, subject, *_ in alerts(whole)] == ["label"]
+    if not embedded:
+        assert [subject for _, _, subject, *_ in alerts(whole)] == ["label"]
 
 
 def alerts(database: Path) -> list[tuple[object, ...]]:

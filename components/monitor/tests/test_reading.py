@@ -1,27 +1,22 @@
-"""What is read of batch predictions, of photographs that a server kept, and of an evaluation."""
+"""What is read of batch predictions and of photographs that a server kept."""
 
 import base64
-import csv
 import io
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from components.monitor.drift.answers import confidences
 from components.monitor.drift.shares import histogram
 from components.monitor.monitor import watch
 from components.monitor.reading.batch import predicted_answers
 from components.monitor.reading.samples import sampled_answers
-from components.monitor.sequential.changed_share import Counted
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.database import opened
+from components.monitor.tests.batches import write_batch
 from components.monitor.tests.small_world import (
     DAY,
     LABELS,
@@ -38,44 +33,11 @@ from components.monitor.tests.small_world import (
     write_samples,
 )
 from components.monitor.windows.history import series, versions, windows
-from components.monitor.windows.reference import read_reference, slice_name
-from darkroom.artifacts import batch_predictions, evaluation
-from darkroom.artifacts.manifest import PROVENANCE, write_manifest
-from darkroom.artifacts.predictions import prediction_schema
+from components.monitor.windows.reference import slice_name
+from darkroom.artifacts import batch_predictions
+from darkroom.artifacts.manifest import PROVENANCE
 from darkroom.errors import SettingsError, StepError
-from darkroom.records.example_proto import serialized_example
-from darkroom.records.tfrecord import write_record
 from darkroom.settings import validate_settings
-
-
-def write_batch(folder: Path, form: str, rows: list[dict[str, Any]], **more: Any) -> Path:
-    """A predictions artifact as the predict step writes it."""
-    folder.mkdir()
-    path = folder / f"predictions-00000.{form}"
-    if form == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    elif form == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    elif form == "csv":
-        with path.open("w", newline="") as text:
-            table = csv.DictWriter(text, list(rows[0]))
-            table.writeheader()
-            table.writerows(
-                row | {"probabilities": json.dumps(row["probabilities"])} for row in rows
-            )
-    else:
-        with path.open("wb") as file:
-            for row in rows:
-                write_record(file, serialized_example(row))
-    content = {
-        "format": form,
-        "labels": list(LABELS),
-        "model": {"digest": "d" * 64, "version": None},
-        "counts": {"predicted": len(rows)},
-        PROVENANCE: {"started": "2023-11-15T06:00:00+00:00"},
-    }
-    write_manifest(folder, batch_predictions.KIND, content | more)
-    return folder
 
 
 def predicted(count: int) -> list[dict[str, Any]]:
@@ -118,6 +80,7 @@ def test_batch_predictions_are_watched_and_sliced_by_their_columns(tmp_path: Pat
     folder = write_batch(tmp_path / "predicted", "parquet", rows)
     write_labels(tmp_path / "labels.csv", dict.fromkeys(range(60), "roses"))
     watched = MonitorSettings(
+        state=str(tmp_path / "state"),
         predictions=(str(folder), str(folder)),
         labels=(str(tmp_path / "labels.csv"),),
         slices=("camera", ("camera", "label")),
@@ -223,44 +186,6 @@ def test_photographs_that_the_server_kept_are_measured(tmp_path: Path) -> None:
     assert (tests["file_format=PNG"], tests["brightness<144"]) == ([1, 1], [1, 1])
     slices = {of_slice for _, _, of_slice, *_ in stored["metrics"]}
     assert slices == {"{}", slice_name({"brightness": "96 to 112"})}
-
-
-def test_a_reference_counts_both_splits_and_what_is_right_of_the_test_split(tmp_path: Path) -> None:
-    truth, probabilities = drawn(40)
-    rows = [
-        {
-            "split": "test" if place < 30 else "valid",
-            "image_id": image_id(place),
-            "image_path": f"{place}.jpg",
-            "label": LABELS[truth[place]],
-            "label_index": int(truth[place]),
-            "predicted_label": LABELS[int(row.argmax())],
-            "probabilities": row.tolist(),
-            "slices": {"camera": "left" if place % 2 else None},
-        }
-        for place, row in enumerate(probabilities)
-    ]
-    schema = prediction_schema(3, {"camera": "bytes"}, multi_label=False, champion=False)
-    folder = tmp_path / "evaluation"
-    folder.mkdir()
-    table = pa.Table.from_pylist(rows, schema=schema)
-    pq.write_table(table, folder / "predictions-00000.parquet")
-    content = {"labels": LABELS, "multi_label": False, "count": 30, "metrics": {}}
-    made = content | {"blessed": True, "reasons": []}
-    write_manifest(folder, evaluation.KIND, made)
-    found = read_reference(folder, None, (("camera",), ("label", "camera")))
-    given = Counter(row["predicted_label"] for row in rows)
-    assert found.given == given
-    assert sum(found.histograms["confidence"]) == sum(found.histograms["entropy"]) == 40
-    right = [row["predicted_label"] == row["label"] for row in rows]
-    sure = confidences(probabilities[30:])
-    assert sorted(found.valid) == sorted(zip(sure, right[30:], strict=True))
-    right = right[:30]
-    assert found.right["{}"] == Counted(sum(right), 30)
-    assert found.right[slice_name({"camera": "left"})] == Counted(sum(right[1::2]), 15)
-    write_manifest(folder, evaluation.KIND, made | {"multi_label": True})
-    with pytest.raises(SettingsError, match="several labels, which is not watched"):
-        read_reference(folder, None, ())
 
 
 def test_windows_one_after_the_other_with_moving_averages(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """The tests of a version's life: which shares have changed, looked at in every window."""
 
+import math
 import sqlite3
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from components.monitor.sequential.alarms import alarmed, shares
 from components.monitor.sequential.changed_share import Counted, changed_share
+from components.monitor.state.database import transaction
+from components.monitor.windows.embeddings import TEST, bet
 from components.monitor.windows.figures import window_shares
 from components.monitor.windows.reference import Reference
 
@@ -39,49 +42,104 @@ def accuracy_test(slice_name: str) -> str:
     return "accuracy" if slice_name == "{}" else f"accuracy {slice_name}"
 
 
+class Known(NamedTuple):
+    """What is known of a test after a window.
+
+    Attributes:
+        log_e_value: The natural logarithm of the evidence of a change.
+        since: The window that it has likely come in.
+        before: What is tested, before the change; SQLite takes not-a-number for NULL.
+        after: The same since then.
+    """
+
+    log_e_value: float
+    since: int
+    before: float | None
+    after: float | None
+
+
+def families_of(reference: Reference) -> dict[str, list[str]]:
+    """The names of all tests by family, as they are settled before the first window."""
+    families: dict[str, Sequence[str]] = {
+        family: list(tests) for family, tests in reference_shares(reference).items()
+    }
+    return families | ({} if reference.embedded is None else {TEST: [TEST]})
+
+
 def look(connection: sqlite3.Connection, version: str, reference: Reference, rate: float) -> None:
     """Tests every window that has not been tested since something changed in it or before it.
 
     Args:
-        connection: The database, in a transaction.
+        connection: The database.
         version: The model's version.
         reference: What it is held against.
         rate: Of false alarms over the version's life.
     """
-    families = reference_shares(reference)
-    of_rate = shares({family: list(tests) for family, tests in families.items()})
-    known = {test: counted for tests in families.values() for test, counted in tests.items()}
-    windows = connection.execute(
-        "SELECT window, tested FROM windows WHERE version = ? ORDER BY window", (version,)
-    ).fetchall()
-    places = {window: place for place, (window, _) in enumerate(windows)}
-    counted = {test: np.zeros((len(windows), 2)) for test in known}
-    for test, window, *counts in connection.execute(
-        "SELECT test, window, hits, total FROM shares WHERE version = ?", (version,)
-    ):
-        if test in counted:
-            counted[test][places[window]] = counts
-    for window, tested in windows:
+    of_rate = shares(families_of(reference))
+    counted = _Shares(connection, version, reference)
+    for place, (window, tested) in enumerate(counted.windows):
         if tested:
             continue
-        found = {}
-        for test, of_reference in known.items():
-            so_far = counted[test][: places[window] + 1]
-            if (change := changed_share(of_reference, so_far)) is not None:
-                found[test] = change
-        alarms = alarmed({test: change.e_value for test, change in found.items()}, of_rate, rate)
-        connection.execute("DELETE FROM tests WHERE version = ? AND window = ?", (version, window))
-        connection.executemany(
-            "INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    *(version, window, test, change.log_e_value, test in alarms),
-                    # SQLite takes not-a-number for NULL.
-                    *(windows[change.since][0], change.before, change.after),
-                )
-                for test, change in found.items()
-            ],
-        )
-        connection.execute(
-            "UPDATE windows SET tested = 1 WHERE version = ? AND window = ?", (version, window)
-        )
+        with transaction(connection):
+            found = dict(counted.known_after(place))
+            if reference.embedded is not None:
+                share = of_rate[TEST]
+                won = bet(connection, version, window, reference.embedded, share, rate)
+                if won is not None:
+                    found[TEST] = Known(won.log_e_value, won.since, 0.5, won.rank)
+            _write(connection, version, window, found, of_rate, rate)
+
+
+class _Shares:
+    """The shares of a version, window by window."""
+
+    def __init__(self, connection: sqlite3.Connection, version: str, reference: Reference) -> None:
+        self._known = {
+            test: counted
+            for tests in reference_shares(reference).values()
+            for test, counted in tests.items()
+        }
+        self.windows: Sequence[tuple[int, int]] = connection.execute(
+            "SELECT window, tested FROM windows WHERE version = ? ORDER BY window", (version,)
+        ).fetchall()
+        places = {window: place for place, (window, _) in enumerate(self.windows)}
+        self._counted = {test: np.zeros((len(self.windows), 2)) for test in self._known}
+        for test, window, *counts in connection.execute(
+            "SELECT test, window, hits, total FROM shares WHERE version = ?", (version,)
+        ):
+            if test in self._counted:
+                self._counted[test][places[window]] = counts
+
+    def known_after(self, place: int) -> Iterator[tuple[str, Known]]:
+        """What is known of each share after the window at a place."""
+        for test, of_reference in self._known.items():
+            change = changed_share(of_reference, self._counted[test][: place + 1])
+            if change is not None:
+                since, _ = self.windows[change.since]
+                yield test, Known(change.log_e_value, since, change.before, change.after)
+
+
+def _write(
+    connection: sqlite3.Connection,
+    version: str,
+    window: int,
+    found: Mapping[str, Known],
+    of_rate: Mapping[str, float],
+    rate: float,
+) -> None:
+    e_values = {test: math.exp(min(known.log_e_value, 700.0)) for test, known in found.items()}
+    alarms = alarmed(e_values, of_rate, rate)
+    connection.execute("DELETE FROM tests WHERE version = ? AND window = ?", (version, window))
+    connection.executemany(
+        "INSERT INTO tests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(version, window, test, known.log_e_value, test in alarms),
+                *(known.since, known.before, known.after),
+            )
+            for test, known in found.items()
+        ],
+    )
+    connection.execute(
+        "UPDATE windows SET tested = 1 WHERE version = ? AND window = ?", (version, window)
+    )

@@ -10,6 +10,7 @@ from components.monitor.drift.differences import compare_counts
 from components.monitor.drift.shares import EDGES, shares_below, shares_of
 from components.monitor.reading.answer import FILE_FORMAT, MEASURES
 from components.monitor.sequential.changed_share import Counted
+from components.monitor.windows.embeddings import embedding_figures
 from components.monitor.windows.estimate import window_estimate
 from components.monitor.windows.reference import ANSWER_MEASURES, Reference
 
@@ -28,7 +29,8 @@ def window_figures(
         JSON values. `first` and `last` are times; `answers` counts all and `photographs` each
         once; `label_delay` has quantiles in hours; `histograms` count by the bins of `EDGES`;
         `estimated` is the accuracy as `window_estimate` gives it; `drift` has, by what is compared
-        with the reference, the figures of `compare_counts`.
+        with the reference, the figures of `compare_counts`, and `embedding` those of
+        `embedding_figures`.
     """
     count, labelled, conflicting, right, first, last = connection.execute(_COUNTS).fetchone()
     (answers,) = connection.execute(
@@ -56,6 +58,8 @@ def window_figures(
         "histograms": histograms,
         "estimated": reference and window_estimate(connection, version, window, reference),
         "drift": {} if reference is None else _drift(labels, formats, histograms, reference),
+        "embedding": reference
+        and embedding_figures(connection, version, window, reference.embedded),
     }
 
 

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from components.monitor.windows.assignment import seconds
+from components.monitor.drift.differences import corrected
+from components.monitor.state.assignment import seconds
 
 OVER = 7
 """Windows of a moving average."""
@@ -16,7 +17,8 @@ class Window(NamedTuple):
 
     Attributes:
         window: Of time: when it begins, in seconds since 1970; of N photographs: which one, from 0.
-        figures: As `window_figures` gives them.
+        figures: As `window_figures` gives them, each p-value with `corrected`, what it is worth
+            beside all others of the version's life.
         alarms: The tests that alarm, those with the most evidence first.
         empty_before: Windows of time without an answer between the one before and this one.
     """
@@ -80,13 +82,24 @@ def windows(connection: sqlite3.Connection, version: str) -> Iterator[Window]:
         alarms.setdefault(window, []).append(test)
     (size,) = connection.execute("SELECT value FROM settings WHERE name = 'window'").fetchone()
     step = seconds(json.loads(size)) or 1
-    for window, before, figures in connection.execute(
+    rows = connection.execute(
         "SELECT window, lag(window, 1, NULL) OVER (ORDER BY window), figures FROM windows "
         "WHERE version = ? ORDER BY window",
         (version,),
-    ):
+    )
+    for number, (window, before, figures) in enumerate(rows, 1):
         empty = 0 if before is None else (window - before) // step - 1
-        yield Window(window, json.loads(figures), tuple(alarms.get(window, ())), empty)
+        read = json.loads(figures)
+        _correct(read, number)
+        yield Window(window, read, tuple(alarms.get(window, ())), empty)
+
+
+def _correct(figures: dict[str, Any], number: int) -> None:
+    """Adds `corrected` beside the p-values of a window, which is the one of this number."""
+    of_tests = [*figures["drift"].values(), figures.get("embedding") or {}]
+    tested = [each for each in of_tests if "p_value" in each]
+    for each in tested:
+        each["corrected"] = corrected(each["p_value"], number, len(tested))
 
 
 def series(

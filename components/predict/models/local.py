@@ -5,9 +5,21 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from components.predict.models.model import Facts, Outputs, UnreadableError
+from components.predict.models.model import (
+    Facts,
+    Outputs,
+    TooLargeError,
+    UnreadableError,
+    signatures_to_ask,
+)
 from darkroom.artifacts.manifest import MANIFEST, folder_digest, parse_manifest
-from darkroom.artifacts.model import EMBEDDING, KIND, LABELS_FILE, SERVING_DEFAULT
+from darkroom.artifacts.model import (
+    IMAGE_BYTES,
+    KIND,
+    LABELS_FILE,
+    SIGNATURE_OUTPUTS,
+    WITH_EMBEDDING,
+)
 from darkroom.artifacts.model_repository import is_complete, is_version_name, serving_version
 from darkroom.artifacts.saved_model import graph_reason, load_saved_model
 from darkroom.errors import SettingsError, StepError
@@ -35,6 +47,9 @@ class LocalModel:
     def ask(self, images: Sequence[bytes]) -> Outputs:
         """Asks the model; see `Model`."""
         return _loaded(self).ask(images)
+
+    def check(self) -> None:
+        """Nothing: the model in memory stays the same."""
 
     def with_version(self, pushed: Mapping[str, Any]) -> Self:
         """The model as the version that it was pushed as.
@@ -66,9 +81,16 @@ def find_model(location: str, embedding: bool) -> LocalModel:
             )
         folder = version.location
     name = folder.rpartition("/")[2]
-    labels = (_read(folder, LABELS_FILE) or b"").decode("utf-8").splitlines()
     number = int(name) if is_version_name(name) else None
-    return LocalModel(folder, Facts(tuple(labels), _digest(folder), number), embedding)
+    return LocalModel(folder, Facts(_labels(folder), _digest(folder), number), embedding)
+
+
+def _labels(folder: str) -> tuple[str, ...]:
+    """The labels, a line each; none of a model that another program made."""
+    with files.clear_errors(f"cannot read {folder}/{LABELS_FILE}", StepError):
+        text = (_read(folder, LABELS_FILE) or b"").decode("utf-8")
+    # Not `splitlines`: a label may hold what Unicode counts among line breaks.
+    return tuple(line.removesuffix("\r") for line in text.split("\n") if line)
 
 
 def _digest(folder: str) -> str:
@@ -78,7 +100,7 @@ def _digest(folder: str) -> str:
         digest = parse_manifest(manifest, folder, KIND).get("digest")
         if isinstance(digest, str):
             return digest
-    with read_folder(folder) as local:
+    with files.clear_errors(f"cannot read {folder}", StepError), read_folder(folder) as local:
         return folder_digest(local)
 
 
@@ -107,11 +129,11 @@ class _Loaded:
             except Exception as error:  # whatever TensorFlow raises for one that is broken
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise StepError(f"the model {model.folder} does not load: {reason}") from error
-        names = [SERVING_DEFAULT, *([EMBEDDING] if model.embedding else [])]
+        has = self._saved_model.signatures
+        names = signatures_to_ask(model.embedding, WITH_EMBEDDING in has)
         for name in names:
-            if name not in self._saved_model.signatures:
-                raise StepError(f"the model {model.folder} has no signature '{name}'")
-        self._signatures = [self._saved_model.signatures[name] for name in names]
+            _check_signature(name, has.get(name), model.folder)
+        self._signatures = [has[name] for name in names]
 
     def ask(self, images: Sequence[bytes]) -> Outputs:
         import tensorflow as tf
@@ -123,7 +145,26 @@ class _Loaded:
                 outputs |= signature(image_bytes=image_bytes)
         except tf.errors.InvalidArgumentError as error:
             raise UnreadableError(graph_reason(str(error.message)) or "no image") from None
+        except tf.errors.ResourceExhaustedError as error:
+            raise TooLargeError(graph_reason(str(error.message)) or "no memory") from None
+        except tf.errors.OpError as error:
+            reason = graph_reason(str(error.message)) or type(error).__name__
+            raise StepError(f"the model fails: {reason}") from error
         return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def _check_signature(name: str, signature: Any, folder: str) -> None:
+    """Checks that a signature is there, and is ours: another program's may have the same name."""
+    if signature is None:
+        raise StepError(f"the model {folder} has no signature '{name}'")
+    taken = set(signature.structured_input_signature[1])
+    if taken != {IMAGE_BYTES}:
+        raise StepError(
+            f"signature '{name}' of the model {folder} takes {', '.join(sorted(taken))}, "
+            f"not {IMAGE_BYTES} alone"
+        )
+    if missing := SIGNATURE_OUTPUTS[name] - set(signature.structured_outputs):
+        raise StepError(f"signature '{name}' of the model {folder} gives no '{min(missing)}'")
 
 
 _held: dict[tuple[str, str, bool], _Loaded] = {}

@@ -6,13 +6,32 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT, WITH_EMBEDDING
+
 Outputs = Mapping[str, npt.NDArray[Any]]
 """`label` (bytes), `label_index`, `probability`, `probabilities`, `labels` (bytes) of a multi-label
 model, and `embedding` where it is asked for: an array each, a row a photograph."""
 
 
+def signatures_to_ask(embedding: bool, at_once: bool) -> tuple[str, ...]:
+    """The signatures that give what is asked for, together.
+
+    Args:
+        embedding: Whether embeddings are asked for.
+        at_once: Whether the model has the signature that gives both: with it the network runs
+            once. Models of releases before this one have not.
+    """
+    if not embedding:
+        return (SERVING_DEFAULT,)
+    return (WITH_EMBEDDING,) if at_once else (SERVING_DEFAULT, EMBEDDING)
+
+
 class UnreadableError(Exception):
     """Raised for photographs of which the model cannot read one; it says nothing of the others."""
+
+
+class TooLargeError(UnreadableError):
+    """Raised where fewer photographs at a time may be answered."""
 
 
 class Facts(NamedTuple):
@@ -22,11 +41,14 @@ class Facts(NamedTuple):
         labels: The labels in the order of the probabilities; none where a server does not say.
         digest: Digest of its files; "" where a server does not say.
         version: Its number where it was pushed; else None.
+        answer: Of a served model, what it says of a plain photograph: its probabilities, to three
+            places. It tells apart what servers do not state the digests of.
     """
 
     labels: tuple[str, ...]
     digest: str
     version: int | None
+    answer: tuple[float, ...] = ()
 
 
 class Model(Protocol):
@@ -47,8 +69,16 @@ class Model(Protocol):
             images: N image files.
 
         Raises:
+            TooLargeError: They are too many, or too large, for one request.
             UnreadableError: It cannot read one of them.
             StepError: It does not answer.
+        """
+
+    def check(self) -> None:
+        """Checks that what has answered so far is the model that the work began with.
+
+        Raises:
+            StepError: It is another.
         """
 
 

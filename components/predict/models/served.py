@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.predict.models.model import Facts, Outputs, UnreadableError
+from components.predict.models.model import Facts, Outputs, UnreadableError, signatures_to_ask
 from components.predict.models.retries import RateLimit, patiently
 from components.predict.settings import PredictSettings
-from darkroom.artifacts.model import EMBEDDING, SERVING_DEFAULT
+from darkroom.artifacts.model import EMBEDDING, SIGNATURE_OUTPUTS, WITH_EMBEDDING
 from darkroom.errors import SettingsError, StepError
 from darkroom.servers import API_KEY_VARIABLE
 
@@ -26,6 +26,9 @@ PROBE = base64.b64decode(
     "AZDUexXGAAAAAElFTkSuQmCC"
 )
 """A photograph that every model can read: 8 by 8 grey pixels, a PNG."""
+_VECTORS = frozenset({"probabilities", EMBEDDING})
+_PLACES, _SAME_ANSWER = 3, 2e-3
+"""Decimal places of the answer that a model is known by, and how far another may be off."""
 FORMS = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
 _REST = re.compile(r"https?://[^/]+/(.*/)?v1/models/[^/]+(/versions/(?P<version>\d+))?/?")
 _GRPC = re.compile(r"grpcs?://(?P<host>[^/]+)/(?P<name>[^/]+)/?")
@@ -45,6 +48,7 @@ class Client(Protocol):
 
         Raises:
             BusyError: The server may answer later.
+            TooLargeError: It may answer to fewer images at a time.
             UnreadableError: It cannot read one of the images.
             StepError: It refuses, or does not serve that version any more.
         """
@@ -62,7 +66,7 @@ class ServedModel:
     Attributes:
         address: Its address.
         facts: What the server says of it.
-        embedding: Whether its embeddings are asked for.
+        signatures: What gives together what is asked for.
         requests_per_second: Most requests a second of this process.
         patience: Seconds for which a request is tried again.
         parallel: Requests at a time.
@@ -70,7 +74,7 @@ class ServedModel:
 
     address: str
     facts: Facts
-    embedding: bool
+    signatures: tuple[str, ...]
     requests_per_second: float | None
     patience: float
     parallel: int
@@ -81,31 +85,57 @@ class ServedModel:
         assert version is not None
         client, limit = _client(self.address), _limit(self.address, self.requests_per_second)
         outputs: dict[str, Any] = {}
-        for signature in (SERVING_DEFAULT, EMBEDDING)[: 1 + self.embedding]:
+        for signature in self.signatures:
 
             def call(signature: str = signature) -> dict[str, Any]:
                 limit.wait()
                 return client.ask(signature, images, version)
 
             outputs |= patiently(call, self.patience)
-        arrays = {name: np.asarray(values) for name, values in outputs.items()}
+        arrays = self._checked(outputs, len(images))
         self._check_labels(arrays)
+        return arrays
+
+    def _checked(self, outputs: dict[str, Any], count: int) -> dict[str, Any]:
+        """The outputs as arrays, if they are those of our signatures."""
+        expected = set().union(*(SIGNATURE_OUTPUTS[name] for name in self.signatures))
+        if missing := expected - outputs.keys():
+            raise StepError(f"{self.address} gives no '{min(missing)}'")
+        try:
+            arrays = {name: np.asarray(values) for name, values in outputs.items()}
+            for name in _VECTORS & arrays.keys():
+                arrays[name] = arrays[name].astype(np.float32).reshape(count, -1)
+            arrays["label_index"] = arrays["label_index"].astype(np.int64)
+            arrays["probability"] = arrays["probability"].astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise StepError(f"{self.address} gives what is no answer: {error}") from None
         return arrays
 
     def _check_labels(self, outputs: Outputs) -> None:
         """Checks that a server started anew serves no other model by the same name and number."""
-        if "probabilities" not in outputs or "label" not in outputs:
-            raise StepError(f"{self.address} gives no 'label' and 'probabilities'")
         labels = self.facts.labels
         if not labels:
             return
         width = outputs["probabilities"].shape[1]
         texts = {each.decode() if isinstance(each, bytes) else each for each in outputs["label"]}
         if width != len(labels) or not texts <= set(labels):
-            raise StepError(
-                f"{self.address} serves another model than when this work began: "
-                "predict again, to another folder"
-            )
+            raise self._another()
+
+    def check(self) -> None:
+        """Asks about the plain photograph again; see `Model`."""
+        try:
+            now = self.ask([PROBE])["probabilities"][0]
+        except UnreadableError:
+            raise self._another() from None
+        before = self.facts.answer
+        if len(now) != len(before) or np.abs(now - before).max() > _SAME_ANSWER:
+            raise self._another()
+
+    def _another(self) -> StepError:
+        return StepError(
+            f"{self.address} serves another model than when this work began: "
+            "predict again, to another folder"
+        )
 
 
 def find_served(settings: PredictSettings) -> ServedModel:
@@ -124,14 +154,29 @@ def find_served(settings: PredictSettings) -> ServedModel:
     labels = patiently(lambda: client.labels(version), settings.patience)
     facts = Facts(labels, "", version)
     model = ServedModel(
-        *(address, facts, settings.embedding),
+        *(address, facts, signatures_to_ask(settings.embedding, at_once=True)),
         *(settings.requests_per_second, settings.patience, settings.parallel_requests),
     )
     try:
-        model.ask([PROBE])
+        outputs = _answer_at_once(model)
+        if outputs is None:
+            two = signatures_to_ask(settings.embedding, at_once=False)
+            model = dataclasses.replace(model, signatures=two)
+            outputs = model.ask([PROBE])
     except UnreadableError as error:  # of which each photograph would be accused
         raise StepError(f"{address} does not answer to any photograph: {error}") from None
-    return model
+    answer = tuple(round(float(value), _PLACES) for value in outputs["probabilities"][0])
+    return dataclasses.replace(model, facts=facts._replace(answer=answer))
+
+
+def _answer_at_once(model: ServedModel) -> Outputs | None:
+    """What a server says of the plain photograph; None where it has not the signature of both."""
+    try:
+        return model.ask([PROBE])
+    except (StepError, UnreadableError):
+        if model.signatures != (WITH_EMBEDDING,):
+            raise
+        return None
 
 
 @functools.cache

@@ -1,11 +1,12 @@
 """TF Serving's gRPC API."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
-from components.predict.models.model import UnreadableError
+from components.predict.models.model import TooLargeError, UnreadableError
 from components.predict.models.retries import BusyError
 from darkroom.artifacts.model import IMAGE_BYTES
 from darkroom.errors import StepError
@@ -22,6 +23,13 @@ _BUSY = frozenset(
         grpc.StatusCode.ABORTED,
     }
 )
+_TOO_LARGE = re.compile(
+    r"larger than max|exceeds maximum size|too large"  # gRPC's own, in C++ and Go, and in Java
+    r"|at most are answered at once|photographs have more than",  # our server's
+    re.IGNORECASE,
+)
+"""What RESOURCE_EXHAUSTED says of a request's size; any other is a quota, or a server that is busy.
+"""
 _AVAILABLE = 30
 """The state of a version that serves, in `get_model_status.proto`."""
 
@@ -84,8 +92,8 @@ class GrpcClient:
             return method(request, timeout=_TIMEOUT, metadata=self._metadata)
         except grpc.RpcError as error:
             code, said = error.code(), " ".join(str(error.details()).split())[:200]
-            if code == grpc.StatusCode.RESOURCE_EXHAUSTED and "busy" not in said:
-                raise UnreadableError(said) from None  # a request that is too large
+            if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(said):
+                raise TooLargeError(said) from None
             if code in _BUSY:
                 raise BusyError(f"{self._address} does not answer: {said}") from None
             if code == grpc.StatusCode.INVALID_ARGUMENT:

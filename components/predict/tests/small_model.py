@@ -1,6 +1,7 @@
 """A small real model of brightness, and photographs for it."""
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,13 @@ def write_photographs(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def write_model(folder: Path, sharpness: float = 5.0, without: str = "") -> Path:
+def write_model(folder: Path, sharpness: float = 5.0, without: Collection[str] = ()) -> Path:
     """Writes a model, as train does.
 
     Args:
         folder: The artifact.
         sharpness: How steep its answer is.
-        without: A signature to leave out.
+        without: Signatures to leave out.
     """
     import tensorflow as tf
 
@@ -66,11 +67,15 @@ def write_model(folder: Path, sharpness: float = 5.0, without: str = "") -> Path
         return {"embedding": tf.reshape(pixels(image_bytes), [-1, 48])}
 
     text = tf.TensorSpec([None], tf.string, "image_bytes")
-    functions = {"serving_default": serving_default, "embedding": embedding}
-    functions.pop(without, None)
+    functions = {
+        "serving_default": serving_default,
+        "embedding": embedding,
+        "with_embedding": lambda image_bytes: serving_default(image_bytes) | embedding(image_bytes),
+    }
     signatures = {
         name: tf.function(function).get_concrete_function(text)
         for name, function in functions.items()
+        if name not in without
     }
     tf.saved_model.save(module, str(folder), signatures)
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in LABELS))

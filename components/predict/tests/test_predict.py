@@ -203,6 +203,21 @@ def test_the_version_that_serves_is_asked(model: Path, tmp_path: Path) -> None:
     assert read_batch_predictions(tmp_path / "seven").model_version == 7
 
 
+def test_a_model_of_an_earlier_release_gives_the_same_embeddings(
+    model: Path, tmp_path: Path
+) -> None:
+    """That one has no signature which gives both, and is asked twice."""
+    data = str(write_photographs(tmp_path / "in", 5)[0].parent)
+    before = write_model(tmp_path / "before", without=["with_embedding"])
+    both, twice = (
+        run(tmp_path / name, asked, data, embedding=True)
+        for name, asked in (("both", model), ("twice", before))
+    )
+    for name in ("probabilities", "embedding"):
+        values, expected = (each.table()[name].to_pylist() for each in (both, twice))
+        assert np.abs(np.subtract(values, expected)).max() < 1e-5
+
+
 def test_tiles_come_back_together(model: Path, tmp_path: Path) -> None:
     boxes = [Box(top, left, 20, 20) for top in (0, 10) for left in (0, 20)]
     folder = tmp_path / "examples"
@@ -244,7 +259,11 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(model: Path, tmp_path: Pat
     for settings, asked, message in (
         ({}, tmp_path / "none", r"^there is no model at .*none: give a model's folder"),
         ({}, None, r"^setting 'predict\.model' is missing"),
-        ({"embedding": True}, write_model(tmp_path / "bare", without="embedding"), "no signature"),
+        (
+            {"embedding": True},
+            write_model(tmp_path / "bare", without=["embedding", "with_embedding"]),
+            "no signature",
+        ),
         ({"model": "http://there/flowers"}, None, r"is no model's address; expected http://"),
         ({"beam_options": ["--runner=DataflowRunner"]}, model, r"--temp_location=FOLDER"),
     ):

@@ -13,8 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from components.predict import work as work_module
 from components.predict.models.retries import BusyError, RateLimit, patiently
 from components.predict.models.served import PROBE
 from components.predict.models.tf_serving import GrpcClient
@@ -116,6 +118,8 @@ class Fickle(BaseHTTPRequestHandler):
     behaviours: list[Any]
     asked: list[float]
     labels = LABELS
+    probabilities = (0.75, 0.25)
+    signatures = ("serving_default",)
     refuses_all: bool
 
     def do_GET(self) -> None:
@@ -131,20 +135,27 @@ class Fickle(BaseHTTPRequestHandler):
         if not is_probe:
             self.asked.append(time.monotonic())
         behaviour = self.behaviours.pop(0) if self.behaviours and not is_probe else None
-        if self.refuses_all:
+        if self.refuses_all or body["signature_name"] not in self.signatures:
             self._answer(400, {"error": "just so"})
+        elif body["signature_name"] == "embedding":
+            self._answer(200, {"predictions": [[1.0, 2.0]] * len(body["instances"])})
+        elif behaviour == "hang up, and come back with other weights":
+            type(self).probabilities = (0.7, 0.3)
+            self.connection.close()
         elif behaviour == "hang up":
             self.connection.close()
         elif isinstance(behaviour, int):
             self._answer(behaviour, {"error": "just so"}, {"Retry-After": "1"})
         else:
-            label = behaviour or self.labels[0]
+            label = behaviour if isinstance(behaviour, str) else self.labels[0]
             row = {
                 "label": label,
                 "label_index": 0,
                 "probability": 0.75,
-                "probabilities": [0.75, 0.25],
+                "probabilities": list(self.probabilities),
+                **(behaviour if isinstance(behaviour, dict) else {}),
             }
+            row = {name: value for name, value in row.items() if value is not None}
             self._answer(200, {"predictions": [row] * len(body["instances"])})
 
     def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
@@ -162,6 +173,7 @@ class Fickle(BaseHTTPRequestHandler):
 @pytest.fixture
 def fickle() -> Iterator[str]:
     Fickle.behaviours, Fickle.asked, Fickle.refuses_all = [], [], False
+    Fickle.probabilities = (0.75, 0.25)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fickle)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -197,6 +209,19 @@ def test_a_request_that_is_too_large_is_halved(fickle: str, tmp_path: Path) -> N
     assert len(Fickle.asked) == 5
 
 
+def test_a_server_without_the_signature_of_both_is_asked_for_each(
+    fickle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photographs(tmp_path / "in", 2)
+    monkeypatch.setattr(Fickle, "signatures", ("serving_default", "embedding"))
+    found = run(tmp_path / "out", fickle, tmp_path / "in", embedding=True)
+    assert found.table()["embedding"].to_pylist() == [[1.0, 2.0]] * 2
+    assert len(Fickle.asked) == 2
+    monkeypatch.setattr(Fickle, "signatures", ("serving_default",))
+    with pytest.raises(StepError, match=r"small does not answer to any photograph: just so$"):
+        run(tmp_path / "none", fickle, tmp_path / "in", embedding=True)
+
+
 def test_a_server_that_refuses_every_photograph_rejects_none(fickle: str, tmp_path: Path) -> None:
     write_photographs(tmp_path / "in", 4)
     Fickle.refuses_all = True
@@ -220,6 +245,9 @@ def test_no_more_requests_than_allowed(fickle: str, tmp_path: Path) -> None:
         (404, r"does not serve version 2 any more \(just so\): predict again, to another folder$"),
         ("tulip", r"serves another model than when this work began: predict again"),
         (401, r"answers 401: just so$"),
+        ({"label_index": None}, r"gives no 'label_index'$"),
+        ({"probabilities": [[0.75], "b"]}, r"gives what is no answer: "),
+        ({"probability": {"a": 1}}, r"gives what is no answer: "),
     ],
 )
 def test_another_model_or_version_ends_the_work_in_one_line(
@@ -231,6 +259,22 @@ def test_another_model_or_version_ends_the_work_in_one_line(
         run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_comes_back_with_other_weights_ends_the_work(
+    fickle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the same version and labels, which is all that it states."""
+    monkeypatch.setattr(work_module, "SHARD_ROWS", 4)
+    write_photographs(tmp_path / "in", 12)
+    Fickle.behaviours = [None, "hang up, and come back with other weights"]
+    with pytest.raises(StepError, match=r"serves another model than when this work began: "):
+        run(tmp_path / "out", fickle, tmp_path / "in", parallel_requests=1)
+    assert not (tmp_path / "out").exists()
+    # What the one before did is not resumed.
+    found = run(tmp_path / "out", fickle, tmp_path / "in")
+    rows = found.table()["probabilities"].to_pylist()
+    assert np.array(rows) == pytest.approx(np.array([[0.7, 0.3]] * 12))
 
 
 def test_no_proxy_leads_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

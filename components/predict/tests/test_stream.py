@@ -14,6 +14,7 @@ import pytest
 from components.predict.settings import StreamSettings
 from components.predict.stream import predict_arrivals, stream
 from components.predict.tests.small_model import write_photographs
+from components.predict.windows import write_window
 from darkroom.artifacts.batch_predictions import BatchPredictions, read_batch_predictions
 from darkroom.errors import SettingsError
 
@@ -91,6 +92,42 @@ def test_messages_become_windows(model: Path, tmp_path: Path) -> None:
     assert first.table()["n"].to_pylist() == [0, 1, 2, 3]
     assert second.table()["image"].to_pylist() == list(map(str, files[4:]))
     assert second.manifest["rejected"] == {"malformed_row": 1}
+
+
+def test_a_message_that_is_delivered_again_late_has_no_second_prediction(
+    model: Path, tmp_path: Path
+) -> None:
+    lines = [json.dumps({"image": str(file)}) for file in write_photographs(tmp_path / "in", 4)]
+    out = tmp_path / "out"
+    given = settings(model)
+    first = write_window(lines[:2], 60.0, str(out), given)
+    assert write_window(reversed(lines[:2]), 60.0, str(out), given) == first
+    assert write_window(lines[1:2], 60.0, str(out), given) == first
+    # With a late one that is new, and alone in a later window, where it is another message.
+    second = write_window(lines[:3], 60.0, str(out), given)
+    assert write_window([lines[2], lines[0]], 60.0, str(out), given) in (first, second)
+    third = write_window(lines[:1], 120.0, str(out), given)
+    rows = {str(window.folder): window.rows for window in windows(out)}
+    assert rows == {first: 2, second: 1, third: 1}
+
+
+def test_a_window_whose_process_was_killed_is_predicted_again(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.predict import windows as module
+
+    (file,) = write_photographs(tmp_path / "in", 1)
+    lines, out = [json.dumps({"image": str(file)})], str(tmp_path / "out")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "predict", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_window(lines, 60.0, out, settings(model))
+    write_window(lines, 60.0, out, settings(model))
+    assert [window.rows for window in windows(tmp_path / "out")] == [1]
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl", "tfrecord"])

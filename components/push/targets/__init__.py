@@ -4,8 +4,9 @@ import difflib
 import importlib
 import pkgutil
 import re
+from typing import cast
 
-from components.push.targets.target import PushTarget
+from components.push.targets.target import PredictingTarget, PushTarget
 from darkroom.errors import SettingsError
 
 
@@ -33,3 +34,15 @@ def target_for(destination: str) -> PushTarget:
     raise SettingsError(
         f"no push target takes '{destination}', expected {' or '.join(forms)}{hint}"
     )
+
+
+def predicting_target(destination: str) -> PredictingTarget | None:
+    """The target of a destination, if it is one that predicts by itself; else None.
+
+    Raises:
+        SettingsError: The destination is not of its form.
+    """
+    for target in push_targets():
+        if target.accepts(destination) and hasattr(target, "predict"):
+            return cast(PredictingTarget, target(destination))
+    return None

@@ -1,7 +1,7 @@
 """What a push target offers to the push step, the command, the cache and lineage."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +74,9 @@ class PushTarget(Protocol):
             StepError: It cannot be written.
         """
 
+    def repository(self) -> str | None:
+        """Path or URI of the model repository that the versions lie in; None where in none."""
+
     def current(self) -> PushedVersion | None:
         """The version that serves; None if there is none."""
 
@@ -142,3 +145,26 @@ class PushTarget(Protocol):
 
     def log(self) -> Sequence[Entry]:
         """What was done at the destination, oldest first."""
+
+
+class PredictingTarget(PushTarget, Protocol):
+    """A target that predicts photographs by machines of its own, as well."""
+
+    def predict(self, photographs: Iterable[str], out: str, overwrite: bool = False) -> str:
+        """Predicts photographs by the version that serves.
+
+        The same call again gives what the first one made, as long as the photographs, the version
+        and `out` are the same.
+
+        Args:
+            photographs: URIs; they are listed once the rest is found to be in order.
+            out: URI of the folder that the results' folder is made in; "" where none was given.
+            overwrite: Whether all is predicted anew.
+
+        Returns:
+            URI of the folder of the results, as JSON Lines.
+
+        Raises:
+            SettingsError: It cannot read them, or cannot write there.
+            StepError: No version serves, or it is refused, or fails.
+        """

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from components.push.tests.vertex_fixtures import (  # noqa: F401
 from darkroom.artifacts.evaluation import KIND as EVALUATION_KIND
 from darkroom.artifacts.manifest import folder_digest, write_manifest
 from darkroom.artifacts.predictions import prediction_schema
+from darkroom.artifacts.statistics import Statistics, write_statistics
 from darkroom.records.example_proto import serialized_example
 from darkroom.records.tfrecord import write_record
 from darkroom.tests.google_account import tls_keys  # noqa: F401
@@ -41,6 +42,23 @@ class Candidate:
     examples: Path
     model: Path
     evaluation: Path
+
+    @property
+    def inputs(self) -> tuple[Path, Path, Path, Path]:
+        """In the order in which push takes them."""
+        return self.examples, self.model, self.evaluation, statistics_of(self.examples)
+
+
+class Photograph(NamedTuple):
+    """What is known of a photograph."""
+
+    height: int
+    width: int
+    file_format: str
+    converted: bool
+    brightness: float
+    contrast: float
+    sharpness: float
 
 
 def save_model(
@@ -141,16 +159,26 @@ def save_model(
     write_manifest(folder, "model", content)
 
 
+def statistics_of(examples: Path) -> Path:
+    return examples.with_name(f"{examples.name}-statistics")
+
+
 def save_examples(folder: Path) -> None:
+    """Saves grey photographs, and the statistics of them."""
     import tensorflow as tf
 
     folder.mkdir()
+    counted = Statistics()
     with (folder / "test-00000-of-00001.tfrecord").open("wb") as file:
         for number in range(20):
             image = np.full((5, 6, 3), number * 12, np.uint8)
             encoded = tf.io.encode_png(image).numpy()
             record = {"image_bytes": encoded, "image_id": f"id-{number}", "label": "dark"}
             write_record(file, serialized_example(record))
+            grey = Photograph(5, 6, "PNG", False, number * 12.0, 0.0, 0.0)
+            counted.add(grey, "test", "dark")
+    statistics_of(folder).mkdir()
+    write_statistics(statistics_of(folder), counted, [])
     counts = {"train": 0, "valid": 0, "test": 20}
     write_manifest(folder, "examples", {"labels": LABELS, "counts": counts, "columns": {}})
 

@@ -77,7 +77,8 @@ def version(candidate: Candidate, tmp_path_factory: pytest.TempPathFactory) -> P
     write_manifest(model, "model", manifest | {"digest": folder_digest(model)})
     save_evaluation(evaluation, model, candidate.examples)
     settings = PushSettings(destination=str(folder / "served"), try_server=False)
-    return Path(push(candidate.examples, model, evaluation, settings, pushed=folder / "pushed"))
+    inputs = Candidate(candidate.examples, model, evaluation).inputs
+    return Path(push(*inputs, settings, pushed=folder / "pushed"))
 
 
 def test_forms_that_give_the_answers(version: Path, caplog: pytest.LogCaptureFixture) -> None:

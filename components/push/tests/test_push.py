@@ -29,9 +29,7 @@ def rolled_back(destination: Path) -> tuple[int, int]:
 
 def run_push(candidate: Candidate, destination: Path, out: Path, **settings: Any) -> Path:
     version = push(
-        candidate.examples,
-        candidate.model,
-        candidate.evaluation,
+        *candidate.inputs,
         PushSettings(destination=str(destination), try_server=False, **settings),
         pushed=out / "pushed",
     )
@@ -214,8 +212,7 @@ def test_a_destination_that_cannot_be_written_is_one_line(
 
 def test_without_a_destination_the_artifact_is_one(candidate: Candidate, tmp_path: Path) -> None:
     settings = PushSettings(try_server=False)
-    inputs = (candidate.examples, candidate.model, candidate.evaluation)
-    version = Path(push(*inputs, settings, pushed=tmp_path / "pushed"))
+    version = Path(push(*candidate.inputs, settings, pushed=tmp_path / "pushed"))
     assert version == tmp_path / "pushed" / "1"
     assert folder_digest(version) == folder_digest(candidate.model)
     assert read_manifest(tmp_path / "pushed", "pushed")["path"] == str(version)

@@ -35,8 +35,7 @@ pytestmark = pytest.mark.slow
 
 def run_push(candidate: Candidate, folder: Path, **settings: object) -> Path:
     given = PushSettings.model_validate({"destination": str(folder / "served"), **settings})
-    inputs = (candidate.examples, candidate.model, candidate.evaluation)
-    return Path(push(*inputs, given, pushed=folder / "pushed"))
+    return Path(push(*candidate.inputs, given, pushed=folder / "pushed"))
 
 
 @pytest.fixture(scope="module")

@@ -209,8 +209,7 @@ def test_through_the_step(
 ) -> None:
     settings = PushSettings(destination=vertex, keep=3)
     with caplog.at_level(logging.INFO, "darkroom.push"):
-        inputs = (candidate.examples, candidate.model, candidate.evaluation)
-        location = push(*inputs, settings, pushed=tmp_path / "pushed")
+        location = push(*candidate.inputs, settings, pushed=tmp_path / "pushed")
     assert location == "gs://bucket/test_through_the_step/1"
     assert "the deployment of version 1 takes Vertex some minutes" in caplog.messages
     target = target_for(vertex)

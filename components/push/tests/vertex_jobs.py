@@ -75,4 +75,7 @@ class VertexJobs:
         job.state = JobState.JOB_STATE_SUCCEEDED
         job.completion_stats.successful_count = len(lines)
         prefix = job.output_config.gcs_destination.output_uri_prefix
-        job.output_info.gcs_output_directory = f"{prefix}/prediction-{job.display_name}"
+        number = job.name.rpartition("/")[2]
+        folder = f"{prefix}/prediction-{job.display_name}-{number}"
+        files.create(f"{folder}/prediction.results-00000-of-00001", b"{}\n")
+        job.output_info.gcs_output_directory = folder

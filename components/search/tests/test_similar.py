@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,33 @@ def test_what_cannot_be_asked_about(
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(StepError, match=r"text\.jpg is no image that the model can read"):
         find_similar(model, index, [tmp_path / "text.jpg"], 5)
+    with pytest.raises(SettingsError, match=r"^there is no model at .*/none$"):
+        find_similar(tmp_path / "none", index, photographs[:1], 5)
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/\xff.jpg"))
+    odd.write_bytes(photographs[0].read_bytes())
+    with pytest.raises(SettingsError, match=r"xff\.jpg: the file's name is not UTF-8 text"):
+        find_similar(model, index, [odd], 5)
+
+
+@pytest.mark.parametrize("left", ["labels", None])
+def test_a_model_that_does_not_state_its_digest(
+    model: Path, index: Path, photographs: list[Path], tmp_path: Path, left: str | None
+) -> None:
+    """Its files have the digest that predictions state of it."""
+    other = tmp_path / "model"
+    shutil.copytree(model, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    del manifest["digest"]
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    if left is None:
+        (other / "manifest.json").unlink()
+    (found,) = find_similar(other, index, photographs[:1], 1)
+    assert found.neighbours[0].image == str(photographs[0])
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"^cannot write .*/none/page\.html: No such file"):
+        write_page([], tmp_path / "none" / "page.html")
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])

@@ -11,6 +11,8 @@ from components.serve.limits.gone_clients import noticing_gone_client
 from components.serve.settings import ServeSettings
 from components.serve.telemetry.metrics import note_refusal
 
+METHODS = (b"POST", b"PUT", b"PATCH")
+"""Of requests with a body, which alone count."""
 _LARGEST_BODIES = 4
 """Bodies of the largest size that may be in memory, or as many bytes of smaller ones; else 429."""
 
@@ -25,6 +27,10 @@ class OpenRequests:
     def __init__(self, most: int) -> None:
         self._most, self._count = most, 0
 
+    def are_full(self) -> bool:
+        """Whether one more would be refused."""
+        return self._count >= self._most
+
     def is_idle(self) -> bool:
         """Whether there are none."""
         return self._count == 0
@@ -36,7 +42,7 @@ class OpenRequests:
         Raises:
             RequestError: There are as many as there may be.
         """
-        if self._count >= self._most:
+        if self.are_full():
             raise _busy()
         self._count += 1
         try:
@@ -71,7 +77,7 @@ class Limits:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handles a request."""
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+        if scope["type"] != "http" or scope["method"].encode() not in METHODS:
             await self._application(scope, receive, send)
             return
         parts: list[bytes] = []
@@ -161,13 +167,29 @@ def _too_large(limit: int) -> RequestError:
     return RequestError(message, status=413)
 
 
+def busy_answer(keeps_connection: bool) -> bytes:
+    """Headers and body of the answer that is given before there is a request.
+
+    Args:
+        keeps_connection: Whether further requests may come. Of a busy server's clients each would
+            have to connect again, and those that do wait for seconds once the backlog is full.
+    """
+    body = json.dumps({"error": str(_busy())}).encode()
+    lines = [
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"retry-after: 1",
+        *([] if keeps_connection else [b"connection: close"]),
+    ]
+    return b"\r\n".join([*lines, b"", body])
+
+
 async def _answer(send: Send, refused: RequestError) -> None:
     note_refusal(refused.status)
-    headers = [(b"content-type", b"application/json")]
-    # The body may still come: of a busy server's clients it is let pass, for each of them would
-    # have to connect again, and those that do wait for seconds once the backlog is full.
+    body = json.dumps({"error": str(refused)}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    # The body may still come: of a busy server's clients it is let pass, as by `busy_answer`.
     busy = refused.status == 429
     headers.append((b"retry-after", b"1") if busy else (b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    body = json.dumps({"error": str(refused)}).encode()
     await send({"type": "http.response.body", "body": body})

@@ -100,6 +100,27 @@ def test_a_body_that_does_not_come_is_not_waited_for(limited: Server) -> None:
         assert b"408" in connection.recv(1000)
 
 
+def test_a_refused_client_keeps_its_connection(limited: Server) -> None:
+    def ask(_: int) -> list[int]:
+        with httpx.Client(base_url=str(limited.client.base_url), timeout=60) as client:
+            path, body = f"/v1/models/{limited.name}:predict", {"instances": [b64(photograph(1))]}
+            answers: list[httpx.Response] = []
+            while len(answers) < 300 and (not answers or answers[-1].status_code == 429):
+                answers.append(client.post(path, json=body))
+                connections.add(answers[-1].extensions["network_stream"].get_extra_info("socket"))
+            return [answer.status_code for answer in answers]
+
+    connections: set[Any] = set()
+    slow = {"signature_name": "busy", "instances": [40]}
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        busy = [threads.submit(limited.predict, slow) for _ in range(6)]
+        statuses = list(threads.map(ask, range(2)))
+        for each in busy:
+            each.result()
+    assert any(429 in found for found in statuses)
+    assert len(connections) == 2
+
+
 def test_a_busy_server_says_so(limited: Server) -> None:
     slow = {"signature_name": "busy", "instances": [40]}
 

@@ -10,6 +10,7 @@ from components.serve.versions.model_directory import LocalFiles
 from darkroom.artifacts.model import IMAGE_BYTES, LABELS_FILE, SERVING_DEFAULT
 from darkroom.artifacts.model_repository import GRAPH_FILE, Version
 from darkroom.artifacts.saved_model import load_saved_model
+from darkroom.runtime.idle_threads import let_idle_threads_sleep
 from darkroom.settings import nearest
 
 
@@ -58,6 +59,7 @@ def load_model(version: Version, public_key: str | None = None) -> LoadedModel:
     """
     files = LocalFiles(version)
     files.check(public_key)
+    let_idle_threads_sleep()
     saved_model = load_saved_model(files.folder)
     signatures = dict(saved_model.signatures)
     if not signatures:

@@ -104,6 +104,10 @@ def _signatures(
     def embedding(image_bytes: Any) -> dict[str, Any]:
         return {"embedding": network.embedding(pixels(image_bytes), training=False)[0]}
 
+    def with_embedding(image_bytes: Any) -> dict[str, Any]:
+        embedding, probabilities = network.embedding(pixels(image_bytes), training=False)
+        return _prediction(probabilities, graph.labels, rule) | {"embedding": embedding}
+
     def xai_preprocess(image_bytes: Any) -> dict[str, Any]:
         return {"input_images": pixels(image_bytes)}
 
@@ -116,6 +120,7 @@ def _signatures(
         model_format.FROM_EXAMPLES: (from_examples, {"examples": text}),
         model_format.WITH_KEY: (with_key, {"image_bytes": text, "key": text}),
         model_format.EMBEDDING: (embedding, {"image_bytes": text}),
+        model_format.WITH_EMBEDDING: (with_embedding, {"image_bytes": text}),
         model_format.XAI_PREPROCESS: (xai_preprocess, {"image_bytes": text}),
         model_format.XAI_MODEL: (xai_model, {"input_images": images}),
     }

@@ -117,7 +117,7 @@ def test_streams_give_every_label_of_a_photograph(several: Transformed) -> None:
     counts = several.indices["train"].sum(axis=0)
     assert count_labels(source, graph).tolist() == counts.tolist()
     stream = training_stream(source, graph, WorkerShard(COUNTS["train"]), seed=0)
-    _, drawn = next(stream.as_numpy_iterator())
+    _, drawn, _ = next(stream.as_numpy_iterator())
     assert drawn.sum(axis=0).tolist() == counts.tolist()
 
 
@@ -222,7 +222,7 @@ def test_its_signatures_are_the_public_ones(trained: Path) -> None:
     assert given == signature_outputs(multi_label=True)
     assert {name for name, outputs in given.items() if "labels" in outputs} == {
         *("serving_default", "from_filenames", "from_examples", "with_key", "xai_model"),
-        "xai_head",
+        *("xai_head", "with_embedding"),
     }
 
 

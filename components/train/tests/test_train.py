@@ -106,6 +106,7 @@ def test_every_door_gives_the_same_answer(
         "from_filenames": signatures["from_filenames"](filenames=keys),
         "from_examples": signatures["from_examples"](examples=tf.constant(records)),
         "with_key": signatures["with_key"](image_bytes=image_bytes, key=keys),
+        "with_embedding": signatures["with_embedding"](image_bytes=image_bytes),
         "xai_model": signatures["xai_model"](
             **signatures["xai_preprocess"](image_bytes=image_bytes)
         ),
@@ -124,7 +125,9 @@ def test_every_door_gives_the_same_answer(
     assert answers["with_key"]["key"].numpy().tolist() == keys.numpy().tolist()
     assert answers["from_filenames"]["filenames"].numpy().tolist() == keys.numpy().tolist()
     assert answers["from_examples"]["image_id"].numpy()[1].decode() == "é1"
-    assert signatures["embedding"](image_bytes=image_bytes)["embedding"].shape == (24, 128)
+    embedding = signatures["embedding"](image_bytes=image_bytes)["embedding"]
+    assert embedding.shape == (24, 128)
+    assert np.array_equal(answers["with_embedding"]["embedding"], embedding)
 
 
 def test_gradients_reach_the_images(trained: Path) -> None:

@@ -13,6 +13,7 @@ from components.transform.settings import TransformSettings
 from components.transform.tests.conftest import (
     COUNTS,
     LABELS,
+    MARKED,
     Transformed,
     pictures,
     png,
@@ -43,6 +44,15 @@ def test_records_hold_the_pixels_and_the_pinned_label_index(unresized: Transform
         records = stored(unresized[1], split)
         assert len(records) == COUNTS[split]
         assert {(r["image"][0], r["label_index"][0]) for r in records} == expected
+
+
+def test_the_mark_of_a_models_label_stays_with_its_photograph(unresized: Transformed) -> None:
+    train = pictures("train")
+    marked = {pixels.tobytes() for number, (_, pixels) in enumerate(train) if number % MARKED == 0}
+    for split in COUNTS:
+        found = [r["image"][0] for r in stored(unresized[1], split) if r.get("pseudo_labelled")]
+        assert set(found) == (marked if split == "train" else set())
+    assert read_transformed_examples(unresized[1]).pseudo_labelled == len(marked)
 
 
 def test_moments_are_those_of_the_training_split_alone(unresized: Transformed) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from components.ingest.settings import IngestSettings
 from components.ingest.sources.archive import is_archive
 from components.ingest.sources.digits import DIGITS
+from components.ingest.sources.parts import places_of
 from components.ingest.sources.source import read_source
 from darkroom.artifacts.manifest import content_digest
 from darkroom.settings import validate_settings
@@ -36,19 +37,27 @@ def data_version(data: str, settings: Mapping[str, Any]) -> str:
         DarkroomError: The data cannot be read.
     """
     checked = validate_settings(IngestSettings, settings)
+    digest = hashlib.sha256()
+    for place, its_settings in places_of(data, checked):
+        digest.update(_version(place, its_settings).encode())
+    return digest.hexdigest()
+
+
+def _version(data: str, settings: IngestSettings) -> str:
+    """The version of one place that ingest reads."""
     if data == DIGITS:  # they come with scikit-learn, whose version the cache knows
         return data
     if is_uri(data):
-        return _remote_digest(data, checked)
+        return _remote_digest(data, settings)
     unsettled = time.time() - _SETTLED_AFTER
     if is_archive(data):
         return _state(data, unsettled)
     digest = hashlib.sha256()
     with tempfile.TemporaryDirectory() as unused:
-        table = read_source(data, Path(unused), checked)
+        table = read_source(data, Path(unused), settings)
     locations = [row.location for row in table.rows] + [row.mask for row in table.rows if row.mask]
     if any(map(is_uri, locations)):
-        return _remote_digest(data, checked)
+        return _remote_digest(data, settings)
     for part in (*table.rows, *table.rejections):
         digest.update(f"{part!r}\n".encode())
     for location in locations:

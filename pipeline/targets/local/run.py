@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.ingest.settings import IngestSettings
 from components.notify.notify import report
 from components.notify.outcome import Outcome
 from components.notify.settings import NotifySettings, Result
@@ -17,6 +18,7 @@ from darkroom.artifacts.evaluation import read_evaluation
 from darkroom.runtime.log import QUIET_VARIABLE, configure_logging
 from darkroom.runtime.step_record import read_step_records
 from darkroom.storage.atomic import write_json
+from darkroom.storage.paths import is_uri
 from pipeline.config import Config
 from pipeline.preflight import check_inputs
 from pipeline.targets.local.kfp_runner import execute
@@ -37,7 +39,9 @@ CACHE = ".cache"
 """Beside the runs: what is known of their steps."""
 
 
-def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[str, Any]:
+def run_pipeline(
+    config: Config, out: Path, reads_cache: bool = True, key: str = ""
+) -> dict[str, Any]:
     """Runs the graph and writes `run.json`.
 
     Args:
@@ -45,6 +49,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
         out: Folder of runs; the run gets a folder of its own in it.
         reads_cache: Whether steps whose inputs, settings and code have not changed since a run in
             `out` are not run again; a run that failed resumes at the failed step.
+        key: What the run is called after, where somebody will look for it; "": the time.
 
     Returns:
         The run as `run.json` holds it.
@@ -56,7 +61,7 @@ def run_pipeline(config: Config, out: Path, reads_cache: bool = True) -> dict[st
     check_inputs(config)
     out = out.absolute()
     read_runs(out)  # notes those that were killed
-    folder = new_folder(out, config.name)
+    folder = new_folder(out, config.name, key)
     write_started(folder, config.steps)
     log = folder / "run.log"
     if not os.environ.get(QUIET_VARIABLE):
@@ -106,8 +111,13 @@ def _run_steps(config: Config, out: Path, folder: Path, log: Path, reads_cache: 
 
 def local_arguments(config: Config) -> dict[str, Any]:
     """A config's pipeline arguments, with paths that any process of this machine finds."""
-    data = Path(config.data)
     arguments = config.arguments()
+    if "ingest" in arguments:
+        further = config.section(IngestSettings).further_data
+        arguments["ingest"]["further_data"] = [
+            place if is_uri(place) else str(Path(place).absolute()) for place in further
+        ]
+    data = Path(config.data)
     return arguments | {"data": str(data.absolute()) if data.exists() else config.data}
 
 

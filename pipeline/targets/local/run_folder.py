@@ -22,15 +22,20 @@ RUNNING = "running"
 _KILLED = "the run was killed, and could not say why"
 
 
-def new_folder(out: Path, name: str) -> Path:
+def new_folder(out: Path, name: str, key: str = "") -> Path:
     """Makes the folder of a new run.
+
+    Args:
+        out: The folder of runs.
+        name: The config's name.
+        key: What the run is called after; "": the time.
 
     Raises:
         StepError: It cannot be made.
     """
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    key = key or datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     for suffix in ("", *(f"-{number}" for number in range(2, 100))):
-        folder = out / f"{name}-{stamp}{suffix}"
+        folder = out / f"{name}-{key}{suffix}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

@@ -7,7 +7,7 @@ before it changes anything, so that a command that was cut off is completed by t
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,10 @@ class VertexTarget:
 
     def check(self) -> None:
         """Nothing is known without asking Vertex."""
+
+    def repository(self) -> str:
+        """The bucket's folder that its storage is in."""
+        return self._destination.storage
 
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Uploads and deploys a model, and then gives it requests; see `PushTarget`."""
@@ -98,14 +102,15 @@ class VertexTarget:
         """Copies a version's model from the bucket; see `PushTarget`."""
         self._repository.fetch(version, folder)
 
-    def predict(self, photographs: Sequence[str], out: str) -> str:
-        """Has Vertex predict photographs by the version that serves; see `predict_on_vertex`."""
-        from components.push.targets.vertex.batch_prediction import predict_on_vertex
+    def predict(self, photographs: Iterable[str], out: str, overwrite: bool = False) -> str:
+        """Has Vertex predict photographs; see `PredictingTarget` and `predict_on_vertex`."""
+        from components.push.targets.vertex.batch_prediction import checked, predict_on_vertex
 
+        listed = checked(photographs, out)
         current = self.current()
         if current is None:
             raise StepError(f"no version serves at {self._destination.text}: push one")
-        return predict_on_vertex(self._api, current, photographs, out)
+        return predict_on_vertex(self._api, current, listed, out.rstrip("/"), overwrite)
 
     def promote(self, traffic: int = 100, reason: str = "", canary: int | None = None) -> Entry:
         """Makes the canary serve, or changes its share; see `PushTarget`."""

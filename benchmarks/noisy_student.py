@@ -1,0 +1,296 @@
+"""Noisy student: accuracy with 10 % of the flowers' labels, and with a model's labels of the rest.
+
+A fifth of the flowers is the test split, always the same one. Of the others a seed chooses a tenth,
+whose labels are known: four fifths of them to train and one to choose the best epoch and calibrate.
+MobileNetV2 (alpha 0.35, ImageNet's weights, 96 pixels) is trained on them alone, with little noise
+and with the student's; then students are, each with what the one before says of the other nine
+tenths. All are trained for as many steps, by the train step's own loop.
+"""
+
+import functools
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from benchmarks.drift_flowers import WEIGHTS
+from benchmarks.photographs import FLOWERS
+from components.monitor.labelling.pool import Pool
+from components.monitor.labelling.pseudo_labels import select_pseudo_labels
+from components.monitor.labelling.settings import PseudoLabelSettings
+from components.train.settings import TrainSettings
+from darkroom.artifacts.examples import PSEUDO_LABELLED
+from darkroom.artifacts.manifest import write_manifest
+from darkroom.artifacts.transformed import (
+    IMAGE,
+    LABEL_INDEX,
+    TransformedExamples,
+    TransformGraph,
+    read_transformed_examples,
+)
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
+
+SEEDS = range(5)
+"""Those from 100 on served to choose noise, learning rate, threshold and weight."""
+TEST, LABELLED, VALID = 0.2, 0.1, 0.2
+SIDE, STORED = 96, 112
+ROUNDS = 2
+HEAD_STEPS, STEPS, BATCH = 80, 700, 32
+"""Steps of the head, and of all layers."""
+SELECTION = PseudoLabelSettings(threshold=0.9)
+LITTLE: dict[str, Any] = {"augmentation": {"flip": True}, "dropout": 0.2}
+NOISE: dict[str, Any] = {
+    "augmentation": {"flip": True, "rand_augment": 2, "cutout": 0.5},
+    "dropout": 0.5,
+}
+
+Pixels = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Flowers(NamedTuple):
+    """All flowers.
+
+    Attributes:
+        labels: Their names.
+        indices: The label of each, int64 [N].
+        pixels: uint8 [N, STORED, STORED, 3].
+    """
+
+    labels: tuple[str, ...]
+    indices: Places
+    pixels: Pixels
+
+    def centres(self, places: Places) -> Pixels:
+        """Pixels as a model is asked about them, uint8 [n, SIDE, SIDE, 3]."""
+        edge = (STORED - SIDE) // 2
+        return self.pixels[places, edge : edge + SIDE, edge : edge + SIDE]
+
+
+class Divided(NamedTuple):
+    """Places of the flowers: those with labels (`train`, `valid`), those without, and the test."""
+
+    train: Places
+    valid: Places
+    unlabelled: Places
+    test: Places
+
+
+class Marked(NamedTuple):
+    """Photographs with the labels that a model gave them."""
+
+    places: Places
+    indices: Places
+
+
+NONE = Marked(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+class Trained(NamedTuple):
+    """A trained model's answers.
+
+    Attributes:
+        unlabelled: Probabilities of what has no label, float64 [N, K].
+        hits: Whether it is right, of each photograph of the test split.
+    """
+
+    unlabelled: Floats
+    hits: npt.NDArray[np.bool_]
+
+
+@functools.cache
+def read_flowers() -> Flowers:
+    """Decodes all flowers."""
+    files = sorted(FLOWERS.glob("*/*.jpg"))
+    names = sorted({file.parent.name for file in files})
+    pixels = np.empty((len(files), STORED, STORED, 3), np.uint8)
+    for place, file in enumerate(files):
+        with Image.open(file) as picture:
+            picture.draft("RGB", (2 * STORED, 2 * STORED))
+            small = picture.convert("RGB").resize((STORED, STORED), Image.Resampling.BILINEAR)
+        pixels[place] = np.asarray(small)
+    indices = np.array([names.index(file.parent.name) for file in files])
+    return Flowers(tuple(names), indices, pixels)
+
+
+def divide(count: int, seed: int) -> Divided:
+    """Divides photographs; the test split is the same for all seeds."""
+    order = np.random.default_rng(0).permutation(count)
+    test, rest = np.split(order, [round(TEST * count)])
+    rest = np.random.default_rng(seed + 1).permutation(rest)
+    labelled, unlabelled = np.split(rest, [round(LABELLED * len(rest))])
+    valid, train = np.split(labelled, [round(VALID * len(labelled))])
+    return Divided(train, valid, unlabelled, test)
+
+
+def train_model(
+    flowers: Flowers, parts: Divided, marked: Marked, seed: int, **settings: Any
+) -> Trained:
+    """Trains a model on labelled photographs and on marked ones.
+
+    Args:
+        flowers: All flowers.
+        parts: Which ones have labels.
+        marked: Those with labels of a model.
+        seed: Of the training.
+        **settings: Of the train step.
+    """
+    import keras
+
+    from components.train.distribution.strategy import WorkerGroup
+    from components.train.export.calibration import calibrate
+    from components.train.loop.checkpoint import BEST_WEIGHTS
+    from components.train.model.network import build_network
+    from components.train.train import train_weights
+
+    keras.backend.clear_session()
+    with tempfile.TemporaryDirectory() as folder:
+        source = _write(Path(folder) / "records", flowers, parts, marked)
+        graph = TransformGraph(Path(folder), flowers.labels, (SIDE, SIDE), (0, 0, 0), (1, 1, 1))
+        steps = source.counts["train"] / BATCH
+        values = {
+            **{"alpha": 0.35, "weights": str(WEIGHTS), "batch_size": BATCH, "seed": seed},
+            **{"label_smoothing": 0.1, "fine_tune_learning_rate": 1e-3},
+            "epochs": max(1, round(HEAD_STEPS / steps)),
+            "fine_tune_epochs": max(1, round(STEPS / steps)),
+        }
+        given = TrainSettings.model_validate(values | settings)
+        checkpoints = Path(folder) / "checkpoints"
+        checkpoints.mkdir()
+        train_weights(source, graph, given, WorkerGroup(), checkpoints)
+        network = build_network(given, graph, "none")
+        network.model.load_weights(checkpoints / BEST_WEIGHTS)
+        calibrate(network.model, source, graph, BATCH)
+    unlabelled, test = (
+        network.model.predict(flowers.centres(places).astype(np.float32), 256, verbose=0)
+        for places in (parts.unlabelled, parts.test)
+    )
+    hits = test.argmax(axis=1) == flowers.indices[parts.test]
+    return Trained(unlabelled.astype(np.float64), hits)
+
+
+def _write(folder: Path, flowers: Flowers, parts: Divided, marked: Marked) -> TransformedExamples:
+    """Transformed examples; few ones are repeated, so that an epoch has as many for all models."""
+    folder.mkdir()
+    whole = len(parts.train) + len(parts.unlabelled)
+    times = max(1, round((whole - len(marked.places)) / len(parts.train)))
+    train = np.repeat(parts.train, times)
+    records = [
+        *((flowers.pixels[place], int(flowers.indices[place]), {}) for place in train),
+        *(
+            (flowers.pixels[place], int(index), {PSEUDO_LABELLED: 1})
+            for place, index in zip(*marked, strict=True)
+        ),
+    ]
+    valid = zip(flowers.centres(parts.valid), flowers.indices[parts.valid], strict=True)
+    splits: dict[str, list[Any]] = {
+        "train": records,
+        "valid": [(pixels, int(index), {}) for pixels, index in valid],
+    }
+    for split, some in splits.items():
+        with (folder / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
+            for pixels, index, mark in some:
+                features = {IMAGE: pixels.tobytes(), LABEL_INDEX: index, **mark}
+                write_record(file, serialized_example(features))
+    facts = {
+        "counts": {split: len(some) for split, some in splits.items()},
+        "stored_size": {"train": (STORED, STORED), "valid": (SIDE, SIDE)},
+        PSEUDO_LABELLED: len(marked.places),
+    }
+    write_manifest(folder, "transformed_examples", facts)
+    return read_transformed_examples(folder)
+
+
+def select(
+    flowers: Flowers, parts: Divided, said: Trained, settings: PseudoLabelSettings = SELECTION
+) -> Marked:
+    """The photographs whose label a model is sure of, by Darkroom's own selection."""
+    count = len(parts.unlabelled)
+    names = tuple(map(str, parts.unlabelled.tolist()))
+    pool = Pool(
+        flowers.labels,
+        names,
+        names,
+        said.unlabelled,
+        np.zeros((count, 0), np.float32),
+        np.zeros(count, np.bool_),
+        np.zeros((count, len(flowers.labels)), np.bool_),
+    )
+    chosen = select_pseudo_labels(pool, settings.threshold, settings.per_label, settings.imbalance)
+    places = parts.unlabelled[[each.place for each in chosen]]
+    return Marked(places, np.array([flowers.labels.index(each.label) for each in chosen]))
+
+
+class Life(NamedTuple):
+    """What came of a seed.
+
+    Attributes:
+        hits: Right answers of the test split by way, bool [P] each.
+        marked: Number of photographs that the first student was given labels of.
+        right: Share of those labels that are right.
+    """
+
+    hits: dict[str, npt.NDArray[np.bool_]]
+    marked: int
+    right: float
+
+
+LITTLE_NOISE, SAME_NOISE = "supervised, little noise", "supervised, the student's noise"
+
+
+def student(number: int) -> str:
+    """The name of a student, by its round."""
+    return f"student, round {number}"
+
+
+def live(seed: int) -> Life:
+    """Trains all models of a seed."""
+    flowers = read_flowers()
+    parts = divide(len(flowers.indices), seed)
+    hits = {}
+    first: Marked | None = None
+    for name, noise in ((LITTLE_NOISE, LITTLE), (SAME_NOISE, NOISE)):
+        teacher = train_model(flowers, parts, NONE, seed, **noise)
+        hits[name] = teacher.hits
+        print(f"seed {seed}: {name} {teacher.hits.mean():.3f}", file=sys.stderr, flush=True)
+    for number in range(1, ROUNDS + 1):
+        marked = select(flowers, parts, teacher)
+        first = first or marked
+        teacher = train_model(flowers, parts, marked, seed, **NOISE)
+        hits[student(number)] = teacher.hits
+        print(f"seed {seed}: {number} {teacher.hits.mean():.3f}", file=sys.stderr, flush=True)
+    assert first is not None
+    right = float((flowers.indices[first.places] == first.indices).mean())
+    return Life(hits, len(first.places), right)
+
+
+def _ahead(of: Sequence[float]) -> str:
+    from scipy.stats import ttest_1samp
+
+    low, high = ttest_1samp(of, 0).confidence_interval()
+    return f"{np.mean(of):+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def measure() -> str:
+    """Accuracy of the test split by way, and how far the students are ahead of the supervised."""
+    lives = [live(seed) for seed in SEEDS]
+    found = {name: [float(life.hits[name].mean()) for life in lives] for name in lives[0].hits}
+    best = max((LITTLE_NOISE, SAME_NOISE), key=lambda name: float(np.mean(found[name])))
+    lines = [
+        f"| trained | {' | '.join(f'seed {seed}' for seed in SEEDS)} | mean | ahead of {best} |",
+        "|---" * (len(SEEDS) + 3) + "|",
+    ]
+    for name, values in found.items():
+        lead = [mine - theirs for mine, theirs in zip(values, found[best], strict=True)]
+        cells = " | ".join(f"{value:.3f}" for value in values)
+        ahead = "" if name == best else _ahead(lead)
+        lines.append(f"| {name} | {cells} | {np.mean(values):.3f} | {ahead} |")
+    counts = ", ".join(f"{life.marked:,} ({life.right:.1%} right)" for life in lives)
+    return "\n".join([*lines, "", f"Labels that the first student was given: {counts}."])

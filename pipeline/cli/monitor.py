@@ -1,0 +1,181 @@
+"""The verb `darkroom monitor`."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from darkroom.errors import SettingsError
+from darkroom.runtime.log import configure_logging
+from pipeline.cli.options import ConfigArgument, OutOption, SetOption
+
+if TYPE_CHECKING:
+    from components.monitor.settings import MonitorSettings
+
+
+def monitor(
+    config: ConfigArgument,
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it, for programs.")] = False,
+    alerts: Annotated[
+        bool, typer.Option("--alerts", help="Show the open alerts, and look at nothing new.")
+    ] = False,
+    acknowledge: Annotated[
+        int | None, typer.Option(metavar="ALERT", help="You look after it: nobody is told again.")
+    ] = None,
+    mute: Annotated[
+        str | None, typer.Option(metavar="KIND[:SUBJECT]", help="Tell nobody of such, with --for.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long, such as 12h or 7d.")
+    ] = None,
+    label_next: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write there what to label next.")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the page, and figures for Prometheus.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="With --serve: the address; 0.0.0.0: all of the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="With --serve: the port.")] = 8600,
+    out: OutOption = Path("runs"),
+) -> None:
+    """Look at the model in production: read what is new, and show what its last days were like.
+
+    Example: darkroom monitor configs/flowers.yaml
+
+    Does what a schedule of it does (darkroom schedule CONFIG --job monitor). It may run as often as
+    one likes: what was read before is not counted again. A retraining that is due by
+    monitor.retrain is run here, to its end, unless a trigger server starts it on a cluster.
+    """
+    given = {
+        "--alerts": alerts,
+        "--acknowledge": acknowledge is not None,
+        "--mute": mute is not None,
+        "--label-next": label_next is not None,
+        "--serve": serve,
+    }
+    if len(asked := [name for name, is_given in given.items() if is_given]) > 1:
+        raise SettingsError(f"{' and '.join(asked)}: give one of them")
+    if (mute is None) != (duration is None):
+        raise SettingsError("--mute and --for go together, such as --mute drift --for 7d")
+    watched = _monitor_settings(config, settings)
+    configure_logging()
+    if label_next is not None:
+        _label_next(watched, label_next, as_json)
+    elif serve:
+        _serve(watched, host, port)
+    elif asked:
+        from pipeline.cli import alerts as answers
+
+        if acknowledge is not None:
+            answers.acknowledge_alert(watched.state, acknowledge)
+        elif mute is not None and duration is not None:
+            answers.mute_alerts(watched.state, mute, duration)
+        answers.show_alerts(watched.state, as_json)
+    else:
+        _look(config, settings or [], watched, as_json, out)
+
+
+def _retrain(config: str, settings: list[str], out: Path, as_json: bool) -> None:
+    """Runs the retraining that is due, here."""
+    from pipeline.config import load_config
+    from pipeline.triggers.retrain import claimed_retraining, start_retraining
+
+    loaded = load_config(config, overrides=settings)
+    claimed = claimed_retraining(loaded)
+    if claimed is None:  # another process has ended it meanwhile
+        return
+    ended = start_retraining(loaded, claimed, out)
+    if not as_json:
+        print(f"retrained  {ended.reason}: {ended.ended}; run {ended.run}")
+
+
+def _monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":
+    """The monitor's settings, with what follows from other sections."""
+    from components.monitor.settings import MonitorSettings
+    from pipeline.config import load_config
+
+    loaded = load_config(config, overrides=[*(settings or []), "job=monitor"])
+    return loaded.section(MonitorSettings)
+
+
+def _look(
+    config: str, settings: list[str], watched: "MonitorSettings", as_json: bool, out: Path
+) -> None:
+    from components.monitor.job import RETRAIN
+    from components.monitor.job import monitor as monitor_step
+    from darkroom.runtime.signals import exit_on_termination
+
+    with tempfile.TemporaryDirectory() as folder, exit_on_termination():
+        verdict = monitor_step(watched, watched=Path(folder) / "watched")
+        found = json.loads((Path(folder) / "watched" / "manifest.json").read_text("utf-8"))
+    if as_json:
+        names = ("page", "counts", "problems", "newest", "alerts")
+        shown = {"verdict": verdict, **{name: found[name] for name in names}}
+        print(json.dumps(shown, indent=2, ensure_ascii=False), flush=True)
+    else:
+        for version, rows in found["newest"].items():
+            _print_table(version, rows)
+        for alert in found["alerts"]:
+            print(f"alert {alert['id']}  {alert['message']}")
+        print(f"page  {found['page']}")
+    if verdict == RETRAIN and watched.retrain is not None and watched.retrain.trigger is None:
+        _retrain(config, settings, out, as_json)
+
+
+def _serve(settings: "MonitorSettings", host: str, port: int) -> None:
+    from components.monitor.page.live import serve
+    from components.monitor.page.mistakes import Pictures
+    from components.monitor.state.following import followed
+
+    pictures = None
+    if settings.samples is not None and settings.model is not None:
+        pictures = Pictures(settings.samples, settings.model)
+    with followed(settings.state) as database:
+        serve(database, host, port, title=settings.model or "", pictures=pictures)
+
+
+def _label_next(settings: "MonitorSettings", folder: Path, as_json: bool) -> None:
+    from components.monitor.label_next import label_next
+
+    written = label_next(settings, folder)
+    if as_json:
+        shown = {"files": list(map(str, written.files)), "reasons": written.reasons}
+        print(json.dumps({**shown, "chosen_from": written.chosen_from}))
+        return
+    for reason, count in written.reasons.items():
+        print(f"{reason:<16}{count:,}")
+    print(f"{'chosen from':<16}{written.chosen_from:,}")
+    print("\n".join(map(str, written.files)))
+
+
+def _print_table(version: str, rows: list[dict[str, Any]]) -> None:
+    heads = ("from", "photographs", "labelled", "accuracy", "estimated", "changed")
+    table = [
+        (
+            row["first"][:16].replace("T", " "),
+            f"{row['photographs']:,}",
+            f"{row['labelled'] / row['photographs']:.0%}",
+            _shown(row["accuracy"]),
+            _shown(row["estimated"]),
+            ", ".join(row["alarms"]) or "-",
+        )
+        for row in rows
+    ]
+    print(f"version {version}")
+    widths = [max(map(len, column)) for column in zip(heads, *table, strict=True)]
+    for line in (heads, *table):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _shown(figures: dict[str, Any] | None) -> str:
+    """An accuracy with its interval, and a mark where something speaks against it."""
+    if figures is None:
+        return "-"
+    doubted = "?" if figures.get("doubts") else ""
+    return f"{figures['accuracy']:.3f}{doubted} ({figures['low']:.3f} to {figures['high']:.3f})"
