@@ -14,7 +14,7 @@ BUILDER ?= docker
 TEST_PROCESSES ?= 2
 COMMIT = $(shell git describe --always --abbrev=40 --exclude '*' --dirty=-changed)
 
-.PHONY: help setup run test test-fast test-slow lint bench images clean
+.PHONY: help setup run loop test test-fast test-slow lint bench images clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ build/uv/bin/uv:
 
 run: setup ## Run the whole pipeline on handwritten digits, and say where to look
 	.venv/bin/darkroom run configs/digits.yaml
+
+loop: setup ## Play a model's life in production: change, alert, retraining, canary (some minutes)
+	.venv/bin/python -m benchmarks.loop
 
 test: lint ## Lint, check types and run every test
 	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile

@@ -62,11 +62,21 @@ def _report(costs: dict[str, list[Cost]], more: int, memory: Sequence[float]) ->
     return table(["predict", "median (least to most)", "must be"], rows)
 
 
-def predict_command(model: Path, data: Path, *options: str, **settings: object) -> list[str]:
-    """The predict step as a user runs it, its predictions in `{out}`."""
-    command = [sys.executable, "-m", "components.predict", "--model", str(model)]
+def predict_command(
+    model: Path | None, data: Path, /, *options: str, **settings: object
+) -> list[str]:
+    """The predict step as a user runs it, its predictions in `{out}`.
+
+    Args:
+        model: The model's folder; None where the settings name the model.
+        data: What is predicted.
+        options: Of Beam.
+        settings: Further ones.
+    """
+    named = [] if model is None else ["--model", str(model)]
     given = json.dumps({"data": str(data), **settings})
-    return [*command, "--settings", given, "--predictions", "{out}/predictions", *options]
+    command = [sys.executable, "-m", "components.predict", *named, "--settings", given]
+    return [*command, "--predictions", "{out}/predictions", *options]
 
 
 def _loop(model: Path, data: Path) -> list[str]:

@@ -78,9 +78,7 @@ def _limit(name: str) -> float:
 
 def _command(address: str, count: int, out: str, **settings: object) -> list[str]:
     given = {"model": address, "batch_size": BATCH, "parallel_requests": PARALLEL, **settings}
-    words = predict_command(Path(), photographs(count), **given)
-    place = words.index("--model")
-    del words[place : place + 2]
+    words = predict_command(None, photographs(count), **given)
     return [*on_core(CLIENT_CORE), *(word.replace("{out}", out) for word in words)]
 
 

@@ -10,6 +10,7 @@ import pydantic
 from components.monitor.settings import MonitorSettings
 from components.predict.settings import PredictSettings
 from components.push.settings import PushSettings
+from components.push.targets import target_for
 from components.train.model.network import check_head_only
 from components.train.settings import TrainSettings
 from components.train.tuning.settings import TuneSettings
@@ -185,10 +186,16 @@ def _predicting(config: Config) -> Config:
     predict = config.optional_section(PredictSettings)
     if predict is None:
         raise SettingsError("job predict: the config has no section 'predict'; set predict.data")
-    model = predict.model or config.section(PushSettings).destination
+    destination = config.section(PushSettings).destination
+    model = predict.model
+    if model is None and destination is not None:
+        model = target_for(destination).repository()
     if model is None:
         raise SettingsError(
             "job predict: which model is asked? set push.destination, or predict.model"
+            if destination is None
+            else f"job predict: the versions at {destination} are no models that can be read: set "
+            "predict.model"
         )
     section = predict.model_copy(update={"model": model})
     return config.model_copy(update={"name": f"{config.name}-predict", "predict": section})
@@ -201,7 +208,8 @@ def _monitoring(config: Config) -> Config:
     versions = monitor.versions or config.section(PushSettings).destination
     if versions is None:
         raise SettingsError(
-            "job monitor: where are the model's versions? set push.destination, or monitor.versions"
+            "job monitor: where are the model's versions? set push.destination, or "
+            f"monitor.versions (a run here without them pushes to runs/served/{config.name})"
         )
     section = monitor.model_copy(update={"versions": versions})
     return config.model_copy(update={"name": f"{config.name}-monitor", "monitor": section})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import write_model, write_photographs
 from darkroom.artifacts.batch_predictions import read_batch_predictions
 from darkroom.errors import SettingsError
@@ -95,11 +96,20 @@ def test_alone_it_asks_what_serves(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "destination", [VERTEX, "kserve://there/flowers?storage=gs://bucket/served"]
+)
+def test_alone_it_asks_what_a_servers_versions_are_made_of(destination: str) -> None:
+    config = load_config(DIGITS, overrides=[*ALONE, f"push.destination={destination}"])
+    assert config.section(PredictSettings).model == "gs://bucket/served"
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         (["job=predict"], "the config has no section 'predict'; set predict.data"),
         (["predict={}"], "setting 'predict.data' is missing"),
         (ALONE, "which model is asked\\? set push.destination, or predict.model"),
+        ([*ALONE, "push.destination=archive:///a"], "archive:///a are no models that can be read"),
     ],
 )
 def test_a_config_that_does_not_say_enough(changes: list[str], message: str) -> None:

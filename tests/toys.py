@@ -106,6 +106,10 @@ class ToyTarget:
         """There is nothing to promote."""
         raise StepError("a file of digests has no canary")
 
+    def repository(self):
+        """None: there are no files."""
+        return None
+
     def prune(self, keep):
         """Keeps all."""
         return []

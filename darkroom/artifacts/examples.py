@@ -38,6 +38,8 @@ FEATURE_TYPES = {
     WIDTH: "int",
 }
 """The features of every example; further columns of the input are added with their own types."""
+SOURCE, MONITORED = "source", "monitored"
+"""The column, and its value, that mark the photographs of production, which the monitor adds."""
 BRIGHTNESS = "brightness"
 CONTRAST = "contrast"
 SHARPNESS = "sharpness"

@@ -1,7 +1,7 @@
 """The evaluation's predictions: one Parquet row a photograph, read as columns or as rows."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +70,15 @@ def read_predictions(folder: Path, split: str = "test") -> "pa.Table":
     return pa.concat_tables(tables).sort_by(IMAGE_ID)
 
 
-def first_predictions(folder: Path, most: int) -> "pa.Table":
+def first_predictions(
+    folder: Path, most: int, of_slice: Mapping[str, str] | None = None
+) -> "pa.Table":
     """The predictions of the photographs that come first by identity, which is a random choice.
 
     Args:
         folder: The evaluation artifact.
         most: How many, of both splits together.
+        of_slice: Value by column that they have; None for all.
 
     Returns:
         Rows in the order of the identities, without paths, places of labels and the champion.
@@ -85,18 +88,33 @@ def first_predictions(folder: Path, most: int) -> "pa.Table":
     import pyarrow.parquet as pq
 
     files = sorted(folder.glob(f"{PREDICTIONS}-*{SUFFIX}"))
-    all_ids = pa.chunked_array(
-        [chunk for file in files for chunk in pq.read_table(file, columns=[IMAGE_ID])[0].chunks],
-        pa.string(),
-    )
+    chosen = pc.scalar(True)
+    for name, value in (of_slice or {}).items():
+        chosen &= pc.field(SLICES, name) == value
+    known = _slice_names(files)
+    if files and (of_slice or {}).keys() <= known:
+        ids = [pq.read_table(file, columns=[IMAGE_ID], filters=chosen)[0] for file in files]
+        all_ids = pa.chunked_array([chunk for each in ids for chunk in each.chunks], pa.string())
+    else:
+        all_ids = pa.chunked_array([], pa.string())
     if len(all_ids) == 0:
         return pa.table({"split": pa.array([], pa.string()), IMAGE_ID: pa.array([], pa.string())})
     last = all_ids.take(pc.sort_indices(all_ids)[:most])[-1]
     left_out = ("image_path", "label_index", "label_indices", CHAMPION)
     columns = [name for name in pq.read_schema(files[0]).names if name not in left_out]
-    chosen = pc.field(IMAGE_ID) <= last
+    chosen &= pc.field(IMAGE_ID) <= last
     tables = [pq.read_table(file, columns=columns, filters=chosen) for file in files]
     return pa.concat_tables(tables).sort_by(IMAGE_ID).slice(0, most).combine_chunks()
+
+
+def _slice_names(files: Sequence[Path]) -> frozenset[str]:
+    """The columns that photographs are sliced by."""
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(files[0]) if files else ()
+    return frozenset(
+        column.name for field in schema if field.name == SLICES for column in field.type
+    )
 
 
 def probability_array(table: "pa.Table", champion: bool = False) -> "npt.NDArray[np.float32]":

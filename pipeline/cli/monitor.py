@@ -1,6 +1,9 @@
 """The verb `darkroom monitor`."""
 
+import contextlib
+import dataclasses
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +15,7 @@ from darkroom.runtime.log import configure_logging
 from pipeline.cli.options import ConfigArgument, OutOption, SetOption
 
 if TYPE_CHECKING:
+    from components.monitor.retraining.claims import Retraining
     from components.monitor.settings import MonitorSettings
 
 
@@ -80,18 +84,14 @@ def monitor(
         _look(config, settings or [], watched, as_json, out)
 
 
-def _retrain(config: str, settings: list[str], out: Path, as_json: bool) -> None:
-    """Runs the retraining that is due, here."""
+def _retrain(config: str, settings: list[str], out: Path) -> "Retraining | None":
+    """Runs the retraining that is due, here; None if another process has ended it meanwhile."""
     from pipeline.config import load_config
     from pipeline.triggers.retrain import claimed_retraining, start_retraining
 
     loaded = load_config(config, overrides=settings)
     claimed = claimed_retraining(loaded)
-    if claimed is None:  # another process has ended it meanwhile
-        return
-    ended = start_retraining(loaded, claimed, out)
-    if not as_json:
-        print(f"retrained  {ended.reason}: {ended.ended}; run {ended.run}")
+    return None if claimed is None else start_retraining(loaded, claimed, out)
 
 
 def _monitor_settings(config: str, settings: list[str] | None) -> "MonitorSettings":
@@ -113,18 +113,28 @@ def _look(
     with tempfile.TemporaryDirectory() as folder, exit_on_termination():
         verdict = monitor_step(watched, watched=Path(folder) / "watched")
         found = json.loads((Path(folder) / "watched" / "manifest.json").read_text("utf-8"))
+        if not as_json:
+            _print_found(found)
+        retrained = None
+        if verdict == RETRAIN and watched.retrain is not None and watched.retrain.trigger is None:
+            # What the run prints is no JSON.
+            with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+                retrained = _retrain(config, settings, out)
     if as_json:
         names = ("page", "counts", "problems", "newest", "alerts")
         shown = {"verdict": verdict, **{name: found[name] for name in names}}
-        print(json.dumps(shown, indent=2, ensure_ascii=False), flush=True)
-    else:
-        for version, rows in found["newest"].items():
-            _print_table(version, rows)
-        for alert in found["alerts"]:
-            print(f"alert {alert['id']}  {alert['message']}")
-        print(f"page  {found['page']}")
-    if verdict == RETRAIN and watched.retrain is not None and watched.retrain.trigger is None:
-        _retrain(config, settings, out, as_json)
+        shown["retrained"] = None if retrained is None else dataclasses.asdict(retrained)
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+    elif retrained is not None:
+        print(f"retrained  {retrained.reason}: {retrained.ended}; run {retrained.run}")
+
+
+def _print_found(found: dict[str, Any]) -> None:
+    for version, rows in found["newest"].items():
+        _print_table(version, rows)
+    for alert in found["alerts"]:
+        print(f"alert {alert['id']}  {alert['message']}")
+    print(f"page  {found['page']}", flush=True)
 
 
 def _serve(settings: "MonitorSettings", host: str, port: int) -> None:

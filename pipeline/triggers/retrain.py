@@ -15,7 +15,6 @@ from components.monitor.retraining.claims import (
     note_run,
     open_retraining,
 )
-from components.monitor.retraining.dataset import MONITORED, SOURCE
 from components.monitor.retraining.settings import RetrainSettings
 from components.monitor.settings import MonitorSettings
 from components.monitor.state.folder import changed
@@ -23,6 +22,7 @@ from components.push.settings import PushSettings
 from components.push.targets import target_for
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
+from darkroom.artifacts.examples import MONITORED, SOURCE
 from darkroom.errors import DarkroomError, SettingsError
 from darkroom.settings import validate_settings
 from darkroom.storage.atomic import write_json

@@ -16,7 +16,7 @@ def command(
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0: all of the network.")
     ] = LOOPBACK,
-    port: Annotated[int, typer.Option(help="Port to listen at.")] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: any.")] = PORT,
     title: Annotated[str, typer.Option(help="What is watched; else the file's name.")] = "",
     samples: Annotated[
         str, typer.Option(help="The server's sample.folder, for photographs; with --model.")

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from components.monitor.page.events import Mark
 from components.monitor.page.specification import SMALL, Frame, specification
-from components.monitor.page.timeline import Series, Unit, in_unit
+from components.monitor.page.timeline import Series
+from components.monitor.page.words import Unit, in_unit
 
 _LEAST_ROOM = 1800
 """Seconds: also where there is one window."""

@@ -112,8 +112,8 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = os_reason(error) if isinstance(error, OSError) else str(error)
+    except OSError as error:
+        reason = os_reason(error).partition(" (")[0]  # Python adds what it was doing
         raise SettingsError(
             f"cannot listen at {host}, port {port}: {reason}; give another --host or --port"
         ) from None

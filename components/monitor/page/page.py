@@ -171,8 +171,8 @@ def _tiles(of: VersionFigures) -> list[tuple[str, str, str]]:
     tiles.append(("Without a label", f"{100 * last['unlabelled_share']:.0f} %", "newest window"))
     delays = [one.figures["label_delay"] for one in of.windows if one.figures["label_delay"]]
     if delays:
-        about = f"nine in ten within {timeline.in_unit(delays[-1]['p90'], 'hours')}"
-        median = timeline.in_unit(delays[-1]["median"], "hours")
+        about = f"nine in ten within {words.in_unit(delays[-1]['p90'], 'hours')}"
+        median = words.in_unit(delays[-1]["median"], "hours")
         tiles.append(("How late labels are", median, about))
     return tiles
 
@@ -196,11 +196,10 @@ def _templates() -> "Environment":
     )
     environment.filters |= {
         "when": words.when,
-        "figure": lambda value: timeline.in_unit(value, "figure"),
+        "figure": lambda value: words.in_unit(value, "figure"),
         "evidence": words.evidence,
-        "test": words.test_in_words,
+        "test": words.tested_in_words,
         "happened": words.happened,
         "figures": words.figures_in_words,
-        "subject": words.subject_in_words,
     }
     return environment

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.monitor.page.figures import VersionFigures, compared_figures
 from components.monitor.page.latest import State
-from components.monitor.page.timeline import slice_in_words
+from components.monitor.page.words import slice_in_words
 from components.monitor.windows.history import Point
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ took four times as long as drawing them. A test does that once.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from components.monitor.page.timeline import Unit
+from components.monitor.page.words import Unit
 
 SMALL, NARROW, WIDE = (300, 130), (300, 200), (980, 250)
 """Width and height in pixels of the page."""

@@ -4,14 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from components.monitor.page.figures import pooled
-from components.monitor.page.timeline import (
-    Series,
-    Shown,
-    drift,
-    in_unit,
-    metrics,
-    slice_in_words,
-)
+from components.monitor.page.timeline import Series, Shown, drift, metrics
+from components.monitor.page.words import in_unit, slice_in_words
 from components.monitor.windows.history import OVER, Point, Window
 
 _NONE = "\N{EN DASH}"

@@ -1,9 +1,8 @@
 """What is drawn: figures of windows as series in time, a line a version."""
 
 import datetime
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from components.monitor.page.figures import (
     ALL,
@@ -13,6 +12,7 @@ from components.monitor.page.figures import (
     compared_figures,
     pooled,
 )
+from components.monitor.page.words import Unit, in_unit, slice_in_words, window_in_words
 from components.monitor.windows.alarms import accuracy_test
 from components.monitor.windows.history import OVER, Point, Window
 from darkroom.metrics import known_metrics
@@ -30,8 +30,6 @@ _DRIFT_TITLES = {
     "entropy": "Entropy of the answers",
     "format": "File format",
 }
-_SPACE = "\N{NO-BREAK SPACE}"
-Unit = Literal["figure", "share", "hours", "count"]
 
 
 class Dot(NamedTuple):
@@ -127,43 +125,10 @@ def shown_windows(figures: Figures) -> list[Shown]:
     found = []
     for of in figures.versions:
         drawn = [window for window in of.windows if window.figures["last"] >= since]
-        words = {window.window: in_words(window, figures.window) for window in of.windows}
+        words = {window.window: window_in_words(window, figures.window) for window in of.windows}
         if drawn:
             found.append(Shown(of, drawn, words))
     return found
-
-
-def in_words(window: Window, size: str | int | None) -> str:
-    """A window as people call it, in UTC.
-
-    Args:
-        window: The window.
-        size: That of windows, as the settings have it.
-    """
-    if not isinstance(size, str):
-        first = window.figures["first"][:16].replace("T", " ")
-        return f"window {window.window + 1}, from {first}"
-    begin = datetime.datetime.fromtimestamp(window.window, datetime.UTC)
-    if size == "hour":
-        return f"{begin:%Y-%m-%d %H:%M}"
-    return f"week of {begin:%Y-%m-%d}" if size == "week" else f"{begin:%Y-%m-%d}"
-
-
-def in_unit(value: float | None, unit: Unit) -> str:
-    """A value as people read it.
-
-    >>> in_unit(1234, "count"), in_unit(0.5, "figure"), in_unit(50, "hours").split()
-    ('1,234', '0.500', ['2.1', 'days'])
-    """
-    if value is None:
-        return "\N{EN DASH}"
-    if unit == "share":
-        return f"{100 * value:.0f}{_SPACE}%"
-    if unit == "count":
-        return f"{value:,.0f}"
-    if unit == "hours":
-        return f"{value:.1f}{_SPACE}h" if value < 48 else f"{value / 24:.1f}{_SPACE}days"
-    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def accuracy(shown: Sequence[Shown]) -> Series:
@@ -211,16 +176,6 @@ def _lately(shown: Sequence[Shown], slice_name: str) -> str:
     of = "one photograph" if count == 1 else f"{count:,} photographs"
     between = f"{interval.low:.3f} to {interval.high:.3f}"
     return f"{in_unit(points[-1].average, 'figure')} lately ({between}, {of})"
-
-
-def slice_in_words(name: str) -> str:
-    """A slice as people read it.
-
-    >>> slice_in_words('{"camera": "2", "label": "roses"}')
-    'camera=2, label=roses'
-    """
-    values = json.loads(name)
-    return ", ".join(f"{column}={value}" for column, value in values.items()) or "all photographs"
 
 
 def drift(shown: Sequence[Shown]) -> list[Series]:

@@ -1,13 +1,16 @@
-"""What the page says of times, tests, alerts and what happened."""
+"""What the page says of values, windows, times, tests, alerts and what happened."""
 
 import datetime
+import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from components.monitor.page.events import Mark
-from components.monitor.page.timeline import slice_in_words
+from components.monitor.windows.history import Window
 
+_SPACE = "\N{NO-BREAK SPACE}"
+Unit = Literal["figure", "share", "hours", "count"]
 KINDS = {
     "floor": "Under the floor",
     "fall": "Has fallen",
@@ -22,6 +25,39 @@ _HAPPENED = {
     "rolled_back": "rolled back",
     "retraining": "retraining",
 }
+
+
+def in_unit(value: float | None, unit: Unit) -> str:
+    """A value as people read it.
+
+    >>> in_unit(1234, "count"), in_unit(0.5, "figure"), in_unit(50, "hours").split()
+    ('1,234', '0.500', ['2.1', 'days'])
+    """
+    if value is None:
+        return "\N{EN DASH}"
+    if unit == "share":
+        return f"{100 * value:.0f}{_SPACE}%"
+    if unit == "count":
+        return f"{value:,.0f}"
+    if unit == "hours":
+        return f"{value:.1f}{_SPACE}h" if value < 48 else f"{value / 24:.1f}{_SPACE}days"
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def window_in_words(window: Window, size: str | int | None) -> str:
+    """A window as people call it, in UTC.
+
+    Args:
+        window: The window.
+        size: That of windows, as the settings have it.
+    """
+    if not isinstance(size, str):
+        first = window.figures["first"][:16].replace("T", " ")
+        return f"window {window.window + 1}, from {first}"
+    begin = datetime.datetime.fromtimestamp(window.window, datetime.UTC)
+    if size == "hour":
+        return f"{begin:%Y-%m-%d %H:%M}"
+    return f"week of {begin:%Y-%m-%d}" if size == "week" else f"{begin:%Y-%m-%d}"
 
 
 def when(seconds: float) -> str:
@@ -50,12 +86,12 @@ def evidence(log_e_value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def test_in_words(test: str) -> str:
+def tested_in_words(test: str) -> str:
     """What a test looks at.
 
-    >>> test_in_words("label=roses"), test_in_words("brightness<96")
+    >>> tested_in_words("label=roses"), tested_in_words("brightness<96")
     ('answers “roses”', 'brightness below 96')
-    >>> test_in_words('accuracy {"label": "roses"}'), test_in_words("embedding")
+    >>> tested_in_words('accuracy {"label": "roses"}'), tested_in_words("embedding")
     ('accuracy of label=roses', 'embedding')
     """
     name, _, of = test.partition(" ")
@@ -68,15 +104,6 @@ def test_in_words(test: str) -> str:
         return f"{name.replace('_', ' ')} {value}"
     name, is_cut, cut = test.partition("<")
     return f"{name.replace('_', ' ')} below {cut}" if is_cut else name.replace("_", " ")
-
-
-def subject_in_words(subject: str) -> str:
-    """What an alert is of.
-
-    >>> subject_in_words(""), subject_in_words("accuracy")
-    ('', 'accuracy')
-    """
-    return test_in_words(subject)
 
 
 def figures_in_words(figures: Mapping[str, Any]) -> str:
@@ -102,6 +129,16 @@ def happened(mark: Mark) -> str:
     """
     what = _HAPPENED.get(mark.kind, mark.kind.replace("_", " "))
     return f"version {mark.version} {what}" if mark.version else what
+
+
+def slice_in_words(name: str) -> str:
+    """A slice as people read it.
+
+    >>> slice_in_words('{"camera": "2", "label": "roses"}')
+    'camera=2, label=roses'
+    """
+    values = json.loads(name)
+    return ", ".join(f"{column}={value}" for column, value in values.items()) or "all photographs"
 
 
 def _slice(name: str) -> str:

@@ -14,12 +14,10 @@ from typing import NamedTuple
 
 from components.monitor.retraining.labelled import LabelledPhotograph
 from components.monitor.retraining.settings import tables_of
-from darkroom.artifacts.examples import FEATURE_TYPES, LABELS
+from darkroom.artifacts.examples import FEATURE_TYPES, LABELS, MONITORED, SOURCE
 from darkroom.errors import StepError
 from darkroom.storage import files
 
-SOURCE, MONITORED = "source", "monitored"
-"""The column, and its value, that mark the photographs of production."""
 DAY = "answered_on"
 """The column of the day on which a photograph was first answered."""
 _OWN = frozenset({*FEATURE_TYPES, LABELS, "image", "label", "split", SOURCE, DAY})

@@ -311,8 +311,9 @@ def test_people_answer_alerts(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_settings_are_refused(values: dict[str, object], message: str) -> None:
+    given = {"state": "s", "predictions": ["p"], "alerts": values}
     with pytest.raises(SettingsError) as raised:
-        validate_settings(MonitorSettings, {"predictions": ["p"], "alerts": values}, "monitor")
+        validate_settings(MonitorSettings, given, "monitor")
     assert message in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
 

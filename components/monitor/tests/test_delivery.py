@@ -41,7 +41,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def asked(folder: Path, **channels: Any) -> MonitorSettings:
-    values = {"samples": str(folder), "model": "flowers", "notify": channels}
+    values = {"state": str(folder), "samples": str(folder), "model": "flowers", "notify": channels}
     return MonitorSettings.model_validate(values)
 
 

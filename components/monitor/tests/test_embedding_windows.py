@@ -12,6 +12,7 @@ from components.monitor.drift.domain import separability
 from components.monitor.drift.kernel import bandwidth, kernel_test
 from components.monitor.monitor import watch
 from components.monitor.reading import sources
+from components.monitor.sequential.starts import start_weight
 from components.monitor.settings import MonitorSettings
 from components.monitor.state import embeddings as kept
 from components.monitor.state.database import opened
@@ -105,7 +106,7 @@ def test_photographs_of_another_kind_alarm_in_the_second_window_that_has_them(
     assert found[0]["separability"] == pytest.approx(separability(rows, of_reference), abs=1e-9)
     with opened(database) as connection:
         corrected = [each.figures["embedding"]["corrected"] for each in windows(connection, "1")]
-    assert corrected[4] == pytest.approx(min(1.0, found[4]["p_value"] * 10 * 14 * 15 / 10))
+    assert corrected[4] == pytest.approx(found[4]["p_value"] * 4 / start_weight(5))
     # The same again computes nothing.
     before = content(database)
     monkeypatch.setattr(sources, "embedded", None)

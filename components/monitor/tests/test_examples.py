@@ -10,9 +10,9 @@ FOLDER = Path(__file__).parent.parent
 STARTS_PROCESSES = {"distance"}
 MODULES = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in STARTS_PROCESSES))
-    for part in ("sequential", "drift", "quality", "labelling")
+    for part in ("sequential", "drift", "quality", "labelling", "page")
     for path in sorted((FOLDER / part).glob("[!_]*.py"))
-    if part != "labelling" or ">>>" in path.read_text(encoding="utf-8")
+    if part not in ("labelling", "page") or ">>>" in path.read_text(encoding="utf-8")
 ]
 
 

@@ -1,6 +1,7 @@
 """The live page: the newest figures, the last ones while there are no others, and Prometheus'."""
 
 import datetime
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -72,6 +73,7 @@ def test_a_database_that_is_locked_gone_or_not_there_yet(database: Path, tmp_pat
     writer = sqlite3.connect(database, isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
     writer.execute("DELETE FROM alerts")
+    os.utime(database)  # what is as it was is not read again
     assert client.get("/").text == page
     answer = client.get("/healthz")
     assert answer.status_code == 503
@@ -154,5 +156,3 @@ def test_a_port_that_is_taken_gets_one_line(database: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"port {port}: .* in use; give another"):
             serve(database, port=port)
-    with pytest.raises(SettingsError, match="cannot listen"):
-        serve(database, port=70000)

@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from components.monitor.page.figures import pooled, read_figures
 from components.monitor.page.mistakes import MOST, Pictures
 from components.monitor.page.page import write_page
 from components.monitor.page.specification import SMALL, specification
+from components.monitor.state.database import opened
 from components.monitor.tests.small_world import DAY, START
 from components.monitor.tests.watched_world import HOSTILE, watched
 from components.monitor.windows.history import series
@@ -270,3 +273,22 @@ def test_of_many_windows_the_latest_are_drawn(month: Path, monkeypatch: pytest.M
     assert [len(of.windows) for of in shown] == [6, 4]
     assert timeline.accuracy(shown).lines[1].dots[-1].window == "2023-12-08"
     assert "Of 20 earlier windows nothing is drawn." in without_data(page_of(month))
+
+
+@pytest.mark.slow
+def test_what_a_killed_writer_left_is_not_read_half(tmp_path: Path, month: Path) -> None:
+    database = Path(shutil.copy(month, tmp_path / "monitor.db"))
+    writes = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 5")  # so that it writes before the end
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE answers SET confidence = 0")
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", writes, database], check=False)
+    with pytest.raises(StepError, match="its next run mends it"):
+        read_figures(database)
+    with opened(database):
+        pass
+    assert read_figures(database) == read_figures(month)

@@ -39,7 +39,7 @@ def opened(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
         "request",
         lambda asked: None if asked.url.startswith(own) else problems.append(asked.url),
     )
-    found.goto(address)
+    found.goto(address, timeout=120_000)  # the first one is drawn meanwhile
     return found, problems
 
 

@@ -58,11 +58,9 @@ class Known(NamedTuple):
     after: float | None
 
 
-def families_of(reference: Reference) -> dict[str, Sequence[str]]:
+def families_of(reference: Reference) -> dict[str, list[str]]:
     """The names of all tests by family, as they are settled before the first window."""
-    families: dict[str, Sequence[str]] = {
-        family: list(tests) for family, tests in reference_shares(reference).items()
-    }
+    families = {family: list(tests) for family, tests in reference_shares(reference).items()}
     return families | ({} if reference.embedded is None else {TEST: [TEST]})
 
 

@@ -151,9 +151,9 @@ def _counted(stored: VersionReference, slicings: Sequence[tuple[str, ...]]) -> R
     }
     valid = answers.filter(pc.equal(answers["split"], "valid"))
     hits = pc.equal(valid["label"], valid["predicted_label"]).to_pylist()
-    kept, embedded = stored.embeddings, None
-    if kept is not None and kept.count >= 2 * FEWEST:
-        embedded = Embedded(stored.version, kept.size, kept.digest)
+    embeddings, embedded = stored.embeddings, None
+    if embeddings is not None and embeddings.count >= 2 * FEWEST:
+        embedded = Embedded(stored.version, embeddings.size, embeddings.digest)
     return Reference(
         labels=stored.labels,
         given=dict(Counter(answers["predicted_label"].to_pylist())),

@@ -50,16 +50,24 @@ class RestClient:
         if self._pinned is not None:
             return self._pinned
         found = self._get("")
-        for status in found.get("model_version_status", ()):
-            if status.get("state") == "AVAILABLE":
-                return int(status["version"])
+        try:
+            for status in found.get("model_version_status", ()):
+                if status.get("state") == "AVAILABLE":
+                    return int(status["version"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise StepError(
+                f"{self._address} states no version: is it a model's address?"
+            ) from None
         raise BusyError(f"{self._address} serves no version yet")
 
     def labels(self, version: int) -> tuple[str, ...]:
         """The labels of a version, which only our server says; see `Client`."""
         found = self._get(f"/versions/{version}/metadata")
-        labels = found.get("labels") or found.get("metadata", {}).get("labels") or {}
-        return tuple(labels.get("names", ()))
+        try:
+            labels = found.get("labels") or found.get("metadata", {}).get("labels") or {}
+            return tuple(map(str, labels.get("names", ())))
+        except (AttributeError, TypeError):
+            return ()
 
     def ask(self, signature: str, images: Sequence[bytes], version: int) -> dict[str, Any]:
         """The outputs of a signature; see `Client`."""
@@ -71,7 +79,10 @@ class RestClient:
             raise StepError(f"{self._address} gives no 'predictions' for {len(images)} images")
         if rows and not isinstance(rows[0], dict):  # a signature of one output
             return {signature: rows}
-        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+        try:
+            return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+        except (KeyError, TypeError):
+            raise StepError(f"{self._address} gives rows of different outputs") from None
 
     def _get(self, path: str) -> dict[str, Any]:
         return self._send("GET", path)

@@ -17,7 +17,7 @@ import numpy as np
 from components.predict.models.model import Facts, Outputs, UnreadableError, signatures_to_ask
 from components.predict.models.retries import RateLimit, patiently
 from components.predict.settings import PredictSettings
-from darkroom.artifacts.model import WITH_EMBEDDING
+from darkroom.artifacts.model import EMBEDDING, SIGNATURE_OUTPUTS, WITH_EMBEDDING
 from darkroom.errors import SettingsError, StepError
 from darkroom.servers import API_KEY_VARIABLE
 
@@ -26,6 +26,7 @@ PROBE = base64.b64decode(
     "AZDUexXGAAAAAElFTkSuQmCC"
 )
 """A photograph that every model can read: 8 by 8 grey pixels, a PNG."""
+_VECTORS = frozenset({"probabilities", EMBEDDING})
 _PLACES, _SAME_ANSWER = 3, 2e-3
 """Decimal places of the answer that a model is known by, and how far another may be off."""
 FORMS = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME"
@@ -91,14 +92,27 @@ class ServedModel:
                 return client.ask(signature, images, version)
 
             outputs |= patiently(call, self.patience)
-        arrays = {name: np.asarray(values) for name, values in outputs.items()}
+        arrays = self._checked(outputs, len(images))
         self._check_labels(arrays)
+        return arrays
+
+    def _checked(self, outputs: dict[str, Any], count: int) -> dict[str, Any]:
+        """The outputs as arrays, if they are those of our signatures."""
+        expected = set().union(*(SIGNATURE_OUTPUTS[name] for name in self.signatures))
+        if missing := expected - outputs.keys():
+            raise StepError(f"{self.address} gives no '{min(missing)}'")
+        try:
+            arrays = {name: np.asarray(values) for name, values in outputs.items()}
+            for name in _VECTORS & arrays.keys():
+                arrays[name] = arrays[name].astype(np.float32).reshape(count, -1)
+            arrays["label_index"] = arrays["label_index"].astype(np.int64)
+            arrays["probability"] = arrays["probability"].astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise StepError(f"{self.address} gives what is no answer: {error}") from None
         return arrays
 
     def _check_labels(self, outputs: Outputs) -> None:
         """Checks that a server started anew serves no other model by the same name and number."""
-        if "probabilities" not in outputs or "label" not in outputs:
-            raise StepError(f"{self.address} gives no 'label' and 'probabilities'")
         labels = self.facts.labels
         if not labels:
             return

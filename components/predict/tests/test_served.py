@@ -147,13 +147,15 @@ class Fickle(BaseHTTPRequestHandler):
         elif isinstance(behaviour, int):
             self._answer(behaviour, {"error": "just so"}, {"Retry-After": "1"})
         else:
-            label = behaviour or self.labels[0]
+            label = behaviour if isinstance(behaviour, str) else self.labels[0]
             row = {
                 "label": label,
                 "label_index": 0,
                 "probability": 0.75,
                 "probabilities": list(self.probabilities),
+                **(behaviour if isinstance(behaviour, dict) else {}),
             }
+            row = {name: value for name, value in row.items() if value is not None}
             self._answer(200, {"predictions": [row] * len(body["instances"])})
 
     def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
@@ -243,6 +245,9 @@ def test_no_more_requests_than_allowed(fickle: str, tmp_path: Path) -> None:
         (404, r"does not serve version 2 any more \(just so\): predict again, to another folder$"),
         ("tulip", r"serves another model than when this work began: predict again"),
         (401, r"answers 401: just so$"),
+        ({"label_index": None}, r"gives no 'label_index'$"),
+        ({"probabilities": [[0.75], "b"]}, r"gives what is no answer: "),
+        ({"probability": {"a": 1}}, r"gives what is no answer: "),
     ],
 )
 def test_another_model_or_version_ends_the_work_in_one_line(

@@ -60,6 +60,9 @@ class ArchiveTarget:
         """Tries whether the folder can be written; see `PushTarget`."""
         check_folder(self._folder)
 
+    def repository(self) -> None:
+        """None: the versions are archives."""
+
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Adds an archive, and its checksum; see `PushTarget`."""
         if traffic < 100:

@@ -51,6 +51,10 @@ class RepositoryTarget:
         """Whether a destination is a path, or the URI of a bucket."""
         return not is_uri(destination) or destination.startswith(_STORES)
 
+    def repository(self) -> str:
+        """The folder or bucket itself."""
+        return self._repository
+
     def check(self) -> None:
         """Tries whether a folder can be written; see `PushTarget`."""
         if not is_uri(self._repository):

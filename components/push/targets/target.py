@@ -74,6 +74,9 @@ class PushTarget(Protocol):
             StepError: It cannot be written.
         """
 
+    def repository(self) -> str | None:
+        """Path or URI of the model repository that the versions lie in; None where in none."""
+
     def current(self) -> PushedVersion | None:
         """The version that serves; None if there is none."""
 

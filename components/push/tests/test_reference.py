@@ -1,20 +1,37 @@
 """What a version is held against once it serves travels with it, covered by its digests."""
 
+import io
 import tarfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from components.push.push import push
+from components.push.reference import write_reference
 from components.push.settings import PushSettings
-from components.push.tests.conftest import Candidate, save_evaluation, save_examples, save_model
+from components.push.tests.conftest import (
+    LABELS,
+    Candidate,
+    save_evaluation,
+    save_examples,
+    save_model,
+)
+from darkroom.artifacts.evaluation import KIND, read_evaluation
+from darkroom.artifacts.examples import read_examples
+from darkroom.artifacts.manifest import folder_digest, write_manifest
 from darkroom.artifacts.predictions import first_predictions, prediction_schema
 from darkroom.artifacts.proof import changed_files
 from darkroom.artifacts.reference import read_embeddings, read_version_reference
+from darkroom.artifacts.statistics import Distributions, Statistics
 from darkroom.errors import StepError
+from darkroom.records.example_proto import serialized_example
+from darkroom.records.tfrecord import write_record
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +64,69 @@ def test_a_version_has_answers_statistics_and_embeddings(
     answers = version / "reference" / "answers.parquet"
     answers.write_bytes(answers.read_bytes() + b"\0")
     assert changed_files(version) == ["reference/answers.parquet"]
+
+
+@pytest.mark.parametrize("of_production", [49, 60])
+def test_it_is_held_against_photographs_of_production(tmp_path: Path, of_production: int) -> None:
+    made = Candidate(tmp_path / "examples", tmp_path / "model", tmp_path / "evaluation")
+    made.examples.mkdir()
+    rows = []
+    with (made.examples / "test-00000-of-00001.tfrecord").open("wb") as file:
+        for number in range(100):
+            grey = np.full((8, 8), number, np.uint8)
+            image = io.BytesIO()
+            Image.fromarray(grey).save(image, "PNG" if number % 2 else "BMP")
+            image_id, source = f"id-{number:03d}", "monitored" if number < of_production else None
+            record: dict[str, Any] = {
+                "image_bytes": image.getvalue(),
+                "image_id": image_id,
+                "label": "dark",
+            }
+            measures = {"brightness": float(number), "contrast": 0.0, "sharpness": 0.0}
+            write_record(file, serialized_example({**record, **measures, "height": 8, "width": 8}))
+            rows.append(
+                {
+                    "split": "test",
+                    "image_id": image_id,
+                    "probabilities": [0.5, 0.5],
+                    "slices": {"source": source},
+                }
+            )
+    counts = {"train": 0, "valid": 0, "test": 100}
+    write_manifest(made.examples, "examples", {"labels": LABELS, "counts": counts, "columns": {}})
+    save_model(made.model)
+    made.evaluation.mkdir()
+    content = {
+        "labels": LABELS,
+        "count": 100,
+        "metrics": {},
+        "blessed": True,
+        "reasons": [],
+        "settings": {},
+    }
+    write_manifest(made.evaluation, KIND, {**content, "model_digest": folder_digest(made.model)})
+    schema = prediction_schema(2, {"source": "bytes"}, multi_label=False, champion=False)
+    pq.write_table(pa.Table.from_pylist(rows, schema), made.evaluation / "predictions-0.parquet")
+    version = tmp_path / "1"
+    version.mkdir()
+    all_photographs = Statistics(overall=Distributions(Counter(PNG=1000)))
+    write_reference(
+        version,
+        {},
+        read_evaluation(made.evaluation),
+        read_examples(made.examples),
+        all_photographs,
+        embedded=False,
+    )
+    found = read_version_reference(str(version))
+    assert found is not None
+    if of_production < 50:
+        assert len(found.answers) == 100
+        assert found.statistics.overall.formats == {"PNG": 1000}
+        return
+    assert found.answers["image_id"].to_pylist() == [f"id-{number:03d}" for number in range(60)]
+    assert found.statistics.overall.formats == {"PNG": 30, "BMP": 30}
+    assert found.statistics.overall.histograms["brightness"][:5] == [16, 16, 16, 12, 0]
 
 
 def test_embeddings_stay_where_photographs_may_not_travel(

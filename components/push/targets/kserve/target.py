@@ -62,6 +62,10 @@ class KServeTarget:
     def check(self) -> None:
         """Nothing is known without asking the cluster."""
 
+    def repository(self) -> str:
+        """The bucket's folder that its storage is in."""
+        return self._destination.storage
+
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Makes a model the version that serves, or a canary, once it is ready."""
         # A cluster that cannot be reached, or refuses, says so before the model is uploaded.

@@ -51,6 +51,10 @@ class VertexTarget:
     def check(self) -> None:
         """Nothing is known without asking Vertex."""
 
+    def repository(self) -> str:
+        """The bucket's folder that its storage is in."""
+        return self._destination.storage
+
     def publish(self, model: Model, traffic: int = 100) -> PushedVersion:
         """Uploads and deploys a model, and then gives it requests; see `PushTarget`."""
         self._connect()
