@@ -92,7 +92,7 @@ def test_killed_at_random_moments_it_is_one_retraining(
     assert process.returncode == 0, output
     seconds = time.monotonic() - began
     killed = 0
-    for moment in np.random.default_rng(0).uniform(0, seconds, MOMENTS):
+    for moment in np.random.default_rng(0).uniform(0, seconds / 2, MOMENTS):
         with started(world) as process:
             time.sleep(moment)
             os.kill(process.pid, signal.SIGKILL)
