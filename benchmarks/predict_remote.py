@@ -101,7 +101,7 @@ def _busy(versions: Path) -> list[list[str]]:
     """More requests at a time than the server takes: each refused one is sent again."""
     import httpx
 
-    with server(versions, "--max-requests", "2", core=SERVER_CORE):
+    with server(versions, "--settings", '{"max_requests": 2}', core=SERVER_CORE):
         _seconds(_ADDRESSES["REST"], FEW, parallel_requests=16, batch_size=8)
         metrics = httpx.get(f"http://127.0.0.1:{PORT}/metrics").text
     counts = re.findall(r'^darkroom_refused_requests_total\{status="429"\} (\S+)', metrics, re.M)

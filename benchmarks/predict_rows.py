@@ -141,19 +141,28 @@ def _check(predictions: Path, expected: dict[int, str]) -> str:
 
 
 def _killed(words: list[str], out: Path, usual: float, moments: random.Random) -> str:
-    """Runs a command that is killed at random moments, and again to its end."""
+    """Runs a command that is killed at a random moment of each part of the work, and to its end."""
     plan = out / ".unfinished-predictions" / "plan"
+
+    def count(name: str) -> int:
+        return len(list(plan.glob(f"{name}-*")))
+
     done = []
-    for _ in range(KILLS):
+    for number in range(KILLS):
         process = subprocess.Popen(
             words, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(moments.uniform(0.1, 0.4) * usual)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        # The first moment may be before anything is planned.
+        while number and count("mark") < number * count("rows") // (KILLS + 1):
+            if process.poll() is not None:
+                break
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, usual / (2 * KILLS)))
+        if process.poll() is not None:
+            raise RuntimeError("predict ended before it was killed")
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        done.append(len(list(plan.glob("mark-*"))))
+        done.append(count("mark"))
         print(f"killed with {done[-1]} shards done", file=sys.stderr, flush=True)
-    if not (out / "predictions").exists():
-        cost(words)
+    cost(words)
     return f"with {', '.join(map(str, done))} shards done"
