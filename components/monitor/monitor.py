@@ -184,7 +184,8 @@ def _write(
         )
         yield version, window
     for version, reference in references.items():
-        look(connection, version, reference, settings.rate)
+        with transaction(connection):
+            look(connection, version, reference, settings.rate)
 
 
 def _write_window(

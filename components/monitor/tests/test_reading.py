@@ -136,6 +136,7 @@ def test_a_sample_that_is_wrong_costs_itself_alone(
     watched = settings(tmp_path, slices=("camera",))
     report = watch(watched, tmp_path / "monitor.db", {}, START)
     report.problems.pop("labels of photographs that were not answered", None)
+    report.problems.pop("version 1 is gone, or an older release pushed it: not tested")
     assert report.problems == ({problem: 1} if problem else {})
     assert report.new == (1 if problem else 2)
 
