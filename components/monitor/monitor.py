@@ -184,8 +184,7 @@ def _write(
         )
         yield version, window
     for version, reference in references.items():
-        with transaction(connection):
-            look(connection, version, reference, settings.rate)
+        look(connection, version, reference, settings.rate)
 
 
 def _write_window(

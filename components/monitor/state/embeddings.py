@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from components.monitor.state.answers import forget_windows
 from components.monitor.state.database import transaction
-from components.monitor.windows.embedded import MOST
 
+MOST = 1000
+"""Photographs of a window."""
 _TOGETHER = 256
 _HIGHEST = 65504.0
 """The largest number of a float16."""
@@ -124,3 +125,36 @@ def drop_embeddings(connection: sqlite3.Connection, version: str, window: int) -
         """,
         named,
     )
+
+
+def embeddings_of(
+    connection: sqlite3.Connection, version: str, window: int, size: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The embeddings of a window's sample, in the order of the digests.
+
+    Args:
+        connection: The database.
+        version: The model's version.
+        window: The window.
+        size: Of the embeddings, D.
+
+    Returns:
+        float32 [N, D], and of each whether no earlier window has the photograph, bool [N].
+    """
+    rows = connection.execute(
+        f"""
+        WITH sample AS (
+            SELECT image_id FROM answers WHERE version = :version AND window = :window AND counted
+            ORDER BY image_id LIMIT {MOST}
+        )
+        SELECT embedding, NOT EXISTS (
+            SELECT 1 FROM answers WHERE answers.image_id = sample.image_id
+            AND version = :version AND window < :window
+        )
+        FROM sample JOIN embeddings USING (image_id)
+        WHERE embeddings.version = :version AND length(embedding) = :bytes ORDER BY image_id
+        """,
+        {"version": version, "window": window, "bytes": 2 * size},
+    ).fetchall()
+    joined = np.frombuffer(b"".join(embedding for embedding, _ in rows), np.float16)
+    return joined.reshape(-1, size).astype(np.float32), np.array([new for _, new in rows], np.bool_)

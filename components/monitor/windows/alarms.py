@@ -9,6 +9,7 @@ import numpy as np
 
 from components.monitor.sequential.alarms import alarmed, shares
 from components.monitor.sequential.changed_share import Counted, changed_share
+from components.monitor.state.database import transaction
 from components.monitor.windows.embeddings import TEST, bet
 from components.monitor.windows.figures import window_shares
 from components.monitor.windows.reference import Reference
@@ -67,7 +68,7 @@ def look(connection: sqlite3.Connection, version: str, reference: Reference, rat
     """Tests every window that has not been tested since something changed in it or before it.
 
     Args:
-        connection: The database, in a transaction.
+        connection: The database.
         version: The model's version.
         reference: What it is held against.
         rate: Of false alarms over the version's life.
@@ -77,12 +78,14 @@ def look(connection: sqlite3.Connection, version: str, reference: Reference, rat
     for place, (window, tested) in enumerate(counted.windows):
         if tested:
             continue
-        found = dict(counted.known_after(place))
-        if reference.embedded is not None:
-            won = bet(connection, version, window, reference.embedded, of_rate[TEST], rate)
-            if won is not None:
-                found[TEST] = Known(won.log_e_value, won.since, 0.5, won.rank)
-        _write(connection, version, window, found, of_rate, rate)
+        with transaction(connection):
+            found = dict(counted.known_after(place))
+            if reference.embedded is not None:
+                share = of_rate[TEST]
+                won = bet(connection, version, window, reference.embedded, share, rate)
+                if won is not None:
+                    found[TEST] = Known(won.log_e_value, won.since, 0.5, won.rank)
+            _write(connection, version, window, found, of_rate, rate)
 
 
 class _Shares:

@@ -12,8 +12,6 @@ from darkroom.artifacts.reference import read_embeddings
 
 Floats = npt.NDArray[np.float32]
 
-MOST = 1000
-"""Photographs of a window whose embeddings are kept."""
 FEWEST = 10
 """Photographs that say something as a whole: of a window, and of each half of a reference."""
 

@@ -17,7 +17,8 @@ from components.monitor.drift.kernel import kernel_test
 from components.monitor.drift.ranks import highest_mean_rank
 from components.monitor.sequential.alarms import range_error
 from components.monitor.sequential.evidence import Evidence, add_window
-from components.monitor.windows.embedded import FEWEST, MOST, Embedded
+from components.monitor.state.embeddings import embeddings_of
+from components.monitor.windows.embedded import FEWEST, Embedded
 
 TEST = "embedding"
 """The family, and its one test."""
@@ -58,7 +59,7 @@ def embedding_figures(
     """
     if reference is None:
         return None
-    rows, _ = _embeddings(connection, version, window, reference.size)
+    rows, _ = embeddings_of(connection, version, window, reference.size)
     if len(rows) < FEWEST:
         connection.execute(
             "DELETE FROM embedded_windows WHERE version = ? AND window = ?", (version, window)
@@ -108,7 +109,7 @@ def bet(
     Returns:
         None before there is anything to bet on.
     """
-    rows, new = _embeddings(connection, version, window, reference.size)
+    rows, new = embeddings_of(connection, version, window, reference.size)
     evidence = _evidence(connection, version, window)
     fitted_on, direction = _direction(connection, version, window)
     rank = None
@@ -161,36 +162,3 @@ def _since(
     if log_e_value <= had:
         return window
     return int(since) if since < last else fitted_on
-
-
-def _embeddings(
-    connection: sqlite3.Connection, version: str, window: int, size: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The embeddings of a window's sample, in the order of the digests.
-
-    Args:
-        connection: The database.
-        version: The model's version.
-        window: The window.
-        size: Of the embeddings, D.
-
-    Returns:
-        float32 [N, D], and of each whether no earlier window has the photograph, bool [N].
-    """
-    rows = connection.execute(
-        f"""
-        WITH sample AS (
-            SELECT image_id FROM answers WHERE version = :version AND window = :window AND counted
-            ORDER BY image_id LIMIT {MOST}
-        )
-        SELECT embedding, NOT EXISTS (
-            SELECT 1 FROM answers WHERE answers.image_id = sample.image_id
-            AND version = :version AND window < :window
-        )
-        FROM sample JOIN embeddings USING (image_id)
-        WHERE embeddings.version = :version AND length(embedding) = :bytes ORDER BY image_id
-        """,
-        {"version": version, "window": window, "bytes": 2 * size},
-    ).fetchall()
-    joined = np.frombuffer(b"".join(embedding for embedding, _ in rows), np.float16)
-    return joined.reshape(-1, size).astype(np.float32), np.array([new for _, new in rows], np.bool_)
