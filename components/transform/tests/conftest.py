@@ -53,7 +53,8 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 if split == "train" and number % MARKED == 0:
                     record["pseudo_labelled"] = 1
                 write_record(file, serialized_example(record))
-    content = {"labels": LABELS, "counts": COUNTS, "columns": {"camera": "int"}}
+    columns = {"camera": "int"}
+    content: dict[str, Any] = {"labels": LABELS, "counts": COUNTS, "columns": columns}
     content["pseudo_labelled"] = COUNTS["train"] // MARKED
     write_manifest(folder, "examples", content)
     return folder
