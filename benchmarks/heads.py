@@ -84,12 +84,10 @@ class Noise(NamedTuple):
     Attributes:
         views: Whether it sees the noisy views of photographs.
         dropout: Share of the features that are dropped.
-        decay: Weight decay of a step, as a part of the learning rate.
     """
 
     views: bool
     dropout: float
-    decay: float
 
 
 class Head:
@@ -99,7 +97,6 @@ class Head:
         views: Of all photographs.
         places: Those to train on.
         labels: The label of each of those, below `count`.
-        weights: The weight of each of those in the loss.
         noise: What it is trained with.
         seed: Of order, views and dropout.
         count: Number of labels.
@@ -110,7 +107,6 @@ class Head:
         views: Views,
         places: Places,
         labels: Places,
-        weights: npt.NDArray[Any],
         noise: Noise,
         seed: int,
         count: int,
@@ -129,14 +125,12 @@ class Head:
             kept = generator.random(given.shape, np.float32) >= noise.dropout
             given = np.hstack([given * kept / (1 - noise.dropout), np.ones((BATCH, 1), np.float32)])
             error = _softmax(given @ values) - targets[labels[chosen]]
-            error *= weights[chosen, np.newaxis].astype(np.float32)
             gradient = given.T @ error / BATCH
             first += (1 - _DECAYS[0]) * (gradient - first)
             second += (1 - _DECAYS[1]) * (gradient**2 - second)
             rate = RATE * (1 + np.cos(np.pi * step / STEPS)) / 2
             ahead = [1 - decay ** (step + 1) for decay in _DECAYS]
             values -= rate * (first / ahead[0] / (np.sqrt(second / ahead[1]) + 1e-7))
-            values[:-1] *= 1 - rate * noise.decay
         self._values = values
 
     def probabilities(self, features: Floats) -> Floats:
