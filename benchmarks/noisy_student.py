@@ -351,7 +351,8 @@ def _table(lives: Sequence[Life]) -> str:
         if name != best:
             lead = values - found[best]
             low, high = ttest_1samp(lead, 0).confidence_interval()
-            cells = f"{lead.mean():+.3f} ({low:+.3f} to {high:+.3f}) | {(lead > 0).sum()} of {len(lead)}"
+            ahead = f"{lead.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+            cells = f"{ahead} | {(lead > 0).sum()} of {len(lead)}"
         lines.append(f"| {name} | {values.mean():.3f} | {cells} |")
     count, right = (
         np.mean([getattr(life, name) for life in lives]) for name in ("marked", "right")
@@ -363,4 +364,7 @@ def measure() -> str:
     """Heads, then whole networks."""
     heads = _table([live_head(seed) for seed in HEAD_SEEDS])
     whole = _table([live_whole(seed) for seed in SEEDS])
-    return f"The head alone, {len(HEAD_SEEDS)} seeds:\n\n{heads}\n\nAll layers, {len(SEEDS)} seeds:\n\n{whole}"
+    return (
+        f"The head alone, {len(HEAD_SEEDS)} seeds:\n\n{heads}\n\n"
+        f"All layers, {len(SEEDS)} seeds:\n\n{whole}"
+    )
