@@ -47,7 +47,7 @@ def _feed(iterator: Any, batches: int) -> float:
     def run(count: Any) -> Any:
         seen = tf.constant(0)
         for _ in tf.range(count):
-            images, *_ = next(iterator)
+            images, _ = next(iterator)
             seen += tf.shape(images)[0]
         return seen
 
@@ -87,7 +87,7 @@ def _wait(iterator: Any, step: Any, batches: int) -> tuple[float, float]:
         asked = time.perf_counter()
         batch = next(iterator)
         waited += time.perf_counter() - asked
-        step(*batch[:2]).numpy()
+        step(*batch).numpy()
     return waited, time.perf_counter() - began
 
 

@@ -109,9 +109,6 @@ class TrainSettings(Settings):
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs a photograph's loss by how rare its label is in the training split. Where
     photographs have several labels, those with a label weigh as much in total as those without."""
-    pseudo_label_weight: float = pydantic.Field(default=1.0, gt=0, le=1)
-    """Weight of the loss of photographs whose label a model gave, beside 1 of those that a person
-    labelled: below 1 where that model is wrong often, or they are many times as many."""
     weight_decay: float = pydantic.Field(default=0.0, ge=0)
     """AdamW's weight decay, on all trained weights except biases and norms."""
     l1: float = pydantic.Field(default=0.0, ge=0)

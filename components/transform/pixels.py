@@ -166,8 +166,8 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
         # Without a training photograph there are none to concatenate.
         moments: list[tuple[Array, Array]] = [(np.zeros((0, 3)), np.zeros((0, 3)))]
         with (folder / task.name).open("wb") as file:
-            for images, labels, marks in self._batches(task):
-                self._write(file, images, _indices(labels), marks)
+            for images, labels in self._batches(task):
+                self._write(file, images, _indices(labels))
                 count += len(images)
                 if self._pace is not None:
                     self._pace.add(len(images))
@@ -178,19 +178,15 @@ class WriteRecords(beam.DoFn):  # type: ignore[misc]
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Written(task.split, count, task.name, digest, mean, variance)
 
-    def _write(
-        self, file: BinaryIO, images: Array, indices: Sequence[int | list[int]], marks: Array
-    ) -> None:
+    def _write(self, file: BinaryIO, images: Array, indices: Sequence[int | list[int]]) -> None:
         name, contents = transformed.IMAGE, images
         if self._embedder is not None:
             name, contents = transformed.EMBEDDING, self._embedder(images)
-        for content, index, mark in zip(contents, indices, marks.tolist(), strict=True):
+        for content, index in zip(contents, indices, strict=True):
             features = {name: content.tobytes(), transformed.LABEL_INDEX: index}
-            if mark:
-                features[examples.PSEUDO_LABELLED] = 1
             write_record(file, serialized_example(features))
 
-    def _batches(self, task: Task) -> Iterator[tuple[Array, Array, Array]]:
+    def _batches(self, task: Task) -> Iterator[tuple[Array, Array]]:
         try:
             yield from pixel_dataset(
                 task, self._settings, self._labels, self._multi_label
@@ -239,13 +235,9 @@ def pixel_dataset(
 
     Returns:
         A tf.data.Dataset of (pixels uint8 [N, H, W, 3], label indices int64 [N] or, multi-label,
-        which labels there are, bool [N, K]; 1 where a model gave the label, else 0, int64 [N]),
-        with the crop margin in the training split.
+        which labels there are, bool [N, K]), with the crop margin in the training split.
     """
-    features: dict[str, Any] = {
-        examples.IMAGE_BYTES: tf.io.FixedLenFeature([], tf.string),
-        examples.PSEUDO_LABELLED: tf.io.FixedLenFeature([], tf.int64, default_value=0),
-    }
+    features: dict[str, Any] = {examples.IMAGE_BYTES: tf.io.FixedLenFeature([], tf.string)}
     if multi_label:
         features[examples.LABELS] = tf.io.RaggedFeature(tf.string)
     else:
@@ -253,18 +245,17 @@ def pixel_dataset(
     height, width = settings.size_with_margin
     batch_size = max(1, min(64, BATCH_BYTES // (height * width * 3)))
 
-    def decode(record: Any) -> tuple[Any, Any, Any]:
+    def decode(record: Any) -> tuple[Any, Any]:
         example = tf.io.parse_single_example(record, features)
         pixels = resize(decode_stored(example[examples.IMAGE_BYTES]), settings)
         if task.split != "train":
             pixels = crop_centre(pixels, settings)
-        mark = example[examples.PSEUDO_LABELLED]
         if multi_label:
-            return pixels, label_indicator(example[examples.LABELS], labels), mark
-        return pixels, example[examples.LABEL], mark
+            return pixels, label_indicator(example[examples.LABELS], labels)
+        return pixels, example[examples.LABEL]
 
-    def place(pixels: Any, label: Any, mark: Any) -> tuple[Any, Any, Any]:
-        return pixels, label if multi_label else label_index(label, labels), mark
+    def place(pixels: Any, label: Any) -> tuple[Any, Any]:
+        return pixels, label if multi_label else label_index(label, labels)
 
     open_shards = max(1, min(len(task.shards), OPEN_SHARDS))
     return (

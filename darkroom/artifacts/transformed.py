@@ -105,8 +105,7 @@ class TransformedExamples:
             where records hold embeddings.
         embeddings: What the records hold instead of pixels; None where they hold pixels.
         manifest: The whole manifest.
-        pseudo_labelled: Number of training records whose label a model gave; each has the feature
-            `pseudo_labelled` of examples.
+        pseudo_labelled: Number of training records whose label a model gave.
     """
 
     folder: Path

@@ -80,9 +80,8 @@ def test_whatever_is_marked_no_other_photograph_moves(
     lines = [*own, *marked(folder, 40, 1000 * seed + 500)]
     # Some are copies of what people labelled, of which the model may say anything.
     for place in generator.choice(len(own), 12, replace=False):
-        line = own[place]
         label = str(generator.choice(LABELS))
-        lines.append({**line, "label": label, "split": "train", PSEUDO_LABELLED: "1"})
+        lines.append({**own[place], "label": label, "split": "train", PSEUDO_LABELLED: "1"})
     order = generator.permutation(len(lines))
     table = write_lines(folder / "both.jsonl", [lines[place] for place in order])
     both = run_ingest(table, "both")

@@ -33,8 +33,9 @@ class ReasonShares(Settings):
 class PseudoLabelSettings(Settings):
     """Which photographs get the label that the model gives them."""
 
-    threshold: float = pydantic.Field(default=0.9, gt=0, le=1)
-    """The least probability of the label."""
+    threshold: float = pydantic.Field(default=0.5, gt=0, le=1)
+    """The least probability of the label. `python -m benchmarks noisy_student` chose it; higher
+    where the photographs are unlike those that the model was trained on."""
     per_label: int = pydantic.Field(default=10_000, ge=1)
     """Photographs of a label, at most: those that the model is surest of."""
     imbalance: float = pydantic.Field(default=2.0, ge=1)

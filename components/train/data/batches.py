@@ -14,7 +14,6 @@ from components.train.augmentation import build_augmentation
 from components.train.augmentation.settings import NO_AUGMENTATION, AugmentationSettings
 from components.train.augmentation.stateless_random import StatelessRandom
 from components.train.data.records import record_stream
-from darkroom.artifacts.examples import PSEUDO_LABELLED
 from darkroom.artifacts.transformed import (
     EMBEDDING,
     IMAGE,
@@ -54,7 +53,6 @@ def training_stream(
     seed: int,
     first_step: int = 0,
     augmentation: AugmentationSettings = NO_AUGMENTATION,
-    pseudo_label_weight: float = 1.0,
 ) -> Any:
     """Streams the training split without end, in an order determined by seed and step.
 
@@ -65,11 +63,10 @@ def training_stream(
         seed: Seed of shuffling, crops and augmentation.
         first_step: Number of the first global batch, from 0.
         augmentation: Random changes to the photographs, applied after the crop.
-        pseudo_label_weight: Weight of photographs whose label a model gave; others have 1.
 
     Returns:
-        A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K], one-hot or, where
-        photographs have several labels, multi-hot, weights float32 [N]).
+        A tf.data.Dataset of (images uint8 [N, H, W, 3], labels float32 [N, K]), one-hot or,
+        where photographs have several labels, multi-hot.
 
     Raises:
         StepError: The split is empty.
@@ -95,15 +92,12 @@ def training_stream(
     passes = tf.data.Dataset.range(start // count, tf.int64.max)
     batches = _batches(passes.flat_map(one_pass), shard, start)
     parse, crop = _parser(source, graph, "train"), _cropper(source, graph, "train")
-    augment, weigh = build_augmentation(augmentation), _weigher(source, pseudo_label_weight)
+    augment = build_augmentation(augmentation)
 
-    def prepare(positions: Any, records: Any) -> tuple[Any, Any, Any]:
+    def prepare(positions: Any, records: Any) -> tuple[Any, Any]:
         images, labels = parse(records)
         draws = StatelessRandom(seed, positions, shard.batch_size)
-        # Where photographs are mixed, so are their weights: they go along as one more label.
-        weighed = tf.concat([labels, weigh(records)[:, tf.newaxis]], 1)
-        images, weighed = augment(crop(images, draws), weighed, draws)
-        return images, weighed[:, :-1], weighed[:, -1]
+        return augment(crop(images, draws), labels, draws)
 
     return batches.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -219,21 +213,6 @@ def _parser(source: TransformedExamples, graph: TransformGraph, split: str) -> P
         return images, label_vectors(parsed, graph)
 
     return parse
-
-
-def _weigher(source: TransformedExamples, pseudo_label_weight: float) -> Callable[[Any], Any]:
-    """Returns a function from serialized records, string [N], to their weights, float32 [N]."""
-    import tensorflow as tf
-
-    if not source.pseudo_labelled or pseudo_label_weight == 1:
-        return lambda records: tf.ones(records.shape)
-    features = {PSEUDO_LABELLED: tf.io.FixedLenFeature([], tf.int64, default_value=0)}
-
-    def weigh(records: Any) -> Any:
-        marks = tf.io.parse_example(records, features)[PSEUDO_LABELLED]
-        return tf.where(marks > 0, pseudo_label_weight, 1.0)
-
-    return weigh
 
 
 def _cropper(

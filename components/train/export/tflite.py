@@ -132,7 +132,7 @@ def calibration_images(source: TransformedExamples, graph: TransformGraph, seed:
     """
     count = min(CALIBRATION_IMAGES, source.counts["train"])
     stream = training_stream(source, graph, WorkerShard(count), seed)
-    images, *_ = next(stream.as_numpy_iterator())
+    images, _ = next(stream.as_numpy_iterator())
     return np.asarray(images, np.uint8)
 
 

@@ -20,8 +20,7 @@ class MetricSums:
     Attributes:
         steps: Number of steps before the first whose loss is not a finite number.
         examples: Sum of the examples' weights.
-        measures: Sums of `MEASURES`, in that order; the training loss is weighted by class
-            and by who gave the label.
+        measures: Sums of `MEASURES`, in that order; the training loss is weighted by class.
     """
 
     steps: int
@@ -156,8 +155,8 @@ class StepRunner:
     def _step(self, batch: Any) -> None:
         import tensorflow as tf
 
-        images, labels, given = batch
-        weights = self._loss.weights(labels) * given
+        images, labels = batch
+        weights = self._loss.weights(labels)
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             probabilities = self._model(images, training=True)

@@ -111,10 +111,7 @@ class Trainer:
         self._valid = context.distributed(lambda: evaluation_stream(source, graph, "valid", shard))
 
         def stream(step: int) -> Any:
-            return training_stream(
-                *(source, graph, shard, settings.seed, step, settings.augmentation),
-                pseudo_label_weight=settings.pseudo_label_weight,
-            )
+            return training_stream(source, graph, shard, settings.seed, step, settings.augmentation)
 
         self._stream, self._labels = stream, None if graph.multi_label else graph.labels
 
@@ -142,7 +139,7 @@ class Trainer:
         writer = TensorBoardWriter(self._context.folder, self._labels, overwrite)
         if overwrite:
             writer.show_model(self._network.model)
-            images, *_ = next(iter(self._stream(0)))
+            images, _ = next(iter(self._stream(0)))
             if len(images.shape) == 4:  # embeddings have two
                 writer.show_samples(images)
         return writer

@@ -60,7 +60,7 @@ def taken(stream: Any, steps: int) -> list[Rows]:
     """Number, top and left of every image of some batches; checks that each is one crop."""
     batches = []
     rows, columns = np.arange(SIZE)[:, np.newaxis], np.arange(SIZE)
-    for images, *_ in stream.take(steps):
+    for images, _ in stream.take(steps):
         corners = images.numpy()[:, 0, 0]
         for image, (number, top, left) in zip(images.numpy(), corners, strict=True):
             assert image.shape == (SIZE, SIZE, 3)

@@ -18,8 +18,6 @@ from darkroom.records.tfrecord import read_records, write_record
 
 COUNTS = {"train": 70, "valid": 5, "test": 3}
 LABELS = ["cat", "dog", "élan"]
-MARKED = 7
-"""Every so-manieth training photograph has a label that a model gave."""
 
 
 def pictures(split: str) -> list[tuple[str, npt.NDArray[np.uint8]]]:
@@ -43,18 +41,15 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     for split in COUNTS:
         with (folder / f"{split}-00000-of-00001.tfrecord").open("wb") as file:
-            for number, (label, pixels) in enumerate(pictures(split)):
+            for label, pixels in pictures(split):
                 record: dict[str, Any] = {
                     "image_bytes": png(pixels),
                     "label": label,
                     "image_id": "x",
                     "camera": 3,
                 }
-                if split == "train" and number % MARKED == 0:
-                    record["pseudo_labelled"] = 1
                 write_record(file, serialized_example(record))
-    content: dict[str, Any] = {"labels": LABELS, "counts": COUNTS, "columns": {"camera": "int"}}
-    content["pseudo_labelled"] = COUNTS["train"] // MARKED
+    content = {"labels": LABELS, "counts": COUNTS, "columns": {"camera": "int"}}
     write_manifest(folder, "examples", content)
     return folder
 

@@ -10,14 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from components.transform.settings import TransformSettings
-from components.transform.tests.conftest import (
-    COUNTS,
-    LABELS,
-    MARKED,
-    Transformed,
-    pictures,
-    stored,
-)
+from components.transform.tests.conftest import COUNTS, LABELS, Transformed, pictures, stored
 from darkroom.artifacts.transformed import (
     Embeddings,
     read_transform_graph,
@@ -89,11 +82,6 @@ def test_records_hold_the_backbones_embeddings(
     indices = [record["label_index"][0] for record in stored(embedded[1], split)]
     assert indices == [LABELS.index(label) for label, _ in pictures(split)]
     assert "image" not in stored(embedded[1], split)[0]
-
-
-def test_embeddings_have_the_mark_too(embedded: Transformed) -> None:
-    marks = [bool(record.get("pseudo_labelled")) for record in stored(embedded[1], "train")]
-    assert sum(marks) == COUNTS["train"] // MARKED
 
 
 def test_the_manifest_states_whose_embeddings_they_are(
