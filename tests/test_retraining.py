@@ -21,7 +21,8 @@ from tests.retraining_world import SHOWN, look, write_world
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = 10
+MOMENTS = int(os.environ.get("DARKROOM_KILLS", "2"))
+"""Moments at which it is killed; 10 were tried when this was written."""
 
 
 @pytest.fixture

@@ -26,6 +26,9 @@ from components.monitor.tests.small_world import (
 
 pytestmark = pytest.mark.slow
 
+MOMENTS = int(os.environ.get("DARKROOM_KILLS", "4"))
+"""Moments at which it is killed; 8 were tried when this was written."""
+
 WATCH = """
 import sys
 from pathlib import Path
@@ -65,7 +68,7 @@ def test_killed_at_random_moments(tmp_path: Path, embedded: bool) -> None:
         assert process.wait() == 0
     seconds = time.monotonic() - began
     generator, cut_short = np.random.default_rng(0), 0
-    for moment in generator.uniform(0, seconds, 8):
+    for moment in generator.uniform(0, seconds, MOMENTS):
         with started(tmp_path, killed) as process:
             time.sleep(moment)
             os.kill(process.pid, signal.SIGKILL)
