@@ -28,6 +28,8 @@ IDENTITIES = ("image_id", "key")
 _LABEL = "label"
 _LABELLED_AT = "labelled_at"
 _COLUMNS = (*IDENTITIES, _LABEL, _LABELLED_AT)
+_END = 1e11
+"""Seconds since 1970 at which no time is any more: milliseconds are none."""
 _OF_ANNOTATION = ("annotator", "updated_at", "was_cancelled")
 """What Label Studio says of an annotation, and not of its photograph."""
 
@@ -149,12 +151,17 @@ def parsed_time(value: Any) -> float | None:
     """
     if value in (None, ""):
         return None
-    if isinstance(value, int | float):
-        return float(value)
-    if re.fullmatch(r"\d{9,}(\.\d+)?", str(value)):
-        return float(value)
-    time = datetime.datetime.fromisoformat(str(value))
-    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+    try:
+        if isinstance(value, int | float) or re.fullmatch(r"\d{9,}(\.\d+)?", str(value)):
+            seconds = float(value)
+        else:
+            time = datetime.datetime.fromisoformat(str(value))
+            seconds = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+    except OverflowError:
+        raise ValueError(f"{value} is no time") from None
+    if not 0 <= seconds < _END:
+        raise ValueError(f"{value} is no time since 1970")
+    return seconds
 
 
 def _rows(text: TextIO, location: str) -> Iterator[Mapping[str, Any] | str]:
@@ -177,7 +184,7 @@ def _rows(text: TextIO, location: str) -> Iterator[Mapping[str, Any] | str]:
 def _parsed(line: str) -> Iterator[Mapping[str, Any] | str]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield "it is no JSON"
         return
     yield row if isinstance(row, dict) else "it is no JSON object"

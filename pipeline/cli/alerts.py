@@ -12,6 +12,8 @@ from components.monitor.state.folder import changed, fetched, has_state
 from darkroom.durations import Duration, seconds
 from darkroom.errors import SettingsError
 
+_LONGEST_MUTE = 3650 * 86400
+
 
 def show_alerts(state: str, as_json: bool) -> None:
     """Prints the open alerts."""
@@ -66,6 +68,9 @@ def _seconds(duration: str) -> int:
     import pydantic
 
     try:
-        return seconds(pydantic.TypeAdapter(Duration).validate_python(duration))
+        length = seconds(pydantic.TypeAdapter(Duration).validate_python(duration))
     except pydantic.ValidationError:
         raise SettingsError(f"--for {duration}: expected a time such as 12h or 7d") from None
+    if length > _LONGEST_MUTE:
+        raise SettingsError(f"--for {duration}: at most 3650d")
+    return length
