@@ -167,7 +167,8 @@ def parsed_time(value: Any) -> float | None:
 def _rows(text: TextIO, location: str) -> Iterator[Mapping[str, Any] | str]:
     """The rows; a text is the reason why one cannot be read."""
     if not location.endswith((".json", ".jsonl", ".ndjson")):
-        table = csv.DictReader(text)
+        # Else what follows a quote that does not end would be one row, and its labels withdrawn.
+        table = csv.DictReader(text, strict=True)
         yield dict.fromkeys(table.fieldnames or ())
         yield from table
         return

@@ -6,7 +6,7 @@ import socket
 import time
 
 from components.monitor.alerts.alert import open_alerts
-from components.monitor.alerts.answering import acknowledge, alerts_table, mute
+from components.monitor.alerts.answering import acknowledge, alerts_table, mute, unmute
 from components.monitor.state.database import opened
 from components.monitor.state.folder import changed, fetched, has_state
 from darkroom.durations import Duration, seconds
@@ -57,6 +57,23 @@ def mute_alerts(state: str, what: str, duration: str) -> None:
     until = time.time() + _seconds(duration)
     _check(state)
     changed(state, lambda connection: mute(connection, kind, subject, until))
+
+
+def unmute_alerts(state: str, what: str) -> None:
+    """Lets the channels be told again.
+
+    Args:
+        state: The monitor's.
+        what: As it was muted: a kind, or kind and subject.
+
+    Raises:
+        SettingsError: It is not muted.
+        StepError: The state cannot be written.
+    """
+    kind, _, subject = what.partition(":")
+    _check(state)
+    if not changed(state, lambda connection: unmute(connection, kind, subject)):
+        raise SettingsError(f"{what} is not muted: darkroom monitor CONFIG --alerts shows what is")
 
 
 def _check(state: str) -> None:

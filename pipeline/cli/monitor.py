@@ -38,6 +38,9 @@ def monitor(
     mute: Annotated[
         str | None, typer.Option(metavar="KIND[:SUBJECT]", help="Tell nobody of such, with --for.")
     ] = None,
+    unmute: Annotated[
+        str | None, typer.Option(metavar="KIND[:SUBJECT]", help="Tell of such again.")
+    ] = None,
     duration: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="How long, such as 12h or 7d.")
     ] = None,
@@ -50,7 +53,9 @@ def monitor(
     host: Annotated[
         str, typer.Option(help="With --serve: the address; 0.0.0.0: all of the network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="With --serve: the port; 0: any.")] = 8600,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --serve: the port; 0: any.")
+    ] = 8600,
     out: OutOption = Path("runs"),
 ) -> None:
     """Look at the model in production: read what is new, and show what its last days were like.
@@ -65,6 +70,7 @@ def monitor(
         "--alerts": alerts,
         "--acknowledge": acknowledge is not None,
         "--mute": mute is not None,
+        "--unmute": unmute is not None,
         "--label-next": label_next is not None,
         "--serve": serve,
     }
@@ -85,6 +91,8 @@ def monitor(
             answers.acknowledge_alert(watched.state, acknowledge)
         elif mute is not None and duration is not None:
             answers.mute_alerts(watched.state, mute, duration)
+        elif unmute is not None:
+            answers.unmute_alerts(watched.state, unmute)
         answers.show_alerts(watched.state, as_json)
     else:
         _look(config, settings or [], watched, as_json, out)

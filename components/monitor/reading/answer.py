@@ -101,7 +101,14 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         None if row.get(FILE_FORMAT) is None else str(row[FILE_FORMAT]),
         tuple(map(_number, map(row.get, MEASURES))),
     )
-    texts = (version, answer.image_id, answer.key, answer.label, answer.file_format, *columns.values())
+    texts = (
+        version,
+        answer.image_id,
+        answer.key,
+        answer.label,
+        answer.file_format,
+        *columns.values(),
+    )
     if not all(map(is_unicode, texts)):
         raise BadAnswerError("a text that is no Unicode")
     return answer
