@@ -99,6 +99,7 @@ def watch(
         report.alerts = update_alerts(connection, settings.alerts, now)
         report.problems.update(label_problems(connection, settings.labels))
         report.problems.update(_of_the_future(connection, now))
+        report.problems.update(_without_values(connection, settings))
     for problem, count in sorted(report.problems.items()):
         _log.warning("%s: %d", problem, count)
     return report
@@ -157,6 +158,25 @@ def _of_the_future(connection: sqlite3.Connection, now: float) -> Counter[str]:
         "SELECT count(*) FROM answers WHERE time > ?", (now + _CLOCKS_DIFFER,)
     ).fetchone()
     return Counter({_FUTURE: count} if count else {})
+
+
+def _without_values(connection: sqlite3.Connection, settings: MonitorSettings) -> Counter[str]:
+    """Columns to slice by that nothing has: mistyped, or not written yet."""
+    problems = Counter[str]()
+    (answers,) = connection.execute("SELECT count(*) FROM answers").fetchone()
+    for name in settings.sliced_columns if answers else ():
+        if name == "label":
+            continue
+        found = f"SELECT 1 FROM answers WHERE {name} IS NOT NULL LIMIT 1"
+        if name not in MEASURES:
+            found = (
+                "SELECT 1 FROM answers WHERE instr(columns, :key) "
+                "UNION ALL SELECT 1 FROM truths WHERE instr(columns, :key) LIMIT 1"
+            )
+        key = {"key": json.dumps(name, ensure_ascii=False) + ":"}
+        if connection.execute(found, key).fetchone() is None:
+            problems[f"no answer and no label has the column '{name}' of 'monitor.slices'"] += 1
+    return problems
 
 
 def _usable(

@@ -141,6 +141,7 @@ def test_a_sample_that_is_wrong_costs_itself_alone(
     watched = settings(tmp_path, slices=("camera",))
     report = watch(watched, tmp_path / "monitor.db", {}, START)
     report.problems.pop("labels of photographs that were not answered", None)
+    report.problems.pop("no answer and no label has the column 'camera' of 'monitor.slices'", None)
     report.problems.pop("version 1 is gone, or an older release pushed it: not tested")
     assert report.problems == ({problem: 1} if problem else {})
     assert report.new == (1 if problem and "counts" not in problem else 2)
@@ -157,6 +158,18 @@ def test_lines_of_brackets_and_answers_of_the_future(tmp_path: Path) -> None:
     assert report.new == 2
     assert report.problems["a line that was cut"] == 1
     assert report.problems["answers of a time that has not come yet (counted all the same)"] == 1
+
+
+def test_a_column_to_slice_by_that_nothing_has_is_told(tmp_path: Path) -> None:
+    _, probabilities = drawn(1)
+    write_samples(tmp_path, [sample(0, START, probabilities[0])])
+    (tmp_path / "labels.csv").write_text(f"image_id,label,camera\n{image_id(0)},roses,left\n")
+    watched = settings(tmp_path, slices=("label", "camera", "cmaera", ("label", "brightness")))
+    report = watch(watched, tmp_path / "monitor.db", {}, START)
+    assert [reason for reason in report.problems if "monitor.slices" in reason] == [
+        "no answer and no label has the column 'cmaera' of 'monitor.slices'",
+        "no answer and no label has the column 'brightness' of 'monitor.slices'",
+    ]
 
 
 def test_labels_of_a_table_that_is_not_named_any_more_count_and_are_told(tmp_path: Path) -> None:
