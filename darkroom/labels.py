@@ -28,6 +28,8 @@ IDENTITIES = ("image_id", "key")
 _LABEL = "label"
 _LABELLED_AT = "labelled_at"
 _COLUMNS = (*IDENTITIES, _LABEL, _LABELLED_AT)
+_END = 1e11
+"""Seconds since 1970 at which no time is any more: milliseconds are none."""
 _OF_ANNOTATION = ("annotator", "updated_at", "was_cancelled")
 """What Label Studio says of an annotation, and not of its photograph."""
 
@@ -149,18 +151,24 @@ def parsed_time(value: Any) -> float | None:
     """
     if value in (None, ""):
         return None
-    if isinstance(value, int | float):
-        return float(value)
-    if re.fullmatch(r"\d{9,}(\.\d+)?", str(value)):
-        return float(value)
-    time = datetime.datetime.fromisoformat(str(value))
-    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+    try:
+        if isinstance(value, int | float) or re.fullmatch(r"\d{9,}(\.\d+)?", str(value)):
+            seconds = float(value)
+        else:
+            time = datetime.datetime.fromisoformat(str(value))
+            seconds = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+    except OverflowError:
+        raise ValueError(f"{value} is no time") from None
+    if not 0 <= seconds < _END:
+        raise ValueError(f"{value} is no time since 1970")
+    return seconds
 
 
 def _rows(text: TextIO, location: str) -> Iterator[Mapping[str, Any] | str]:
     """The rows; a text is the reason why one cannot be read."""
     if not location.endswith((".json", ".jsonl", ".ndjson")):
-        table = csv.DictReader(text)
+        # Else what follows a quote that does not end would be one row, and its labels withdrawn.
+        table = csv.DictReader(text, strict=True)
         yield dict.fromkeys(table.fieldnames or ())
         yield from table
         return
@@ -177,7 +185,7 @@ def _rows(text: TextIO, location: str) -> Iterator[Mapping[str, Any] | str]:
 def _parsed(line: str) -> Iterator[Mapping[str, Any] | str]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield "it is no JSON"
         return
     yield row if isinstance(row, dict) else "it is no JSON object"

@@ -88,6 +88,11 @@ def test_alerts_are_shown_acknowledged_and_muted(command: Command, config: Path)
         ((kind, subject, until),) = connection.execute("SELECT * FROM mutes").fetchall()
     assert (kind, subject) == ("drift", "brightness")
     assert until == pytest.approx(time.time() + 7 * 86_400, abs=600)
+    told = command("monitor", config, "--unmute", "drift:brightness")
+    assert (told.code, "muted" in told.output) == (0, False)
+    again = command("monitor", config, "--unmute", "drift:brightness")
+    assert (again.code, again.error.count("\n")) == (2, 1)
+    assert "drift:brightness is not muted" in again.error
 
 
 @pytest.mark.parametrize(
@@ -95,6 +100,7 @@ def test_alerts_are_shown_acknowledged_and_muted(command: Command, config: Path)
     [
         (["--mute", "drift"], "--mute and --for go together, such as --mute drift --for 7d"),
         (["--mute", "drift", "--for", "a week"], "--for a week: expected a time such as 12h or 7d"),
+        (["--mute", "drift", "--for", "4000d"], "--for 4000d: at most 3650d"),
         (["--alerts", "--acknowledge", "1"], "--alerts and --acknowledge: give one of them"),
         (["--label-next", "next"], "nothing to choose from: set monitor.predictions"),
     ],
@@ -106,6 +112,15 @@ def test_options_that_say_nothing(
     assert finished.code == 2
     (line,) = finished.error.splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize("options", [["--acknowledge", "9" * 30], ["--serve", "--port", "99999"]])
+def test_numbers_beyond_all_bounds_are_usage(
+    command: Command, config: Path, options: list[str]
+) -> None:
+    finished = command("monitor", config, *options)
+    assert finished.code == 2
+    assert f"Invalid value for '{options[-2]}'" in finished.error
 
 
 def test_what_is_in_the_way_is_one_line(command: Command, config: Path) -> None:

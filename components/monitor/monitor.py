@@ -35,6 +35,9 @@ from components.monitor.windows.reference import Reference
 from darkroom.errors import SettingsError
 from darkroom.labels import read_labels
 
+_CLOCKS_DIFFER = 3600.0
+"""Seconds that a server's clock may be ahead."""
+_FUTURE = "answers of a time that has not come yet (counted all the same)"
 _log = logging.getLogger("darkroom.monitor")
 
 
@@ -94,7 +97,9 @@ def watch(
                 if (version, window.window) in written:
                     _log.info("version %s: %s", version, window.in_words())
         report.alerts = update_alerts(connection, settings.alerts, now)
-        report.problems.update(label_problems(connection))
+        report.problems.update(label_problems(connection, settings.labels))
+        report.problems.update(_of_the_future(connection, now))
+        report.problems.update(_without_values(connection, settings))
     for problem, count in sorted(report.problems.items()):
         _log.warning("%s: %d", problem, count)
     return report
@@ -145,6 +150,33 @@ def _read_embeddings(
         sizes = {version: embedded.size for version, embedded in known.items()}
         found = source.embeddings(take, models, problems)
         add_embeddings(connection, found, sizes, problems)
+
+
+def _of_the_future(connection: sqlite3.Connection, now: float) -> Counter[str]:
+    """Answers of times that have not come yet: their windows would be the newest for long."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM answers WHERE time > ?", (now + _CLOCKS_DIFFER,)
+    ).fetchone()
+    return Counter({_FUTURE: count} if count else {})
+
+
+def _without_values(connection: sqlite3.Connection, settings: MonitorSettings) -> Counter[str]:
+    """Columns to slice by that nothing has: mistyped, or not written yet."""
+    problems = Counter[str]()
+    (answers,) = connection.execute("SELECT count(*) FROM answers").fetchone()
+    for name in settings.sliced_columns if answers else ():
+        if name == "label":
+            continue
+        found = f"SELECT 1 FROM answers WHERE {name} IS NOT NULL LIMIT 1"
+        if name not in MEASURES:
+            found = (
+                "SELECT 1 FROM answers WHERE instr(columns, :key) "
+                "UNION ALL SELECT 1 FROM truths WHERE instr(columns, :key) LIMIT 1"
+            )
+        key = {"key": json.dumps(name, ensure_ascii=False) + ":"}
+        if connection.execute(found, key).fetchone() is None:
+            problems[f"no answer and no label has the column '{name}' of 'monitor.slices'"] += 1
+    return problems
 
 
 def _usable(

@@ -78,6 +78,6 @@ def _age(location: str) -> int:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         sample = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of brackets in brackets, a thousand deep
         return None
     return sample if isinstance(sample, dict) else None

@@ -43,6 +43,27 @@ def test_a_line_that_is_cut_costs_itself_alone(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_that_are_absurd_cost_themselves_alone(tmp_path: Path) -> None:
+    lines = "\n".join(
+        [
+            '{"key": 1, "label": "a"}',
+            "[" * 100_000,
+            '{"key": 2, "label": "a", "labelled_at": 1' + "0" * 400 + "}",
+            '{"key": 3, "label": "a", "labelled_at": "0001-01-01T00:00:00+23:59"}',
+            '{"key": 4, "label": "a", "labelled_at": 1764243000000}',  # milliseconds
+        ]
+    )
+    first, *others = read_labels(written(tmp_path, "labels.jsonl", lines))
+    assert first == LabelRow("key", "1", "a", None, {})
+    assert [type(row) for row in others] == [BadRow] * 4
+
+
+def test_a_table_that_ends_within_quotes_is_not_taken_for_all_of_it(tmp_path: Path) -> None:
+    table = written(tmp_path, "labels.csv", 'key,label\n1,a\n"2,b\n3,c\n')
+    with pytest.raises(SettingsError, match="unexpected end of data"):
+        list(read_labels(table))
+
+
 def test_texts_and_numbers_that_json_cannot_write(tmp_path: Path) -> None:
     lines = r"""{"key": 9, "label": "a", "x": "\ud800"}
 {"key": 1, "label": "b", "y": NaN, "z": 2}"""

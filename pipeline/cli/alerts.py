@@ -6,11 +6,13 @@ import socket
 import time
 
 from components.monitor.alerts.alert import open_alerts
-from components.monitor.alerts.answering import acknowledge, alerts_table, mute
+from components.monitor.alerts.answering import acknowledge, alerts_table, mute, unmute
 from components.monitor.state.database import opened
 from components.monitor.state.folder import changed, fetched, has_state
 from darkroom.durations import Duration, seconds
 from darkroom.errors import SettingsError
+
+_LONGEST_MUTE = 3650 * 86400
 
 
 def show_alerts(state: str, as_json: bool) -> None:
@@ -57,6 +59,23 @@ def mute_alerts(state: str, what: str, duration: str) -> None:
     changed(state, lambda connection: mute(connection, kind, subject, until))
 
 
+def unmute_alerts(state: str, what: str) -> None:
+    """Lets the channels be told again.
+
+    Args:
+        state: The monitor's.
+        what: As it was muted: a kind, or kind and subject.
+
+    Raises:
+        SettingsError: It is not muted.
+        StepError: The state cannot be written.
+    """
+    kind, _, subject = what.partition(":")
+    _check(state)
+    if not changed(state, lambda connection: unmute(connection, kind, subject)):
+        raise SettingsError(f"{what} is not muted: darkroom monitor CONFIG --alerts shows what is")
+
+
 def _check(state: str) -> None:
     if not has_state(state):
         raise SettingsError(f"no monitor has been at work in {state}: run it once")
@@ -66,6 +85,9 @@ def _seconds(duration: str) -> int:
     import pydantic
 
     try:
-        return seconds(pydantic.TypeAdapter(Duration).validate_python(duration))
+        length = seconds(pydantic.TypeAdapter(Duration).validate_python(duration))
     except pydantic.ValidationError:
         raise SettingsError(f"--for {duration}: expected a time such as 12h or 7d") from None
+    if length > _LONGEST_MUTE:
+        raise SettingsError(f"--for {duration}: at most 3650d")
+    return length

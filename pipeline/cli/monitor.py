@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from components.monitor.retraining.claims import Retraining
     from components.monitor.settings import MonitorSettings
 
+_CHANGED = 3
+"""Tests that the table names of a window: those with the most evidence."""
+
 
 def monitor(
     config: ConfigArgument,
@@ -27,10 +30,16 @@ def monitor(
         bool, typer.Option("--alerts", help="Show the open alerts, and look at nothing new.")
     ] = False,
     acknowledge: Annotated[
-        int | None, typer.Option(metavar="ALERT", help="You look after it: nobody is told again.")
+        int | None,
+        typer.Option(
+            metavar="ALERT", min=1, max=2**63 - 1, help="You look after it: nobody is told again."
+        ),
     ] = None,
     mute: Annotated[
         str | None, typer.Option(metavar="KIND[:SUBJECT]", help="Tell nobody of such, with --for.")
+    ] = None,
+    unmute: Annotated[
+        str | None, typer.Option(metavar="KIND[:SUBJECT]", help="Tell of such again.")
     ] = None,
     duration: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="How long, such as 12h or 7d.")
@@ -44,7 +53,9 @@ def monitor(
     host: Annotated[
         str, typer.Option(help="With --serve: the address; 0.0.0.0: all of the network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="With --serve: the port.")] = 8600,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --serve: the port; 0: any.")
+    ] = 8600,
     out: OutOption = Path("runs"),
 ) -> None:
     """Look at the model in production: read what is new, and show what its last days were like.
@@ -59,6 +70,7 @@ def monitor(
         "--alerts": alerts,
         "--acknowledge": acknowledge is not None,
         "--mute": mute is not None,
+        "--unmute": unmute is not None,
         "--label-next": label_next is not None,
         "--serve": serve,
     }
@@ -79,6 +91,8 @@ def monitor(
             answers.acknowledge_alert(watched.state, acknowledge)
         elif mute is not None and duration is not None:
             answers.mute_alerts(watched.state, mute, duration)
+        elif unmute is not None:
+            answers.unmute_alerts(watched.state, unmute)
         answers.show_alerts(watched.state, as_json)
     else:
         _look(config, settings or [], watched, as_json, out)
@@ -172,7 +186,7 @@ def _print_table(version: str, rows: list[dict[str, Any]]) -> None:
             f"{row['labelled'] / row['photographs']:.0%}",
             _shown(row["accuracy"]),
             _shown(row["estimated"]),
-            ", ".join(row["alarms"]) or "-",
+            _changed(row["alarms"]),
         )
         for row in rows
     ]
@@ -181,6 +195,15 @@ def _print_table(version: str, rows: list[dict[str, Any]]) -> None:
     for line in (heads, *table):
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         print("  ".join(cells).rstrip())
+
+
+def _changed(alarms: list[str]) -> str:
+    """The tests with the most evidence, and how many more there are."""
+    from components.monitor.page.words import tested_in_words
+
+    named = ", ".join(map(tested_in_words, alarms[:_CHANGED])) or "-"
+    more = len(alarms) - _CHANGED
+    return named if more <= 0 else f"{named} and {more} more"
 
 
 def _shown(figures: dict[str, Any] | None) -> str:

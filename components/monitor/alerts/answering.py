@@ -107,13 +107,29 @@ def alerts_table(connection: sqlite3.Connection, now: float | None = None) -> st
         opened = day(text_of(alert.opened))
         state = _state(connection, alert, moment)
         rows.append((str(alert.id), opened, alert.version, alert.kind, state, alert.message))
+    muted = _muted(connection, moment)
     if len(rows) == 1:
-        return "no open alerts"
+        return "\n".join(["no open alerts", *muted])
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    return "\n".join(
+    lines = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
         for row in rows
-    )
+    ]
+    return "\n".join([*lines, *muted])
+
+
+def _muted(connection: sqlite3.Connection, now: float) -> list[str]:
+    """What is muted, a line each: a subject that was mistyped is muted in vain."""
+    return [
+        f"muted until {day(text_of(until))}: {kind}{':' * bool(subject)}{subject}"
+        + (f"; no open alert is of {subject}" if subject and not found else "")
+        for kind, subject, until, found in connection.execute(
+            "SELECT kind, subject, until, EXISTS (SELECT 1 FROM alerts WHERE closed IS NULL "
+            "AND alerts.kind = mutes.kind AND alerts.subject = mutes.subject) "
+            "FROM mutes WHERE until > ? ORDER BY kind, subject",
+            (now,),
+        )
+    ]
 
 
 def _state(connection: sqlite3.Connection, alert: Alert, now: float) -> str:

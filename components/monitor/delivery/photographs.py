@@ -1,7 +1,6 @@
 """Where photographs lie, and their bytes: what a server kept, or the files that a batch names."""
 
 import base64
-import binascii
 import contextlib
 import logging
 from collections.abc import Collection, Iterator
@@ -30,7 +29,7 @@ class Found(NamedTuple):
 
     def read(self) -> bytes | None:
         """The encoded image; None if it cannot be read."""
-        with contextlib.suppress(DarkroomError, OSError, binascii.Error):
+        with contextlib.suppress(DarkroomError, OSError, ValueError):
             if self.encoded is not None:
                 return base64.b64decode(self.encoded, validate=True)
             return files.read_bytes(self.where)

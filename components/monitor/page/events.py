@@ -48,6 +48,14 @@ class Alert(NamedTuple):
             return "muted"
         return "open" if self.acknowledged is None else "acknowledged"
 
+    @property
+    def urgency(self) -> tuple[int, int, int, float]:
+        """Orders alerts: open ones first; of these accuracy, and that of all before slices."""
+        states = ("open", "muted", "acknowledged", "closed")
+        kinds = ("floor", "fall", "no_traffic", "labels_stopped", "drift")
+        kind = kinds.index(self.kind) if self.kind in kinds else len(kinds)
+        return states.index(self.state), kind, "{" in self.subject, -self.opened
+
 
 class Mark(NamedTuple):
     """Something that happened to the model.

@@ -19,6 +19,8 @@ _WORST = 9
 """Slices that are drawn; any other is to be chosen."""
 _CHOSEN_POINTS = 4000
 """Windows of slices that can be chosen, in all: some 300 KB of the page."""
+_FIRST_ALERTS = 6
+"""Alerts that hold and are seen at once; the others are a click away."""
 _CLOSED = 50
 """Alerts that no longer hold: the latest."""
 _CHANGES = 12
@@ -60,7 +62,9 @@ def render(
 
     shown = timeline.shown_windows(figures)
     mistakes = figures.mistakes
-    holding = [alert for alert in figures.alerts if alert.closed is None]
+    holding = sorted(
+        (alert for alert in figures.alerts if alert.closed is None), key=lambda each: each.urgency
+    )
     photographs = [
         *(one.image_id for one in mistakes),
         *(image_id for alert in holding for image_id in alert.photographs),
@@ -72,6 +76,7 @@ def render(
         live=live or {},
         over=OVER,
         holding=holding,
+        first_alerts=_FIRST_ALERTS,
         closed=[alert for alert in figures.alerts if alert.closed is not None][:_CLOSED],
         kinds=words.KINDS,
         mistakes=mistakes,
@@ -162,6 +167,7 @@ def _tiles(of: VersionFigures) -> list[tuple[str, str, str]]:
     if last["estimated"]:
         estimated = last["estimated"]
         about = f"{estimated['low']:.3f} to {estimated['high']:.3f}, without labels"
+        about += "; doubtful" if estimated.get("doubts") else ""
         tiles.append(("Estimated accuracy", f"{estimated['accuracy']:.3f}", about))
     alarms = sum(change.alarm for change in of.changes)
     tested = f"of {len(of.changes)} that are tested" if of.changes else "no reference, so no tests"
@@ -200,6 +206,5 @@ def _templates() -> "Environment":
         "evidence": words.evidence,
         "test": words.tested_in_words,
         "happened": words.happened,
-        "figures": words.figures_in_words,
     }
     return environment

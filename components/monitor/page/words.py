@@ -3,8 +3,7 @@
 import datetime
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from components.monitor.page.events import Mark
 from components.monitor.windows.history import Window
@@ -32,6 +31,8 @@ def in_unit(value: float | None, unit: Unit) -> str:
 
     >>> in_unit(1234, "count"), in_unit(0.5, "figure"), in_unit(50, "hours").split()
     ('1,234', '0.500', ['2.1', 'days'])
+    >>> in_unit(0.1, "hours").split()
+    ['6', 'min']
     """
     if value is None:
         return "\N{EN DASH}"
@@ -40,6 +41,8 @@ def in_unit(value: float | None, unit: Unit) -> str:
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "hours":
+        if value < 1:
+            return f"{60 * value:.0f}{_SPACE}min"
         return f"{value:.1f}{_SPACE}h" if value < 48 else f"{value / 24:.1f}{_SPACE}days"
     return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
@@ -104,21 +107,6 @@ def tested_in_words(test: str) -> str:
         return f"{name.replace('_', ' ')} {value}"
     name, is_cut, cut = test.partition("<")
     return f"{name.replace('_', ' ')} below {cut}" if is_cut else name.replace("_", " ")
-
-
-def figures_in_words(figures: Mapping[str, Any]) -> str:
-    """An alert's figures in a line.
-
-    >>> figures_in_words({"value": 0.71234, "count": 120, "since": "monday", "slice": {}})
-    'value 0.712, count 120, since monday'
-    """
-    parts = []
-    for name, value in figures.items():
-        if isinstance(value, float):
-            value = f"{value:.3f}".rstrip("0").rstrip(".")
-        if isinstance(value, str | int) and not isinstance(value, bool):
-            parts.append(f"{name.replace('_', ' ')} {value}")
-    return ", ".join(parts)
 
 
 def happened(mark: Mark) -> str:

@@ -81,7 +81,7 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         or values.max() > 1 + 1e-6
     ):
         raise BadAnswerError("probabilities that are not from 0 to 1")
-    if seconds is None or not 0 <= seconds < 1e11:
+    if seconds is None:
         raise BadAnswerError("no time")
     if not row.get(IMAGE_ID) or row.get(LABEL) is None:
         raise BadAnswerError("no image_id or label")
@@ -101,7 +101,14 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         None if row.get(FILE_FORMAT) is None else str(row[FILE_FORMAT]),
         tuple(map(_number, map(row.get, MEASURES))),
     )
-    texts = (answer.image_id, answer.key, answer.label, answer.file_format, *columns.values())
+    texts = (
+        version,
+        answer.image_id,
+        answer.key,
+        answer.label,
+        answer.file_format,
+        *columns.values(),
+    )
     if not all(map(is_unicode, texts)):
         raise BadAnswerError("a text that is no Unicode")
     return answer
@@ -115,7 +122,7 @@ def _is_value(value: Any) -> bool:
 def _number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 

@@ -1,7 +1,6 @@
 """The answers that a model server has kept."""
 
 import base64
-import binascii
 import contextlib
 import hashlib
 from collections import Counter
@@ -82,7 +81,7 @@ def sampled_photographs(
                 continue
             version, image_id = str(sample.get("version")), str(sample.get(IMAGE_ID))
             if take(version, image_id):
-                with contextlib.suppress(binascii.Error):
+                with contextlib.suppress(ValueError):
                     yield version, image_id, base64.b64decode(image, validate=True)
 
 
@@ -131,7 +130,7 @@ def _measured(image: str, problems: Counter[str]) -> dict[str, Any]:
 
     try:
         photograph = read_photograph(base64.b64decode(image, validate=True))
-    except (RejectedError, binascii.Error):
+    except (RejectedError, ValueError):  # of letters that are no base64
         problems["a photograph that cannot be read (its answer counts)"] += 1
         return {}
     names = (*MEASURES, FILE_FORMAT)

@@ -1,7 +1,6 @@
 """The photographs of production whose labels have come: which, and the bytes of their files."""
 
 import base64
-import binascii
 import datetime
 import hashlib
 import json
@@ -112,7 +111,7 @@ def _candidates(settings: Kept, wanted: set[str]) -> Iterator[tuple[str, bytes]]
 def _sampled(sample: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     try:
         yield sample["image_id"], base64.b64decode(sample["image"], validate=True)
-    except (KeyError, TypeError, binascii.Error):
+    except (KeyError, TypeError, ValueError):
         return  # the server kept no photograph, or not all of it
 
 

@@ -133,8 +133,13 @@ def _told(
         )
 
 
-def label_problems(connection: sqlite3.Connection) -> Counter[str]:
-    """What is wrong with labels as a whole: those that contradict each other or have no answer."""
+def label_problems(connection: sqlite3.Connection, tables: Collection[str]) -> Counter[str]:
+    """What is wrong with labels as a whole: those that contradict each other or have no answer.
+
+    Args:
+        connection: The database.
+        tables: The tables that are read; labels of others count, since they were once.
+    """
     conflicting, undecided = connection.execute(
         "SELECT coalesce(sum(conflicting), 0), coalesce(sum(label IS NULL), 0) FROM truths"
     ).fetchone()
@@ -150,4 +155,9 @@ def label_problems(connection: sqlite3.Connection) -> Counter[str]:
         "photographs whose labels differ, and none is the newest": undecided,
         "labels of photographs that were not answered": unmatched,
     }
+    for source, count in connection.execute("SELECT source, count(*) FROM labels GROUP BY source"):
+        if source not in tables:
+            found[f"labels of {source}, which 'monitor.labels' no longer names, still count"] = (
+                count
+            )
     return Counter({reason: count for reason, count in found.items() if count})

@@ -288,6 +288,12 @@ def test_people_answer_alerts(tmp_path: Path) -> None:
         mute(connection, "drift", "label", 9 * DAY)
         assert "muted until 1970-01-10" in alerts_table(connection, 2 * DAY)
         assert "not told yet" in alerts_table(connection, 9 * DAY)
+        mute(connection, "drift", "lebal", 9 * DAY)
+        assert alerts_table(connection, 2 * DAY).splitlines()[2:] == [
+            "muted until 1970-01-10: drift:label",
+            "muted until 1970-01-10: drift:lebal; no open alert is of lebal",
+        ]
+        assert unmute(connection, "drift", "lebal")
         assert unmute(connection, "drift", "label")
         assert not unmute(connection, "drift", "label")
         assert acknowledge(connection, alert.id, "Ann", 5.0).acknowledged_by == "Ann"

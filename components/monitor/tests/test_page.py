@@ -75,6 +75,31 @@ def test_alerts_come_in_the_order_of_what_is_to_be_done(month: Path) -> None:
     assert text.index('class="alert closed"') > max(order)
 
 
+def test_of_many_alerts_accuracy_is_seen_first_and_the_others_are_a_click_away(
+    tmp_path: Path, month: Path
+) -> None:
+    many = Path(shutil.copy(month, tmp_path / "many.db"))
+    connection = sqlite3.connect(many)
+    connection.execute("DELETE FROM alerts")
+    slices = [f'accuracy {{"label": "{place}"}}' for place in range(8)]
+    for kind, subject in [
+        *(("fall", subject) for subject in slices),
+        ("fall", "accuracy"),
+        ("drift", "label"),
+    ]:
+        connection.execute(
+            "INSERT INTO alerts (version, kind, subject, opened, message, figures) "
+            "VALUES ('1', ?, ?, ?, ?, '{}')",
+            (kind, subject, START, f"of {subject}"),
+        )
+    connection.commit()
+    connection.close()
+    text = without_data(page_of(many))
+    places = [text.index(f"of {subject}<") for subject in ("accuracy", "label")]
+    assert text.index('class="alert open"') < places[0] < text.index("<summary>4 more") < places[1]
+    assert text.index("of accuracy {") > places[0]
+
+
 def test_nothing_that_users_name_is_markup(month: Path) -> None:
     page = page_of(month)
     assert "<script>alert" not in page

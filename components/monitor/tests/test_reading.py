@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,11 @@ def test_a_batch_that_does_not_say_when_it_was_made(tmp_path: Path) -> None:
         ({"label_index": 3}, "a label_index that is none"),
         ({"label_index": float("inf")}, "a number or time that is none"),
         ({"time": "yesterday"}, "a number or time that is none"),
-        ({"time": -5}, "no time"),
+        ({"time": -5}, "a number or time that is none"),
+        ({"time": 10**400}, "a number or time that is none"),
+        ({"version": "half \ud83d"}, "a text that is no Unicode"),
+        ({"brightness": 10**400}, ""),
+        ({"image": "\xe9"}, "a photograph that cannot be read (its answer counts)"),
         ({"image_id": ""}, "no image_id or label"),
         ({"key": "half \ud83d"}, "a text that is no Unicode"),
         ({"labels": "roses tulips"}, "several labels to a photograph"),
@@ -136,9 +141,47 @@ def test_a_sample_that_is_wrong_costs_itself_alone(
     watched = settings(tmp_path, slices=("camera",))
     report = watch(watched, tmp_path / "monitor.db", {}, START)
     report.problems.pop("labels of photographs that were not answered", None)
+    report.problems.pop("no answer and no label has the column 'camera' of 'monitor.slices'", None)
     report.problems.pop("version 1 is gone, or an older release pushed it: not tested")
     assert report.problems == ({problem: 1} if problem else {})
-    assert report.new == (1 if problem else 2)
+    assert report.new == (1 if problem and "counts" not in problem else 2)
+
+
+def test_lines_of_brackets_and_answers_of_the_future(tmp_path: Path) -> None:
+    _, probabilities = drawn(2)
+    write_samples(tmp_path, [sample(0, START, probabilities[0])])
+    with (tmp_path / "flowers" / "samples.jsonl").open("a") as file:
+        file.write("[" * 100_000 + "\n")
+        file.write(json.dumps(sample(1, START + DAY, probabilities[1])) + "\n")
+    watched = settings(tmp_path, labels=())
+    report = watch(watched, tmp_path / "monitor.db", {}, START)
+    assert report.new == 2
+    assert report.problems["a line that was cut"] == 1
+    assert report.problems["answers of a time that has not come yet (counted all the same)"] == 1
+
+
+def test_a_column_to_slice_by_that_nothing_has_is_told(tmp_path: Path) -> None:
+    _, probabilities = drawn(1)
+    write_samples(tmp_path, [sample(0, START, probabilities[0])])
+    (tmp_path / "labels.csv").write_text(f"image_id,label,camera\n{image_id(0)},roses,left\n")
+    watched = settings(tmp_path, slices=("label", "camera", "cmaera", ("label", "brightness")))
+    report = watch(watched, tmp_path / "monitor.db", {}, START)
+    assert [reason for reason in report.problems if "monitor.slices" in reason] == [
+        "no answer and no label has the column 'cmaera' of 'monitor.slices'",
+        "no answer and no label has the column 'brightness' of 'monitor.slices'",
+    ]
+
+
+def test_labels_of_a_table_that_is_not_named_any_more_count_and_are_told(tmp_path: Path) -> None:
+    _, probabilities = drawn(1)
+    write_samples(tmp_path, [sample(0, START, probabilities[0])])
+    write_labels(tmp_path / "old.csv", {0: "roses"})
+    database = tmp_path / "monitor.db"
+    watch(settings(tmp_path, labels=(str(tmp_path / "old.csv"),)), database, {}, START)
+    report = watch(settings(tmp_path, labels=()), database, {}, START)
+    told = f"labels of {tmp_path}/old.csv, which 'monitor.labels' no longer names, still count"
+    assert report.problems[told] == 1
+    assert figures(database)[0]["labelled"] == 1
 
 
 def test_files_that_rotate_while_they_are_read(tmp_path: Path) -> None:
@@ -222,4 +265,4 @@ def test_windows_one_after_the_other_with_moving_averages(tmp_path: Path) -> Non
 )
 def test_settings_that_cannot_be_used(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        validate_settings(MonitorSettings, values, "monitor")
+        validate_settings(MonitorSettings, {"state": "s", **values}, "monitor")
