@@ -243,7 +243,7 @@ def _labels_shift(story: Story) -> int:
     for window, shown in enumerate(story.world.mostly(_MANY, 2, WINDOW), 1):
         show(shown)
         for alert in story.look()["alerts"]:
-            if (alert["kind"], alert["subject"]) == ("drift", "label"):
+            if (alert["version"], alert["kind"], alert["subject"]) == ("2", "drift", "label"):
                 story.tell(f"alert: {alert['message']}")
                 return window
     return _NEVER
