@@ -23,7 +23,7 @@ WINDOW = 150
 """Photographs of a window."""
 _QUIET = 3
 """Windows before the world changes."""
-_MANY = ("1", "2", "3", "4")
+_MANY = ("1", "2")
 """Labels that come more often in the end."""
 _LOOKS, _TIMES = 6, 3
 """Looks at the canary until it is decided, and how often it is shown each photograph for one."""
@@ -239,7 +239,7 @@ def _the_changed_world_again(story: Story) -> float:
 
 def _labels_shift(story: Story) -> int:
     """Some labels come more often; after how many windows there is an alert of it."""
-    story.tell(f"the world changes: three in four digits are {', '.join(_MANY)}")
+    story.tell(f"the world changes: three in four digits are {' or '.join(_MANY)}")
     for window, shown in enumerate(story.world.mostly(_MANY, 2, WINDOW), 1):
         show(shown)
         for alert in story.look()["alerts"]:

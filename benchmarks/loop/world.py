@@ -83,10 +83,10 @@ class World:
         Args:
             labels: These labels.
             windows: How many windows.
-            count: How many digits each has, none of them twice.
+            count: How many digits each has, none of them twice; another window may show it too.
         """
         shown = self.of_new_device(0, self.count)
-        wanted = [each for each in shown if each.label in labels]
+        wanted = [each for each in shown if each.label in labels] * windows
         others = [each for each in shown if each.label not in labels]
         of_wanted = count * 3 // 4
         for window in range(windows):
