@@ -25,7 +25,7 @@ from components.monitor.state.embeddings import (
     want_embeddings,
 )
 from components.monitor.state.labels import label_problems, update_labels
-from components.monitor.state.made_by import settle
+from components.monitor.state.made_by import note_missing_reference, settle
 from components.monitor.windows.alarms import accuracy_test, look
 from components.monitor.windows.figures import window_figures, window_shares
 from components.monitor.windows.history import versions, windows
@@ -241,6 +241,7 @@ def _write_window(
         )
         drop_embeddings(connection, version, window)
         if reference is None:
+            note_missing_reference(connection, version)
             return
         shares = {
             test: counted

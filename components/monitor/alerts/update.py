@@ -98,6 +98,8 @@ def _settle(
     wrong = {finding.key: finding for finding in found}
     for alert in open_alerts(connection):
         finding = wrong.pop(alert.key, None)
+        if finding is None and alert.version not in ended and _is_unknown(connection, alert):
+            continue
         if finding is None:
             yield _closed(connection, alert, ended, now)
         else:
@@ -110,6 +112,14 @@ def _settle(
             connection.execute("UPDATE alerts SET closed = NULL WHERE id = ?", (before.id,))
             _written(connection, before, finding)
             yield read_alerts(connection, "id = ?", before.id)[0]
+
+
+def _is_unknown(connection: sqlite3.Connection, alert: Alert) -> bool:
+    """Whether windows are not tested, since what they are held against is gone."""
+    (untested,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM windows WHERE version = ? AND NOT tested)", (alert.version,)
+    ).fetchone()
+    return alert.kind in ("drift", "fall") and bool(untested)
 
 
 def _closed(

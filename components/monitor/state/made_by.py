@@ -52,3 +52,13 @@ def settle(
             connection.execute("DELETE FROM tests")
             connection.execute("UPDATE windows SET tested = 0")
         connection.executemany("REPLACE INTO settings VALUES (?, ?)", wanted.items())
+
+
+def note_missing_reference(connection: sqlite3.Connection, version: str) -> None:
+    """Notes that a window was made without its reference: once that is back, all are made again.
+
+    Args:
+        connection: The database, in a transaction.
+        version: The model's version.
+    """
+    connection.execute("DELETE FROM settings WHERE name = ?", (_REFERENCE + version,))

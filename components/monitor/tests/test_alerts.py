@@ -84,6 +84,21 @@ def test_a_watched_model_alarms_says_what_of_and_is_quiet_again(tmp_path: Path) 
     assert {alert.figures["closed_because"] for alert in seen[11]} == {"it is no longer so"}
 
 
+@pytest.mark.slow
+def test_an_alert_stays_while_what_it_is_held_against_is_gone(tmp_path: Path) -> None:
+    changed = [drawn(200, seed, shares=(0.1, 0.1, 0.8)) for seed in (8, 9)]
+    samples, labels = days([*(drawn(200, seed) for seed in range(3)), *changed])
+    write_samples(tmp_path, samples)
+    database, now = tmp_path / "monitor.db", START + 5 * SECONDS
+    write_labels(tmp_path / "labels.csv", {})
+    (drift,) = watch(settings(tmp_path), database, {"1": reference()}, now).alerts
+    write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
+    for known in ({}, {"1": reference()}):
+        assert watch(settings(tmp_path), database, known, now).alerts == []
+        with state.opened(database) as connection:
+            assert [alert.id for alert in open_alerts(connection)] == [drift.id]
+
+
 def test_a_small_difference_alarms_nobody_however_sure_it_is(tmp_path: Path) -> None:
     with database(tmp_path) as connection:
         for day in range(4):
