@@ -231,6 +231,8 @@ def _rename_folder(source: Path, target: Path, last: Sequence[str]) -> bool:
 
 def _copy_folder(source: Path, target: Path, last: Sequence[str]) -> None:
     """Copies file by file, so ordered that what readers go by comes last, and comes whole."""
+    # One that was killed in the middle of a file has left it there, under another name.
+    remove_temporary(target)
     order = {name: number for number, name in enumerate(last, 1)}
     for file in sorted(source.rglob("*"), key=lambda path: order.get(path.name, 0)):
         if file.is_file():

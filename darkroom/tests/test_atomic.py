@@ -110,3 +110,16 @@ def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 3  # somebody may still be writing them
     atomic.remove_temporary(tmp_path)
     assert names(tmp_path) == ["kept"]
+
+
+def test_a_folder_whose_move_was_cut_off_is_whole_in_the_end(tmp_path: Path) -> None:
+    source, target = tmp_path / "staged", tmp_path / "1"
+    for folder in (source, target):
+        (folder / "variables").mkdir(parents=True)
+    for name in ("a", "variables/b"):
+        (source / name).write_text(name)
+    (target / "a").write_text("a")
+    atomic.temporary_name(target / "variables" / "b").write_text("half of")
+    atomic.move_folder(source, target, ("a",))
+    assert sorted(path.name for path in target.rglob("*")) == ["a", "b", "variables"]
+    assert not source.exists()
