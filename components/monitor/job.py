@@ -73,7 +73,7 @@ def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Pa
     with opened(state.database) as connection:
         _mark(connection, versions, report)
         claim_retraining(connection, settings, began)
-    # Before anybody hears of it: of several monitors at once, one goes on from here.
+    # Before anybody is told: of several monitors at once, only one gets past this line.
     state.claim()
     with opened(state.database) as connection:
         tell(connection, settings, _address(state), began)

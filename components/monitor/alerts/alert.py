@@ -1,4 +1,4 @@
-"""An alert, and what of it is found anew in each run."""
+"""An alert as it is stored, and a finding: what each run sees to be wrong."""
 
 import json
 import sqlite3

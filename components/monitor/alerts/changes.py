@@ -50,7 +50,7 @@ class _Tested(NamedTuple):
 def changes(
     connection: sqlite3.Connection, version: str, settings: AlertSettings
 ) -> Iterator[Finding]:
-    """The drift and the falls of a version that go on.
+    """The drift and the falls of a version that still last.
 
     Args:
         connection: The database.

@@ -39,7 +39,7 @@ class Episode(NamedTuple):
 
 
 def present_episode(looks: Iterable[Look], lasting: int, quiet: int) -> Episode | None:
-    """The episode that goes on after the last look; None if there is none.
+    """The episode that has not ended by the last look; None if there is none.
 
     It is a function of the looks alone: whoever looks after each window, or once after all of them,
     comes to the same.

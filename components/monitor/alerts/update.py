@@ -138,7 +138,7 @@ def _closed(
 
 
 def _written(connection: sqlite3.Connection, alert: Alert, finding: Finding) -> None:
-    """Writes what is known by now of an alert that goes on."""
+    """Writes the latest figures of an alert that stays open."""
     samples = {SAMPLES: alert.figures[SAMPLES]} if SAMPLES in alert.figures else {}
     content = (finding.message, _json({**finding.figures, **samples}))
     if content != (alert.message, _json(alert.figures)):

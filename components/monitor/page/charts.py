@@ -135,7 +135,7 @@ def chooser(series: Sequence[Series], frame: Frame) -> dict[str, Any]:
 
 
 def in_page(values: Any) -> str:
-    """JSON as it stands in an element of the page."""
+    """JSON, escaped to be put into an element of the page."""
     text = json.dumps(values, separators=(",", ":"), allow_nan=False)
     # `</script>` in a label would end the element that holds it.
     return text.replace("<", "\\u003c")

@@ -33,7 +33,7 @@ _CONFIG = {
 }
 _MEASURED = [{"filter": "datum.kind == 'measured'"}]
 _AVERAGED = [{"filter": "datum.kind == 'measured' && isValid(datum.average)"}]
-"""It goes on over windows without the figure."""
+"""The line joins windows across those without the figure."""
 _ESTIMATED = [{"filter": "datum.kind != 'measured'"}]
 _ALARMS = [{"filter": "datum.alarm && isValid(datum.value)"}]
 

@@ -128,5 +128,5 @@ def _predicted(folder: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
             try:
                 content = files.read_bytes(place + image)
             except (OSError, DarkroomError):
-                continue  # it is elsewhere, or gone
+                continue  # it is in another of the folders, or gone
             yield row[IMAGE_ID], content

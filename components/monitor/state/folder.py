@@ -68,7 +68,7 @@ class State:
     def claim(self) -> None:
         """Makes what is known the newest state, whether or not it has changed.
 
-        Of several monitors that began with the same state one goes on from here, and may tell
+        Of several monitors that began with the same state only one continues, and may tell
         others of it. The database must be closed.
 
         Raises:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.monitor.tests.watched_world import add_events, watched
+from darkroom.channels.tests.servers import mail, web  # noqa: F401
 
 
 @pytest.fixture(scope="session")

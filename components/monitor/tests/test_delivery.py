@@ -17,21 +17,9 @@ from components.monitor.delivery.tell import tell
 from components.monitor.settings import MonitorSettings
 from components.monitor.tests.alert_world import DAY, add_window, alert_settings, database
 from components.monitor.tests.small_world import image_id, write_samples
-from darkroom.channels.tests.servers import MailServer, WebServer, serving
+from darkroom.channels.tests.servers import MailServer, WebServer
 
 NOW = 2 * DAY
-
-
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
-    server = WebServer(200)
-    monkeypatch.setenv("HOOK", server.address)
-    yield from serving(server)
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    yield from serving(MailServer())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Who is told, and what: real servers take the messages, and none of them can fail a run."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,12 @@ from components.notify.outcome import Outcome, run_page
 from components.notify.settings import NotifySettings
 from darkroom.artifacts.manifest import read_manifest, write_manifest
 from darkroom.channels.message import slack_message
-from darkroom.channels.tests.servers import MailServer, WebServer, serving
+from darkroom.channels.tests.servers import MailServer, WebServer
 from darkroom.errors import SettingsError
 from darkroom.settings import validate_settings
 
 FAILED_AT_LENGTH = Outcome("flowers", "failed", "x" * 10_000)
 FAILED = Outcome("flowers", "failed", "train ran out of <memory> & time", "https://cluster/runs/7")
-
-
-@pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
-    server = WebServer(200)
-    monkeypatch.setenv("HOOK", server.address)
-    yield from serving(server)
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    yield from serving(MailServer())
 
 
 def settings(**values: Any) -> NotifySettings:

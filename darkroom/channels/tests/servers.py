@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from email.message import Message
 from typing import Any
 
+import pytest
+
 
 class WebServer(http.server.ThreadingHTTPServer):
     """Keeps what it is sent, and answers with the next of its statuses, the last for ever."""
@@ -93,3 +95,17 @@ def serving(server: socketserver.BaseServer) -> Iterator[Any]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    """A web server, whose address is in the environment variable HOOK."""
+    server = WebServer(200)
+    monkeypatch.setenv("HOOK", server.address)
+    yield from serving(server)
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    """A mail server."""
+    yield from serving(MailServer())
