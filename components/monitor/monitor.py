@@ -32,7 +32,7 @@ from components.monitor.windows.history import versions, windows
 from components.monitor.windows.looked import look_at
 from components.monitor.windows.metrics import window_metrics
 from components.monitor.windows.reference import Reference
-from darkroom.errors import SettingsError
+from darkroom.errors import DarkroomError
 from darkroom.labels import read_labels
 
 _CLOCKS_DIFFER = 3600.0
@@ -131,7 +131,7 @@ def _read(
         try:
             rows = read_labels(table)
             report.relabelled += update_labels(connection, table, rows, now, keep, report.problems)
-        except SettingsError as error:
+        except DarkroomError as error:
             # Labels that have not come yet stop nobody from counting what was answered.
             report.problems[str(error)] += 1
 

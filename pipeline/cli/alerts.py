@@ -4,6 +4,7 @@ import getpass
 import json
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from components.monitor.alerts.alert import open_alerts
 from components.monitor.alerts.answering import acknowledge, alerts_table, mute, unmute
@@ -12,18 +13,23 @@ from components.monitor.state.folder import changed, fetched, has_state
 from darkroom.durations import Duration, seconds
 from darkroom.errors import SettingsError
 
+if TYPE_CHECKING:
+    from components.monitor.settings import MonitorSettings
+
 _LONGEST_MUTE = 3650 * 86400
 
 
-def show_alerts(state: str, as_json: bool) -> None:
+def show_alerts(settings: "MonitorSettings", as_json: bool) -> None:
     """Prints the open alerts."""
-    _check(state)
-    with fetched(state) as kept, opened(kept.database) as connection:
+    _check(settings.state)
+    with fetched(settings.state) as kept, opened(kept.database) as connection:
         if as_json:
             alerts = [alert._asdict() for alert in open_alerts(connection)]
             print(json.dumps(alerts, indent=2, ensure_ascii=False))
         else:
             print(alerts_table(connection))
+            if not settings.notify.names:
+                print("nobody is told of alerts: 'monitor.notify' has no channel")
 
 
 def acknowledge_alert(state: str, alert: int) -> None:

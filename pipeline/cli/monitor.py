@@ -93,7 +93,7 @@ def monitor(
             answers.mute_alerts(watched.state, mute, duration)
         elif unmute is not None:
             answers.unmute_alerts(watched.state, unmute)
-        answers.show_alerts(watched.state, as_json)
+        answers.show_alerts(watched, as_json)
     else:
         _look(config, settings or [], watched, as_json, out)
 

@@ -20,6 +20,7 @@ from components.monitor.settings import MonitorSettings
 from components.monitor.state.folder import changed
 from components.push.settings import PushSettings
 from components.push.targets import target_for
+from components.train.augmentation.settings import AugmentationSettings
 from components.train.settings import TrainSettings
 from components.transform.settings import TransformSettings
 from darkroom.artifacts.examples import MONITORED, SOURCE
@@ -162,9 +163,11 @@ def retraining_config(
     """
     settings = retrain_settings(config)
     values = config.model_dump(mode="json", exclude_unset=True)
+    if retraining.how == "noisy_student":
+        _add_data(values, settings.pseudo_labels_of(retraining.key))
+        _warn_of_no_noise(config.section(TrainSettings))
     if retraining.labelled or settings.tables in config.section(IngestSettings).further_data:
-        further = [*config.section(IngestSettings).further_data, settings.tables]
-        _section(values, "ingest")["further_data"] = list(dict.fromkeys(further))
+        _add_data(values, settings.tables)
         _section(values, "evaluate").update(_judged(config.section(EvaluateSettings), settings))
     if previous is not None and config.section(IngestSettings).previous is None:
         _section(values, "ingest")["previous"] = previous
@@ -179,6 +182,20 @@ def retraining_config(
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     section: dict[str, Any] = values.setdefault(name, {})
     return section
+
+
+def _add_data(values: dict[str, Any], place: str) -> None:
+    further = _section(values, "ingest").setdefault("further_data", [])
+    if place not in further:
+        further.append(place)
+
+
+def _warn_of_no_noise(train: TrainSettings) -> None:
+    if not train.dropout and train.augmentation == AugmentationSettings():
+        _log.warning(
+            "noisy_student without noise: set train.dropout and train.augmentation, as in "
+            "docs/training.md; a student without noise learns little that its teacher does not know"
+        )
 
 
 def _judged(evaluate: EvaluateSettings, settings: RetrainSettings) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import csv
 import io
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from darkroom.storage.paths import is_uri
 CONFIDENCE = "teacher_probability"
 COLUMNS = ("image", "label", "split", PSEUDO_LABELLED, CONFIDENCE)
 
+_Photograph = TypeVar("_Photograph")
 _log = logging.getLogger("darkroom.monitor")
 
 
@@ -130,9 +131,25 @@ def select_pseudo_labels(
         if not pool.labelled[place] and pool.image_ids[place] not in forbidden:
             label = int(given[place])
             found[label].append(PseudoLabel(place, pool.labels[label], probability))
-    fewest = min(map(len, found.values()), default=0)
+    return balanced([found[label] for label in sorted(found)], per_label, imbalance)
+
+
+def balanced(
+    by_label: Sequence[Sequence[_Photograph]], per_label: int, imbalance: float
+) -> list[_Photograph]:
+    """The first photographs of each label, so that none has many more than another.
+
+    Args:
+        by_label: The photographs of each label that has some, the surest first.
+        per_label: The most of a label.
+        imbalance: How many times as many a label may have as the one with the fewest.
+
+    >>> balanced(["abcde", "xy"], per_label=10, imbalance=1.5)
+    ['a', 'b', 'c', 'x', 'y']
+    """
+    fewest = min(map(len, by_label), default=0)
     most = min(per_label, int(imbalance * fewest))
-    return [each for label in sorted(found) for each in found[label][:most]]
+    return [each for photographs in by_label for each in photographs[:most]]
 
 
 def write_pseudo_labels(
@@ -152,15 +169,30 @@ def write_pseudo_labels(
     Raises:
         OSError: It cannot be written.
     """
+    rows = (
+        (pool.images[each.place], each.label, each.probability, cells[each.place] if cells else {})
+        for each in selected
+    )
+    write_text(path, pseudo_label_table(rows))
+
+
+def pseudo_label_table(rows: Iterable[tuple[str, str, float, Mapping[str, Any]]]) -> str:
+    """A CSV of photographs for train alone, which are marked.
+
+    Args:
+        rows: Of each photograph its place, its label, the probability, and further columns, whose
+            names are the same in all rows.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [name for name in (cells[0] if cells else ()) if name not in COLUMNS]
-    writer.writerow((*COLUMNS, *names))
-    for each in selected:
-        more = (cells[each.place][name] for name in names)
-        probability = f"{each.probability:.4f}"
-        writer.writerow((pool.images[each.place], each.label, "train", 1, probability, *more))
-    write_text(path, text.getvalue())
+    names: list[str] | None = None
+    for image, label, probability, cells in rows:
+        if names is None:
+            names = [name for name in cells if name not in COLUMNS]
+            writer.writerow((*COLUMNS, *names))
+        more = (cells[name] for name in names)
+        writer.writerow((image, label, "train", 1, f"{probability:.4f}", *more))
+    return text.getvalue()
 
 
 if __name__ == "__main__":

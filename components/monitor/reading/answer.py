@@ -17,6 +17,7 @@ MEASURES = ("height", "width", "brightness", "contrast", "sharpness")
 """What may be known of a photograph, all numbers; ingest's statistics have the same."""
 FILE_FORMAT = "file_format"
 _CHUNK = 5000
+_FIRST = 946_684_800.0
 
 
 class Answer(NamedTuple):
@@ -83,6 +84,8 @@ def parsed_answer(row: Mapping[str, Any], version: str, time: Any, keep: Collect
         raise BadAnswerError("probabilities that are not from 0 to 1")
     if seconds is None:
         raise BadAnswerError("no time")
+    if seconds < _FIRST:
+        raise BadAnswerError("a time before 2000, of a clock that was never set")
     if not row.get(IMAGE_ID) or row.get(LABEL) is None:
         raise BadAnswerError("no image_id or label")
     if not 0 <= index < len(values):

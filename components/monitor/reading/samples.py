@@ -106,7 +106,7 @@ def _answers(
         if "labels" in sample:
             problems["several labels to a photograph"] += 1
             continue
-        if sample.get("model", model) != model or sample.get("version") is None:
+        if sample.get("model", model) != model or sample.get("version") in (None, ""):
             problems["no version, or another model"] += 1
             continue
         row = sample

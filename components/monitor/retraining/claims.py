@@ -3,8 +3,9 @@
 import dataclasses
 import datetime
 import sqlite3
-from typing import Any
+from typing import Any, get_args
 
+from components.monitor.retraining.settings import How
 from components.monitor.state.database import transaction
 
 _COLUMNS = "number, claimed, reason, how, labelled, run, ended"
@@ -18,7 +19,7 @@ class Retraining:
         number: Its number, from 1.
         claimed: When it was decided, in seconds since 1970.
         reason: Why, in words.
-        how: `fine_tune` or `from_scratch`.
+        how: `fine_tune`, `from_scratch` or `noisy_student`.
         labelled: The new labelled photographs that it has.
         run: The id of its run; None: it has not started.
         ended: `blessed`, `not blessed`, `failed` or `unknown`; None: it has not ended.
@@ -56,8 +57,8 @@ def parsed_retraining(document: Any) -> Retraining:
         raise ValueError("expected retraining: {number, claimed, reason, how, labelled}") from None
     if not all(type(value) in (int, float) and 0 <= value < 1e11 for value in known.values()):
         raise ValueError("retraining: number, claimed and labelled are numbers of 0 and more")
-    if not isinstance(reason, str) or how not in ("fine_tune", "from_scratch"):
-        raise ValueError("retraining: reason is a text, and how is fine_tune or from_scratch")
+    if not isinstance(reason, str) or how not in get_args(How):
+        raise ValueError(f"retraining: reason is a text, and how is {' or '.join(get_args(How))}")
     number, labelled = int(known["number"]), int(known["labelled"])
     return Retraining(number, float(known["claimed"]), reason, how, labelled)
 

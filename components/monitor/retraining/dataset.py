@@ -62,7 +62,7 @@ def write_photograph(dataset: str, image_id: str, content: bytes) -> None:
         StepError: It cannot be written.
     """
     with files.clear_errors(f"cannot write to {dataset}", StepError):
-        files.create(f"{dataset}/{_place(image_id)}", content)
+        files.create(f"{dataset}/{place_of(image_id)}", content)
 
 
 def write_table(dataset: str, name: str, rows: Mapping[str, LabelledPhotograph]) -> None:
@@ -81,14 +81,15 @@ def write_table(dataset: str, name: str, rows: Mapping[str, LabelledPhotograph])
         files.create(f"{dataset}/{name}.jsonl", text.encode())
 
 
-def _place(image_id: str) -> str:
+def place_of(image_id: str) -> str:
+    """Where a photograph is within the dataset."""
     return f"photographs/{image_id[:2]}/{image_id}"
 
 
 def _line(image_id: str, photograph: LabelledPhotograph) -> str:
     columns = {name: value for name, value in photograph.columns.items() if name not in _OWN}
     row = {
-        "image": _place(image_id),
+        "image": place_of(image_id),
         "label": photograph.label,
         SOURCE: MONITORED,
         DAY: photograph.day,

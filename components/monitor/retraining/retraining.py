@@ -18,6 +18,7 @@ from components.monitor.retraining.claims import (
 from components.monitor.retraining.dataset import Tables, read_tables, write_photograph, write_table
 from components.monitor.retraining.due import Since, reason_to_retrain, watched_version
 from components.monitor.retraining.labelled import Kept, kept_photographs, labelled_photographs
+from components.monitor.retraining.pseudo_labelled import write_pseudo_labelled
 from components.monitor.retraining.settings import How, RetrainSettings
 from components.monitor.retraining.trigger import ask_for_run
 from components.monitor.windows.reference import Reference
@@ -97,7 +98,7 @@ def claim_retraining(
     reason = reason_to_retrain(connection, retrain.alternatives, since)
     if not reason:
         return None
-    how: How = "from_scratch" if retrain.how == "from_scratch" else "fine_tune"
+    how: How = "fine_tune" if retrain.how == "auto" else retrain.how
     found = claim(connection, now, reason, how, version)
     _log.info("retraining %d: %s", found.number, found.reason)
     return found
@@ -126,11 +127,14 @@ def prepare_retraining(
         return found
     tables = _written(connection, settings, retrain, found)
     labelled = tables.counts.get(found.key, 0)
-    how = retrain.how
+    how, version = retrain.how, watched_version(connection)
     if how == "auto":
-        version = watched_version(connection)
         reference = None if version is None else references.get(version)
         how = _by_share(_new(connection, tables, found), reference)
+    if how == "noisy_student":
+        known = tables.photographs
+        if not write_pseudo_labelled(connection, settings, retrain, found, version or "", known):
+            how = "from_scratch"
     note_dataset(connection, found.number, labelled, how)
     _log.info("retraining %d: %s with %d new photographs", found.number, how, labelled)
     prepared = dataclasses.replace(found, labelled=labelled, how=how)
@@ -170,7 +174,7 @@ def _new(connection: sqlite3.Connection, tables: Tables, found: Retraining) -> i
     rows = connection.execute(
         "SELECT number, claimed, reason, how, labelled FROM retrainings WHERE number <= ? "
         "AND number > (SELECT coalesce(max(number), 0) FROM retrainings "
-        "WHERE how = 'from_scratch' AND number < ?)",
+        "WHERE how IN ('from_scratch', 'noisy_student') AND number < ?)",
         (found.number, found.number),
     )
     return sum(tables.counts.get(Retraining(*row).key, 0) for row in rows)

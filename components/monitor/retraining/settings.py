@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from components.monitor.labelling.settings import PseudoLabelSettings
 from components.monitor.retraining.conditions import Bound, When, parse_when
 from darkroom.durations import Duration
 from darkroom.settings import Settings
 
-How = Literal["fine_tune", "from_scratch"]
+How = Literal["fine_tune", "from_scratch", "noisy_student"]
 
 
 def tables_of(dataset: str) -> str:
@@ -49,9 +50,13 @@ class RetrainSettings(Settings):
     `drift for 3 windows` of any of them; `new_labels >= 500`; `every 30 days`. What was before the
     last retraining counts no more."""
 
-    how: Literal["fine_tune", "from_scratch", "auto"] = "auto"
+    how: Literal["fine_tune", "from_scratch", "noisy_student", "auto"] = "auto"
     """`fine_tune` starts from the model that serves; `auto` does so while the new photographs since
-    the last training from scratch are under a tenth of the old ones."""
+    the last training from scratch are under a tenth of the old ones. `noisy_student` trains from
+    scratch, also on photographs without labels that the model which serves is sure of."""
+
+    pseudo_labels: PseudoLabelSettings = PseudoLabelSettings()
+    """Which photographs those are, for `noisy_student`."""
 
     dataset: Annotated[str, pydantic.AfterValidator(lambda place: place.rstrip("/"))] = (
         pydantic.Field(min_length=1)
@@ -84,3 +89,7 @@ class RetrainSettings(Settings):
     def tables(self) -> str:
         """The tables of the dataset, as `ingest.further_data` takes them."""
         return tables_of(self.dataset)
+
+    def pseudo_labels_of(self, key: str) -> str:
+        """Where the table of a retraining's photographs is that the model itself labelled."""
+        return f"{self.dataset}/pseudo-labels-{key.removeprefix('retraining-')}.csv"

@@ -147,7 +147,7 @@ MIGRATIONS: tuple[str, ...] = (
         number INTEGER PRIMARY KEY,
         claimed REAL NOT NULL,
         reason TEXT NOT NULL,
-        how TEXT NOT NULL,  -- fine_tune or from_scratch
+        how TEXT NOT NULL,  -- fine_tune, from_scratch or noisy_student
         labelled INTEGER NOT NULL,  -- new labelled photographs that it has
         run TEXT,  -- its id; NULL: not started yet
         ended TEXT  -- how; NULL: not ended yet

@@ -99,6 +99,8 @@ def test_lines_that_are_cut_clocks_that_go_back_and_files_that_rotate(tmp_path: 
         file.write('[]\n{"model": "flowers"}\n')
         file.write(json.dumps(samples[0] | {"probabilities": [0.5, "x", 0.1]}) + "\n")
         file.write(json.dumps(samples[0] | {"time": None}) + "\n")
+        file.write(json.dumps(samples[0] | {"time": 0}) + "\n")
+        file.write(json.dumps(samples[0] | {"version": ""}) + "\n")
         file.write(json.dumps(samples[0])[:80])
     report = watch(settings(tmp_path), tmp_path / "monitor.db", OF_1, NOW)
     assert (report.new, report.known) == (60, 5)
@@ -108,8 +110,9 @@ def test_lines_that_are_cut_clocks_that_go_back_and_files_that_rotate(tmp_path: 
         "a clock that went back (counted all the same)": 1,
         "a line that was cut": 2,
         "a number or time that is none": 1,
+        "a time before 2000, of a clock that was never set": 1,
         "no time": 1,
-        "no version, or another model": 1,
+        "no version, or another model": 2,
     }
 
 

@@ -1,11 +1,13 @@
 """When a retraining is claimed, and the dataset that it writes."""
 
 import base64
+import csv
 import dataclasses
 import hashlib
 import io
 import json
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,52 @@ def test_how(tmp_path: Path, how: str, count: int, expected: str) -> None:
     found = world.look(START + 100)
     assert found is not None
     assert (found.how, found.labelled) == (expected, count)
+
+
+def test_a_noisy_student_gets_what_the_model_is_sure_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sure = {"threshold": 0.6, "imbalance": 2}
+    world = World(tmp_path, "new_labels >= 5", how="noisy_student", pseudo_labels=sure)
+    names = world.serve(60)
+    world.label(names[:6])
+    found = world.look(START + 100)
+    assert found is not None
+    assert (found.how, found.labelled) == ("noisy_student", 6)
+    (table,) = (tmp_path / "dataset").glob("*.csv")
+    assert str(table) == world.settings.retrain.pseudo_labels_of(found.key)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    _, probabilities = drawn(60)
+    expected = {name: LABELS[row.argmax()] for name, row in zip(names, probabilities, strict=True)}
+    for row in rows:
+        name = digest((tmp_path / "dataset" / row["image"]).read_bytes())
+        assert name in names[6:]
+        assert row["label"] == expected[name]
+        assert float(row["teacher_probability"]) >= 0.6
+        assert (row["split"], row["pseudo_labelled"], row["source"]) == ("train", "1", "monitored")
+    counts = Counter(row["label"] for row in rows)
+    assert len(counts) == len(LABELS)
+    assert max(counts.values()) <= 2 * min(counts.values())
+    # The next look writes nothing again, and the next retraining has a table of its own.
+    written = table.read_bytes()
+    assert world.look(START + 200) == found
+    assert table.read_bytes() == written
+    world.end(1)
+    world.label(names[6:20])
+    second = world.look(START + 300)
+    assert second is not None
+    assert len(list((tmp_path / "dataset").glob("*.csv"))) == 2
+    assert caplog.text.count("labels of the model: daisy") == 2
+
+
+def test_a_model_that_is_sure_of_nothing_has_no_student(tmp_path: Path) -> None:
+    sure = {"threshold": 1.0}
+    world = World(tmp_path, "new_labels >= 5", how="noisy_student", pseudo_labels=sure)
+    world.label(world.serve(20)[:6])
+    found = world.look(START + 100)
+    assert found is not None
+    assert (found.how, found.labelled) == ("from_scratch", 6)
+    assert not list((tmp_path / "dataset").glob("*.csv"))
 
 
 def test_every_and_and(tmp_path: Path) -> None:
