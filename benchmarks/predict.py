@@ -4,24 +4,20 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import ROOT
 from benchmarks.evaluate import exported_model
-from benchmarks.photographs import FLOWERS, photographs
-from benchmarks.processes import Cost, cost, interleaved, seconds, spread, table, verdict
+from benchmarks.ingest import SCALE
+from benchmarks.photographs import photographs
+from benchmarks.processes import Cost, interleaved, seconds, spread, table, verdict
 
-FEW = 483
-SMALL, LARGE = 2_000, 20_000
-"""Photographs of the runs that memory is compared of."""
+FEW, MANY = round(2_000 * SCALE), round(20_000 * SCALE)
 
 
 def measure() -> str:
     """Predicts few and many photographs, in turn with the loop, each in processes of its own."""
-    folders = {"few": photographs(FEW), "many": FLOWERS}
-    counts = {name: len(list(folder.glob("*/*.jpg"))) for name, folder in folders.items()}
-    more = counts["many"] - counts["few"]
+    folders = {"few": photographs(FEW), "many": photographs(MANY)}
     with tempfile.TemporaryDirectory() as made:
         model = exported_model(Path(made) / "model")
         commands = {
@@ -33,15 +29,13 @@ def measure() -> str:
                 "tf.data loop": _loop(model, folder),
             }.items()
         }
-        costs = interleaved(commands)
-        memory = [_memory(model, count) for count in (SMALL, LARGE)]
-    return _report(costs, more, memory)
+        return _report(interleaved(commands))
 
 
-def _report(costs: dict[str, list[Cost]], more: int, memory: Sequence[float]) -> str:
+def _report(costs: dict[str, list[Cost]]) -> str:
     def rates(name: str) -> list[float]:
         few, many = (seconds(costs[f"{name} / {size}"]) for size in ("few", "many"))
-        return [more / (b - a) for a, b in zip(few, many, strict=True)]
+        return [(MANY - FEW) / (b - a) for a, b in zip(few, many, strict=True)]
 
     def start(name: str) -> list[float]:
         few = seconds(costs[f"{name} / few"])
@@ -56,9 +50,11 @@ def _report(costs: dict[str, list[Cost]], more: int, memory: Sequence[float]) ->
             share = [ours / theirs for ours, theirs in zip(rates(name), loop, strict=True)]
             must = verdict(statistics.median(share), 0.85, True)
             rows.append([f"{name} / tf.data loop", spread(share), must])
-    growth = memory[1] / memory[0]
-    rows.append([f"memory at {SMALL:,}: MB", f"{memory[0]:,.0f}", ""])
-    rows.append([f"memory at {LARGE:,}: MB", f"{memory[1]:,.0f}", verdict(growth, 1.1, False)])
+    few, many = (
+        max(each.largest for each in costs[f"predict / {size}"]) / 2**20 for size in ("few", "many")
+    )
+    rows.append([f"memory at {FEW:,}: MB", f"{few:,.0f}", ""])
+    rows.append([f"memory at {MANY:,}: MB", f"{many:,.0f}", verdict(many / few, 1.1, False)])
     return table(["predict", "median (least to most)", "must be"], rows)
 
 
@@ -81,9 +77,3 @@ def predict_command(
 
 def _loop(model: Path, data: Path) -> list[str]:
     return [sys.executable, str(ROOT / "benchmarks/peers/predict_loop.py"), str(model), str(data)]
-
-
-def _memory(model: Path, count: int) -> float:
-    with tempfile.TemporaryDirectory() as out:
-        command = predict_command(model, photographs(count))
-        return cost([word.replace("{out}", out) for word in command]).largest / 2**20

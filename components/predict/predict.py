@@ -102,7 +102,7 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
         SettingsError: There is no photograph, no model, or no such column.
         StepError: The model does not answer.
     """
-    from components.predict.predictions import Outcome, predict_shard
+    from components.predict.predictions import Outcome, predict_shards
 
     asked = _model(settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -111,8 +111,8 @@ def predict_here(settings: PredictSettings) -> Iterator["Outcome"]:
         pace = Pace(_log, "photographs", work.rows)
         if listing := list(work.refused()):
             yield Outcome(None, listing)
-        for shard in work.shards:
-            yield predict_shard(shard, work, asked, settings, pace.add)
+        for _, outcome in predict_shards(work.shards, work, asked, settings, pace.add):
+            yield outcome
 
 
 def _check_output(predictions: Path, overwrite: bool) -> None:
@@ -157,12 +157,12 @@ def _in_this_process(
     shards: list[Shard], work: Work, model: Model, settings: PredictSettings, done: int
 ) -> None:
     from components.predict.output import write_shard
-    from components.predict.predictions import predict_shard
+    from components.predict.predictions import predict_shards
 
     pace = Pace(_log, "photographs", work.rows)
     pace.add(done)
-    for shard in shards:
-        write_shard(predict_shard(shard, work, model, settings, pace.add), shard, work, settings)
+    for shard, outcome in predict_shards(shards, work, model, settings, pace.add):
+        write_shard(outcome, shard, work, settings)
 
 
 def _rows_of_mark(mark: dict[str, Any]) -> int:

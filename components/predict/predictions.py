@@ -1,7 +1,8 @@
 """The predictions of a shard: the one definition, whether Beam's workers or this process do it."""
 
+import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from darkroom.errors import StepError
 from darkroom.sources.columns import convert
 
 _Answered = tuple[Sequence[Photograph], Outputs] | Rejection
+_OfShard = tuple[Shard, Batch | None]
 _TYPES = {"bytes": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
@@ -60,10 +62,46 @@ def predict_shard(
         StepError: The model does not answer, another has taken its place, or a shard cannot be
             read.
     """
+    ((_, outcome),) = predict_shards([shard], work, model, settings, advance)
+    return outcome
+
+
+def predict_shards(
+    shards: Iterable[Shard],
+    work: Work,
+    model: Model,
+    settings: PredictSettings,
+    advance: Callable[[int], object] = lambda _: None,
+) -> Iterator[tuple[Shard, Outcome]]:
+    """Asks a model about the photographs of shards, one after the other.
+
+    While it answers, the next photographs are read; at a shard's end those of the next one.
+
+    Args:
+        shards: The shards.
+        work: The work that they are of.
+        model: The model.
+        settings: The predict step's settings.
+        advance: Called with the number of rows that were done.
+
+    Yields:
+        A shard, and what became of its rows.
+
+    Raises:
+        StepError: The model does not answer, another has taken its place, or a shard cannot be
+            read.
+    """
     tables: list[pa.Table] = []
     rejections: list[Rejection] = []
-    read = read_ahead(batches(read_photographs(shard, work, settings), settings))
-    for batch, answers in _in_order(lambda batch: _asked(model, batch), read, model.parallel):
+    read = read_ahead(_read(shards, work, settings))
+    for (shard, batch), answers in _in_order(
+        functools.partial(_asked, model), read, model.parallel
+    ):
+        if batch is None:
+            model.check()
+            yield shard, Outcome(pa.concat_tables(tables) if tables else None, rejections)
+            tables, rejections = [], []
+            continue
         rejections += [each for each in batch if isinstance(each, Rejection)]
         for answered in answers:
             if isinstance(answered, Rejection):
@@ -71,18 +109,24 @@ def predict_shard(
             else:
                 tables.append(_table(*answered, model.facts, work.columns))
         advance(len(batch))
-    model.check()
-    return Outcome(pa.concat_tables(tables) if tables else None, rejections)
+
+
+def _read(shards: Iterable[Shard], work: Work, settings: PredictSettings) -> Iterator[_OfShard]:
+    """The batches of shards, each shard's followed by its end."""
+    for shard in shards:
+        for batch in batches(read_photographs(shard, work, settings), settings):
+            yield shard, batch
+        yield shard, None
 
 
 def _in_order(
-    function: Callable[[Batch], list[_Answered]], read: Iterator[Batch], parallel: int
-) -> Iterator[tuple[Batch, list[_Answered]]]:
+    function: Callable[[_OfShard], list[_Answered]], read: Iterator[_OfShard], parallel: int
+) -> Iterator[tuple[_OfShard, list[_Answered]]]:
     """Batches with their answers, in order, some of them asked about at a time."""
     if parallel == 1:
         yield from ((batch, function(batch)) for batch in read)
         return
-    under_way: deque[tuple[Batch, Future[list[_Answered]]]] = deque()
+    under_way: deque[tuple[_OfShard, Future[list[_Answered]]]] = deque()
     with ThreadPoolExecutor(parallel) as threads:
         for batch in read:
             under_way.append((batch, threads.submit(function, batch)))
@@ -93,8 +137,9 @@ def _in_order(
             yield first, answer.result()
 
 
-def _asked(model: Model, batch: Batch) -> list[_Answered]:
-    return list(_answers(model, [each for each in batch if isinstance(each, Photograph)]))
+def _asked(model: Model, read: _OfShard) -> list[_Answered]:
+    _, batch = read
+    return list(_answers(model, [each for each in batch or () if isinstance(each, Photograph)]))
 
 
 def _answers(model: Model, photographs: Sequence[Photograph]) -> Iterator[_Answered]:

@@ -77,13 +77,14 @@ def test_a_noisy_student_has_the_photographs_that_its_teacher_labelled(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     student = dataclasses.replace(WORD, how="noisy_student", labelled=0)
-    table = f"{tmp_path}/production/pseudo-labels-0003-20261118t070640.csv"
+    table = f"{tmp_path}/production/pseudo-labels-0003-20261118t110640.csv"
     quiet = monitored(tmp_path, "train.dropout=0", "train.augmentation={}")
-    found = retraining_config(load_config(str(DIGITS), None, quiet), student, None)
+    config = load_config(str(DIGITS), None, quiet)
+    found = retraining_config(config, student, None)
     assert found.section(IngestSettings).further_data == (table,)
     assert found.section(TrainSettings).from_model is None
     # A model's labels are no test of another: the usual margins stay.
-    assert found.section(EvaluateSettings) == load_config(str(DIGITS)).section(EvaluateSettings)
+    assert found.section(EvaluateSettings) == config.section(EvaluateSettings)
     assert "without noise" in caplog.text
     caplog.clear()
     noisy = load_config(str(DIGITS), None, monitored(tmp_path, "train.dropout=0.5"))

@@ -172,6 +172,18 @@ def test_a_column_to_slice_by_that_nothing_has_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_labels_whose_store_is_away_keep_nobody_from_looking(tmp_path: Path) -> None:
+    samples, labels = days([drawn(60)])
+    write_samples(tmp_path, samples)
+    write_labels(tmp_path / "labels.csv", dict(enumerate(labels)))
+    away = "memory://away/labels.csv"
+    watched = settings(tmp_path, labels=(away, str(tmp_path / "labels.csv")))
+    report = watch(watched, tmp_path / "monitor.db", {}, START)
+    assert (report.new, report.relabelled) == (60, 60)
+    (problem,) = (problem for problem in report.problems if away in problem)
+    assert problem.startswith(f"cannot read {away}: ")
+
+
 def test_labels_of_a_table_that_is_not_named_any_more_count_and_are_told(tmp_path: Path) -> None:
     _, probabilities = drawn(1)
     write_samples(tmp_path, [sample(0, START, probabilities[0])])

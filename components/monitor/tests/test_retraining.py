@@ -206,9 +206,7 @@ def test_how(tmp_path: Path, how: str, count: int, expected: str) -> None:
     assert (found.how, found.labelled) == (expected, count)
 
 
-def test_a_noisy_student_gets_what_the_model_is_sure_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_noisy_student_gets_what_the_model_is_sure_of(tmp_path: Path) -> None:
     sure = {"threshold": 0.6, "imbalance": 2}
     world = World(tmp_path, "new_labels >= 5", how="noisy_student", pseudo_labels=sure)
     names = world.serve(60)
@@ -217,6 +215,7 @@ def test_a_noisy_student_gets_what_the_model_is_sure_of(
     assert found is not None
     assert (found.how, found.labelled) == ("noisy_student", 6)
     (table,) = (tmp_path / "dataset").glob("*.csv")
+    assert world.settings.retrain is not None
     assert str(table) == world.settings.retrain.pseudo_labels_of(found.key)
     rows = list(csv.DictReader(table.read_text().splitlines()))
     _, probabilities = drawn(60)
@@ -239,7 +238,6 @@ def test_a_noisy_student_gets_what_the_model_is_sure_of(
     second = world.look(START + 300)
     assert second is not None
     assert len(list((tmp_path / "dataset").glob("*.csv"))) == 2
-    assert caplog.text.count("labels of the model: daisy") == 2
 
 
 def test_a_model_that_is_sure_of_nothing_has_no_student(tmp_path: Path) -> None:

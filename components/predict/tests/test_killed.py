@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 
 from components.predict import predictions
 from components.predict import work as work_module
+from components.predict.photographs import Photograph
 from components.predict.predict import predict
 from components.predict.settings import PredictSettings
 from components.predict.tests.small_model import write_photographs
 from components.predict.work import Shard, Work
 from darkroom.artifacts.batch_predictions import read_batch_predictions
-from darkroom.artifacts.rejected import read_rejections
+from darkroom.artifacts.rejected import Rejection, read_rejections
 from darkroom.errors import StepError
 
 pytestmark = pytest.mark.slow
@@ -57,13 +59,13 @@ def test_killed_in_the_middle_it_resumes(
     (tmp_path / ".unfinished-out" / "output" / ".partial-0-predictions.parquet").write_text("half")
     asked: list[int] = []
     monkeypatch.setattr(work_module, "SHARD_ROWS", 4)
-    shard_of = predictions.predict_shard
+    read = predictions.read_photographs
 
-    def counted(shard: Shard, *more: Any) -> predictions.Outcome:
+    def counted(shard: Shard, *more: Any) -> Iterator[Photograph | Rejection]:
         asked.append(shard.number)
-        return shard_of(shard, *more)
+        return read(shard, *more)
 
-    monkeypatch.setattr(predictions, "predict_shard", counted)
+    monkeypatch.setattr(predictions, "read_photographs", counted)
     predict(PredictSettings.model_validate(settings), model, predictions=out)
     assert len(asked) == 100 - done
     found = read_batch_predictions(out)
