@@ -42,7 +42,7 @@ class LocalModel:
     folder: str
     facts: Facts
     embedding: bool
-    parallel: int = 1  # TensorFlow spreads a batch over the cores
+    parallel: int = 2  # a core that one batch leaves idle works on the next
 
     def ask(self, images: Sequence[bytes]) -> Outputs:
         """Asks the model; see `Model`."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.predict import predictions
+from components.predict import photographs, predictions
 from components.predict import work as work_module
 from components.predict.photographs import Photograph
 from components.predict.predict import predict
@@ -59,7 +59,7 @@ def test_killed_in_the_middle_it_resumes(
     (tmp_path / ".unfinished-out" / "output" / ".partial-0-predictions.parquet").write_text("half")
     asked: list[int] = []
     monkeypatch.setattr(work_module, "SHARD_ROWS", 4)
-    read = predictions.read_photographs
+    read = photographs.read_photographs
 
     def counted(shard: Shard, *more: Any) -> Iterator[Photograph | Rejection]:
         asked.append(shard.number)
