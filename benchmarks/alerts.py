@@ -7,6 +7,7 @@ three days late, and the days that it is of are counted and tested again, as `wa
 """
 
 import contextlib
+import datetime
 import json
 import sqlite3
 import tempfile
@@ -34,6 +35,8 @@ from components.monitor.windows.reference import Reference, slice_name
 from darkroom.intervals import wilson
 
 DAY = 86400
+START = 1_700_006_400
+"""A midnight."""
 LATEST = 3
 """Days that a label comes late at most."""
 RATE = 0.01
@@ -124,7 +127,7 @@ def lived(
         for today in range(len(days)):
             _live(connection, days, today, known, latest)
             look(connection, "1", known, RATE)
-            update_alerts(connection, SETTINGS, (today + 1) * DAY)
+            update_alerts(connection, SETTINGS, START + (today + 1) * DAY)
         yield connection
 
 
@@ -134,7 +137,7 @@ def alerts_of(
     """The alerts of a life: kind, subject, and the day that each was opened on, from 0."""
     with lived(reference, windows, seed) as connection:
         return [
-            (alert.kind, alert.subject, round(alert.opened / DAY) - 1)
+            (alert.kind, alert.subject, round((alert.opened - START) / DAY) - 1)
             for alert in read_alerts(connection)
         ]
 
@@ -149,13 +152,12 @@ def _live(
             "INSERT INTO answers (version, image_id, time, label, label_index, probabilities, "
             "confidence, entropy, columns, window, counted) "
             "VALUES ('1', ?, ?, 'daisy', 0, x'', 1, 0, '{}', ?, 1)",
-            (f"{today:064}", today * DAY + 0.5, today * DAY),
+            (f"{today:064}", START + today * DAY + 0.5, START + today * DAY),
         )
         forget_windows(
             connection,
-            "SELECT '1' AS version, value * ? AS window FROM json_each(?)",
-            DAY,
-            json.dumps(list(range(first, today))),
+            "SELECT '1' AS version, value AS window FROM json_each(?)",
+            json.dumps([START + day * DAY for day in range(first, today)]),
         )
         for day in range(first, today + 1):
             _write_day(connection, day, days[day], today, known)
@@ -165,16 +167,18 @@ def _write_day(
     connection: sqlite3.Connection, day: int, of_day: Day, today: int, known: Reference
 ) -> None:
     counts = _counts(of_day.seen)
-    figures = {**counts, "first": f"1970-01-{day + 1:02}T00:00:00.000+00:00"}
+    window = START + day * DAY
+    first = datetime.datetime.fromtimestamp(window, datetime.UTC).isoformat(timespec="milliseconds")
+    figures = {**counts, "first": first}
     connection.execute(
         "INSERT INTO windows (version, window, figures) VALUES ('1', ?, ?)",
-        (day * DAY, json.dumps(figures)),
+        (window, json.dumps(figures)),
     )
     right = of_day.right(today)
     connection.executemany(
         "INSERT INTO metrics VALUES ('1', ?, ?, 'accuracy', ?, ?, ?, ?)",
         [
-            (day * DAY, name, hits / total, *wilson(hits, total), total)
+            (window, name, hits / total, *wilson(hits, total), total)
             for name, (hits, total) in right.items()
         ],
     )
@@ -183,7 +187,7 @@ def _write_day(
         shares |= tests
     connection.executemany(
         "INSERT INTO shares VALUES ('1', ?, ?, ?, ?)",
-        [(day * DAY, test, *counted) for test, counted in shares.items()],
+        [(window, test, *counted) for test, counted in shares.items()],
     )
 
 

@@ -41,14 +41,14 @@ def test_tables_and_alerts_are_those_of_the_monitor(tmp_path: Path) -> None:
         slices=("kind",),
         alerts=alerts.SETTINGS,
     )
-    database, now = tmp_path / "monitor.db", len(windows) * alerts.DAY
+    database, now = tmp_path / "monitor.db", alerts.START + len(windows) * alerts.DAY
     report = watch(settings, database, {"1": known._replace(right=right)}, now)
     with opened(database) as connection:
         watched = content(connection)
     assert watched == lived
     assert [alert.key for alert in report.alerts] == [alert.key for alert in made]
     assert [(alert.kind, alert.subject, alert.window) for alert in made] == [
-        ("drift", "label", 3 * alerts.DAY)
+        ("drift", "label", alerts.START + 3 * alerts.DAY)
     ]
 
 
@@ -74,7 +74,7 @@ def write_days(folder: Path, windows: Sequence[Photographs]) -> None:
             labels[len(samples)] = name if seen.right[place] else other
             samples.append(
                 {
-                    "time": day * alerts.DAY + place * 100,
+                    "time": alerts.START + day * alerts.DAY + place * 100,
                     "version": 1,
                     "image_id": image_id(len(samples)),
                     "label": name,
