@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from darkroom.start_up_lines import without_start_up_lines
+
 _PATTERN = re.compile(r"[\[\]*?\\{}]")
 
 
@@ -32,9 +34,10 @@ def load_saved_model(folder: Path | str) -> Any:
     Raises:
         Exception: Whatever TensorFlow raises for one that is broken.
     """
-    import tensorflow as tf
+    with without_start_up_lines():
+        import tensorflow as tf
 
-    return tf.saved_model.load(str(plain_path(Path(folder))))
+        return tf.saved_model.load(str(plain_path(Path(folder))))
 
 
 def plain_path(folder: Path) -> Path:

@@ -2,6 +2,8 @@
 
 import sys
 
+from darkroom.start_up_lines import without_start_up_lines
+
 
 def let_idle_threads_sleep() -> None:
     """Lets TensorFlow's threads sleep as soon as they have nothing to do.
@@ -14,7 +16,8 @@ def let_idle_threads_sleep() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    import tensorflow as tf
+    with without_start_up_lines():
+        import tensorflow as tf
 
     options = tf.compat.v1.ConfigProto.Experimental(disable_thread_spinning=True)
     # Only what enables eager execution takes options, and only where it is not enabled.

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from darkroom.errors import DarkroomError
@@ -13,8 +14,9 @@ QUIET_VARIABLE = "DARKROOM_QUIET"
 
 def configure_logging() -> None:
     """Shows the steps' own log lines on standard error as `[ingest] 3,483 photographs`."""
-    # TensorFlow reads this on import; its start-up chatter would bury the lines that matter.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow reads this on import; its start-up chatter would bury the lines that matter. That
+    # there is no GPU is an error to it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     logger = logging.getLogger("darkroom")
     if not logger.handlers:
         handler = logging.StreamHandler()
