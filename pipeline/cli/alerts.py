@@ -12,6 +12,7 @@ from components.monitor.state.database import opened
 from components.monitor.state.folder import changed, fetched, has_state
 from darkroom.durations import Duration, seconds
 from darkroom.errors import SettingsError
+from pipeline.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from components.monitor.settings import MonitorSettings
@@ -27,7 +28,8 @@ def show_alerts(settings: "MonitorSettings", as_json: bool) -> None:
             alerts = [alert._asdict() for alert in open_alerts(connection)]
             print(json.dumps(alerts, indent=2, ensure_ascii=False))
         else:
-            print(alerts_table(connection))
+            for line in alerts_table(connection).split("\n"):
+                print(one_line(line))
             if not settings.notify.names:
                 print("nobody is told of alerts: 'monitor.notify' has no channel")
 

@@ -13,6 +13,7 @@ import typer
 from darkroom.errors import SettingsError
 from darkroom.runtime.log import configure_logging
 from pipeline.cli.options import ConfigArgument, OutOption, SetOption
+from pipeline.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from components.monitor.retraining.claims import Retraining
@@ -147,7 +148,7 @@ def _print_found(found: dict[str, Any]) -> None:
     for version, rows in found["newest"].items():
         _print_table(version, rows)
     for alert in found["alerts"]:
-        print(f"alert {alert['id']}  {alert['message']}")
+        print(f"alert {alert['id']}  {one_line(alert['message'])}")
     print(f"page  {found['page']}", flush=True)
 
 

@@ -1,6 +1,5 @@
 """The verb `darkroom predict`."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from darkroom.errors import SettingsError, StepError
 from darkroom.runtime.log import configure_logging
 from pipeline.cli.options import SetOption
+from pipeline.cli.terminal import one_line
 
 if TYPE_CHECKING:
     from components.predict.predictions import Outcome
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _OF_TARGETS = {"model", "data", "image_column", "columns", "overwrite", "format"}
 """Settings of a prediction that a push target makes by itself; what is written is JSON Lines."""
-_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff]")
 
 
 def predict(
@@ -136,7 +135,7 @@ def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
         sys.stdout.flush()
         for refused in outcome.rejections:
             where = refused.row.get("image") or f"{refused.row['file']} line {refused.row['line']}"
-            line = _shown(f"{refused.reason}: {where}: {refused.detail}")
+            line = one_line(f"{refused.reason}: {where}: {refused.detail}")
             print(line, file=sys.stderr)
         count += len(rows)
     return count
@@ -145,14 +144,11 @@ def _print(outcomes: Iterable["Outcome"], as_json: bool) -> int:
 def _print_table(rows: list[dict[str, Any]], with_header: bool) -> None:
     if not rows:
         return
-    answers = [_shown(" ".join(row["labels"]) if "labels" in row else row["label"]) for row in rows]
+    answers = [
+        one_line(" ".join(row["labels"]) if "labels" in row else row["label"]) for row in rows
+    ]
     width = max(len("label"), *map(len, answers))
     if with_header:
         print(f"{'label':<{width}}  probability  file")
     for answer, row in zip(answers, rows, strict=True):
-        print(f"{answer:<{width}}  {row['probability']:>11.3f}  {_shown(row['image'])}")
-
-
-def _shown(text: str) -> str:
-    """A text as one line of a terminal: a file's name may hold a line break, or move the cursor."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+        print(f"{answer:<{width}}  {row['probability']:>11.3f}  {one_line(row['image'])}")

@@ -8,6 +8,7 @@ import typer
 
 from darkroom.runtime.log import configure_logging
 from pipeline.cli.options import ModelArgument, model_in
+from pipeline.cli.terminal import one_line
 
 
 def index(
@@ -66,9 +67,10 @@ def similar(
         return
     for one in found:
         if len(found) > 1:
-            print(one.image)
-        width = max((len(near.label) for near in one.neighbours), default=0)
-        for near in one.neighbours:
-            print(f"{near.distance:.3f}  {near.label:<{width}}  {near.image}")
+            print(one_line(one.image))
+        labels = [one_line(near.label) for near in one.neighbours]
+        width = max(map(len, labels), default=0)
+        for label, near in zip(labels, one.neighbours, strict=True):
+            print(f"{near.distance:.3f}  {label:<{width}}  {one_line(near.image)}")
     if page is not None:
         print(page)
