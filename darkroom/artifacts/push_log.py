@@ -22,6 +22,7 @@ import json
 import math
 import re
 import socket
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +35,8 @@ FOLDER = "push_log"
 _FILE = re.compile(r"([0-9]{6,})\.json")
 _PAGE = re.compile(r"\.([0-9]{6,})\.jsonl")
 _ENTRIES_OF_A_PAGE = 50
+_WRITTEN_WITHIN = 5.0
+"""Seconds after which an entry without an end was written by a process that is gone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +132,7 @@ class PushLog:
             locations = [f"{self._folder}/{name}" for name in names[len(self._read) :]]
             contents = files.read_several(locations)
             for location, content in zip(locations, contents, strict=True):
-                self._add(location, content)
+                self._add(location, _whole(location, content))
         return len(self._read) > before
 
     def _read_pages(self, names: Sequence[str]) -> None:
@@ -220,8 +223,18 @@ def last_entry(repository: str) -> Entry | None:
     newest = max(filter(_FILE.fullmatch, listed(folder)[1]), default=None)
     if newest is None:
         return None
-    with files.clear_errors(f"cannot read {folder}/{newest}", StepError):
-        return _parsed(files.read_bytes(f"{folder}/{newest}"), f"{folder}/{newest}")
+    location = f"{folder}/{newest}"
+    with files.clear_errors(f"cannot read {location}", StepError):
+        return _parsed(_whole(location, files.read_bytes(location)), location)
+
+
+def _whole(location: str, content: bytes) -> bytes:
+    """The content of an entry, which another process may be writing where nothing can be linked."""
+    until = time.monotonic() + _WRITTEN_WITHIN
+    while not content.endswith(b"\n") and time.monotonic() < until:
+        time.sleep(0.02)
+        content = files.read_bytes(location)
+    return content
 
 
 def _parsed(content: bytes, location: str) -> Entry:

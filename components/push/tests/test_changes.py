@@ -278,7 +278,7 @@ def test_a_changed_log_is_named(tmp_path: Path) -> None:
     entry.unlink()
     with pytest.raises(StepError, match=r"000003\.json does not follow .*: the log was changed"):
         push(place)
-    entry.write_text("no json")
+    entry.write_text("no json\n")
     with pytest.raises(StepError, match=r"000002\.json is no entry of a push log"):
         push(place)
 
