@@ -16,7 +16,7 @@ from components.serve.tests.small_model import b64, photograph
 
 pytestmark = pytest.mark.slow
 
-LIMITS = {"max_body_bytes": 1_000_000, "body_seconds": 1.0}
+LIMITS = {"max_body_bytes": 1_000_000, "body_seconds": 3.0}
 BODY = json.dumps({"instances": [b64(photograph(1))]}).encode()
 POST = b"POST /v1/models/flowers:predict HTTP/1.1\r\nHost: a\r\n"
 GET = b"GET /v1/models/flowers HTTP/1.1\r\nHost: a\r\n"
@@ -104,7 +104,7 @@ def test_headers_that_do_not_come_are_not_waited_for(server: Server) -> None:
             connection.sendall(b"X-a: b\r\n")
         late = read_all(connection)  # after what may be left of the first answer
         assert b"HTTP/1.1 408 Request Timeout" in late
-        assert b"the request's headers did not come within 1 seconds" in late
+        assert b"the request's headers did not come within 3 seconds" in late
 
 
 def test_trailers_have_an_end_too(server: Server) -> None:

@@ -29,7 +29,7 @@ LIMITS = {
     "max_pixels": 100_000,
     "max_instances": 5,
     "max_requests": 3,
-    "body_seconds": 1.0,
+    "body_seconds": 3.0,
     "answer_seconds": 5.0,
 }
 
