@@ -69,9 +69,11 @@ def monitor(settings: MonitorSettings, *, watched: Path) -> str:
 def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Path) -> str:
     began = time.time()
     references = version_references(versions, settings.slicings)
-    report = watch(settings, state.database, references, began)
     with opened(state.database) as connection:
-        _mark(connection, versions, report)
+        problem = _mark(connection, versions)  # first: it says which versions have ended
+    report = watch(settings, state.database, references, began)
+    report.problems.update(problem)
+    with opened(state.database) as connection:
         claim_retraining(connection, settings, began)
     # Before anybody is told: of several monitors at once, only one gets past this line.
     state.claim()
@@ -94,13 +96,15 @@ def _monitor(settings: MonitorSettings, versions: str, state: State, watched: Pa
     return STEADY if retraining is None else RETRAIN
 
 
-def _mark(connection: sqlite3.Connection, versions: str, report: Report) -> None:
+def _mark(connection: sqlite3.Connection, versions: str) -> list[str]:
+    """Writes what happened to the versions; what is in the way, if anything is."""
     try:
         update_marks(connection, versions)
     except StepError as error:
-        # Marks are for people to see: nothing that is measured hangs on them.
-        report.problems[str(error)] += 1
+        # Nothing that is measured hangs on marks.
         _log.warning("%s", error)
+        return [str(error)]
+    return []
 
 
 def _draw(settings: MonitorSettings, state: State, page: Path) -> None:

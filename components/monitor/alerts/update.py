@@ -22,6 +22,8 @@ _log = logging.getLogger("darkroom.monitor")
 _DAY = 86400
 _WINDOWS = 2
 """Windows of silence after which a version has ended, if another one answers."""
+_ANSWERS = 100
+"""Answers after which it has, if the one that gives them was promoted in its place."""
 SAMPLES = "samples"
 """In an alert's figures: its sample photographs, as they were when it was opened."""
 
@@ -52,7 +54,7 @@ def update_alerts(
             return []  # nothing has been watched
         window = window_seconds(json.loads(settled["window"])) or _DAY
         latest = _latest_answers(connection, now)
-        ended = _ended(latest, _WINDOWS * window)
+        ended = _ended(latest, _WINDOWS * window) | _superseded(connection, now)
         found: list[Finding] = []
         for version in latest:
             if version not in ended:
@@ -85,6 +87,34 @@ def _ended(latest: Mapping[str, float], patience: float) -> dict[str, str]:
         return {}
     newest = max(latest, key=lambda version: latest[version])
     return {version: newest for version, last in latest.items() if latest[newest] - last > patience}
+
+
+def _superseded(connection: sqlite3.Connection, now: float) -> dict[str, str]:
+    """The versions that another one took the place of by the push log, and that one.
+
+    It has answered often enough since the last answer of the former one: a server needs some
+    seconds to follow.
+    """
+    return dict(
+        connection.execute(
+            """
+            SELECT former.version, marks.version FROM (
+                SELECT version, min(time) AS first, max(time) AS last FROM answers
+                WHERE time <= :now GROUP BY version
+            ) AS former
+            JOIN marks ON marks.version != former.version
+            AND marks.kind IN ('pushed', 'promoted') AND marks.time > former.first
+            WHERE (
+                SELECT count(*) FROM (
+                    SELECT 1 FROM answers WHERE answers.version = marks.version
+                    AND time > former.last AND time <= :now LIMIT :answers
+                )
+            ) = :answers
+            ORDER BY marks.time
+            """,
+            {"now": now, "answers": _ANSWERS},
+        ).fetchall()
+    )
 
 
 def _settle(

@@ -233,6 +233,26 @@ def test_a_version_that_another_one_takes_over_is_at_rest(tmp_path: Path) -> Non
         assert "closed_because" not in again.figures
 
 
+def test_a_version_that_another_was_promoted_over_ends_at_once(tmp_path: Path) -> None:
+    with database(tmp_path) as connection:
+        for day in range(3):
+            add_window(connection, day, 0.4)
+        assert len(update_alerts(connection, alert_settings(), 3 * DAY)) == 1
+        promoted = 2 * DAY + 1000.0
+        # The server follows, and for some seconds the old version still answers.
+        add_answers(connection, [promoted + 5], "1")
+        add_answers(connection, [promoted + 10 + second for second in range(99)], "2")
+        connection.execute("INSERT INTO marks VALUES (?, 'promoted', '2', '')", (promoted,))
+        assert update_alerts(connection, alert_settings(), 3 * DAY) == []
+        add_answers(connection, [promoted + 200], "2")
+        (closed,) = update_alerts(connection, alert_settings(), 3 * DAY)
+        assert closed.figures["closed_because"] == "version 2 answers in place of version 1"
+        # Rolled back: it answers again, and it is the same alert.
+        add_window(connection, 3, 0.4)
+        (again,) = update_alerts(connection, alert_settings(), 4 * DAY)
+        assert (again.id, again.closed) == (closed.id, None)
+
+
 def test_a_run_that_breaks_off_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
