@@ -16,7 +16,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInf
 from components.predict.models.local import LocalModel
 from components.predict.models.model import Model
 from components.predict.output import write_shard
-from components.predict.predictions import Outcome, predict_shard
+from components.predict.predictions import Outcome, predict_shards
 from components.predict.settings import PredictSettings
 from components.predict.work import Shard, Work
 from darkroom.artifacts.code_digest import code_digest
@@ -66,8 +66,7 @@ class ShardHandler(ModelHandler[Shard, Outcome, Model]):  # type: ignore[misc]
     ) -> Iterator[PredictionResult]:
         """Gives the outcome of each shard."""
         check_same_code(__name__, self._code)
-        for shard in batch:
-            outcome = predict_shard(shard, self._work, model, self._settings)
+        for shard, outcome in predict_shards(batch, self._work, model, self._settings):
             yield PredictionResult(shard, outcome)
 
     def get_num_bytes(self, batch: Sequence[Shard]) -> int:

@@ -42,30 +42,6 @@ class Outcome(NamedTuple):
     rejections: list[Rejection]
 
 
-def predict_shard(
-    shard: Shard,
-    work: Work,
-    model: Model,
-    settings: PredictSettings,
-    advance: Callable[[int], object] = lambda _: None,
-) -> Outcome:
-    """Asks a model about the photographs of a shard.
-
-    Args:
-        shard: The shard.
-        work: The work that it is of.
-        model: The model.
-        settings: The predict step's settings.
-        advance: Called with the number of rows that were done.
-
-    Raises:
-        StepError: The model does not answer, another has taken its place, or a shard cannot be
-            read.
-    """
-    ((_, outcome),) = predict_shards([shard], work, model, settings, advance)
-    return outcome
-
-
 def predict_shards(
     shards: Iterable[Shard],
     work: Work,
@@ -123,9 +99,6 @@ def _in_order(
     function: Callable[[_OfShard], list[_Answered]], read: Iterator[_OfShard], parallel: int
 ) -> Iterator[tuple[_OfShard, list[_Answered]]]:
     """Batches with their answers, in order, some of them asked about at a time."""
-    if parallel == 1:
-        yield from ((batch, function(batch)) for batch in read)
-        return
     under_way: deque[tuple[_OfShard, Future[list[_Answered]]]] = deque()
     with ThreadPoolExecutor(parallel) as threads:
         for batch in read:

@@ -53,8 +53,9 @@ def update_alerts(
         if "rate" not in settled:
             return []  # nothing has been watched
         window = window_seconds(json.loads(settled["window"])) or _DAY
-        latest = _latest_answers(connection, now)
-        ended = _ended(latest, _WINDOWS * window) | _superseded(connection, now)
+        answered = _answered(connection, now)
+        latest = {version: last for version, (_, last) in answered.items()}
+        ended = _ended(latest, _WINDOWS * window) | _superseded(connection, answered)
         found: list[Finding] = []
         for version in latest:
             if version not in ended:
@@ -63,22 +64,22 @@ def update_alerts(
                 found += broken_floors(connection, version, settings, rate)
         if latest:
             newest = max(latest, key=lambda version: latest[version])
-            answered = Answered(newest, latest[newest])
-            found += silence(connection, settings, answered, _WINDOWS * window, now)
+            by_newest = Answered(newest, latest[newest])
+            found += silence(connection, settings, by_newest, _WINDOWS * window, now)
         changed = list(_settle(connection, settings, found, ended, now))
     for alert in changed:
         _log.log(*_said(alert))
     return changed
 
 
-def _latest_answers(connection: sqlite3.Connection, now: float) -> dict[str, float]:
-    """When each version answered last; a clock that is ahead is none to go by."""
+def _answered(connection: sqlite3.Connection, now: float) -> dict[str, tuple[float, float]]:
+    """When each version answered first and last; a clock that is ahead is none to go by."""
     rows = connection.execute(
-        "SELECT version, coalesce(max(time) FILTER (WHERE time <= ?), min(time)) FROM answers "
-        "GROUP BY version",
+        "SELECT version, min(time), coalesce(max(time) FILTER (WHERE time <= ?), min(time)) "
+        "FROM answers GROUP BY version",
         (now,),
     )
-    return {version: min(last, now) for version, last in rows}
+    return {version: (first, min(last, now)) for version, first, last in rows}
 
 
 def _ended(latest: Mapping[str, float], patience: float) -> dict[str, str]:
@@ -89,32 +90,33 @@ def _ended(latest: Mapping[str, float], patience: float) -> dict[str, str]:
     return {version: newest for version, last in latest.items() if latest[newest] - last > patience}
 
 
-def _superseded(connection: sqlite3.Connection, now: float) -> dict[str, str]:
+def _superseded(
+    connection: sqlite3.Connection, answered: Mapping[str, tuple[float, float]]
+) -> dict[str, str]:
     """The versions that another one took the place of by the push log, and that one.
 
     It has answered often enough since the last answer of the former one: a server needs some
     seconds to follow.
     """
-    return dict(
-        connection.execute(
-            """
-            SELECT former.version, marks.version FROM (
-                SELECT version, min(time) AS first, max(time) AS last FROM answers
-                WHERE time <= :now GROUP BY version
-            ) AS former
-            JOIN marks ON marks.version != former.version
-            AND marks.kind IN ('pushed', 'promoted') AND marks.time > former.first
-            WHERE (
-                SELECT count(*) FROM (
-                    SELECT 1 FROM answers WHERE answers.version = marks.version
-                    AND time > former.last AND time <= :now LIMIT :answers
-                )
-            ) = :answers
-            ORDER BY marks.time
-            """,
-            {"now": now, "answers": _ANSWERS},
-        ).fetchall()
-    )
+    found: dict[str, str] = {}
+    marks = connection.execute(
+        "SELECT time, version FROM marks WHERE kind IN ('pushed', 'promoted') ORDER BY time DESC"
+    ).fetchall()
+    for promoted, version in marks:
+        _, latest = answered.get(version, (0.0, 0.0))
+        for former, (first, last) in answered.items():
+            is_before = former != version and first < promoted and last < latest
+            if is_before and former not in found and _answers_often(connection, version, last):
+                found[former] = version
+    return found
+
+
+def _answers_often(connection: sqlite3.Connection, version: str, since: float) -> bool:
+    (count,) = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM answers WHERE version = ? AND time > ? LIMIT ?)",
+        (version, since, _ANSWERS),
+    ).fetchone()
+    return bool(count == _ANSWERS)
 
 
 def _settle(

@@ -3,7 +3,8 @@
     DATASET/photographs/9f/9f86d081884c7d65...      a photograph, by its digest
     DATASET/retraining-0001-20261127t090000.jsonl   a table for each retraining
 
-Nothing in it is changed once it is written, and each photograph is in one table.
+Nothing in it is changed once it is written, and each photograph is in one table. What the model
+itself labelled is in tables apart (`pseudo_labelled.py`).
 """
 
 import json
