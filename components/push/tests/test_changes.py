@@ -1,6 +1,5 @@
 """Changes of a model repository: logged, made once, completed where a command was killed."""
 
-import json
 import random
 import tempfile
 import threading
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from components.push import changes, completion, staging
-from components.push.staging import next_number, staged
+from components.push.staging import next_number
+from components.push.tests.pushed_model import push
 from darkroom.artifacts import model_repository as repository
 from darkroom.artifacts.model_repository import Role
 from darkroom.artifacts.push_log import Entry, PushLog, last_entry
@@ -25,19 +25,6 @@ def save(folder: Path, *names: str, complete: bool = True) -> None:
         (folder / name).mkdir(parents=True)
         if complete:
             (folder / name / "saved_model.pb").write_bytes(b"graph")
-
-
-def write_model(folder: Path) -> None:
-    (folder / "variables").mkdir()
-    (folder / "variables" / "variables.index").write_bytes(b"index")
-    (folder / "saved_model.pb").write_bytes(b"graph")
-
-
-def push(place: str, traffic: int = 100, before: changes.Before | None = None) -> Entry:
-    with tempfile.TemporaryDirectory() as folder:
-        write_model(Path(folder))
-        with staged(log := PushLog(place), Path(folder)) as version:
-            return changes.publish(log, version, traffic, {"digest": "d"}, before)
 
 
 def traffic(place: str) -> int:
@@ -264,67 +251,6 @@ def test_an_object_that_stands_for_a_folder_is_none() -> None:
         assert changes.roll_back(PushLog(place)).serving == 1
         assert numbers(place) == [1]
         assert push(place).serving == 3
-
-
-def test_a_changed_log_is_named(tmp_path: Path) -> None:
-    place = str(tmp_path)
-    for _ in range(3):
-        push(place)
-    entry = tmp_path / "push_log" / "000002.json"
-    values = json.loads(entry.read_text())
-    entry.write_text(json.dumps(values | {"who": "nobody"}) + "\n")
-    with pytest.raises(StepError, match=r"000003\.json does not follow .*: the log was changed"):
-        changes.roll_back(PushLog(place))
-    entry.unlink()
-    with pytest.raises(StepError, match=r"000003\.json does not follow .*: the log was changed"):
-        push(place)
-    entry.write_text("no json\n")
-    with pytest.raises(StepError, match=r"000002\.json is no entry of a push log"):
-        push(place)
-
-
-def test_a_long_log_is_read_by_its_page(tmp_path: Path) -> None:
-    place, folder = str(tmp_path), tmp_path / "push_log"
-    push(place)
-    log = PushLog(place)
-    for _ in range(102):
-        assert log.append(Entry("traffic", 1, 1))
-    assert [path.name for path in folder.glob(".*")] == [".000100.jsonl"]
-    assert PushLog(place).entries == log.entries
-    lines = b"".join(path.read_bytes() for path in sorted(folder.glob("*.json")))
-    assert lines.startswith((folder / ".000100.jsonl").read_bytes())
-    known = PushLog(place)
-    assert log.append(Entry("traffic", 1, 1))
-    assert not known.append(Entry("traffic", 1, 1))  # another command was faster
-    assert (known.refresh(), known.refresh()) == (True, False)
-    assert PushLog(place, known).entries == log.entries
-
-    page = folder / ".000100.jsonl"
-    content = page.read_bytes()
-    page.write_bytes(content.replace(b'"traffic": 0', b'"traffic": 9', 7))
-    with pytest.raises(StepError, match=r"000100\.jsonl does not follow .*: the log was changed"):
-        push(place)
-    page.write_bytes(content)
-    (folder / "000020.json").unlink()
-    with pytest.raises(StepError, match=r"000021\.json does not follow .*: the log was changed"):
-        push(place)
-    for path in folder.glob("00002*"):
-        path.unlink()
-    page.unlink()
-    with pytest.raises(StepError, match="the log was changed"):
-        PushLog(place, known)
-
-
-def test_an_entry_of_a_later_release_is_read(tmp_path: Path) -> None:
-    place = str(tmp_path)
-    push(place)
-    first = tmp_path / "push_log" / "000001.json"
-    first.write_text(json.dumps(json.loads(first.read_text()) | {"mood": "fine"}) + "\n")
-    entry = last_entry(place)
-    assert entry is not None
-    assert entry.version == 1
-    push(place)
-    assert len(PushLog(place).entries) == 2
 
 
 def test_what_a_killed_push_staged_goes_after_a_day(
